@@ -1,0 +1,46 @@
+"""What a task is: task spaces, families, controls, episodes. Needs jax and gymnasium only.
+
+`make("errands")` builds a family; `names()` lists them. A new family is one file and one line here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from envs.family import Family
+
+# Strings, so that listing the families does not import jax.
+FAMILIES = {
+    "errands": "envs.errands:Errands",
+    "mazes": "envs.mazes:Mazes",
+}
+
+
+def names() -> tuple[str, ...]:
+    """The names of the registered families."""
+    return tuple(FAMILIES)
+
+
+def make(name: str, control: str | None = None, **knobs: Any) -> Family:
+    """A family by name, with its knobs, inside a control where one is named.
+
+    Raises:
+        ValueError: where the name, the control, a knob or its value is not one there is.
+    """
+    from envs.controls import CONTROLS
+
+    if name not in FAMILIES:
+        raise ValueError(f"family={name!r}: want one of {', '.join(FAMILIES)}")
+    if control is not None and control not in CONTROLS:
+        raise ValueError(f"control={control!r}: want one of {', '.join(CONTROLS)}")
+    module, _, kind = FAMILIES[name].partition(":")
+    cls = getattr(importlib.import_module(module), kind)
+    unknown = set(knobs) - {field.name for field in dataclasses.fields(cls)}
+    if unknown:
+        known = ", ".join(field.name for field in dataclasses.fields(cls))
+        raise ValueError(f"{', '.join(sorted(unknown))}: no knob of {name}; want one of {known}")
+    family = cls(**knobs)
+    return family if control is None else CONTROLS[control](family)

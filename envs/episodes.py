@@ -1,0 +1,131 @@
+"""Batched episodes for training: time limit, automatic reset onto a new task, and a bank of fresh starts.
+
+Drawing a task and building its instance costs far more than a step, and under `vmap` a conditional reset is paid by
+every environment at every step. So fresh states are drawn beforehand into a *bank*, and an episode that ends takes the
+next one: each is used once, in the order of the environments, which knows nothing of what is inside. Between rollouts
+the bank is refilled by as much as was taken, so that a reset costs what resets cost and nothing else.
+"""
+
+from typing import NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+
+from envs.family import Family, Outcome, State
+from envs.tasks import Pool
+
+
+class Draw(Protocol):
+    """Draws a starting state, unbatched. Consumes the key."""
+
+    def __call__(self, key: jax.Array) -> State: ...
+
+
+class Episodes(NamedTuple):
+    """N episodes under way."""
+
+    state: State  # leaves [N, ...]
+    elapsed: jax.Array  # int32 [N]: steps since the start
+
+
+class Bank(NamedTuple):
+    """Starting states not yet used: those from `cursor` on."""
+
+    states: State  # leaves [R, ...]
+    cursor: jax.Array  # int32 []
+
+
+class Step(NamedTuple):
+    """What one batched step brought. `terminated` and `truncated` exclude each other."""
+
+    outcome: Outcome  # leaves [N]
+    terminated: jax.Array  # bool [N]: the episode succeeded or failed
+    truncated: jax.Array  # bool [N]: it ran out of time
+    final: State  # leaves [N, ...]: the state that the action led to, before any reset
+
+
+REFILLS = 32  # a bank is refilled in pieces of 1/32
+
+
+def draw_from(family: Family, pool: Pool) -> Draw:
+    """Draws a task of the pool and an instance of the task."""
+
+    def draw(key: jax.Array) -> State:
+        key_task, key_instance = jax.random.split(key)
+        return family.init(key_instance, family.tasks.sample(key_task, pool))
+
+    return draw
+
+
+def begin(draw: Draw, key: jax.Array, num_envs: int) -> Episodes:
+    """N fresh episodes."""
+    return Episodes(jax.vmap(draw)(jax.random.split(key, num_envs)), jnp.zeros(num_envs, jnp.int32))
+
+
+def empty_bank(draw: Draw, size: int) -> Bank:
+    """A bank of at least `size` places, all used up: to be refilled before a rollout.
+
+    A rollout takes environments x steps states at most, where every step ends an episode.
+    """
+    size = -(-size // REFILLS) * REFILLS
+    shapes = jax.eval_shape(draw, jax.random.key(0))
+    return Bank(jax.tree.map(lambda leaf: jnp.zeros((size, *leaf.shape), leaf.dtype), shapes), jnp.int32(size))
+
+
+def refill(bank: Bank, draw: Draw, key: jax.Array) -> Bank:
+    """The bank with every used state replaced, in pieces; the cost is in proportion to what was used."""
+    piece = bank.states.task.shape[0] // REFILLS
+
+    def replace(turn, states):
+        fresh = jax.vmap(draw)(jax.random.split(jax.random.fold_in(key, turn), piece))
+        return jax.tree.map(
+            lambda old, new: jax.lax.dynamic_update_slice_in_dim(old, new, turn * piece, 0), states, fresh
+        )
+
+    pieces = (bank.cursor + piece - 1) // piece
+    return Bank(jax.lax.fori_loop(0, pieces, replace, bank.states), jnp.int32(0))
+
+
+def take(bank: Bank, wanted: jax.Array) -> tuple[State, Bank]:
+    """One unused state for every environment that wants one.
+
+    Args:
+        bank: with at least as many unused states as are wanted.
+        wanted: bool [N].
+
+    Returns:
+        Leaves [N, ...], meaningless where not wanted; the bank with the cursor moved on.
+    """
+    places = bank.cursor + jnp.cumsum(wanted) - 1
+    states = jax.tree.map(lambda leaf: leaf.at[places].get(mode="clip"), bank.states)
+    return states, bank._replace(cursor=bank.cursor + wanted.sum())
+
+
+def step(
+    family: Family, episodes: Episodes, actions: jax.Array, key: jax.Array, bank: Bank
+) -> tuple[Episodes, Bank, Step]:
+    """One step of N episodes; those that end start anew from the bank.
+
+    Args:
+        family: the dynamics.
+        episodes: N episodes.
+        actions: integers [N].
+        key: consumed.
+        bank: see `take`.
+
+    Returns:
+        The episodes, of which those that ended are fresh; the bank; what happened.
+    """
+    keys = jax.random.split(key, actions.shape[0])
+    final, outcome = jax.vmap(family.step)(episodes.state, actions, keys)
+    elapsed = episodes.elapsed + 1
+    terminated = outcome.succeeded | outcome.failed
+    truncated = (elapsed >= family.horizon) & ~terminated
+    ended = terminated | truncated
+    fresh, bank = take(bank, ended)
+
+    def renewed(old, new):
+        return jnp.where(ended.reshape((-1,) + (1,) * (old.ndim - 1)), new, old)
+
+    state = jax.tree.map(renewed, final, fresh)
+    return Episodes(state, jnp.where(ended, 0, elapsed)), bank, Step(outcome, terminated, truncated, final)

@@ -1,0 +1,123 @@
+"""The contract of a family: shared dynamics plus an exactly counted set of tasks.
+
+A family is a frozen, hashable dataclass of knobs (static under `jit`) with pure functions of *one* environment and no
+batch dimension: batch with `jax.vmap`. Time limits, resets and batching live in `episodes.py`; what the agent is paid
+lives in `rewards/`.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from envs.tasks import TaskSpace
+
+
+class Observation(NamedTuple):
+    """What the agent sees: small integers, each below the vocabulary that the family's `spec` states for its slot."""
+
+    context: jax.Array  # uint8 [C]: the description of the task, and what concerns no single entity
+    entities: jax.Array  # uint8 [E, F]: one row per entity, in no meaningful order
+    entity_mask: jax.Array  # bool [E]: which rows exist
+    action_mask: jax.Array  # bool [A]: which actions are legal; at least one
+
+
+class Outcome(NamedTuple):
+    """What a step brought. An episode ends where it succeeded or failed."""
+
+    succeeded: jax.Array  # bool []
+    failed: jax.Array  # bool []
+    cost: jax.Array  # float32 []: a price the family itself charges, such as a probe's; mostly 0
+
+
+@dataclass(frozen=True)
+class Spec:
+    """The vocabularies of an observation: slot values run from 0 to the vocabulary less one, at most 255."""
+
+    context: tuple[int, ...]  # one per context slot, length C
+    entity: tuple[int, ...]  # one per entity feature, length F
+    num_entities: int  # E
+
+
+State = Any
+"""A pytree with fields `task` (digits that the dynamics obey), `shown` (digits that the agent may see) and a
+`_replace` method: a NamedTuple in practice."""
+
+
+class Family(ABC):
+    """A generator of tasks. Subclasses are frozen dataclasses; every method is pure and unbatched."""
+
+    reveals_rule: bool = True
+    """Whether the observation describes the task. Where it does not, the rule has to be found out by acting."""
+
+    @property
+    @abstractmethod
+    def tasks(self) -> TaskSpace:
+        """The family's tasks."""
+
+    @property
+    @abstractmethod
+    def instances(self) -> int:
+        """The number of starting states per task, a lower bound where they cannot be counted exactly."""
+
+    @property
+    @abstractmethod
+    def horizon(self) -> int:
+        """The time limit of an episode, in steps."""
+
+    @property
+    @abstractmethod
+    def num_actions(self) -> int:
+        """The number of actions A."""
+
+    @property
+    @abstractmethod
+    def spec(self) -> Spec:
+        """The shapes and vocabularies of the observation."""
+
+    @abstractmethod
+    def init(self, key: jax.Array, task: jax.Array) -> State:
+        """A starting state of `task` (digits [D]), always solvable within the horizon. Consumes `key`."""
+
+    @abstractmethod
+    def observe(self, state: State) -> Observation:
+        """What the agent sees. Reads the rule from `state.shown`, never from `state.task`."""
+
+    @abstractmethod
+    def step(self, state: State, action: jax.Array, key: jax.Array) -> tuple[State, Outcome]:
+        """One move. `action` is an integer [] below `num_actions`. Consumes `key`."""
+
+    @abstractmethod
+    def expert(self, state: State, kind: Literal["informed", "fair"] = "informed") -> jax.Array:
+        """Probabilities of the best actions, float32 [A], ties shared. "fair" knows only what the agent was shown."""
+
+    @abstractmethod
+    def distance(self, state: State) -> jax.Array:
+        """The expert's number of steps to success, int32 []."""
+
+    @abstractmethod
+    def start_near(self, key: jax.Array, task: jax.Array, steps: jax.Array) -> State:
+        """A starting state at most `steps` (int [], at least 1) expert steps from success. Consumes `key`."""
+
+    @abstractmethod
+    def blind(self, observation: Observation) -> Observation:
+        """The observation without the description of the task."""
+
+    def scripted(self, observation: Observation) -> jax.Array:
+        """Simple policies that ignore the description: action probabilities, float32 [S, A].
+
+        The blind level of a family is the best of these and of a trained agent with the description masked. The first
+        is uniform over legal actions; families add their own.
+        """
+        return (observation.action_mask / observation.action_mask.sum())[None]
+
+    @abstractmethod
+    def describe(self, task: Any) -> str:
+        """The task in one line for a person."""
+
+
+def outcome(succeeded: jax.Array, failed: jax.Array | bool = False, cost: jax.Array | float = 0.0) -> Outcome:
+    """An `Outcome` with the usual defaults."""
+    return Outcome(jnp.asarray(succeeded), jnp.asarray(failed), jnp.float32(cost))

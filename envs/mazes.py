@@ -1,0 +1,162 @@
+"""Mazes: find the way to a goal in a perfect maze that is shown as a map.
+
+A task is a binary-tree maze, wall by wall, and a goal: every cell off the northern and eastern edge opens either north
+or east, so that any two cells are joined by exactly one path. An instance is a start. The map is shown whole, centred
+on the agent, two wall bits a cell, with the goal's offset. The description is the map: the controls take that away and
+leave the goal, the stricter comparison, since it raises the blind level.
+
+So a task has only as many instances as cells less one, few enough for a specialist to learn by heart. With
+`goal_in_task=False` the goal is drawn with the start; then a few mazes hold thousands of errands through them, and
+reading walls pays from a pool of about four on (docs/design.md has the numbers).
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from envs.family import Family, Observation, Outcome, Spec, outcome
+from envs.grid import EAST, NORTH, SOUTH, WEST, descend, distinct, flood, neighbours
+from envs.tasks import TaskSpace
+
+
+class MazesState(NamedTuple):
+    """One walk under way. Cells are numbered row by row from the north-west."""
+
+    task: jax.Array  # uint8 [(rows - 1) * (columns - 1)]: 1 opens a cell to the north, 0 to the east; then the goal
+    shown: jax.Array  # uint8, the same: the maze on the map (the last digit is not looked at)
+    exits: jax.Array  # uint8 [rows * columns]: bit d is set where direction d is open
+    distances: jax.Array  # uint8 [rows * columns]: steps to the goal
+    goal: jax.Array  # uint8 []: where the walk has to lead
+    agent: jax.Array  # uint8 []
+
+
+@dataclass(frozen=True)
+class Mazes(Family):
+    """A walk through a binary-tree maze with the map in hand.
+
+    Knobs:
+        rows, columns: the size of the maze. 7 x 7 has 2^36 mazes x 49 goals = 3.4 x 10^12 tasks, 48 instances each.
+        goal_in_task: whether the goal belongs to the task, or is drawn for every instance.
+    """
+
+    rows: int = 7
+    columns: int = 7
+    goal_in_task: bool = True
+
+    def __post_init__(self) -> None:
+        if min(self.rows, self.columns) < 3 or max(self.rows, self.columns) > 11:
+            raise ValueError(f"rows={self.rows}, columns={self.columns}: want 3 to 11 each")
+
+    @property
+    def tasks(self) -> TaskSpace:
+        return TaskSpace((2,) * self._walls + ((self._cells,) if self.goal_in_task else ()))
+
+    @property
+    def instances(self) -> int:
+        return (self._cells - 1) * (1 if self.goal_in_task else self._cells)
+
+    @property
+    def _walls(self) -> int:
+        return (self.rows - 1) * (self.columns - 1)
+
+    @property
+    def _cells(self) -> int:
+        return self.rows * self.columns
+
+    @property
+    def horizon(self) -> int:
+        return 2 * (self.rows + self.columns)  # the longest path has 4 steps less
+
+    @property
+    def num_actions(self) -> int:
+        return 4
+
+    @property
+    def spec(self) -> Spec:
+        tall, wide = 2 * self.rows - 1, 2 * self.columns - 1
+        return Spec(context=(2,) * (2 * tall * wide) + (tall, wide), entity=(), num_entities=0)
+
+    def _open(self, bits: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Which cells open to the north and which to the east, bool [rows, columns] each."""
+        inner = bits[: self._walls].reshape(self.rows - 1, self.columns - 1).astype(bool)
+        north = jnp.pad(jnp.pad(inner, ((0, 0), (0, 1)), constant_values=True), ((1, 0), (0, 0)))
+        east = jnp.pad(jnp.pad(~inner, ((1, 0), (0, 0)), constant_values=True), ((0, 0), (0, 1)))
+        return north, east
+
+    def _maze(self, task: jax.Array, goal: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """The exits of every cell as bits, uint8 [cells], and the steps from each to the goal, uint8 [cells]."""
+        north, east = self._open(task)
+        south = jnp.pad(north[1:], ((0, 1), (0, 0)))
+        west = jnp.pad(east[:, :-1], ((0, 0), (1, 0)))
+        exits = jnp.stack([north, east, south, west])  # in the order of grid.ACTIONS
+        bits = sum(exits[d].astype(jnp.uint8) << d for d in (NORTH, EAST, SOUTH, WEST))
+        return jnp.asarray(bits).reshape(-1), flood(exits, goal, self.horizon - 4)
+
+    def init(self, key: jax.Array, task: jax.Array) -> MazesState:
+        agent, goal = distinct(jax.random.bits(key, (2,)), self._cells).astype(jnp.uint8)
+        if self.goal_in_task:  # the other cell as far from the drawn goal as from the task's: uniform over the rest
+            agent, goal = (agent.astype(jnp.int32) - goal + task[-1]) % self._cells, task[-1]
+            agent = agent.astype(jnp.uint8)
+        exits, distances = self._maze(task, goal)
+        return MazesState(task=task, shown=task, exits=exits, distances=distances, goal=goal, agent=agent)
+
+    def observe(self, state: MazesState) -> Observation:
+        row, column = state.agent // self.columns, state.agent % self.columns
+        tall, wide = 2 * self.rows - 1, 2 * self.columns - 1
+        # A row of walls is one 32-bit word: shifting words centres the map without moving cells one by one.
+        places = jnp.uint32(1) << (jnp.arange(self.columns, dtype=jnp.uint32) + self.columns - 1)
+        windows = []
+        for wall in self._open(state.shown):
+            words = jnp.pad(jnp.where(wall, places, jnp.uint32(0)).sum(1, dtype=jnp.uint32), self.rows - 1)
+            seen = jax.lax.dynamic_slice(words, (row.astype(jnp.int32),), (tall,)) >> column.astype(jnp.uint32)
+            windows.append((seen[:, None] >> jnp.arange(wide, dtype=jnp.uint32)) & 1)
+        rows = state.goal // self.columns + self.rows - 1 - row
+        columns = state.goal % self.columns + self.columns - 1 - column
+        context = jnp.concatenate(
+            [window.reshape(-1).astype(jnp.uint8) for window in windows] + [rows[None], columns[None]]
+        )
+        return Observation(context, jnp.zeros((0, 0), jnp.uint8), jnp.zeros(0, bool), jnp.ones(4, bool))
+
+    def _exits(self, state: MazesState) -> jax.Array:
+        """Which directions are open to the agent, bool [4]."""
+        return (state.exits[state.agent] >> jnp.arange(4, dtype=jnp.uint8)) & 1 == 1
+
+    def step(self, state: MazesState, action: jax.Array, key: jax.Array) -> tuple[MazesState, Outcome]:
+        ahead = neighbours(state.agent, self.rows, self.columns)[action]
+        agent = jnp.where(self._exits(state)[action], ahead, state.agent).astype(jnp.uint8)
+        return state._replace(agent=agent), outcome(agent == state.goal)
+
+    def expert(self, state: MazesState, kind: Literal["informed", "fair"] = "informed") -> jax.Array:
+        ahead = neighbours(state.agent, self.rows, self.columns)
+        return descend(state.distances, state.agent, ahead, self._exits(state))
+
+    def distance(self, state: MazesState) -> jax.Array:
+        return state.distances[state.agent].astype(jnp.int32)
+
+    def start_near(self, key: jax.Array, task: jax.Array, steps: jax.Array) -> MazesState:
+        key_init, key_start = jax.random.split(key)
+        state = self.init(key_init, task)
+        near = (state.distances >= 1) & (state.distances <= steps)
+        return state._replace(agent=jax.random.categorical(key_start, jnp.where(near, 0.0, -jnp.inf)).astype(jnp.uint8))
+
+    def blind(self, observation: Observation) -> Observation:
+        map_slots = len(self.spec.context) - 2
+        return observation._replace(context=observation.context.at[:map_slots].set(0))
+
+    def scripted(self, observation: Observation) -> jax.Array:
+        """Uniform; towards the goal as if there were no walls; north or east, where every maze is open."""
+        row = observation.context[-2].astype(jnp.int32) - (self.rows - 1)
+        column = observation.context[-1].astype(jnp.int32) - (self.columns - 1)
+        goalward = jnp.stack([row < 0, column > 0, row > 0, column < 0]).astype(jnp.float32)
+        goalward = goalward + 0.05  # walls are walked into: a little chance gets past them
+        return jnp.concatenate(
+            [super().scripted(observation), goalward[None] / goalward.sum(), jnp.array([[0.5, 0.5, 0.0, 0.0]])]
+        )
+
+    def describe(self, task: Any) -> str:
+        bits = "".join(str(int(bit)) for bit in task[: self._walls])
+        width = self.columns - 1
+        goal = f" to cell {int(task[-1])}" if self.goal_in_task else ""
+        return "find the way through " + "/".join(bits[i : i + width] for i in range(0, len(bits), width)) + goal

@@ -1,0 +1,226 @@
+"""Task spaces: exactly counted sets of tasks, their three splits, and pools of training tasks.
+
+A task is a vector of small integers (digits), one radix each. An *ordinal* is such a vector too. A keyed, invertible
+shuffle (a Feistel network over mixed radices) maps ordinals to tasks, so that any range of ordinals is a random sample
+of tasks without replacement, with no table and only 32-bit arithmetic. The splits are ranges of ordinals cut by the
+leading digits *before* the shuffle: disjoint by construction, each with the same distribution of every task digit.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+Split = Literal["training", "validation", "heldout"]
+SPLITS: tuple[Split, ...] = ("training", "validation", "heldout")
+
+ROUNDS = 6  # four suffice for a pseudorandom permutation (Luby & Rackoff 1988); two more for lopsided halves
+GOLDEN = np.uint32(0x9E3779B9)  # 2^32 / golden ratio: consecutive multiples are well spread (Knuth, TAOCP 3, 6.4)
+
+
+class Pool(NamedTuple):
+    """The tasks that training draws from; every field is a traced scalar, so that no pool ever recompiles.
+
+    Members are the ordinals `first <= i < first + bound` of one split, in an order of their own for every `seed`:
+    pools that differ only in `bound` are nested. With `fresh`, `first` and `bound` are ignored and every draw is
+    uniform over the whole split: each episode a new task.
+    """
+
+    bound: jax.Array  # uint32 []
+    fresh: jax.Array  # bool []
+    seed: jax.Array  # uint32 []
+    split: jax.Array  # int32 [], an index into SPLITS
+    first: jax.Array  # uint32 []
+
+
+def make_pool(size: int | None, *, seed: int = 0, split: Split = "training", first: int = 0) -> Pool:
+    """The pool of `size` tasks, or of a whole split where `size` is None ("every episode a new task")."""
+    return Pool(
+        bound=jnp.uint32(1 if size is None else size),
+        fresh=jnp.bool_(size is None),
+        seed=jnp.uint32(seed),
+        split=jnp.int32(SPLITS.index(split)),
+        first=jnp.uint32(first),
+    )
+
+
+def _mix(x: jax.Array) -> jax.Array:
+    """The 32-bit finaliser of MurmurHash3 (Appleby 2011): a bijection of uint32 in which every bit moves every bit."""
+    x = (x ^ (x >> 16)) * jnp.uint32(0x85EBCA6B)
+    x = (x ^ (x >> 13)) * jnp.uint32(0xC2B2AE35)
+    return x ^ (x >> 16)
+
+
+def _round(half: jax.Array, width: int, salt: jax.Array) -> jax.Array:
+    """`width` pseudorandom words, uint32 [width], from one half of the digits, uint32 [h]."""
+    weights = _mix(salt + GOLDEN * jnp.arange(1, half.shape[0] + 1, dtype=jnp.uint32)) | jnp.uint32(1)
+    word = _mix(jnp.sum(half * weights, dtype=jnp.uint32) ^ salt)
+    return _mix(word + GOLDEN * jnp.arange(1, width + 1, dtype=jnp.uint32))
+
+
+def shuffle(digits: jax.Array, radices: jax.Array, key: jax.Array | int, *, inverse: bool = False) -> jax.Array:
+    """A keyed bijection of the digit vectors below `radices`, or its inverse.
+
+    Each round adds a hash of one half of the digits to the other half, each digit modulo its radix.
+
+    Args:
+        digits: uint32 [D], D >= 2, each below its radix.
+        radices: uint32 [D]; may be traced.
+        key: uint32 []; another key is another bijection.
+        inverse: undo the shuffle instead.
+
+    Returns:
+        uint32 [D].
+    """
+    middle = digits.shape[0] // 2
+    left_radices, right_radices = radices[:middle], radices[middle:]
+    salts = _mix(_mix(jnp.uint32(key) + GOLDEN) + GOLDEN * jnp.arange(2 * ROUNDS, dtype=jnp.uint32)).reshape(ROUNDS, 2)
+
+    def shifted(half, other, half_radices, salt):
+        shift = _round(other, half.shape[0], salt) % half_radices
+        return (half + (half_radices - shift if inverse else shift)) % half_radices
+
+    def turn(halves, salt):
+        left, right = halves
+        if inverse:
+            right = shifted(right, left, right_radices, salt[1])
+            return (shifted(left, right, left_radices, salt[0]), right), None
+        left = shifted(left, right, left_radices, salt[0])
+        return (left, shifted(right, left, right_radices, salt[1])), None
+
+    halves, _ = jax.lax.scan(turn, (digits[:middle], digits[middle:]), salts, reverse=inverse)
+    return jnp.concatenate(halves)
+
+
+@dataclass(frozen=True)
+class TaskSpace:
+    """Every vector of digits below `radices`: `size` tasks, cut into training, validation and held-out tasks.
+
+    Validation and held-out tasks are an eighth of the space each, or as near below as the leading digits allow.
+    """
+
+    radices: tuple[int, ...]
+    salt: int = 0  # which shuffle: fixed for a family, so that its held-out tasks are the same in every study
+
+    def __post_init__(self) -> None:
+        if len(self.radices) < 2 or min(self.radices) < 1 or max(self.radices) > 2**16:
+            raise ValueError(f"radices={self.radices}: want at least two digits, each with a radix from 1 to 65536")
+        if self.size < 8:
+            raise ValueError(f"radices={self.radices}: {self.size} tasks are too few to split; want at least 8")
+
+    @cached_property
+    def size(self) -> int:
+        """The exact number of tasks: a Python int of any size."""
+        return math.prod(self.radices)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The dtype of task digits: uint8 where every radix allows it, else uint16."""
+        return np.dtype(np.uint8 if max(self.radices) <= 256 else np.uint16)
+
+    @cached_property
+    def _prefix(self) -> int:
+        """How many leading digits cut the splits: the fewest with at least 8 values between them."""
+        products = np.cumprod([float(r) for r in self.radices])
+        return int(np.argmax(products >= 8)) + 1
+
+    @cached_property
+    def _counts(self) -> tuple[int, int, int]:
+        """How many values of the prefix belong to each split."""
+        values = math.prod(self.radices[: self._prefix])
+        return values - 2 * (values // 8), values // 8, values // 8
+
+    def split_size(self, split: Split) -> int:
+        """The exact number of tasks in a split."""
+        return self._counts[SPLITS.index(split)] * math.prod(self.radices[self._prefix :])
+
+    def _split_radices(self, split: jax.Array | int) -> jax.Array:
+        """Radices of a split's ordinals, uint32 [1 + D - prefix]: the prefix as one digit, then the rest."""
+        counts = jnp.array(self._counts, jnp.uint32)[split]
+        return jnp.concatenate([counts[None], jnp.array(self.radices[self._prefix :], jnp.uint32)])
+
+    def _task(self, ordinal: jax.Array, split: jax.Array | int, seed: jax.Array | int) -> jax.Array:
+        """The task of an ordinal of a split, in the order of a pool seed: the seed's shuffle, then the family's."""
+        if ordinal.shape[0] > 1:  # a space of so few digits that the prefix takes them all has one order for every seed
+            ordinal = shuffle(ordinal, self._split_radices(split), seed)
+        first = jnp.array([0, self._counts[0], self._counts[0] + self._counts[1]], jnp.uint32)[split]
+        head = self.radices[: self._prefix]
+        strides = jnp.array([math.prod(head[i + 1 :]) for i in range(len(head))], jnp.uint32)
+        lead = (first + ordinal[0]) // strides % jnp.array(head, jnp.uint32)
+        digits = jnp.concatenate([lead, ordinal[1:]])
+        return shuffle(digits, jnp.array(self.radices, jnp.uint32), self._key).astype(self.dtype)
+
+    @property
+    def _key(self) -> jax.Array:
+        return jnp.uint32(self.salt) ^ jnp.uint32(0xA5A5A5A5)  # apart from the keys of pool seeds 0, 1, 2, ...
+
+    def _ordinal(self, pool: Pool, index: jax.Array) -> jax.Array:
+        """The digits of a pool's `index`-th ordinal, uint32 [1 + D - prefix]."""
+        tail = self.radices[self._prefix :]
+        strides = [math.prod(tail[i:]) for i in range(len(tail) + 1)]
+        # Strides beyond 32 bits divide every 32-bit index to zero: 2^32 - 1 only has to keep the division defined.
+        quotients = (pool.first + index) // jnp.array([min(s, 2**32 - 1) for s in strides], jnp.uint32)
+        reachable = jnp.array([s < 2**32 for s in strides])
+        return jnp.where(reachable, quotients, 0) % self._split_radices(pool.split)
+
+    def member(self, pool: Pool, index: jax.Array) -> jax.Array:
+        """The pool's task at `index` (uint32 [], modulo the pool's bound; a fresh pool has none), digits [D]."""
+        index = jnp.where(pool.fresh, index, index % pool.bound)
+        return self._task(self._ordinal(pool, index), pool.split, pool.seed)
+
+    def sample(self, key: jax.Array, pool: Pool) -> jax.Array:
+        """A task drawn uniformly from the pool, digits [D]. Consumes `key`."""
+        radices = self._split_radices(pool.split)
+        words = jax.random.bits(key, (1 + radices.shape[0],))  # a remainder's bias is below radix / 2^32
+        anywhere = words[1:] % radices
+        ordinal = self._ordinal(pool, words[0] % pool.bound)
+        return self._task(jnp.where(pool.fresh, anywhere, ordinal), pool.split, pool.seed)
+
+    def task(self, split: Split, index: int, seed: int = 0) -> np.ndarray:
+        """The `index`-th task of a split in the order of a pool seed, for any Python int below the split's size.
+
+        Returns:
+            Digits [D], uint8 or uint16.
+        """
+        if not 0 <= index < self.split_size(split):
+            raise IndexError(f"index={index}: the {split} split has tasks 0 to {self.split_size(split) - 1:,}")
+        where = SPLITS.index(split)
+        digits = []
+        for radix in reversed([self._counts[where], *self.radices[self._prefix :]]):
+            index, digit = divmod(index, radix)
+            digits.append(digit)
+        return np.array(self._task(jnp.array(digits[::-1], jnp.uint32), where, seed))
+
+    def train(self, index: int) -> np.ndarray:
+        """The `index`-th training task, digits [D]."""
+        return self.task("training", index)
+
+    def validation(self, index: int) -> np.ndarray:
+        """The `index`-th validation task (for tuning), digits [D]."""
+        return self.task("validation", index)
+
+    def heldout(self, index: int) -> np.ndarray:
+        """The `index`-th held-out task (never for tuning), digits [D]."""
+        return self.task("heldout", index)
+
+    def locate(self, task: np.ndarray, seed: int = 0) -> tuple[Split, int]:
+        """The split and index of a task: the inverse of `task`."""
+        digits = shuffle(jnp.asarray(task, jnp.uint32), jnp.array(self.radices, jnp.uint32), self._key, inverse=True)
+        lead = 0
+        for digit, radix in zip(np.array(digits[: self._prefix]).tolist(), self.radices, strict=False):
+            lead = lead * radix + digit
+        where = 0
+        while lead >= self._counts[where]:
+            lead, where = lead - self._counts[where], where + 1
+        radices = self._split_radices(where)
+        ordinal = jnp.concatenate([jnp.array([lead], jnp.uint32), digits[self._prefix :]])
+        if ordinal.shape[0] > 1:
+            ordinal = shuffle(ordinal, radices, seed, inverse=True)
+        index = 0
+        for digit, radix in zip(np.array(ordinal).tolist(), np.array(radices).tolist(), strict=True):
+            index = index * radix + digit
+        return SPLITS[where], index

@@ -1,0 +1,107 @@
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy import stats
+
+import envs
+from envs import episodes as ep
+from envs.tasks import make_pool
+
+FAMILY = envs.make("errands", attributes=2, values=4)
+NUM_ENVS, STEPS = 32, 40
+
+
+def rollout(family, key, pool):
+    """Random actions; all that happened, the starts that were taken, and the bank."""
+    draw = ep.draw_from(family, pool)
+    key_begin, key_bank, key_steps = jax.random.split(key, 3)
+    episodes = ep.begin(draw, key_begin, NUM_ENVS)
+    bank = ep.refill(ep.empty_bank(draw, NUM_ENVS * STEPS), draw, key_bank)
+    actions = jax.random.randint(key_steps, (STEPS, NUM_ENVS), 0, family.num_actions)
+
+    def step(carry, now):
+        episodes, bank = carry
+        episodes, bank, result = ep.step(family, episodes, now, key_steps, bank)
+        return (episodes, bank), (episodes, result)
+
+    (_, after), history = jax.lax.scan(step, (episodes, bank), actions)
+    return episodes, bank, after, actions, history
+
+
+def test_bank_reset_equals_naive_reset_given_the_same_states():
+    start, bank, after, actions, (states, results) = jax.jit(lambda k: rollout(FAMILY, k, make_pool(None)))(
+        jax.random.key(0)
+    )
+    step = jax.jit(FAMILY.step)
+    lives = [jax.tree.map(lambda leaf, n=n: leaf[n], start.state) for n in range(NUM_ENVS)]
+    elapsed, cursor = [0] * NUM_ENVS, 0
+    for t in range(STEPS):
+        for n in range(NUM_ENVS):
+            lives[n], outcome = step(lives[n], actions[t, n], jax.random.key(0))
+            elapsed[n] += 1
+            terminated = bool(outcome.succeeded | outcome.failed)
+            truncated = elapsed[n] == FAMILY.horizon and not terminated
+            assert (bool(results.terminated[t, n]), bool(results.truncated[t, n])) == (terminated, truncated)
+            chex.assert_trees_all_equal(jax.tree.map(lambda leaf, t=t, n=n: leaf[t, n], results.final), lives[n])
+            if terminated or truncated:
+                lives[n] = jax.tree.map(lambda leaf, c=cursor: leaf[c], bank.states)
+                elapsed[n], cursor = 0, cursor + 1
+            chex.assert_trees_all_equal(jax.tree.map(lambda leaf, t=t, n=n: leaf[t, n], states.state), lives[n])
+            assert int(states.elapsed[t, n]) == elapsed[n]
+    assert cursor == int(after.cursor) > NUM_ENVS
+
+
+def test_bank_reset_equals_naive_reset_in_distribution():
+    """What fresh states look like does not depend on how they came: tasks, positions, distances."""
+    pool = make_pool(5)
+
+    def banked(key):
+        *_, (states, results) = rollout(FAMILY, key, pool)
+        return states.state, results.terminated | results.truncated
+
+    states, fresh = jax.jit(jax.vmap(banked))(jax.random.split(jax.random.key(1), 20))
+    fresh = np.array(fresh)
+    count = int(fresh.sum())
+    naive = jax.vmap(ep.draw_from(FAMILY, pool))(jax.random.split(jax.random.key(2), count))
+    for read in (
+        lambda s: s.task @ jnp.array([4, 1]),
+        lambda s: s.agent,
+        lambda s: s.target,
+        lambda s: s.cells[..., 0],
+    ):
+        values = [np.array(read(states))[fresh], np.array(read(naive))]
+        columns = np.unique(np.concatenate(values))
+        table = [[int((v == column).sum()) for column in columns] for v in values]
+        assert stats.chi2_contingency(table).pvalue > 1e-3
+
+
+def test_refill_replaces_used_states_only():
+    draw = ep.draw_from(FAMILY, make_pool(None))
+    bank = ep.refill(ep.empty_bank(draw, 320), draw, jax.random.key(0))
+    assert int(bank.cursor) == 0
+    assert len(np.unique(np.array(bank.states.looks).reshape(320, -1), axis=0)) > 250
+    states, taken = ep.take(bank, jnp.arange(32) < 15)
+    chex.assert_trees_all_equal(
+        jax.tree.map(lambda leaf: leaf[:15], states), jax.tree.map(lambda leaf: leaf[:15], bank.states)
+    )
+    assert int(taken.cursor) == 15
+    again = ep.refill(taken, draw, jax.random.key(1))
+    same = (again.states.looks == bank.states.looks).all((1, 2))
+    assert not same[:20].any()  # two pieces of ten
+    assert same[20:].all()
+
+
+def test_the_time_limit_truncates_and_never_terminates():
+    family = envs.make("mazes", rows=3, columns=5)
+    draw = ep.draw_from(family, make_pool(1))
+    episodes = ep.begin(draw, jax.random.key(0), 4)
+    corner = jnp.full(4, 0, jnp.uint8)
+    episodes = episodes._replace(state=episodes.state._replace(agent=corner, goal=jnp.full(4, 14, jnp.uint8)))
+    bank = ep.refill(ep.empty_bank(draw, 64), draw, jax.random.key(1))
+    for t in range(family.horizon):
+        episodes, bank, result = ep.step(family, episodes, jnp.zeros(4, int), jax.random.key(t), bank)
+        assert not result.terminated.any()
+        assert result.truncated.all() == (t == family.horizon - 1)
+    assert (result.final.agent == 0).all()  # the final state is kept, beside the fresh one
+    assert (episodes.elapsed == 0).all()

@@ -1,0 +1,93 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from envs.mazes import Mazes
+
+FAMILY = Mazes(rows=4, columns=5, goal_in_task=False)
+
+
+def walls(bits):
+    """Which cells open north and east, by the rule in words."""
+    north, east = np.zeros((4, 5), bool), np.zeros((4, 5), bool)
+    for row in range(4):
+        for column in range(5):
+            if row == 0 or column == 4:
+                north[row, column], east[row, column] = row > 0, column < 4
+            else:
+                chosen = bits[(row - 1) * 4 + column]
+                north[row, column], east[row, column] = chosen == 1, chosen == 0
+    return north, east
+
+
+@pytest.fixture
+def state():
+    return FAMILY.init(jax.random.key(3), jnp.array(FAMILY.tasks.train(11)))
+
+
+def test_a_maze_is_a_spanning_tree(state):
+    north, east = walls(np.array(state.task))
+    assert north.sum() + east.sum() == 4 * 5 - 1
+    assert (state.distances < 254).all()
+
+
+def test_moves_follow_the_walls(state):
+    north, east = walls(np.array(state.task))
+    for cell in range(20):
+        row, column = divmod(cell, 5)
+        here = state._replace(agent=jnp.uint8(cell))
+        ends = [int(FAMILY.step(here, jnp.int32(a), jax.random.key(0))[0].agent) for a in range(4)]
+        south = row < 3 and north[row + 1, column]
+        west = column > 0 and east[row, column - 1]
+        expected = [cell - 5 * north[row, column], cell + east[row, column], cell + 5 * south, cell - west]
+        assert ends == expected
+
+
+def test_the_map_is_centred_on_the_agent(state):
+    for shown in (FAMILY.tasks.train(11), FAMILY.tasks.train(12)):
+        north, east = walls(shown)
+        for cell in (0, 7, 19):
+            row, column = divmod(cell, 5)
+            here = state._replace(agent=jnp.uint8(cell), shown=jnp.array(shown))
+            context = np.array(FAMILY.observe(here).context)
+            for window, wall in zip(context[:-2].reshape(2, 7, 9), (north, east), strict=True):
+                expected = np.zeros((7, 9), bool)
+                expected[3 - row : 7 - row, 4 - column : 9 - column] = wall
+                assert (window == expected).all()
+            goal_row, goal_column = divmod(int(state.goal), 5)
+            assert context[-2:].tolist() == [goal_row - row + 3, goal_column - column + 4]
+
+
+def test_only_the_goal_succeeds_and_nothing_fails(state):
+    beside = int(np.flatnonzero(np.array(state.distances) == 1)[0])
+    here = state._replace(agent=jnp.uint8(beside))
+    outcomes = [FAMILY.step(here, jnp.int32(a), jax.random.key(0))[1] for a in range(4)]
+    assert sum(bool(o.succeeded) for o in outcomes) == 1
+    assert not any(bool(o.failed) for o in outcomes)
+    assert int(FAMILY.expert(here).argmax()) == [bool(o.succeeded) for o in outcomes].index(True)
+
+
+def test_a_goal_in_the_task_is_the_goal_and_leaves_the_start_to_the_instance():
+    family = Mazes(rows=4, columns=5)
+    assert family.tasks.size == 2**12 * 20
+    assert family.instances == 19
+    for index in range(5):
+        task = jnp.array(family.tasks.train(index))
+        states = jax.jit(jax.vmap(lambda key, task=task: family.init(key, task)))(
+            jax.random.split(jax.random.key(index), 2000)
+        )
+        assert (states.goal == task[-1]).all()
+        counts = np.bincount(np.array(states.agent), minlength=20)
+        assert counts[int(task[-1])] == 0
+        assert stats.chisquare(np.delete(counts, int(task[-1]))).pvalue > 1e-4
+
+
+def test_start_and_goal_are_uniform_over_pairs():
+    task = jnp.array(FAMILY.tasks.train(0))
+    states = jax.vmap(lambda key: FAMILY.init(key, task))(jax.random.split(jax.random.key(0), 20_000))
+    pairs = np.array(states.agent, int) * 20 + np.array(states.goal)
+    counts = np.bincount(pairs, minlength=400).reshape(20, 20)
+    assert (np.diag(counts) == 0).all()
+    assert (counts[~np.eye(20, dtype=bool)] > 0).all()

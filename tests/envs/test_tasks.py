@@ -1,0 +1,132 @@
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+import envs
+from envs.tasks import SPLITS, TaskSpace, make_pool, shuffle
+
+SMALL = [(4, 4), (2, 3, 5), (2,) * 9, (7, 1, 3, 4), (16, 3), (3, 720)]
+
+
+def every(radices):
+    return jnp.array(list(itertools.product(*map(range, radices))), jnp.uint32)
+
+
+def packed(digits, radices):
+    """One integer per digit vector."""
+    weights = np.array([int(np.prod(radices[i + 1 :], dtype=np.uint64)) for i in range(len(radices))], np.uint64)
+    return np.asarray(digits, np.uint64) @ weights
+
+
+@pytest.mark.parametrize("radices", SMALL)
+@pytest.mark.parametrize("key", [0, 1, 2**32 - 1])
+def test_shuffle_is_a_bijection(radices, key):
+    digits, limits = every(radices), jnp.array(radices, jnp.uint32)
+    shuffled = jax.vmap(lambda d: shuffle(d, limits, key))(digits)
+    assert (shuffled < limits).all()
+    assert len(np.unique(packed(shuffled, radices))) == len(digits)
+    back = jax.vmap(lambda d: shuffle(d, limits, key, inverse=True))(shuffled)
+    assert (back == digits).all()
+
+
+def test_shuffles_of_different_keys_differ():
+    digits, limits = every((2,) * 9), jnp.array((2,) * 9, jnp.uint32)
+    first, second = (jax.vmap(lambda d, k=k: shuffle(d, limits, k))(digits) for k in (0, 1))
+    assert (first == second).all(1).mean() < 0.02
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 2**32 - 1), st.integers(0, 2**40 - 1))
+def test_inverse_on_a_large_space(key, number):
+    radices = jnp.full(10, 16, jnp.uint32)
+    digits = jnp.array([number >> (4 * i) & 15 for i in range(10)], jnp.uint32)
+    there = shuffle(digits, radices, np.uint32(key))
+    assert (shuffle(there, radices, np.uint32(key), inverse=True) == digits).all()
+
+
+@pytest.mark.parametrize("name", envs.names())
+def test_no_duplicates_among_a_million(name):
+    space = envs.make(name).tasks
+    tasks = jax.jit(jax.vmap(lambda i: space.member(make_pool(10**6), i)))(jnp.arange(10**6, dtype=jnp.uint32))
+    assert len(np.unique(packed(tasks, space.radices))) == 10**6
+
+
+@pytest.mark.parametrize("name", envs.names())
+def test_size_is_beyond_10_to_the_12(name):
+    space = envs.make(name).tasks
+    assert space.size > 10**12
+    assert sum(space.split_size(split) for split in SPLITS) == space.size
+    assert min(space.split_size(split) for split in SPLITS) > space.size // 10
+
+
+@pytest.mark.parametrize("radices", SMALL)
+def test_splits_are_disjoint_and_complete(radices):
+    space = TaskSpace(radices)
+    seen = [tuple(space.task(split, i)) for split in SPLITS for i in range(space.split_size(split))]
+    assert len(seen) == len(set(seen)) == space.size
+
+
+@pytest.mark.parametrize("name", envs.names())
+def test_every_split_has_the_same_digits(name):
+    space = envs.make(name).tasks
+    count = jnp.arange(20_000, dtype=jnp.uint32)
+    pools = [make_pool(len(count), split=split) for split in SPLITS]
+    digits = [np.array(jax.jit(jax.vmap(lambda i, p=pool: space.member(p, i)))(count)) for pool in pools]
+    for place, radix in enumerate(space.radices):
+        table = [np.bincount(d[:, place], minlength=radix) for d in digits]
+        assert stats.chi2_contingency(table).pvalue > 1e-5
+        assert stats.chisquare(table[0]).pvalue > 1e-5
+
+
+def test_pools_are_nested_and_seeds_differ():
+    space = envs.make("errands").tasks
+
+    def members(size, seed):
+        indices = jnp.arange(size, dtype=jnp.uint32)
+        return packed(jax.vmap(lambda i: space.member(make_pool(size, seed=seed), i))(indices), space.radices)
+
+    assert set(members(16, 0)) < set(members(64, 0))
+    assert not set(members(64, 0)) & set(members(64, 1))
+    assert [tuple(space.train(i)) for i in range(3)] == [tuple(space.task("training", i)) for i in range(3)]
+    assert (packed([space.train(i) for i in range(4)], space.radices) == members(4, 0)).all()
+
+
+@pytest.mark.parametrize("size", [1, 5, None])
+def test_sample_draws_from_the_pool(size):
+    space = TaskSpace((2,) * 9)
+    pool = make_pool(size, seed=3)
+    drawn = jax.vmap(lambda key: space.sample(key, pool))(jax.random.split(jax.random.key(0), 4000))
+    found = {space.locate(task, seed=3) for task in np.unique(np.array(drawn), axis=0)}
+    expected = space.split_size("training") if size is None else size
+    assert found == {("training", i) for i in range(expected)}
+
+
+def test_sample_of_a_pool_in_another_split():
+    space = envs.make("mazes").tasks
+    pool = make_pool(1, split="heldout", first=7)
+    assert (space.sample(jax.random.key(0), pool) == space.heldout(7)).all()
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("index", [0, 12_345, 10**10])
+def test_locate_inverts_task(split, index):
+    space = envs.make("mazes").tasks
+    assert space.locate(space.task(split, index, seed=5), seed=5) == (split, index)
+
+
+def test_nonsense_is_refused():
+    with pytest.raises(ValueError, match="at least two digits"):
+        TaskSpace((5,))
+    with pytest.raises(ValueError, match="too few"):
+        TaskSpace((2, 3))
+    space = TaskSpace((4, 4))
+    with pytest.raises(IndexError, match=r"index=2: the heldout split has tasks 0 to 1"):
+        space.heldout(2)
+    with pytest.raises(IndexError):
+        space.train(-1)
