@@ -1,0 +1,117 @@
+"""Rollouts: T steps of N environments with one policy acting.
+
+Time indices are written out, because `done` means three things in this field: `reset_before[t]` says that step t is
+the first of an episode, `terminated_after[t]` and `truncated_after[t]` that it is the last.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from agents.networks import Memory, Network, Params
+from envs import episodes as ep
+from envs.family import Family, Observation, State
+from rewards import Reward
+
+if TYPE_CHECKING:
+    from envs.episodes import Bank, Episodes
+
+
+class Rollout(NamedTuple):
+    """T steps of N environments; leaves [T, N, ...]."""
+
+    observation: Observation
+    action: jax.Array  # int32
+    log_prob: jax.Array  # float32: of the action, under the policy that acted
+    value: jax.Array  # float32
+    next_value: jax.Array  # float32: of what came after; 0 after termination, of the final observation after truncation
+    reward: jax.Array  # float32
+    reset_before: jax.Array  # bool
+    terminated_after: jax.Array  # bool
+    truncated_after: jax.Array  # bool
+    succeeded: jax.Array  # bool: the step ended an episode well
+    labels: Any  # float32 [T, N, A]: the expert's action probabilities; () where nobody asked for them
+
+
+class Actors(NamedTuple):
+    """Where the environments stand between rollouts."""
+
+    episodes: "Episodes"
+    bank: "Bank"
+    memory: Memory  # leaves [N, ...]
+    reset_before: jax.Array  # bool [N]: whether the next step is the first of an episode
+
+
+@dataclass(frozen=True)
+class Acting:
+    """Who acts where, and what is noted down; static under `jit`."""
+
+    family: Family
+    network: Network
+    reward: Reward
+    behaviour: Literal["student", "expert"] = "student"
+    labels: bool = False
+
+
+def begin(acting: Acting, draw: ep.Draw, key: jax.Array, num_envs: int, steps: int) -> Actors:
+    """Fresh environments, and an empty bank of the size that rollouts of `steps` need."""
+    memory = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (num_envs, *leaf.shape)), acting.network.initial_memory())
+    return Actors(
+        episodes=ep.begin(draw, key, num_envs),
+        bank=ep.empty_bank(draw, num_envs * steps),
+        memory=memory,
+        reset_before=jnp.ones(num_envs, bool),
+    )
+
+
+def collect(acting: Acting, params: Params, actors: Actors, key: jax.Array, steps: int) -> tuple[Actors, Rollout]:
+    """`steps` steps of every environment, from a full bank. Consumes `key`."""
+    family, network = acting.family, acting.network
+    observe = jax.vmap(family.observe)
+    apply = jax.vmap(network.apply, in_axes=(None, 0, 0))
+
+    def step(actors: Actors, key: jax.Array):
+        key_act, key_step = jax.random.split(key)
+        before = actors.episodes
+        observation = observe(before.state)
+        logits, value, memory = apply(params, observation, actors.memory)
+        labels = jax.vmap(family.expert)(before.state) if acting.labels else ()
+        expert_acts = acting.behaviour == "expert"
+        behaviour = jnp.log(jax.vmap(family.expert)(before.state)) if expert_acts else logits
+        action = jax.random.categorical(key_act, behaviour)
+        log_prob = jnp.take_along_axis(jax.nn.log_softmax(logits), action[:, None], axis=1)[:, 0]
+        episodes, bank, result = ep.step(family, before, action, key_step, actors.bank)
+        reward = jax.vmap(acting.reward)(before.state, action, result.final, result.outcome, before.elapsed)
+        row = (observation, action, log_prob, value, reward, actors.reset_before)
+        row += (result.terminated, result.truncated, result.outcome.succeeded, labels)
+        return Actors(episodes, bank, memory, result.terminated | result.truncated), (row, result.final, memory)
+
+    actors, (row, finals, memories) = jax.lax.scan(step, actors, jax.random.split(key, steps))
+    observation, action, log_prob, value, reward, reset_before, terminated, truncated, succeeded, labels = row
+    last = apply(params, observe(actors.episodes.state), actors.memory)[1]
+    following = jnp.concatenate([value[1:], last[None]])
+    final_value = _final_values(acting, params, finals, memories, truncated)
+    next_value = jnp.where(terminated, 0.0, jnp.where(truncated, final_value, following))
+    return actors, Rollout(
+        observation, action, log_prob, value, next_value, reward, reset_before, terminated, truncated, succeeded, labels
+    )
+
+
+def _final_values(acting: Acting, params: Params, finals: State, memories: Memory, truncated: jax.Array) -> jax.Array:
+    """Values of the final observations of truncated episodes, float32 [T, N]; elsewhere 0.
+
+    An environment runs out of time at most once a horizon: only so many final observations are valued, not T.
+    """
+    steps, num_envs = truncated.shape
+    most = 1 + (steps - 1) // acting.family.horizon
+    _, times = jax.lax.top_k(truncated.T.astype(jnp.int32), most)  # [N, most], the truncated steps first
+    envs = jnp.arange(num_envs)[:, None]
+    states, memory = jax.tree.map(lambda leaf: leaf[times, envs], (finals, memories))
+
+    def value(state, memory):
+        return acting.network.apply(params, acting.family.observe(state), memory)[1]
+
+    values = jax.vmap(jax.vmap(value))(states, memory)
+    return jnp.zeros((steps, num_envs)).at[times, envs].set(jnp.where(truncated[times, envs], values, 0.0))

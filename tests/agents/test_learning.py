@@ -1,0 +1,62 @@
+"""Both arms on probe environments whose values are known by hand."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import rewards
+from agents import cloning, networks, ppo
+from agents import learner as lr
+from envs.tasks import make_pool
+from tests.agents.probes import Probe, seen
+
+HYPER = lr.Hyper(learning_rate=3e-3, gamma=0.5, entropy=0.001)
+POOL = make_pool(None)
+
+
+def trained(probe, algorithm, kind="mlp", updates=60):
+    network = networks.make(kind, probe, width=16)
+    setup = lr.Setup(probe, network, algorithm, rewards.make("sparse"), num_envs=32, steps=8, epochs=4, minibatches=2)
+    state = jax.jit(partial(lr.begin, setup))(POOL, jnp.uint32(0))
+    state, metrics = jax.jit(partial(lr.train, setup))(state, HYPER, POOL, jnp.int32(updates))
+    return lambda slot, step=0: network.apply(state.params, seen(slot, step), ())[:2], metrics
+
+
+@pytest.mark.parametrize("kind", networks.NETWORKS)
+def test_ppo_learns_a_constant_value(kind):
+    look, _ = trained(Probe(pays="always"), ppo.PPO, kind)
+    assert [float(look(slot)[1]) for slot in (0, 1)] == pytest.approx([1, 1], abs=0.05)
+
+
+def test_ppo_learns_a_value_that_depends_on_what_is_seen():
+    look, _ = trained(Probe(pays="seen"), ppo.PPO)
+    assert [float(look(slot)[1]) for slot in (0, 1)] == pytest.approx([0, 1], abs=0.05)
+
+
+def test_ppo_discounts_a_delayed_reward():
+    look, _ = trained(Probe(pays="always", steps=2), ppo.PPO)
+    assert [float(look(1, step)[1]) for step in (0, 1)] == pytest.approx([0.5, 1], abs=0.05)
+
+
+def test_ppo_bootstraps_when_time_runs_out():
+    """A toll of 1 for ever is worth -1 / (1 - gamma) = -2; were the time limit an end, it would be -1.5 and -1."""
+    look, _ = trained(Probe(pays="toll", limit=2), ppo.PPO, updates=150)
+    assert [float(look(1, step)[1]) for step in (0, 1)] == pytest.approx([-2, -2], abs=0.1)
+
+
+@pytest.mark.parametrize("kind", networks.NETWORKS)
+@pytest.mark.parametrize("algorithm", [ppo.PPO, cloning.DAGGER, cloning.BEHAVIOUR_CLONING], ids=["ppo", "dagger", "bc"])
+@pytest.mark.parametrize("pays", ["action", "match"])
+def test_every_arm_finds_the_right_action(algorithm, pays, kind):
+    look, metrics = trained(Probe(pays=pays), algorithm, kind)
+    for slot in (0, 1):
+        right = 1 if pays == "action" else slot
+        assert float(jax.nn.softmax(look(slot)[0])[right]) > 0.95
+    assert float(metrics["successes"] / metrics["episodes"]) > 0.8
+
+
+def test_soft_labels_are_matched():
+    look, _ = trained(Probe(pays="always"), cloning.DAGGER)
+    assert float(jax.nn.softmax(look(1)[0])[0]) == pytest.approx(0.5, abs=0.05)
