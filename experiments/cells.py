@@ -1,0 +1,68 @@
+"""Cells: one training run each, told apart by everything that decides its outcome. Does not import jax."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+
+from experiments.settings import Training
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training run of a study.
+
+    Attributes:
+        role: the part it plays in the study's figure, such as "generalist" or "specialist".
+        pool_size: None stands for "every episode a new task".
+        pool_first: where the pool begins among the tasks of `pool_split`.
+        points: where it is evaluated, rising: environment steps, and what they are to the study ("total" for an agent
+            that has them all to itself; "full", "split" or "share" for a specialist's). The last is its budget.
+    """
+
+    study: str
+    role: str
+    family: str
+    knobs: tuple[tuple[str, int], ...]
+    control: str | None
+    learner: str  # ppo or cloning
+    teacher: str | None  # dagger or bc, where the learner is taught
+    reward: str
+    training: Training
+    pool_size: int | None
+    pool_seed: int
+    pool_split: str
+    pool_first: int
+    seed: int
+    points: tuple[tuple[int, str], ...]
+    eval_tasks: int
+    eval_instances: int
+    eval_specialists: int
+
+    @property
+    def id(self) -> str:
+        """The hash of the cell's settings, 12 hexadecimal digits."""
+        settings = asdict(self) | {"training": self.training.model_dump()}
+        text = json.dumps(settings, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def variant(self) -> str:
+        """The knobs in words; empty for the family as shipped."""
+        return " ".join(f"{name}={value}" for name, value in self.knobs)
+
+    @property
+    def label(self) -> str:
+        """The cell in a few words, for a person."""
+        pool = "new task every episode" if self.pool_size is None else f"pool {self.pool_size:,}"
+        name = f"{self.family} {self.role}" + (
+            f" ({self.control})" if self.control and self.control != self.role else ""
+        )
+        if self.pool_split != "training":
+            pool = f"task {self.pool_first}"
+        return f"{name}, {pool}, seed {self.seed}"
+
+
+def doubling(budget: int, count: int, update: int) -> tuple[int, ...]:
+    """At most `count` budgets that double up to `budget`, in whole updates of `update` steps, rising."""
+    updates = max(budget // update, 1)
+    return tuple(sorted({max(updates >> halvings, 1) * update for halvings in range(count)}))

@@ -1,0 +1,227 @@
+"""The command `incentivize`. Nothing here imports jax before a command needs it: help has to appear at once."""
+
+import json
+import sys
+import traceback
+from dataclasses import dataclass, field, make_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+
+import tyro
+from rich.console import Console
+
+import envs
+from experiments import presets, studies
+from experiments.settings import (
+    FLAG_KEYS,
+    TRAINING_KEYS,
+    Settings,
+    SettingsError,
+    Training,
+    check_name,
+    load_file,
+    resolve,
+)
+
+DONE, FAILED, BAD_INPUT, STOPPED = 0, 1, 2, 75
+
+Topic = Literal["families", "rewards", "learners", "networks", "studies"]
+
+
+def _flags() -> list[tuple[str, Any, Any]]:
+    """A flag, off by default, for every setting: what is not given on the command line stays as preset and file say."""
+    flags = []
+    for schema, keys in ((Settings, FLAG_KEYS), (Training, TRAINING_KEYS)):
+        for key in keys:
+            info = schema.model_fields[key]
+            several = key in ("families", "pools", "control_pools", "taught_pools")
+            kind = (
+                getattr(info.annotation, "__name__", "").upper().replace("TUPLE", "NAME" if key == "families" else "N")
+            )
+            argument = tyro.conf.arg(
+                name="family" if key == "families" else key,
+                help=(info.description or "").replace("%", "%%"),
+                help_behavior_hint="",
+                metavar=f"{kind} [{kind} ...]" if several else kind,
+            )
+            flags.append((key, Annotated[info.annotation | None, argument], field(default=None)))
+    return flags
+
+
+if TYPE_CHECKING:
+    Flags = Any
+else:
+    Flags = make_dataclass("Flags", _flags(), frozen=True)
+
+
+@dataclass(frozen=True)
+class Run:
+    """Run a study, or go on with it: a finished run is left as it is."""
+
+    study: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="STUDY", help_behavior_hint="")]
+    """The study: see `incentivize list studies`."""
+    settings: Annotated[Flags, tyro.conf.OmitArgPrefixes]
+    """What this run shall have otherwise than its preset: for every family, where it is about training."""
+    preset: Annotated[str, tyro.conf.arg(metavar="NAME")] = "quick"
+    """quick: minutes on two cores; standard: hours, with the seeds that verdicts need."""
+    config: Annotated[Path | None, tyro.conf.arg(metavar="FILE.toml", help_behavior_hint="")] = None
+    """A TOML file of settings; flags outrank it."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: runs/STUDY-PRESET)")] = None
+    """The run directory."""
+    workers: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
+    """Processes that train side by side, if not one for every core (a CPU) or one alone (an accelerator)."""
+    debug: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Show a traceback where something fails."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Draw the figure, judge the claims and write report.html from run directories."""
+
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="DIR...", help_behavior_hint="")]
+    """Run directories."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
+    """Where the files go, if not into the run directory."""
+    debug: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Show a traceback where something fails."""
+
+
+@dataclass(frozen=True)
+class List:
+    """List what there is to choose from."""
+
+    topic: tyro.conf.Positional[Literal["all", "families", "rewards", "learners", "networks", "studies"]] = "all"
+    """What to list."""
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Print JSON instead of tables."""
+    debug: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Show a traceback where something fails."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Measure steps per second here: compiled beforehand, blocked until ready, the median of several."""
+
+    what: tyro.conf.Positional[Literal["all", "envs", "train", "tasks"]] = "all"
+    """envs: random policies; train: whole updates; tasks: cost against the number of tasks."""
+    family: tuple[str, ...] = ()
+    """The families to measure (default: all)."""
+    repeats: int = 5
+    """Measurements of which the median is printed."""
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Print JSON instead of tables."""
+    debug: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Show a traceback where something fails."""
+
+
+def _settings(command: Run) -> Settings:
+    check_name("study", command.study, studies.names())
+    study = studies.load(command.study)
+    check_name("--preset", command.preset, study.PRESETS)
+    given = {key: value for key, value in vars(command.settings).items() if value is not None}
+    file = load_file(command.config) if command.config else {}
+    for key in ("study", "preset"):
+        if file.get(key, getattr(command, key)) != getattr(command, key):
+            raise SettingsError(
+                f"{key} = {file[key]!r} in {command.config}: the command says {getattr(command, key)!r}"
+            )
+    for source in (file, given):
+        for name in source.get("families", ()) if isinstance(source.get("families", ()), (list, tuple)) else ():
+            check_name("--family", str(name), envs.names())
+    base = {"study": command.study, "preset": command.preset} | study.PRESETS[command.preset]
+    return resolve(base, presets.training(command.preset), file, given)
+
+
+def _run(command: Run, console: Console) -> None:
+    settings = _settings(command)
+    if command.workers is not None and command.workers < 1:
+        raise SettingsError(f"--workers = {command.workers}: want at least 1")
+    from experiments.main import run_study  # imports jax
+
+    run_study(settings, command.out or Path("runs") / f"{settings.study}-{settings.preset}", console, command.workers)
+
+
+def _report(command: Report, console: Console) -> None:
+    from experiments.report import report
+    from experiments.store import Store
+
+    if not command.runs:
+        raise SettingsError("report: want at least one run directory")
+    for path in command.runs:
+        if not path.is_dir():
+            raise SettingsError(f"{path}: there is no such run directory")
+    if command.out and command.out.exists() and not command.out.is_dir():
+        raise SettingsError(f"--out {command.out}: is not a directory")
+    names = [path.resolve().name for path in command.runs]
+    if command.out and len(set(names)) < len(names):
+        raise SettingsError(
+            f"--out {command.out}: runs of the same name would overwrite each other ({', '.join(names)})"
+        )
+    for path in command.runs:
+        out = command.out / path.resolve().name if command.out and len(command.runs) > 1 else command.out
+        report(Store(path), console, out)
+
+
+def _list(command: List, console: Console) -> None:
+    from experiments.listing import listing
+
+    found = {topic: listing(topic) for topic in get_args(Topic) if command.topic in ("all", topic)}
+    if command.json:
+        print(json.dumps(found if command.topic == "all" else found[command.topic], indent=1))
+        return
+    from experiments.report import number, rich_table
+
+    for topic, rows in found.items():
+        console.print(rich_table(topic, [{key: number(value) for key, value in row.items()} for row in rows]))
+
+
+def _bench(command: Bench, console: Console) -> None:
+    for name in command.family:
+        check_name("--family", name, envs.names())
+    if command.repeats < 1:
+        raise SettingsError(f"--repeats = {command.repeats}: want at least 1")
+    from experiments.bench import bench
+
+    bench(command.what, command.family or envs.names(), command.repeats, command.json, console)
+
+
+Command = (
+    Annotated[Run, tyro.conf.subcommand("run")]
+    | Annotated[Report, tyro.conf.subcommand("report")]
+    | Annotated[List, tyro.conf.subcommand("list")]
+    | Annotated[Bench, tyro.conf.subcommand("bench")]
+)
+
+
+def main(args: list[str] | None = None) -> int:
+    """Runs the command; returns the exit status: 0 done, 1 failed, 2 bad input, 75 stopped and resumable."""
+    description = "Train one agent on very many generated tasks with a sparse reward, and compare it with specialists."
+    command: Any = tyro.cli(
+        Command,  # pyright: ignore[reportArgumentType]
+        prog="incentivize",
+        description=description,
+        args=args,
+    )
+    console, errors = Console(), Console(stderr=True)
+    actions = {Run: _run, Report: _report, List: _list, Bench: _bench}
+    try:
+        actions[type(command)](command, console)
+    except KeyboardInterrupt:
+        errors.print("stopped; the same command goes on from the last finished training run")
+        return STOPPED
+    except SettingsError as error:
+        errors.print(f"{error}", markup=False, highlight=False, soft_wrap=True)
+        status = BAD_INPUT
+    except Exception as error:
+        errors.print(f"failed: {error or type(error).__name__}", markup=False, highlight=False, soft_wrap=True)
+        status = FAILED
+    else:
+        return DONE
+    if command.debug:
+        traceback.print_exc()
+    return status
+
+
+def entry() -> None:
+    """The console script."""
+    sys.exit(main())

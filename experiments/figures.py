@@ -1,0 +1,207 @@
+"""Figures: matplotlib without a display, colours that colour-blind readers can tell apart (Okabe & Ito 2008)."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from experiments.settings import Settings
+from experiments.statistics import student
+from experiments.table import Table
+
+BLUE, ORANGE, GREEN, GREY, BLACK = "#0072B2", "#D55E00", "#009E73", "#7F7F7F", "#000000"
+STYLE: Any = {
+    "font.size": 9.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 11,
+    "svg.hashsalt": "incentivize",  # the same figure has the same bytes
+    "svg.fonttype": "none",
+}
+
+
+def save(figure: Figure, rows: Sequence[dict[str, Any]], folder: Path, name: str) -> None:
+    """Writes the figure as PNG and SVG, and what it shows as CSV."""
+    figure.savefig(folder / f"{name}.png", dpi=160, metadata={"Software": None})
+    with mpl.rc_context(STYLE):
+        figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
+    with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else ["family"])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def draw_task_count(table: Table, settings: Settings) -> tuple[Figure, list[dict[str, Any]]]:
+    """Success against the number of training tasks, a panel per family: generalists, controls and specialists."""
+    drawn: list[dict[str, Any]] = []
+    with mpl.rc_context(STYLE):
+        panels = len(settings.families)
+        figure = Figure(figsize=(0.8 + 4.6 * panels, 5.4), layout="constrained")
+        axes = np.atleast_1d(figure.subplots(1, panels, sharey=True))
+        for axis, family in zip(axes, settings.families, strict=True):
+            drawn += _Panel(axis, table.where(family=family), settings, family).draw()
+        axes[0].set_ylabel("success")
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=8.5)
+    return figure, drawn
+
+
+class _Panel:
+    """One family's panel."""
+
+    def __init__(self, axis: Axes, table: Table, settings: Settings, family: str) -> None:
+        self.axis, self.table, self.settings, self.family = axis, table, settings, family
+        sizes = [size for size in settings.pools if size != "new"]
+        self.end = max([*sizes, 4]) * 32.0  # where "every episode a new task" stands
+        self.budget = settings.training[family].budget
+        self.rows: list[dict[str, Any]] = []
+
+    def draw(self) -> list[dict[str, Any]]:
+        """Draws everything; returns what was drawn."""
+        final = self.table.final()
+        seeds = (
+            f"{self.settings.seeds} seeds, 95% Student t"
+            if self.settings.seeds >= 3
+            else f"{self.settings.seeds} seeds"
+        )
+        self.curve(
+            final, "generalist", "unseen", f"incentivized generalist, unseen tasks ({seeds})", BLUE, "-", "o", 2.2
+        )
+        self.curve(final, "generalist", "seen", "the same, tasks in its pool", BLUE, ":", "o", 1.2)
+        few = self.settings.control_seeds
+        count = f"{few} seed{'s' * (few > 1)}"
+        self.curve(final, "taught", "unseen", f"taught generalist, unseen tasks ({count})", GREEN, "-", "D", 1.4)
+        self.curve(final, "shuffled", "unseen", f"shuffled descriptions, unseen tasks ({count})", GREY, "-", "s", 1.4)
+        self.specialists()
+        meta = self.table.meta
+        self.level(meta["blind"][self.family], "blind level: best without the description", (0, (1, 2)))
+        self.level(meta["uniform"][self.family], "uniform actions", (0, (1, 6)))
+        self.dress()
+        return self.rows
+
+    def place(self, size: int | None) -> float:
+        """Where a pool size stands on the axis."""
+        return self.end if size is None else float(size)
+
+    def note(self, series: str, x: float | None, steps: int, value: float, low: float, high: float, n: int) -> None:
+        """Keeps a drawn point for the CSV; an empty pool_size is "every episode a new task"."""
+        size = "" if x is None or x == self.end else int(x)
+        bounds = [round(b, 6) if np.isfinite(b) else "" for b in (low, high)]
+        row = {
+            "family": self.family,
+            "series": series,
+            "pool_size": size,
+            "env_steps": steps,
+            "success": round(value, 6),
+        }
+        self.rows.append(row | {"low": bounds[0], "high": bounds[1], "n": n})
+
+    def curve(
+        self, final: Table, role: str, split: str, label: str, colour: str, line: Any, marker: str, width: float
+    ) -> None:
+        """Means over seeds with an interval where n >= 3, every seed as a dot, and the end of the axis set apart."""
+        mine = final.where(role=role, split=split)
+        sizes = sorted({row["pool_size"] for row in mine.rows}, key=self.place)
+        points = []
+        for size in sizes:
+            rows = mine.where(pool_size=size)
+            found = student(rows.values())
+            points.append((self.place(size), found))
+            steps = rows.rows[0]["env_steps"]
+            self.note(f"{role}, {split}", self.place(size), steps, found.mean, found.low, found.high, found.n)
+            if found.n > 1:
+                self.axis.scatter(
+                    [self.place(size)] * found.n, rows.values(), s=9, color=colour, alpha=0.5, linewidths=0
+                )
+        if not points:
+            return
+        style: Any = {"color": colour, "linestyle": line, "marker": marker, "linewidth": width, "markersize": 3 + width}
+        finite = [point for point in points if point[0] != self.end]
+        self.axis.plot([x for x, _ in finite], [e.mean for _, e in finite], label=label, **style)
+        self.axis.plot(
+            [x for x, _ in points[-2:]], [e.mean for _, e in points[-2:]], **style | {"linestyle": (0, (1, 3))}
+        )
+        self.axis.plot([x for x, _ in points[-1:]], [e.mean for _, e in points[-1:]], **style)
+        if all(np.isfinite(e.low) for _, e in points):
+            low, high = (np.clip(side, 0, 1) for side in zip(*[(e.low, e.high) for _, e in points], strict=True))
+            self.axis.fill_between([x for x, _ in points], low, high, color=colour, alpha=0.12, linewidth=0)
+
+    def specialists(self) -> None:
+        """Lines for the full and the split budget; a curve for the share, which ends where it is censored."""
+        mine = self.table.where(role="specialist", split="seen")
+        count = self.settings.specialists
+        for kind, label, line in (
+            ("full", f"supervised specialists, B steps each (mean of {count} tasks)", "-"),
+            ("split", f"specialists, B/{count} steps each", "--"),
+        ):
+            rows = mine.where(budget_kind=kind)
+            if rows.rows:
+                found = student(rows.values())
+                self.axis.axhline(found.mean, color=ORANGE, linestyle=line, linewidth=1.3, label=label)
+                self.note(
+                    f"specialist, {kind}", None, rows.rows[0]["env_steps"], found.mean, found.low, found.high, found.n
+                )
+        share = []
+        for size in self.settings.pools:
+            rows = [] if size == "new" else self._share(mine, size)
+            if rows:
+                found = student([row["success"] for row in rows])
+                share.append((float(size), found.mean))
+                self.note(
+                    "specialist, share", float(size), rows[0]["env_steps"], found.mean, found.low, found.high, found.n
+                )
+        if share:
+            x, y = zip(*share, strict=True)
+            self.axis.plot(
+                x,
+                y,
+                color=ORANGE,
+                marker="^",
+                markersize=5,
+                linewidth=1.3,
+                linestyle="-.",
+                label="specialists, a share B/N",
+            )
+            self.axis.annotate(
+                "less than\none update", (x[-1], y[-1]), (6, 2), textcoords="offset points", color=ORANGE, fontsize=7
+            )
+
+    def _share(self, mine: Table, size: int) -> list[dict[str, Any]]:
+        """The specialists' rows at B/size in whole updates, if they were evaluated there."""
+        small = self.settings.specialist_envs * self.settings.training[self.family].rollout_steps
+        large = self.settings.training[self.family].steps_per_update
+        wanted = self.budget // size
+        for update in (large, small):
+            rows = [row for row in mine.rows if row["env_steps"] and row["env_steps"] == wanted // update * update]
+            if rows:
+                return rows
+        return []
+
+    def level(self, value: float, label: str, line: Any) -> None:
+        """A reference line."""
+        self.axis.axhline(value, color=BLACK, linestyle=line, linewidth=1.0, label=label)
+        self.note(label.partition(":")[0], None, 0, value, -np.inf, np.inf, 1)
+
+    def dress(self) -> None:
+        """Axes and title."""
+        axis, sizes = self.axis, [size for size in self.settings.pools if size != "new"]
+        axis.set_xscale("log")
+        ticks = [float(size) for size in sizes]
+        labels = [f"{size:,}" for size in sizes]
+        if "new" in self.settings.pools:
+            ticks, labels = [*ticks, self.end], [*labels, "every\nepisode\nnew"]
+        axis.set_xticks(ticks, labels)
+        if len(ticks) > 7:
+            for label in axis.get_xticklabels()[1:-1:2]:
+                label.set_visible(False)
+        axis.minorticks_off()
+        axis.set_ylim(-0.02, 1.02)
+        axis.set_xlabel("training tasks (pool size N)")
+        axis.grid(axis="y", color="#DDDDDD", linewidth=0.6)
+        tasks = self.table.meta["tasks"][self.family]
+        axis.set_title(f"{self.family}: {tasks:.1e} tasks, B = {self.budget / 1e6:.2g} M steps".replace("e+", " x 10^"))

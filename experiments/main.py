@@ -1,0 +1,86 @@
+"""A whole run of a study: checks, training, report."""
+
+import math
+import os
+import time
+from pathlib import Path
+
+import jax
+from rich.console import Console
+
+from agents import networks
+from experiments import studies
+from experiments.progress import Progress
+from experiments.report import report
+from experiments.runner import family_of, run
+from experiments.settings import Settings, SettingsError, nearest
+from experiments.store import Store, environment
+
+
+def check(settings: Settings) -> None:
+    """What can be wrong across fields, found before anything compiles.
+
+    Raises:
+        SettingsError: all of it at once.
+    """
+    wrong = []
+    for name, training in settings.training.items():
+        if training.network not in networks.NETWORKS:
+            wrong.append(f"network = {training.network!r}: {nearest(training.network, networks.NETWORKS)}")
+        try:
+            tasks = family_of(name, settings.knobs.get(name, {})).tasks
+        except ValueError as error:
+            wrong.append(f"knobs.{name}: {error}")
+            continue
+        most = tasks.split_size("training")
+        for key in ("pools", "control_pools", "taught_pools"):
+            for size in getattr(settings, key):
+                if size != "new" and size > most:
+                    wrong.append(f"{key}: pool size {size:,} is larger than the {most:,} training tasks of {name}")
+        for key in ("specialists", "eval_tasks"):
+            if getattr(settings, key) > tasks.split_size("heldout"):
+                held = tasks.split_size("heldout")
+                wrong.append(f"{key} = {getattr(settings, key):,}: {name} has only {held:,} held-out tasks")
+    if settings.eval_tasks < settings.specialists:
+        wrong.append(
+            f"eval_tasks = {settings.eval_tasks}: want at least as many as specialists = {settings.specialists}"
+        )
+    if wrong:
+        raise SettingsError("\n".join(dict.fromkeys(wrong)))
+
+
+def _workers() -> int:
+    """One worker to a core that this process may use, or one for an accelerator."""
+    if jax.default_backend() != "cpu":
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run_study(settings: Settings, out: Path, console: Console, workers: int | None = None) -> None:
+    """Runs what is missing of a study, and reports.
+
+    Args:
+        settings: what to compute.
+        out: the run directory.
+        console: for progress and tables.
+        workers: processes; None is one for every core on a CPU, and one on an accelerator.
+
+    Raises:
+        SettingsError: where settings or directory will not do.
+        RunError: where a run cannot go on.
+    """
+    check(settings)
+    store = Store(out)
+    store.open(settings)
+    study = studies.load(settings.study)
+    cells = study.cells(settings)
+    tasks = {name: family_of(name, settings.knobs.get(name, {})).tasks.size for name in settings.families}
+    store.update_meta(**environment(), tasks=tasks)
+    began = time.perf_counter()
+    with Progress(console) as progress:
+        run(cells, settings, store, progress, workers or _workers())
+    seconds = time.perf_counter() - began
+    spent = store.meta().get("seconds", 0.0) + seconds
+    store.update_meta(seconds=round(spent, 1))
+    report(store, console)
+    console.print(f"{len(cells)} training runs in {math.ceil(spent)} s altogether")

@@ -1,0 +1,28 @@
+"""Shipped training values by family and preset, chosen on validation tasks. A family without an entry has the schema's.
+
+The budgets are the environment steps of one training run; every agent of a family gets the same.
+"""
+
+from typing import Any
+
+PRESETS = ("quick", "standard")
+
+_TRAINING: dict[str, dict[str, Any]] = {
+    "errands": {"network": "relational", "learning_rate": 3e-3, "gamma": 0.8, "entropy": 0.05},
+    "mazes": {"network": "mlp", "learning_rate": 2e-3, "minibatches": 8},
+}
+
+_BUDGETS: dict[str, dict[str, int]] = {
+    "quick": {"errands": 750_000, "mazes": 1_200_000},
+    "standard": {"errands": 4_000_000, "mazes": 12_000_000},
+}
+
+
+def training(preset: str) -> dict[str, dict[str, Any]]:
+    """Training values by family."""
+    budgets = _BUDGETS[preset]
+    families = {*_TRAINING, *budgets}
+    return {
+        family: _TRAINING.get(family, {}) | ({"budget": budgets[family]} if family in budgets else {})
+        for family in families
+    }

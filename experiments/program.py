@@ -1,0 +1,148 @@
+"""Programs: cells that share shapes, compiled once and run several at a time under `vmap`."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import envs
+import rewards
+from agents import cloning, networks, ppo
+from agents import learner as lr
+from agents.evaluate import Successes, evaluate, policy_of
+from envs.family import Family
+from envs.tasks import SPLITS, Pool, Split, make_pool
+from experiments.cells import Cell
+
+ALGORITHMS = {
+    ("ppo", None): ppo.PPO,
+    ("cloning", "dagger"): cloning.DAGGER,
+    ("cloning", "bc"): cloning.BEHAVIOUR_CLONING,
+}
+Tree = TypeVar("Tree")
+
+BLOCKS = ("seen", "validation", "unseen", "specialty")
+"""Evaluated sets of tasks: the cell's pool; validation tasks; held-out tasks; the specialists' held-out tasks."""
+
+
+def setup_of(cell: Cell) -> lr.Setup:
+    """What fixes a cell's shapes and code."""
+    family = envs.make(cell.family, cell.control, **dict(cell.knobs))
+    training = cell.training
+    return lr.Setup(
+        family=family,
+        network=networks.make(training.network, family, width=training.width, depth=training.depth),
+        algorithm=ALGORITHMS[cell.learner, cell.teacher],
+        reward=rewards.make(cell.reward),
+        num_envs=training.num_envs,
+        steps=training.rollout_steps,
+        epochs=training.epochs,
+        minibatches=training.minibatches,
+    )
+
+
+def hyper_of(cell: Cell) -> lr.Hyper:
+    """A cell's traced hyperparameters."""
+    return lr.Hyper(**{name: jnp.float32(getattr(cell.training, name)) for name in lr.Hyper._fields})
+
+
+def pool_of(cell: Cell) -> Pool:
+    """A cell's pool."""
+    split: Split = next(name for name in SPLITS if name == cell.pool_split)
+    return make_pool(cell.pool_size, seed=cell.pool_seed, split=split, first=cell.pool_first)
+
+
+class Evaluation(NamedTuple):
+    """Sizes of an evaluation; static."""
+
+    tasks: int  # slots per block
+    instances: int  # episodes per slot
+    specialists: int  # tasks of the block "specialty", which share its slots in turn
+
+
+def _blocks(pool: Pool, sizes: Evaluation) -> list[Pool]:
+    """The pool of each of BLOCKS. Held-out and validation tasks are the same for every cell of a family."""
+    return [
+        pool,
+        make_pool(sizes.tasks, split="validation"),
+        make_pool(sizes.tasks, split="heldout"),
+        make_pool(sizes.specialists, split="heldout"),
+    ]
+
+
+def _tasks(family: Family, pools: list[Pool], sizes: Evaluation) -> jax.Array:
+    """Digits [blocks * tasks, D]."""
+    slots = jnp.arange(sizes.tasks, dtype=jnp.uint32)
+    digits = jax.vmap(lambda pool: jax.vmap(lambda slot: family.tasks.member(pool, slot))(slots))(stack(pools))
+    return digits.reshape(-1, digits.shape[-1])
+
+
+def evaluation_key() -> jax.Array:
+    """The key of every evaluation: all policies meet the same instances."""
+    return jax.random.key(20_241_115)
+
+
+class Program(NamedTuple):
+    """The compiled functions of one `Setup`, for a fixed number of cells: the leading axis of all leaves."""
+
+    setup: lr.Setup
+    lanes: int
+    begin: Callable[[Pool, jax.Array], lr.TrainState]  # pools, seeds
+    train: Callable[[lr.TrainState, lr.Hyper, Pool, jax.Array], tuple[lr.TrainState, lr.Metrics]]  # ..., updates []
+    measure: Callable[[Any, Pool, jax.Array], Successes]  # parameters, pools, key []: leaves [cells, blocks, tasks]
+
+
+def compile_program(setup: lr.Setup, sizes: Evaluation, lanes: int) -> Program:
+    """Compiles all three functions, ahead of their use."""
+
+    def measure(params, pool, key) -> Successes:
+        tasks = _tasks(setup.family, _blocks(pool, sizes), sizes)
+        policy = policy_of(setup.network, params)
+        found = evaluate(setup.family, policy, setup.network.initial_memory(), tasks, key, sizes.instances)
+        return jax.tree.map(lambda leaf: leaf.reshape(len(BLOCKS), sizes.tasks), found)
+
+    begin = jax.jit(jax.vmap(partial(lr.begin, setup)))
+    train = jax.jit(jax.vmap(partial(lr.train, setup), in_axes=(0, 0, 0, None)), donate_argnums=0)
+    score = jax.jit(jax.vmap(measure, in_axes=(0, 0, None)))
+    pools = stack([make_pool(1)] * lanes)
+    hyper = stack([lr.Hyper(*map(jnp.float32, lr.Hyper()))] * lanes)
+    seeds = jnp.zeros(lanes, jnp.uint32)
+    state = jax.eval_shape(begin, pools, seeds)
+    return Program(
+        setup=setup,
+        lanes=lanes,
+        begin=begin.lower(pools, seeds).compile(),
+        train=train.lower(state, hyper, pools, jnp.int32(1)).compile(),
+        measure=score.lower(state.params, pools, evaluation_key()).compile(),
+    )
+
+
+def stack(trees: Sequence[Tree]) -> Tree:
+    """Trees of the same structure as one, with a new leading axis."""
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
+def block_ordinals(cell: Cell) -> np.ndarray:
+    """Which task of its split sits in each slot, int64 [blocks, tasks]."""
+    slots = np.arange(cell.eval_tasks)
+    seen = slots if cell.pool_size is None else cell.pool_first + slots % cell.pool_size
+    return np.stack([seen, slots, slots, slots % cell.eval_specialists])
+
+
+def scripted_success(family: Family, sizes: Evaluation) -> list[tuple[int, np.ndarray]]:
+    """Successes of the family's scripted policies on held-out tasks: per policy, sampled, int [tasks]."""
+    tasks = _tasks(family, [make_pool(sizes.tasks, split="heldout")], sizes)
+
+    @jax.jit
+    def measure(which, tasks, key):
+        def policy(observation, memory):
+            return jnp.log(family.scripted(observation)[which]), memory
+
+        return evaluate(family, policy, (), tasks, key, sizes.instances)
+
+    state = jax.eval_shape(family.init, jax.random.key(0), tasks[0])
+    count = jax.eval_shape(lambda state: family.scripted(family.observe(state)), state).shape[0]
+    return [(which, np.array(measure(which, tasks, evaluation_key()).sampled)) for which in range(count)]

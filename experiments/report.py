@@ -1,0 +1,105 @@
+"""Reports: figures, verdicts and one HTML file from a run directory, and the tables a terminal shows."""
+
+import base64
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from experiments import figures, studies
+from experiments.settings import SettingsError, check_name, dump
+from experiments.store import Store, write
+from experiments.table import Table
+
+
+def report(store: Store, console: Console, out: Path | None = None) -> None:
+    """Draws the figure, judges the claims, writes `report.html`, prints the table.
+
+    Args:
+        store: a run directory.
+        console: where the tables go.
+        out: where the files go; the run directory itself where None.
+
+    Raises:
+        SettingsError: where the directory holds no results.
+    """
+    settings = store.settings()
+    check_name("study", settings.study, studies.names())
+    study = studies.load(settings.study)
+    table = Table(store.rows(), store.tasks(), store.meta())
+    missing = {cell.id for cell in study.cells(settings)} - {row["cell"] for row in table.rows}
+    if len(missing) == len(study.cells(settings)):
+        raise SettingsError(f"{store.path}: has no results yet; `incentivize run` makes them")
+    if missing:
+        console.print(f"{len(missing)} training runs are missing: the report shows what there is")
+    claims = study.verdicts(table, settings)
+    figure, drawn = study.figure(table, settings)
+    target = Store(out or store.path)
+    target.path.mkdir(parents=True, exist_ok=True)
+    figures.save(figure, drawn, target.figures, settings.study)
+    write(target.path / "claims.json", json.dumps([claim.row() for claim in claims], indent=1) + "\n")
+    summary = study.summary(table, settings)
+    image = base64.b64encode((target.figures / f"{settings.study}.png").read_bytes()).decode()
+    page = (
+        _environment()
+        .get_template("report.html")
+        .render(
+            study=settings.study,
+            question=study.QUESTION,
+            image=image,
+            claims=[claim.row() for claim in claims],
+            summary=summary,
+            ledger=list(table.meta.get("ledger", {}).values()),
+            drawn=drawn,
+            config=dump(settings),
+            environment={key: table.meta.get(key) for key in ("versions", "devices", "cores", "commit")},
+            missing=len(missing),
+        )
+    )
+    write(target.path / "report.html", page)
+    console.print(rich_table(f"{settings.study}: success at the last budget, acting sampled", summary))
+    for claim in claims:
+        console.print(_claim_line(claim.row()), highlight=False, markup=False, soft_wrap=True)
+    console.print(
+        f"{target.path / 'report.html'} and figures/ hold the figure, the table drawn and the ledger", soft_wrap=True
+    )
+
+
+def _environment() -> Environment:
+    folder = Path(__file__).parent / "templates"
+    environment = Environment(
+        loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters["number"] = number
+    return environment
+
+
+def number(value: Any) -> str:
+    """A number for a person: thousands set apart, three decimals at most, a dash for nothing."""
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:,.3f}" if abs(value) < 1000 else f"{value:,.0f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _claim_line(claim: dict[str, Any]) -> str:
+    """A verdict in two lines, for the terminal."""
+    interval = "" if claim["low"] is None else f" [{claim['low']:+.2f}, {claim['high']:+.2f}]"
+    effect = "" if claim["effect"] is None else f", effect {claim['effect']:+.2f}{interval}, n = {claim['n']}"
+    return f"{claim['verdict']}: {claim['family']}: {claim['claim']}\n    {claim['reason']}{effect}"
+
+
+def rich_table(title: str, lines: Sequence[dict[str, str]]) -> RichTable:
+    """Lines with the same keys as a table for the terminal; numbers are never broken."""
+    table = RichTable(title=title, title_justify="left", title_style="bold")
+    for key, value in lines[0].items():
+        numeric = value[:1] in set("0123456789+-") or key == "n"
+        table.add_column(key, justify="right" if numeric else "left", no_wrap=numeric)
+    for line in lines:
+        table.add_row(*line.values())
+    return table

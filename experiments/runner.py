@@ -1,0 +1,159 @@
+"""The runner: which cells are missing, in which order they are trained, and what is written down of them."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+import envs
+from envs.family import Family
+from experiments.cells import Cell
+from experiments.program import Evaluation, scripted_success, setup_of
+from experiments.progress import Progress
+from experiments.settings import Settings
+from experiments.store import TASK_FIELDS, Row, Store
+from experiments.training import Trained, lanes_of
+from experiments.workers import run_groups
+
+
+def run(cells: Sequence[Cell], settings: Settings, store: Store, progress: Progress, workers: int) -> None:
+    """Runs every cell that the store does not have yet: the blind ones first, since scores need their level."""
+    for family in settings.families:
+        _scripted(family, settings, store)
+    finished = {row["cell"] for row in store.rows()}
+    waiting = [cell for cell in cells if cell.id not in finished]
+    progress.begin(waiting, len(cells) - len(waiting))
+    order = [cell.id for cell in cells]
+
+    def deliver(batch: list[Trained]) -> None:
+        _keep(batch, store, order)
+        for trained in batch:
+            progress.finished(trained.cell, final_success(store.rows(), trained.cell), trained.seconds)
+
+    for stage in (True, False):
+        groups = [(lanes, [c for c in group if c.id not in finished]) for lanes, group in _groups(cells, blind=stage)]
+        if groups := [pair for pair in groups if pair[1]]:
+            run_groups(groups, workers, deliver)
+
+
+def _groups(cells: Sequence[Cell], *, blind: bool) -> list[tuple[int, list[Cell]]]:
+    """Cells that can share a program, those with the most work first, and how many run in it side by side.
+
+    That number comes from the whole grid, so that a run which goes on computes what an uninterrupted one does.
+    """
+    groups: dict[Any, list[Cell]] = {}
+    for cell in (cell for cell in cells if (cell.control == "blind") == blind):
+        sizes = (cell.eval_tasks, cell.eval_instances, cell.eval_specialists)
+        groups.setdefault((setup_of(cell), sizes, cell.points), []).append(cell)
+    ordered = sorted(groups.values(), key=lambda group: -sum(cell.points[-1][0] for cell in group))
+    return [(lanes_of(group[0], len(group)), group) for group in ordered]
+
+
+def final_success(rows: Sequence[Row], cell: Cell) -> dict[str, float]:
+    """A cell's success at its last budget by split."""
+    last = cell.points[-1][0]
+    return {row["split"]: row["success"] for row in rows if row["cell"] == cell.id and row["env_steps"] == last}
+
+
+def _keep(batch: Sequence[Trained], store: Store, order: Sequence[str]) -> None:
+    """Writes down finished cells: their ledger, their rows, and where one was blind, the blind level."""
+    meta = store.meta()
+    rows: list[Row] = []
+    ledger, blind = {}, {}
+    for cell, counts, episodes, seconds in batch:
+        n_params = setup_of(cell).network.num_params()
+        mine = _rows(cell, counts, n_params, meta["blind"][cell.family])
+        ledger[cell.id] = _ledger(cell, n_params, episodes, seconds)
+        if cell.control == "blind":
+            last = next(row for row in reversed(mine) if row["split"] == "unseen")
+            best = max(last["success"], last["success_greedy"], blind.get(cell.family, meta["blind"][cell.family]))
+            blind[cell.family] = best
+        rows += mine
+    store.update_meta(ledger=ledger, blind=blind)
+    store.append(rows, np.concatenate([trained.counts for trained in batch]), order)
+
+
+def _rows(cell: Cell, counts: np.ndarray, n_params: int, blind: float) -> list[Row]:
+    """One row per budget and split."""
+    fixed = {
+        "cell": cell.id,
+        "study": cell.study,
+        "family": cell.family,
+        "variant": cell.variant,
+        "control": cell.control,
+        "learner": cell.learner,
+        "teacher": cell.teacher,
+        "reward": cell.reward if cell.teacher is None else None,
+        "network": cell.training.network,
+        "n_params": n_params,
+        "pool_size": cell.pool_size,
+        "pool_seed": cell.pool_seed,
+        "seed": cell.seed,
+        "simulations": 0,
+        "role": cell.role,
+    }
+    rows = []
+    for point, kind in cell.points:
+        now = counts[counts["env_steps"] == point]
+        for split in dict.fromkeys(now["split"].tolist()):
+            mine = now[now["split"] == split]
+            episodes = int(mine["episodes"].sum())
+            success = float(mine["successes"].sum() / episodes)
+            row = {
+                "budget_kind": kind,
+                "env_steps": point,
+                "split": split,
+                "success": success,
+                "score": None if cell.control == "blind" or blind >= 1 else (success - blind) / (1 - blind),
+                "n_tasks": len(mine),
+                "n_episodes": episodes,
+                "success_greedy": float(mine["successes_greedy"].sum() / episodes),
+            }
+            rows.append(fixed | row)
+    return rows
+
+
+def _ledger(cell: Cell, n_params: int, episodes: int, seconds: float) -> dict[str, float | int | str]:
+    """What a cell consumed."""
+    training, steps = cell.training, cell.points[-1][0]
+    # Of a pool drawn with replacement, so many distinct tasks are expected.
+    begun = episodes + training.num_envs
+    met = begun if cell.pool_size is None else cell.pool_size * -math.expm1(-begun / cell.pool_size)
+    labels = steps if cell.teacher is not None else 0
+    actions = family_of(cell.family, dict(cell.knobs)).num_actions
+    return {
+        "label": cell.label,
+        "env_steps": steps,
+        "episodes": episodes,
+        "distinct_tasks": round(met),
+        "expert_labels": labels,
+        "supervision_bits": round(labels * math.log2(actions)) if labels else episodes,  # at most
+        "gradient_steps": steps // training.steps_per_update * training.epochs * training.minibatches,
+        "parameters": n_params,
+        "seconds": round(seconds, 2),
+    }
+
+
+def family_of(name: str, knobs: dict[str, Any]) -> Family:
+    """A family with its knobs."""
+    return envs.make(name, **knobs)
+
+
+def _scripted(name: str, settings: Settings, store: Store) -> None:
+    """Rows of the scripted policies, and with them a first blind level."""
+    if name in store.meta().get("blind", {}):
+        return
+    # Levels that every score rests on: cheap to estimate well.
+    sizes = Evaluation(settings.eval_tasks, 16 * settings.eval_instances, settings.specialists)
+    rows = []
+    for which, successes in scripted_success(family_of(name, settings.knobs.get(name, {})), sizes):
+        learner = "scripted" if which else "uniform"
+        row = {"cell": f"{learner}-{which}-{name}", "study": settings.study, "family": name, "learner": learner}
+        row |= {"role": learner, "env_steps": 0, "simulations": 0, "split": "unseen", "n_tasks": sizes.tasks}
+        success = float(successes.mean() / sizes.instances)
+        row |= {"success": success, "success_greedy": None, "n_episodes": sizes.tasks * sizes.instances}
+        rows.append(row)
+    levels = [row["success"] for row in rows]
+    store.append(rows, np.empty(0, TASK_FIELDS), ())
+    store.update_meta(blind={name: max(levels)}, uniform={name: levels[0]})

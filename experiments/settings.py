@@ -1,0 +1,199 @@
+"""Settings of a run: one schema for defaults, presets, files and flags. Does not import jax.
+
+Precedence: shipped defaults < preset < file (TOML) < flags. Every wrong key and value is reported at once.
+"""
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+
+class SettingsError(Exception):
+    """Bad input: its message names the key, the value and what was meant. Exit status 2."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Training(_Strict):
+    """How one agent is trained. Both arms share every value."""
+
+    network: str = Field("mlp", description="the network: see `incentivize list networks`")
+    width: int = Field(64, ge=1, le=4096, description="units per layer")
+    depth: int = Field(1, ge=0, le=16, description="layers after the encoder's own")
+    budget: int = Field(1_000_000, ge=1, description="environment steps of one training run")
+    learning_rate: float = Field(1e-3, gt=0, lt=1, description="Adam's step size, constant")
+    gamma: float = Field(0.95, gt=0, le=1, description="discount per step")
+    lam: float = Field(0.9, ge=0, le=1, description="lambda of the generalised advantage estimate")
+    clip: float = Field(0.2, gt=0, description="PPO's range of the probability ratio")
+    entropy: float = Field(0.01, ge=0, description="weight of the entropy bonus")
+    value: float = Field(0.5, ge=0, description="weight of the value loss")
+    max_grad_norm: float = Field(0.5, gt=0, description="gradients are scaled down to this global norm")
+    num_envs: int = Field(512, ge=1, description="environments stepped side by side")
+    rollout_steps: int = Field(16, ge=1, description="steps of each environment per update")
+    epochs: int = Field(2, ge=1, description="passes over a rollout")
+    minibatches: int = Field(4, ge=1, description="minibatches per pass; they divide the environments")
+
+    @model_validator(mode="after")
+    def _divisible(self) -> "Training":
+        if self.num_envs % self.minibatches:
+            raise ValueError(f"minibatches = {self.minibatches} must divide num_envs = {self.num_envs}")
+        if self.budget < self.steps_per_update:
+            raise ValueError(
+                f"budget = {self.budget} is less than one update of num_envs x rollout_steps = {self.steps_per_update}"
+            )
+        return self
+
+    @property
+    def steps_per_update(self) -> int:
+        """Environment steps of one update."""
+        return self.num_envs * self.rollout_steps
+
+
+PoolSize = int | Literal["new"]
+
+
+class Settings(_Strict):
+    """Everything that decides what a run computes. Loads from and dumps to TOML unchanged."""
+
+    study: str
+    preset: str = "quick"
+    families: tuple[str, ...] = Field(("errands", "mazes"), min_length=1, description="the families to study")
+    knobs: dict[str, dict[str, int]] = Field({}, description="knobs of the families, by family (file only)")
+    training: dict[str, Training] = Field({}, description="training settings by family (file only)")
+    seeds: int = Field(2, ge=1, le=1000, description="training seeds per cell; each draws a pool of its own")
+    pools: tuple[PoolSize, ...] = Field(
+        (1, 4, 64, "new"), min_length=1, description='pool sizes; "new": every episode a new task'
+    )
+    control_pools: tuple[PoolSize, ...] = Field((), description="pool sizes of the shuffled control")
+    taught_pools: tuple[PoolSize, ...] = Field((), description="pool sizes of the taught generalist")
+    control_seeds: int = Field(1, ge=1, le=1000, description="seeds of the control and of the taught generalist")
+    specialists: int = Field(4, ge=1, le=1024, description="held-out tasks that get a supervised specialist each")
+    specialist_envs: int = Field(32, ge=1, description="environments of a specialist whose budget is small")
+    eval_tasks: int = Field(128, ge=1, le=2**20, description="tasks per split in an evaluation")
+    eval_instances: int = Field(8, ge=1, le=2**20, description="episodes per task in an evaluation")
+    evaluations: int = Field(5, ge=1, le=100, description="evaluations of a run, at budgets that double")
+
+    @field_validator("pools", "control_pools", "taught_pools")
+    @classmethod
+    def _pool_sizes(cls, pools: tuple[PoolSize, ...]) -> tuple[PoolSize, ...]:
+        for size in pools:
+            if size != "new" and not 1 <= size <= 2**24:  # beyond, 32-bit draws would favour some tasks
+                raise ValueError(f'pool size {size}: want 1 to {2**24}, or "new"')
+        if len(set(pools)) < len(pools):
+            raise ValueError(f"{list(pools)}: every pool size once")
+        return tuple(sorted(pools, key=lambda size: 2**32 if size == "new" else size))
+
+    @field_validator("families")
+    @classmethod
+    def _unique(cls, families: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(families)) < len(families):
+            raise ValueError(f"{list(families)}: every family once")
+        return families
+
+    @model_validator(mode="after")
+    def _shared(self) -> "Settings":
+        for family in (*self.training, *self.knobs):
+            if family not in self.families:
+                raise ValueError(f"{family} is configured but not among families = {list(self.families)}")
+        for training in self.training.values():
+            if self.specialist_envs % training.minibatches:
+                raise ValueError(
+                    f"minibatches = {training.minibatches} must divide specialist_envs = {self.specialist_envs}"
+                )
+        return self
+
+
+TRAINING_KEYS = tuple(Training.model_fields)
+FLAG_KEYS = tuple(name for name in Settings.model_fields if name not in ("study", "preset", "knobs", "training"))
+
+
+def nearest(word: str, known: Any) -> str:
+    """What was probably meant, as a clause; or what there is."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"want one of {', '.join(known)}"
+
+
+def check_name(key: str, value: str, known: Any) -> None:
+    """Refuses a name that is not among those known."""
+    if value not in tuple(known):
+        raise SettingsError(f"{key} = {value!r}: {nearest(value, known)}")
+
+
+def load_file(path: Path) -> dict[str, Any]:
+    """A TOML file as it stands."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"--config {path}: there is no such file") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"--config {path}: not a readable TOML file ({error})") from None
+
+
+def resolve(base: dict[str, Any], defaults: dict[str, dict[str, Any]], *layers: dict[str, Any]) -> Settings:
+    """The settings of a run.
+
+    Args:
+        base: the study, the preset and the preset's values.
+        defaults: shipped training values by family.
+        layers: file and flags, rising in rank. A training key at the top level is meant for every family, one in a
+            table `training.<family>` for that family.
+
+    Raises:
+        SettingsError: every wrong key and value at once.
+    """
+    merged: dict[str, Any] = dict(base)
+    shared: dict[str, Any] = {}
+    own: dict[str, dict[str, Any]] = {}
+    for layer in layers:
+        tables = layer.get("training", {})
+        if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
+            raise SettingsError(f"training = {tables!r}: want a table by family, such as [training.errands]")
+        flat = {key: value for key, value in layer.items() if key in TRAINING_KEYS}
+        merged |= {key: value for key, value in layer.items() if key not in flat and key != "training"}
+        shared |= flat
+        own = {family: {k: v for k, v in table.items() if k not in flat} for family, table in own.items()}
+        for family, table in tables.items():
+            own[family] = own.get(family, {}) | table
+    families = merged.get("families", Settings.model_fields["families"].default)
+    chosen = [name for name in families if isinstance(name, str)] if isinstance(families, (list, tuple)) else []
+    merged["training"] = own | {name: defaults.get(name, {}) | shared | own.get(name, {}) for name in chosen}
+    try:
+        return Settings.model_validate(merged)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_sentence(item) for item in error.errors())) from None
+
+
+def _sentence(error: Any) -> str:
+    """One line for one of pydantic's findings."""
+    path = ".".join(str(part) for part in error["loc"] if part not in ("int", "literal['new']"))
+    key = path.rpartition(".")[2]
+    if error["type"] == "extra_forbidden":
+        return f"{path}: there is no such key; {nearest(key, (*Settings.model_fields, *TRAINING_KEYS))}"
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "value_error" and isinstance(error["input"], dict):
+        return f"{path}: {message}" if path else message
+    value = error["input"]
+    return f"{path} = {value!r}: {message[:1].lower() + message[1:]}"
+
+
+def dump(settings: Settings) -> str:
+    """The settings as TOML."""
+    return tomli_w.dumps(settings.model_dump(mode="json"))
+
+
+def load(text: str) -> Settings:
+    """The settings of a resolved TOML text.
+
+    Raises:
+        SettingsError: where it is none.
+    """
+    try:
+        return Settings.model_validate(tomllib.loads(text))
+    except (ValidationError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"config.toml: not a resolved configuration ({error})") from None

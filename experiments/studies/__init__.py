@@ -1,0 +1,28 @@
+"""What is asked: one file per study, holding its question, grid, figure and verdict rules. Does not import jax.
+
+A new study is one file and one line here. A study is a module with:
+
+    QUESTION: str                                   one sentence
+    PRESETS: dict[str, dict]                        settings by preset
+    cells(settings) -> list[Cell]                   the grid, in the order in which it is best run
+    verdicts(table, settings) -> list[Claim]        by rules written before the run
+    figure(table, settings) -> (matplotlib Figure, rows drawn)
+    summary(table, settings) -> list of rows        the console table
+"""
+
+import importlib
+from types import ModuleType
+
+STUDIES = {
+    "task-count": "experiments.studies.task_count",
+}
+
+
+def names() -> tuple[str, ...]:
+    """The names of the registered studies."""
+    return tuple(STUDIES)
+
+
+def load(name: str) -> ModuleType:
+    """A study's module."""
+    return importlib.import_module(STUDIES[name])

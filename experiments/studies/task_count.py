@@ -1,0 +1,290 @@
+"""Does general skill appear as the number of training tasks grows?
+
+"If you try to solve tens of tasks with minimal effort possible, then pattern-recognizing each task separately might be
+easiest" (H. W. Chung, "Don't teach. Incentivize.", 2024); with trillions it should be easier to learn the general
+skill. One agent is trained on pools of 1 to "every episode a new task" with nothing but a sparse reward, every pool
+with the same number of environment steps, and tested on tasks that are in no pool. Beside it: the same with shuffled
+descriptions, where nothing can generalise; without the description (blind); a generalist taught by the expert; and
+supervised specialists, one per held-out task, with a share B/N of the generalist's budget B, with B split over those
+trained, and with the whole of B each.
+"""
+
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from experiments.cells import Cell, doubling
+from experiments.claims import Claim, judge
+from experiments.figures import draw_task_count
+from experiments.settings import PoolSize, Settings, Training
+from experiments.statistics import Estimate, student
+from experiments.table import Table
+
+STUDY = "task-count"
+QUESTION = "Does general skill appear as the number of training tasks grows?"
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "quick": {
+        "seeds": 2,
+        "pools": (1, 4, 64, 1024, 16384, "new"),
+        "control_pools": (1, 4, 64, 1024, 16384, "new"),
+        "taught_pools": ("new",),
+        "control_seeds": 1,
+        "specialists": 4,
+        "eval_tasks": 128,
+        "eval_instances": 4,
+        "evaluations": 3,
+    },
+    "standard": {
+        "seeds": 5,
+        "pools": (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, "new"),
+        "control_pools": (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, "new"),
+        "taught_pools": (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, "new"),
+        "control_seeds": 3,
+        "specialists": 32,
+        "eval_tasks": 256,
+        "eval_instances": 8,
+        "evaluations": 8,
+    },
+}
+
+SMALL = 16  # a specialist with fewer updates of the generalist's batch than this takes small batches instead
+
+# The verdict rules, fixed before any run. Scores are (success - blind) / (1 - blind), acting sampled, last budget.
+RISE = 0.2  # the score on unseen tasks has to gain at least this from the smallest to the largest pool
+FLAT = 0.1  # less than this counts as flat, and the shuffled control may not score more
+APPEARS = (
+    f"unseen score at the largest pool minus the smallest, paired by seed, Student t 95%; supported above {RISE}, "
+    f"refuted below {FLAT} or where the shuffled control scores above {FLAT} at any pool; 3 seeds at least"
+)
+BEATS = (
+    "success of the generalist on tasks it never met minus that of specialists trained on them, same instances; the "
+    "wider of Student's t 95% over seeds and over tasks; supported above 0, refuted below; 3 seeds and 3 tasks at least"
+)
+INCENTIVE = (
+    "unseen success of the incentivized generalist minus the taught one, at the largest pool, paired "
+    "by seed, Student t 95%; supported above 0, refuted below; 3 seeds at least"
+)
+
+
+def _size(pool: PoolSize) -> int | None:
+    return None if pool == "new" else pool
+
+
+def _cell(settings: Settings, family: str, role: str, **own: Any) -> Cell:
+    """A generalist of a family, unless told otherwise."""
+    training = settings.training[family]
+    points = doubling(training.budget, settings.evaluations, training.steps_per_update)
+    defaults: dict[str, Any] = {
+        "control": None,
+        "learner": "ppo",
+        "teacher": None,
+        "reward": "sparse",
+        "training": training,
+        "pool_size": None,
+        "pool_seed": 0,
+        "pool_split": "training",
+        "pool_first": 0,
+        "seed": 0,
+        "points": tuple((point, "total") for point in points),
+    }
+    return Cell(
+        study=STUDY,
+        role=role,
+        family=family,
+        knobs=tuple(sorted(settings.knobs.get(family, {}).items())),
+        eval_tasks=settings.eval_tasks,
+        eval_instances=settings.eval_instances,
+        eval_specialists=settings.specialists,
+        **(defaults | own),
+    )
+
+
+def specialist_points(settings: Settings, training: Training) -> tuple[dict[int, str], dict[int, str]]:
+    """Budgets at which specialists are evaluated, by batch size: the generalist's batch, and the small one.
+
+    Shares below one small update are left out: they are censored, not drawn.
+    """
+    budget = training.budget
+    wanted = [(budget // size, "share") for size in settings.pools if size != "new"]
+    wanted += [(budget // settings.specialists, "split"), (budget, "full")]
+    large, small = training.steps_per_update, settings.specialist_envs * training.rollout_steps
+    at_large: dict[int, str] = {}
+    at_small: dict[int, str] = {}
+    for steps, kind in wanted:
+        if kind == "full" or steps >= SMALL * large:
+            at_large[steps // large * large] = kind
+        elif steps >= small:
+            at_small[steps // small * small] = kind
+    return at_large, at_small
+
+
+def _specialists(settings: Settings, family: str) -> list[Cell]:
+    training = settings.training[family]
+    at_large, at_small = specialist_points(settings, training)
+    cells = []
+    for points, own in ((at_large, training), (at_small, None)):
+        if not points:
+            continue
+        own = own or training.model_copy(update={"num_envs": settings.specialist_envs, "budget": max(points)})
+        for task in range(settings.specialists):
+            cells.append(
+                _cell(
+                    settings,
+                    family,
+                    "specialist",
+                    learner="cloning",
+                    teacher="dagger",
+                    training=own,
+                    pool_size=1,
+                    pool_split="heldout",
+                    pool_first=task,
+                    seed=task,
+                    points=tuple(sorted(points.items())),
+                )
+            )
+    return cells
+
+
+def cells(settings: Settings) -> list[Cell]:
+    """The grid, family by family: those that need the same program side by side."""
+    grid = []
+    for family in settings.families:
+        seeds, few = range(settings.seeds), range(settings.control_seeds)
+        grid += [_cell(settings, family, "blind", control="blind", seed=seed, pool_seed=seed) for seed in few]
+        for seed in seeds:
+            for pool in settings.pools:
+                grid.append(_cell(settings, family, "generalist", pool_size=_size(pool), pool_seed=seed, seed=seed))
+        for seed in few:
+            for pool in settings.control_pools:
+                own = {"pool_size": _size(pool), "pool_seed": seed, "seed": seed}
+                grid.append(_cell(settings, family, "shuffled", control="shuffled", **own))
+            for pool in settings.taught_pools:
+                own = {"pool_size": _size(pool), "pool_seed": seed, "seed": seed}
+                grid.append(_cell(settings, family, "taught", learner="cloning", teacher="dagger", **own))
+        grid += _specialists(settings, family)
+    return grid
+
+
+def _by_seed(table: Table, key: str = "success") -> dict[int, float]:
+    return {row["seed"]: row[key] for row in table.rows}
+
+
+def _paired(first: dict[int, float], second: dict[int, float], seeds: int) -> Estimate | None:
+    """The mean difference over seeds, where every seed is there: nothing is imputed, nothing left out."""
+    if set(first) != set(range(seeds)) or set(second) != set(range(seeds)):
+        return None
+    return student([first[seed] - second[seed] for seed in range(seeds)])
+
+
+def _control(table: Table, settings: Settings) -> tuple[str | None, str | None]:
+    """What the shuffled control objects, and what is missing of it."""
+    if not settings.control_pools:
+        return None, "there is no shuffled control"
+    for size in settings.control_pools:
+        scores = table.where(role="shuffled", pool_size=_size(size)).values("score")
+        if len(scores) < settings.control_seeds:
+            return None, "the shuffled control is not complete"
+        if sum(scores) / len(scores) > FLAT:
+            return f"the shuffled control scores {sum(scores) / len(scores):.2f} at pool {size}", None
+    return None, None
+
+
+def _appears(table: Table, settings: Settings, family: str) -> Claim:
+    final = table.where(family=family, split="unseen").final()
+    smallest, largest = settings.pools[0], settings.pools[-1]
+    effect = objection = None
+    too_few = "one pool size shows no rise" if smallest == largest else None
+    if table.meta["blind"][family] >= 1:
+        too_few = "the blind level leaves no room"
+    elif not too_few:
+        generalist = final.where(role="generalist")
+        high, low = (_by_seed(generalist.where(pool_size=_size(end)), "score") for end in (largest, smallest))
+        effect = _paired(high, low, settings.seeds)
+        objection, too_few = _control(final, settings)
+    claim = "general skill appears as training tasks multiply"
+    bounds = {"supported_above": RISE, "refuted_below": FLAT}
+    return judge(STUDY, family, claim, APPEARS, effect, **bounds, objection=objection, too_few=too_few)
+
+
+def _beats(table: Table, settings: Settings, family: str, kind: str, words: str) -> Claim:
+    final = table.where(family=family)
+    size = _size(settings.pools[-1])
+    specialists = final.where(role="specialist", split="specialty", budget_kind=kind)
+    if kind == "share":  # at the largest pool whose share is at least one small update
+        budget = settings.training[family].budget
+        steps = min(specialists.values("env_steps"), default=0)
+        specialists = specialists.where(env_steps=steps)
+        sizes = [pool for pool in settings.pools if pool != "new" and budget // pool >= steps]
+        size = max(sizes, default=None)
+        words += f" = B/{size:,}" if size else ""
+    generalists = final.where(role="generalist", split="specialty", pool_size=size).final()
+    effect = _crossed(generalists, specialists.per_task("specialty"), settings)
+    claim = f"a generalist beats supervised specialists in their own specialty ({words})"
+    return judge(STUDY, family, claim, BEATS, effect, supported_above=0, refuted_below=0)
+
+
+def _crossed(generalists: Table, specialists: dict[int, float], settings: Settings) -> Estimate | None:
+    """Generalists minus specialists over seeds x tasks: the wider interval of the two ways to average."""
+    differences = []
+    for seed in range(settings.seeds):
+        mine = generalists.where(seed=seed).per_task("specialty")
+        if set(mine) != set(range(settings.specialists)) or set(specialists) != set(mine):
+            return None
+        differences.append([mine[task] - specialists[task] for task in sorted(mine)])
+    over_seeds, over_tasks = (student(np.mean(differences, axis=axis)) for axis in (1, 0))
+    low, high = min(over_seeds.low, over_tasks.low), max(over_seeds.high, over_tasks.high)
+    return Estimate(over_seeds.mean, low, high, min(over_seeds.n, over_tasks.n))
+
+
+def _incentive(table: Table, settings: Settings, family: str) -> Claim:
+    final = table.where(family=family, split="unseen", pool_size=_size(settings.pools[-1])).final()
+    both = min(settings.seeds, settings.control_seeds)
+    first, second = (_by_seed(final.where(lambda row: row["seed"] < both, role=r)) for r in ("generalist", "taught"))
+    claim = "incentivizing generalises better than teaching the same tasks"
+    effect = _paired(first, second, both)
+    return judge(STUDY, family, claim, INCENTIVE, effect, supported_above=0, refuted_below=0)
+
+
+def verdicts(table: Table, settings: Settings) -> list[Claim]:
+    """One row per claim and family."""
+    claims = []
+    for family in settings.families:
+        claims.append(_appears(table, settings, family))
+        claims.append(_beats(table, settings, family, "full", "B steps each"))
+        claims.append(_beats(table, settings, family, "split", f"B/{settings.specialists} steps each"))
+        claims.append(_beats(table, settings, family, "share", "a share of steps"))
+        claims.append(_incentive(table, settings, family))
+    return claims
+
+
+def figure(table: Table, settings: Settings) -> tuple[Figure, list[dict[str, Any]]]:
+    """The general-versus-specialist curve, and the rows drawn."""
+    return draw_task_count(table, settings)
+
+
+def summary(table: Table, settings: Settings) -> list[dict[str, str]]:
+    """Success at the last budget, by pool: the console table."""
+    lines = []
+    for family in settings.families:
+        final = table.where(family=family).final()
+
+        def cell(role: str, split: str, size: int | None, final: Table = final) -> str:
+            values = final.where(role=role, split=split, pool_size=size).values()
+            return f"{sum(values) / len(values):.2f}" if values else "-"
+
+        for pool in settings.pools:
+            size = _size(pool)
+            lines.append(
+                {
+                    "family": family,
+                    "pool": "every episode new" if size is None else f"{size:,}",
+                    "seen": cell("generalist", "seen", size),
+                    "unseen": cell("generalist", "unseen", size),
+                    "shuffled, unseen": cell("shuffled", "unseen", size),
+                    "taught, unseen": cell("taught", "unseen", size),
+                    "blind level": f"{table.meta['blind'][family]:.2f}",
+                }
+            )
+    return lines

@@ -1,0 +1,121 @@
+"""Training of cells: jitted chunks under a host loop, and an evaluation wherever the study wants one."""
+
+import math
+import time
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from agents import learner as lr
+from experiments.cells import Cell
+from experiments.program import (
+    BLOCKS,
+    Evaluation,
+    Program,
+    block_ordinals,
+    compile_program,
+    evaluation_key,
+    hyper_of,
+    pool_of,
+    setup_of,
+    stack,
+)
+from experiments.store import TASK_FIELDS
+
+CHUNK = 32  # updates per jitted call at most, so that an interrupt and a loss that is no number are noticed
+SIDE_BY_SIDE = 512  # environments per program on a CPU; more fill no core better
+
+
+class RunError(Exception):
+    """A run that cannot go on: its message says why. Exit status 1."""
+
+
+class Trained(NamedTuple):
+    """What came of one cell."""
+
+    cell: Cell
+    counts: np.ndarray  # TASK_FIELDS: successes per budget, split and task
+    episodes: int
+    seconds: float  # its share, compilation included
+
+
+def lanes_of(cell: Cell, cells: int) -> int:
+    """How many of so many cells like this one run side by side in one program."""
+    most = max(1, SIDE_BY_SIDE // cell.training.num_envs) if jax.default_backend() == "cpu" else 64
+    return min(most, cells)
+
+
+@lru_cache(maxsize=2)
+def _program(setup: lr.Setup, sizes: Evaluation, lanes: int) -> Program:
+    return compile_program(setup, sizes, lanes)
+
+
+def train(cells: Sequence[Cell], lanes: int) -> list[Trained]:
+    """Trains cells that share shapes and points side by side.
+
+    Args:
+        cells: at most `lanes`; lanes beyond them repeat the last one, unheeded.
+        lanes: the number of cells that the program is compiled for.
+
+    Raises:
+        RunError: where a loss is no number.
+    """
+    began = time.perf_counter()
+    first = cells[0]
+    sizes = Evaluation(first.eval_tasks, first.eval_instances, first.eval_specialists)
+    program = _program(setup_of(first), sizes, lanes)
+    padded = [*cells, *[cells[-1]] * (lanes - len(cells))]
+    pools, hyper = stack([pool_of(cell) for cell in padded]), stack([hyper_of(cell) for cell in padded])
+    state = program.begin(pools, jnp.array([cell.seed for cell in padded], jnp.uint32))
+    counts: list[list[np.ndarray]] = [[] for _ in cells]
+    episodes = np.zeros(lanes)
+    done = 0
+    for point, _ in first.points:
+        while done < point:
+            updates = min(CHUNK, (point - done) // program.setup.steps_per_update)
+            state, metrics = program.train(state, hyper, pools, jnp.int32(updates))
+            done += updates * program.setup.steps_per_update
+            episodes += _checked(cells, jax.device_get(metrics), done)["episodes"]
+        found = jax.device_get(program.measure(state.params, pools, evaluation_key()))
+        for lane, cell in enumerate(cells):
+            counts[lane] += _counts(cell, point, found.sampled[lane], found.greedy[lane])
+    seconds = (time.perf_counter() - began) / len(cells)
+    return [
+        Trained(cell, np.concatenate(counts[lane]), round(episodes[lane]), seconds) for lane, cell in enumerate(cells)
+    ]
+
+
+def _checked(cells: Sequence[Cell], metrics: dict[str, np.ndarray], done: int) -> dict[str, np.ndarray]:
+    """The metrics of a chunk, all of which are numbers."""
+    for lane, cell in enumerate(cells):
+        for name, values in metrics.items():
+            if not math.isfinite(values[lane]):
+                raise RunError(
+                    f"{cell.label}: {name} is {values[lane]} after {done:,} steps; try a lower learning_rate"
+                )
+    return metrics
+
+
+def _counts(cell: Cell, point: int, sampled: np.ndarray, greedy: np.ndarray) -> list[np.ndarray]:
+    """Successes per task, an array of TASK_FIELDS for every split, from those per block and slot."""
+    found = []
+    specialist = cell.pool_split != "training"
+    ordinals = block_ordinals(cell)
+    for block, split in enumerate(BLOCKS):
+        slots = np.ones(cell.eval_tasks, bool)
+        if specialist and split in ("validation", "unseen"):
+            continue  # its own task is among them, and the others are not its business
+        if specialist and split == "specialty":
+            slots = ordinals[block] == cell.pool_first
+        known, places = np.unique(ordinals[block][slots], return_inverse=True)
+        counts = np.zeros(len(known), TASK_FIELDS)
+        counts["cell"], counts["env_steps"], counts["split"], counts["ordinal"] = cell.id, point, split, known
+        np.add.at(counts["successes"], places, sampled[block][slots])
+        np.add.at(counts["successes_greedy"], places, greedy[block][slots])
+        np.add.at(counts["episodes"], places, cell.eval_instances)
+        found.append(counts)
+    return found

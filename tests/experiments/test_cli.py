@@ -1,0 +1,161 @@
+"""The command: help, lists, and what it says to bad input."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+
+from experiments.cli import main
+
+
+def run_alone(*arguments):
+    """The command in a process of its own."""
+    code = "import sys; from experiments.cli import entry; sys.argv[0] = 'incentivize'; entry()"
+    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+
+
+def test_help_names_the_commands_and_does_not_import_jax():
+    code = (
+        "import sys\nfrom experiments.cli import main\n"
+        "for args in (['--help'], ['run', '--help'], ['report', '--help'], ['bench', '--help'], ['list', '--help']):\n"
+        "    try: main(args)\n"
+        "    except SystemExit as end: assert not end.code\n"
+        "assert 'jax' not in sys.modules and 'matplotlib' not in sys.modules"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert shown.returncode == 0, shown.stderr
+    for word in ("run", "report", "list", "bench", "--learning-rate", "--preset", "--pools"):
+        assert word in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["run", "task-cuont"], ["task-cuont", "did you mean 'task-count'"]),
+        (["run", "task-count", "--family", "erands"], ["--family = 'erands'", "errands"]),
+        (["run", "task-count", "--preset", "qick"], ["--preset = 'qick'", "quick"]),
+        (["run", "task-count", "--lerning-rate", "1"], ["--lerning-rate", "--learning-rate"]),
+        (["run", "task-count", "--learning-rate", "-1"], ["learning_rate = -1.0", "greater than 0"]),
+        (["run", "task-count", "--learning-rate", "fast"], ["fast"]),
+        (["run", "task-count", "--pools", "4", "3000000000000"], ["pool size 3000000000000"]),
+        (["run", "task-count", "--minibatches", "5"], ["minibatches = 5 must divide num_envs = 512"]),
+        (["run", "task-count", "--network", "mpl"], ["network = 'mpl'", "did you mean 'mlp'"]),
+        (["run", "task-count", "--config", "none.toml"], ["none.toml: there is no such file"]),
+        (["run", "task-count", "--specialists", "600", "--eval-tasks", "5"], ["eval_tasks = 5", "specialists = 600"]),
+        (["run"], ["STUDY"]),
+        (["report", "nowhere"], ["nowhere: there is no such run directory"]),
+        (["report"], ["at least one run directory"]),
+        (["bench", "--family", "maze"], ["--family = 'maze'", "mazes"]),
+        (["bench", "--repeats", "0"], ["--repeats = 0"]),
+        (["fly"], ["fly"]),
+    ],
+)
+def test_bad_input_is_refused_by_name_without_a_traceback(arguments, named, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    try:
+        status = main(arguments)
+    except SystemExit as end:  # from the parser
+        status = end.code
+    captured = capsys.readouterr()
+    assert status == 2
+    for text in named:
+        assert text in captured.err + captured.out
+    assert "Traceback" not in captured.err
+    assert not list(tmp_path.iterdir())  # nothing was begun
+
+
+def test_a_pool_larger_than_the_family_is_refused(tiny_config, tmp_path, capsys):
+    arguments = ["run", "task-count", "--config", str(tiny_config), "--out", str(tmp_path / "run"), "--pools", "49"]
+    assert main(arguments) == 2
+    assert "pool size 49 is larger than the 48 training tasks of errands" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_wrong_knobs_are_refused(tmp_path, capsys):
+    config = tmp_path / "knobs.toml"
+    config.write_text("[knobs.errands]\nobjects = 9\n[knobs.mazes]\nrosw = 3\n")
+    assert main(["run", "task-count", "--config", str(config), "--out", str(tmp_path / "run")]) == 2
+    text = capsys.readouterr().err
+    assert "knobs.errands: objects=9: want 2 to 4" in text
+    assert "rosw: no knob of mazes" in text
+
+
+def test_a_file_for_another_study_is_refused(tmp_path, capsys):
+    config = tmp_path / "other.toml"
+    config.write_text('study = "nonsense"\n')
+    assert main(["run", "task-count", "--config", str(config), "--out", str(tmp_path / "run")]) == 2
+    assert "study = 'nonsense'" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_reports_that_would_overwrite_each_other_are_refused(tiny_run, tmp_path, capsys):
+    twin = tmp_path / "tiny"
+    twin.mkdir()
+    assert main(["report", str(tiny_run), str(twin), "--out", str(tmp_path / "out")]) == 2
+    assert "would overwrite each other" in capsys.readouterr().err
+
+
+def test_a_directory_that_is_no_run_is_refused(tmp_path, capsys):
+    (tmp_path / "mine.txt").write_text("precious")
+    assert main(["run", "task-count", "--out", str(tmp_path)]) == 2
+    assert "exists and is not a run directory" in capsys.readouterr().err
+    assert main(["report", str(tmp_path)]) == 2
+    assert "not a run directory" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_refusal_is_quick_and_so_is_help():
+    began = time.perf_counter()
+    assert run_alone("--help").returncode == 0
+    assert run_alone("run", "task-count", "--learning-rate", "-1").returncode == 2
+    assert time.perf_counter() - began < 20  # a bound against hanging: speed is measured elsewhere
+
+
+def test_an_interrupt_says_how_to_go_on(monkeypatch, capsys, tmp_path):
+    import experiments.main
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(experiments.main, "run_study", stop)
+    assert main(["run", "task-count", "--out", str(tmp_path / "run")]) == 75
+    assert "goes on from" in capsys.readouterr().err
+
+
+def test_a_failure_gives_its_reason_and_a_traceback_only_where_asked(monkeypatch, capsys, tmp_path):
+    import experiments.main
+
+    def fail(*_):
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(experiments.main, "run_study", fail)
+    assert main(["run", "task-count", "--out", str(tmp_path / "run")]) == 1
+    text = capsys.readouterr().err
+    assert "failed: the disk is full" in text
+    assert "Traceback" not in text
+    assert main(["run", "task-count", "--out", str(tmp_path / "run"), "--debug"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_list_prints_tables_and_json(capsys):
+    assert main(["list"]) == 0
+    text = capsys.readouterr().out
+    for word in ("errands", "1,099,511,627,776", "sparse", "relational", "task-count", "dagger"):
+        assert word in text
+    assert main(["list", "families", "--json"]) == 0
+    families = json.loads(capsys.readouterr().out)
+    assert {row["name"]: row["tasks"] for row in families} == {"errands": 16**10, "mazes": 2**36 * 49}
+
+
+def test_bench_measures_and_says_how(capsys, monkeypatch):
+    from experiments import bench
+
+    monkeypatch.setattr(bench, "NUM_ENVS", 32)
+    assert main(["bench", "envs", "--family", "errands", "--repeats", "3", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    (row,) = found["results"]
+    assert row["slowest"] <= row["steps/s"] <= row["fastest"]
+    assert "32 environments" in row["settings"]
+    assert found["machine"]["versions"]["jax"]

@@ -1,0 +1,142 @@
+"""A whole study end to end: its directory, and that it can be made again."""
+
+import csv
+import json
+import tomllib
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from experiments.cli import main
+from experiments.store import ROW_KEYS, Store
+from experiments.studies import task_count
+
+
+@pytest.fixture(scope="module")
+def rows(tiny_run):
+    return [json.loads(line) for line in (tiny_run / "results.jsonl").read_text().splitlines()]
+
+
+def test_the_directory_holds_what_was_promised(tiny_run):
+    for name in ("config.toml", "meta.json", "results.jsonl", "tasks.npz", "claims.json", "report.html"):
+        assert (tiny_run / name).stat().st_size > 0, name
+    for suffix in ("png", "svg", "csv"):
+        assert (tiny_run / "figures" / f"task-count.{suffix}").stat().st_size > 0
+    assert not list(tiny_run.glob("*.part*"))
+
+
+def test_rows_have_the_promised_columns_and_all_cells(tiny_run, rows):
+    assert all(list(row) == list(ROW_KEYS) for row in rows)
+    cells = task_count.cells(Store(tiny_run).settings())
+    trained = {row["cell"] for row in rows if row["learner"] in ("ppo", "cloning")}
+    assert trained == {cell.id for cell in cells}
+    for cell in cells:
+        mine = [row for row in rows if row["cell"] == cell.id]
+        splits = {"seen", "specialty"} if cell.role == "specialist" else {"seen", "unseen", "validation", "specialty"}
+        assert {(row["env_steps"], row["split"]) for row in mine} == {(p, s) for p, _ in cell.points for s in splits}
+        assert {row["budget_kind"] for row in mine} == {kind for _, kind in cell.points}
+        assert all(0 <= row["success"] <= 1 for row in mine)
+        assert {row["pool_size"] for row in mine} == {cell.pool_size}
+
+
+def test_scores_are_normalised_over_the_blind_level(tiny_run, rows):
+    levels = json.loads((tiny_run / "meta.json").read_text())["blind"]
+    for row in rows:
+        if row["role"] in ("generalist", "taught", "shuffled", "specialist"):
+            blind = levels[row["family"]]
+            assert row["score"] == pytest.approx((row["success"] - blind) / (1 - blind))
+    for family, level in levels.items():
+        base = [r for r in rows if r["family"] == family and r["role"] in ("uniform", "scripted")]
+        last = [r for r in rows if r["family"] == family and r["role"] == "blind" and r["split"] == "unseen"][-1]
+        assert level == pytest.approx(max([r["success"] for r in base] + [last["success"], last["success_greedy"]]))
+
+
+def test_counts_per_task_add_up_to_the_rows(tiny_run, rows):
+    tasks = Store(tiny_run).tasks()
+    for row in rows:
+        if row["learner"] in ("ppo", "cloning"):
+            mine = tasks[
+                (tasks["cell"] == row["cell"])
+                & (tasks["env_steps"] == row["env_steps"])
+                & (tasks["split"] == row["split"])
+            ]
+            assert mine["episodes"].sum() == row["n_episodes"]
+            assert mine["successes"].sum() / row["n_episodes"] == pytest.approx(row["success"])
+            assert len(mine) == len(np.unique(mine["ordinal"])) == row["n_tasks"]
+    specialist = tasks[tasks["split"] == "specialty"]
+    assert set(specialist["ordinal"]) == {0, 1}
+
+
+def test_meta_says_what_was_run_and_what_it_took(tiny_run):
+    meta = json.loads((tiny_run / "meta.json").read_text())
+    assert {"versions", "devices", "commit", "ledger", "tasks"} <= set(meta)
+    assert meta["tasks"] == {"errands": 64, "mazes": 2**8 * 15}
+    for entry in meta["ledger"].values():
+        assert entry["env_steps"] > 0
+        assert entry["episodes"] > 0
+        assert entry["gradient_steps"] % 4 == 0
+        assert 0 < entry["distinct_tasks"] <= max(entry["episodes"], 1)
+        assert (entry["expert_labels"] > 0) == ("taught" in entry["label"] or "specialist" in entry["label"])
+
+
+def test_claims_have_the_promised_keys(tiny_run):
+    claims = json.loads((tiny_run / "claims.json").read_text())
+    assert len(claims) == 10
+    for claim in claims:
+        assert {"study", "claim", "verdict", "effect", "low", "high", "n", "rule"} <= set(claim)
+        assert claim["verdict"] == "inconclusive"  # two seeds
+
+
+def test_the_report_is_one_offline_file(tiny_run):
+    page = (tiny_run / "report.html").read_text()
+    assert "data:image/png;base64," in page
+    assert "http://" not in page
+    assert "https://" not in page
+    assert "src=" not in page.replace('src="data:', "")
+    ElementTree.parse(tiny_run / "figures" / "task-count.svg")
+    with (tiny_run / "figures" / "task-count.csv").open() as file:
+        drawn = list(csv.DictReader(file))
+    assert {row["family"] for row in drawn} == {"errands", "mazes"}
+
+
+def test_a_finished_run_is_left_as_it_is(tiny_run, tiny_config, capsys):
+    before = {name: (tiny_run / name).read_bytes() for name in ("results.jsonl", "tasks.npz", "claims.json")}
+    assert main(["run", "task-count", "--config", str(tiny_config), "--out", str(tiny_run)]) == 0
+    assert "0 training runs to do" in capsys.readouterr().out
+    assert {name: (tiny_run / name).read_bytes() for name in before} == before
+
+
+def test_the_same_settings_give_the_same_rows_and_a_stopped_run_goes_on(tiny_run, tiny_config, tmp_path):
+    """A second run starts with half of the rows of the first, the last one cut off, and ends with the same."""
+    lines = (tiny_run / "results.jsonl").read_text().splitlines(keepends=True)
+    cells = list(dict.fromkeys(json.loads(line)["cell"] for line in lines))
+    kept = [line for line in lines if json.loads(line)["cell"] in cells[: len(cells) // 2]]
+    out = tmp_path / "again"
+    out.mkdir()
+    for name in ("config.toml", "meta.json", "tasks.npz"):
+        (out / name).write_bytes((tiny_run / name).read_bytes())
+    (out / "results.jsonl").write_text("".join(kept) + lines[-1][: len(lines[-1]) // 2])
+    arguments = ["run", "task-count", "--config", str(tiny_config), "--out", str(out), "--workers", "2"]
+    assert main(arguments) == 0
+    assert sorted((out / "results.jsonl").read_text().splitlines(keepends=True)) == sorted(lines)
+    first, second = (np.sort(Store(path).tasks()) for path in (tiny_run, out))
+    assert (first == second).all()
+
+
+def test_report_draws_a_run_again_elsewhere(tiny_run, tmp_path):
+    assert main(["report", str(tiny_run), "--out", str(tmp_path / "report")]) == 0
+    assert (tmp_path / "report" / "report.html").exists()
+    assert (tmp_path / "report" / "claims.json").read_bytes() == (tiny_run / "claims.json").read_bytes()
+
+
+def test_another_run_in_the_same_directory_is_refused(tiny_run, tiny_config, capsys):
+    arguments = ["run", "task-count", "--config", str(tiny_config), "--out", str(tiny_run), "--seeds", "3"]
+    assert main(arguments) == 2
+    assert "holds a run of other settings (seeds: 2 there, 3 now)" in capsys.readouterr().err
+
+
+def test_config_is_resolved(tiny_run):
+    config = tomllib.loads((tiny_run / "config.toml").read_text())
+    assert config["training"]["mazes"]["learning_rate"] == 2e-3
+    assert config["pools"] == [1, 4, "new"]

@@ -1,0 +1,96 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from experiments import presets
+from experiments.settings import Settings, SettingsError, Training, dump, load, load_file, resolve
+
+BASE = {"study": "task-count", "preset": "quick", "families": ("errands", "mazes")}
+DEFAULTS = {"errands": {"learning_rate": 3e-3, "budget": 500_000}}
+
+
+def wrong(*layers, base=BASE):
+    with pytest.raises(SettingsError) as caught:
+        resolve(base, DEFAULTS, *layers)
+    return str(caught.value)
+
+
+def test_precedence_is_default_preset_file_flag():
+    plain = resolve(BASE | {"seeds": 3}, DEFAULTS)
+    assert plain.training["errands"].learning_rate == 3e-3
+    assert plain.training["mazes"].learning_rate == 1e-3
+    file = {"learning_rate": 5e-3, "seeds": 4, "training": {"mazes": {"learning_rate": 6e-3, "width": 32}}}
+    filed = resolve(BASE | {"seeds": 3}, DEFAULTS, file)
+    assert [filed.training[name].learning_rate for name in BASE["families"]] == [5e-3, 6e-3]
+    assert filed.seeds == 4
+    flagged = resolve(BASE, DEFAULTS, file, {"learning_rate": 7e-3, "seeds": 5})
+    assert [flagged.training[name].learning_rate for name in BASE["families"]] == [7e-3, 7e-3]
+    assert flagged.training["mazes"].width == 32
+    assert flagged.seeds == 5
+
+
+def test_every_wrong_key_and_value_is_named_at_once():
+    text = wrong({"learning_rat": 1, "seeds": 0, "training": {"errands": {"widht": 3}}}, {"gamma": 1.5})
+    assert "learning_rat: there is no such key; did you mean 'learning_rate'?" in text
+    assert "training.errands.widht: there is no such key; did you mean 'width'?" in text
+    assert "seeds = 0: input should be greater than or equal to 1" in text
+    assert "training.errands.gamma = 1.5" in text
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        ({"learning_rate": -1.0}, "learning_rate = -1.0: input should be greater than 0"),
+        ({"learning_rate": float("nan")}, "learning_rate = nan"),
+        ({"minibatches": 3}, "minibatches = 3 must divide num_envs = 512"),
+        ({"budget": 100}, "budget = 100 is less than one update"),
+        ({"pools": (0, 4)}, "pool size 0: want 1 to 16777216"),
+        ({"pools": (4, 4)}, "every pool size once"),
+        ({"pools": ("old",)}, "'old'"),
+        ({"families": ("errands", "errands")}, "every family once"),
+        ({"specialist_envs": 30, "num_envs": 512}, "must divide specialist_envs = 30"),
+        ({"training": {"puzzles": {}}}, "puzzles is configured but not among families"),
+        ({"training": 3}, "want a table by family"),
+    ],
+)
+def test_what_cannot_be_is_refused(layer, message):
+    assert message in wrong(layer)
+
+
+def test_pools_are_put_in_order():
+    assert resolve(BASE, {}, {"pools": ("new", 64, 4)}).pools == (4, 64, "new")
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    with pytest.raises(SettingsError, match="no such file"):
+        load_file(tmp_path / "none.toml")
+    broken = tmp_path / "broken.toml"
+    broken.write_text("seeds = ")
+    with pytest.raises(SettingsError, match="not a readable TOML file"):
+        load_file(broken)
+    with pytest.raises(SettingsError, match="not a resolved configuration"):
+        load("seeds = 3")
+
+
+@given(
+    seeds=st.integers(1, 1000),
+    pools=st.sets(st.integers(1, 2**24) | st.just("new"), min_size=1).map(tuple),
+    rate=st.floats(1e-9, 0.99),
+    knobs=st.dictionaries(st.sampled_from(["values", "attributes"]), st.integers(0, 100)),
+)
+def test_resolved_settings_load_to_themselves(seeds, pools, rate, knobs):
+    settings = Settings(
+        study="task-count",
+        seeds=seeds,
+        pools=pools,
+        families=("errands",),
+        knobs={"errands": knobs},
+        training={"errands": Training(learning_rate=rate)},
+    )
+    assert load(dump(settings)) == settings
+
+
+@pytest.mark.parametrize("preset", presets.PRESETS)
+def test_shipped_values_are_valid(preset):
+    for values in presets.training(preset).values():
+        Training.model_validate(values)

@@ -1,0 +1,217 @@
+"""The study's grid, and its rules fed with synthetic tables for every answer."""
+
+import numpy as np
+import pytest
+
+from experiments import presets
+from experiments.settings import resolve
+from experiments.store import TASK_FIELDS
+from experiments.studies import task_count
+from experiments.table import Table
+
+
+def settings_of(preset="quick", **own):
+    base = {"study": "task-count", "preset": preset, "families": ("errands",)} | task_count.PRESETS[preset]
+    base["families"] = ("errands",)
+    return resolve(base, presets.training(preset), own)
+
+
+SETTINGS = settings_of(seeds=5, control_seeds=5, specialists=4, pools=(4, 64, 1024, "new"), taught_pools=("new",))
+
+
+def table_of(unseen, shuffled=0.02, taught=0.9, specialist=0.9, settings=SETTINGS, noise=0.01):
+    """Results of a run in which success is as given: the generalist's by pool, a specialist's at the full budget."""
+    rng = np.random.default_rng(0)
+    rows, counts = [], []
+    for cell in task_count.cells(settings):
+        for point, kind in cell.points:
+            full = point == cell.points[-1][0]
+            level = {
+                "generalist": unseen.get("new" if cell.pool_size is None else cell.pool_size, 0.0),
+                "shuffled": shuffled,
+                "taught": taught,
+                "blind": 0.25,
+                "specialist": specialist if kind == "full" else specialist / 2,
+            }[cell.role]
+            success = float(np.clip((level if full else level / 2) + noise * rng.normal(), 0, 1))
+            row = {
+                "cell": cell.id,
+                "family": cell.family,
+                "role": cell.role,
+                "pool_size": cell.pool_size,
+                "seed": cell.seed,
+                "budget_kind": kind,
+                "env_steps": point,
+                "success": success,
+                "score": (success - 0.25) / 0.75,
+            }
+            ordinals = [cell.pool_first] if cell.role == "specialist" else range(settings.specialists)
+            rows += [row | {"split": split} for split in ("seen", "unseen", "specialty")]
+            counts += [
+                (cell.id, point, "specialty", o, round(1000 * np.clip(success + noise * rng.normal(), 0, 1)), 0, 1000)
+                for o in ordinals
+            ]
+    meta = {"blind": {"errands": 0.25}, "uniform": {"errands": 0.18}, "tasks": {"errands": 16**10}}
+    return Table(rows, np.array(counts, TASK_FIELDS), meta)
+
+
+def verdicts(*args, settings=SETTINGS, **own):
+    claims = task_count.verdicts(table_of(*args, settings=settings, **own), settings)
+    return {claim.claim.split(" (")[0] if "specialty" not in claim.claim else claim.claim: claim for claim in claims}
+
+
+RISING = {4: 0.02, 64: 0.05, 1024: 0.8, "new": 0.95}
+FLAT = {4: 0.25, 64: 0.25, 1024: 0.26, "new": 0.25}
+APPEARS = "general skill appears as training tasks multiply"
+INCENTIVE = "incentivizing generalises better than teaching the same tasks"
+
+
+def test_skill_that_appears_is_supported():
+    claim = verdicts(RISING)[APPEARS]
+    assert (claim.verdict, claim.n) == ("supported", 5)
+    assert claim.low < claim.effect < claim.high
+    assert claim.effect == pytest.approx(0.93 / 0.75, abs=0.05)
+
+
+def test_a_flat_curve_is_refuted():
+    assert verdicts(FLAT)[APPEARS].verdict == "refuted"
+
+
+def test_a_rise_in_the_shuffled_control_is_refuted_whatever_the_effect():
+    claim = verdicts(RISING, shuffled=0.5)[APPEARS]
+    assert claim.verdict == "refuted"
+    assert "shuffled control" in claim.reason
+
+
+def test_a_noisy_rise_is_inconclusive():
+    assert verdicts({4: 0.2, "new": 0.35}, noise=0.2)[APPEARS].verdict == "inconclusive"
+
+
+@pytest.mark.parametrize("claim", [APPEARS, INCENTIVE])
+def test_two_seeds_decide_nothing(claim):
+    settings = settings_of(seeds=2, control_seeds=2, pools=(4, "new"), taught_pools=("new",))
+    found = verdicts(RISING, settings=settings)[claim]
+    assert found.verdict == "inconclusive"
+    assert found.low is None
+    assert "no verdict from fewer than 3" in found.reason
+
+
+def test_one_pool_shows_no_rise():
+    settings = settings_of(seeds=5, pools=("new",), control_seeds=5)
+    assert verdicts(RISING, settings=settings)[APPEARS].verdict == "inconclusive"
+
+
+@pytest.mark.parametrize("role", ["generalist", "shuffled"])
+def test_an_incomplete_grid_decides_nothing(role):
+    table = table_of(RISING)
+    missing = table.where(lambda row: row["role"] != role or row["seed"] != 4)
+    claim = task_count.verdicts(missing, SETTINGS)[0]
+    assert claim.verdict == "inconclusive"
+    assert "missing" in claim.reason or "not complete" in claim.reason
+
+
+def test_a_blind_level_without_room_decides_nothing():
+    table = table_of(RISING)
+    full = Table([row | {"score": None} for row in table.rows], table.tasks, table.meta | {"blind": {"errands": 1.0}})
+    assert "no room" in task_count.verdicts(full, SETTINGS)[0].reason
+
+
+def test_seeds_that_differ_widen_the_interval_against_specialists():
+    """Equal arms, seeds that scatter: an interval over tasks alone would often be sure of a difference."""
+    wrong = 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        level = np.repeat(rng.normal(0, 0.05, (5, 1)), 4, axis=1) + rng.normal(0, 0.01, (5, 4))
+        rows, counts = [], []
+        for s in range(5):
+            rows.append({"cell": f"g{s}", "seed": s, "env_steps": 1})
+            counts += [(f"g{s}", 1, "specialty", t, round(1000 * (0.5 + level[s, t])), 0, 1000) for t in range(4)]
+        table = Table(rows, np.array(counts, TASK_FIELDS), {})
+        found = task_count._crossed(table, dict.fromkeys(range(4), 0.5), SETTINGS)
+        wrong += not found.low <= 0 <= found.high
+    assert wrong <= 5
+
+
+def test_without_its_control_the_claim_is_open():
+    settings = settings_of(seeds=5, pools=(4, "new"), control_pools=(), taught_pools=())
+    found = verdicts(RISING, settings=settings)
+    assert found[APPEARS].verdict == "inconclusive"
+    assert "control" in found[APPEARS].reason
+    assert (found[INCENTIVE].verdict, found[INCENTIVE].effect) == ("inconclusive", None)
+
+
+@pytest.mark.parametrize(
+    ("specialist", "expected"),
+    [
+        (0.99, ["refuted", "supported", "supported"]),
+        (0.5, ["supported"] * 3),
+        (0.95, ["inconclusive", "supported", "supported"]),
+    ],
+)
+def test_generalist_against_specialists(specialist, expected):
+    """Specialists with B steps are as good as said, with less half as good: the generalist (.95) beats those."""
+    unseen = dict.fromkeys(RISING, 0.95)
+    found = {claim: c.verdict for claim, c in verdicts(unseen, specialist=specialist).items() if "specialty" in claim}
+    assert list(found.values()) == expected
+
+
+@pytest.mark.parametrize(("taught", "expected"), [(0.99, "refuted"), (0.6, "supported"), (0.95, "inconclusive")])
+def test_incentive_against_teaching(taught, expected):
+    assert verdicts(RISING, taught=taught)[INCENTIVE].verdict == expected
+
+
+def test_missing_cells_are_not_imputed():
+    empty = Table([], np.empty(0, TASK_FIELDS), {"blind": {"errands": 0.25}})
+    claims = task_count.verdicts(empty, SETTINGS)
+    assert {claim.verdict for claim in claims} == {"inconclusive"}
+    assert {claim.effect for claim in claims} == {None}
+
+
+def test_specialists_get_their_budgets_in_whole_updates():
+    at_large, at_small = task_count.specialist_points(SETTINGS, SETTINGS.training["errands"])
+    budget = SETTINGS.training["errands"].budget
+    assert at_large == {budget // 4 // 8192 * 8192: "split", budget // 8192 * 8192: "full"}
+    assert at_small == {budget // 64 // 512 * 512: "share", budget // 1024 // 512 * 512: "share"}
+
+
+def test_shares_below_one_update_are_censored():
+    settings = settings_of(pools=(4, 65536, "new"))
+    _, at_small = task_count.specialist_points(settings, settings.training["errands"])
+    assert at_small == {}
+
+
+def test_cells_are_told_apart():
+    cells = task_count.cells(SETTINGS)
+    assert len({cell.id for cell in cells}) == len(cells)
+    assert {cell.role for cell in cells} == {"generalist", "shuffled", "blind", "taught", "specialist"}
+    again = task_count.cells(settings_of(seeds=5, control_seeds=5, specialists=4, pools=(4, 64, 1024, "new")))
+    assert {cell.id for cell in again if cell.role == "generalist"} == {c.id for c in cells if c.role == "generalist"}
+    assert {cell.pool_split for cell in cells if cell.role == "specialist"} == {"heldout"}
+
+
+def test_a_standard_run_has_what_a_verdict_needs():
+    settings = settings_of("standard")
+    assert settings.seeds >= 5
+    assert settings.specialists >= 32
+    assert settings.control_seeds >= 3
+    assert set(settings.control_pools) == set(settings.pools)
+
+
+def test_the_figure_draws_what_it_says():
+    figure, rows = task_count.figure(table_of(RISING), SETTINGS)
+    series = {row["series"] for row in rows}
+    assert {"generalist, unseen", "generalist, seen", "shuffled, unseen", "taught, unseen"} < series
+    assert {"specialist, full", "specialist, split", "specialist, share", "blind level", "uniform actions"} < series
+    drawn = [row for row in rows if row["series"] == "generalist, unseen"]
+    assert [row["pool_size"] for row in drawn] == [4, 64, 1024, ""]
+    assert all(row["low"] < row["success"] < row["high"] and row["n"] == 5 for row in drawn)
+    assert len(figure.axes) == 1
+
+
+def test_no_band_from_two_seeds():
+    settings = settings_of(seeds=2, pools=(4, "new"))
+    figure, rows = task_count.figure(table_of(RISING, settings=settings), settings)
+    assert {row["low"] for row in rows if row["series"] == "generalist, unseen"} == {""}
+    assert not figure.axes[0].collections or all(
+        type(c).__name__ != "PolyCollection" for c in figure.axes[0].collections
+    )
