@@ -56,7 +56,7 @@ def judge(
     """
     verdict: Verdict = "inconclusive"
     if effect is None:
-        reason = "cells are missing"
+        reason = too_few or "cells are missing"
     elif effect.n < 3 or too_few:
         reason = too_few or f"n = {effect.n}: no verdict from fewer than 3"
     elif objection:

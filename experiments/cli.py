@@ -209,17 +209,14 @@ def main(args: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         errors.print("stopped; the same command goes on from the last finished training run")
         return STOPPED
-    except SettingsError as error:
-        errors.print(f"{error}", markup=False, highlight=False, soft_wrap=True)
-        status = BAD_INPUT
     except Exception as error:
-        errors.print(f"failed: {error or type(error).__name__}", markup=False, highlight=False, soft_wrap=True)
-        status = FAILED
-    else:
-        return DONE
-    if command.debug:
-        traceback.print_exc()
-    return status
+        bad = isinstance(error, SettingsError)
+        text = str(error) if bad else f"failed: {error or type(error).__name__}"
+        errors.print(text, markup=False, highlight=False, soft_wrap=True)
+        if command.debug:
+            traceback.print_exc()
+        return BAD_INPUT if bad else FAILED
+    return DONE
 
 
 def entry() -> None:

@@ -98,8 +98,9 @@ def rich_table(title: str, lines: Sequence[dict[str, str]]) -> RichTable:
     """Lines with the same keys as a table for the terminal; numbers are never broken."""
     table = RichTable(title=title, title_justify="left", title_style="bold")
     for key, value in lines[0].items():
+        first = key == next(iter(lines[0]))
         numeric = value[:1] in set("0123456789+-") or key == "n"
-        table.add_column(key, justify="right" if numeric else "left", no_wrap=numeric)
+        table.add_column(key, justify="right" if numeric else "left", no_wrap=numeric or first)
     for line in lines:
         table.add_row(*line.values())
     return table

@@ -141,9 +141,10 @@ def test_the_expert_acts_in_behaviour_cloning_and_the_student_in_dagger():
 
 @pytest.mark.parametrize("algorithm", [ppo.PPO, cloning.DAGGER, cloning.BEHAVIOUR_CLONING], ids=["ppo", "dagger", "bc"])
 def test_one_compilation_for_all_pools_seeds_and_rates(algorithm):
+    chex.clear_trace_counter()
     setup = small_setup(algorithm=algorithm)
-    begin = jax.jit(chex.assert_max_traces(partial(lr.begin, setup), n=1))
-    train = jax.jit(chex.assert_max_traces(partial(lr.train, setup), n=1))
+    begin = jax.jit(chex.assert_max_traces(lambda *args: lr.begin(setup, *args), n=1))
+    train = jax.jit(chex.assert_max_traces(lambda *args: lr.train(setup, *args), n=1))
     found = []
     for pool, seed, rate, updates in [
         (make_pool(1), 0, 1e-3, 1),

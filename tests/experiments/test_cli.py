@@ -90,10 +90,11 @@ def test_a_file_for_another_study_is_refused(tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
-def test_reports_that_would_overwrite_each_other_are_refused(tiny_run, tmp_path, capsys):
-    twin = tmp_path / "tiny"
-    twin.mkdir()
-    assert main(["report", str(tiny_run), str(twin), "--out", str(tmp_path / "out")]) == 2
+def test_reports_that_would_overwrite_each_other_are_refused(tmp_path, capsys):
+    twins = [tmp_path / "a" / "run", tmp_path / "b" / "run"]
+    for twin in twins:
+        twin.mkdir(parents=True)
+    assert main(["report", *map(str, twins), "--out", str(tmp_path / "out")]) == 2
     assert "would overwrite each other" in capsys.readouterr().err
 
 

@@ -1,0 +1,56 @@
+"""Every command in the README runs, on a run small enough for a test."""
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from experiments.cli import main
+
+ROOT = Path(__file__).resolve().parent.parent
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```bash\n(.*?)```", TEXT, re.DOTALL)
+COMMANDS = [line for block in BLOCKS for line in block.splitlines() if line]
+TINY = ROOT / "tests" / "tiny.toml"
+
+
+def test_the_commands_are_of_known_kinds():
+    assert len(COMMANDS) >= 5
+    assert {command.split()[0] for command in COMMANDS} == {"make", "incentivize"}
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("make")])
+def test_make_targets_exist_and_run_the_study(command):
+    shown = subprocess.run([*shlex.split(command), "--dry-run"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "incentivize run task-count --preset quick" in shown.stdout
+
+
+def test_the_other_commands_run_in_order(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for command in COMMANDS:
+        program, *arguments = shlex.split(command)
+        if program == "make":
+            continue
+        if arguments[0] == "run":
+            arguments += ["--config", str(TINY), "--workers", "1"]
+            arguments = [a for a in arguments if a not in ("16", "256", "4096")]  # the tiny families have 48 tasks
+        if arguments[0] == "bench":
+            arguments += ["--family", "errands", "--repeats", "1"]
+        assert main(arguments) == 0, command
+    for run in ("standard", "mine"):
+        assert (tmp_path / "runs" / run / "report.html").exists()
+
+
+def test_the_picture_is_there():
+    for picture in re.findall(r"!\[.*?\]\((.*?)\)", TEXT):
+        assert (ROOT / picture).stat().st_size > 10_000
+
+
+def test_the_task_counts_are_true():
+    import envs
+
+    for name in envs.names():
+        assert f"{envs.make(name).tasks.size:,}" in TEXT
+        assert f"| {envs.make(name).horizon} |" in TEXT
