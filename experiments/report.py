@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -99,7 +100,7 @@ def rich_table(title: str, lines: Sequence[dict[str, str]]) -> RichTable:
     table = RichTable(title=title, title_justify="left", title_style="bold")
     for key, value in lines[0].items():
         first = key == next(iter(lines[0]))
-        numeric = value[:1] in set("0123456789+-") or key == "n"
+        numeric = re.fullmatch(r"[-+]?[\d,.]+%?|-", value) is not None
         table.add_column(key, justify="right" if numeric else "left", no_wrap=numeric or first)
     for line in lines:
         table.add_row(*line.values())

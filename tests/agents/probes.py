@@ -55,7 +55,8 @@ class Probe(Family):
         return ProbeState(task, task, jax.random.bernoulli(key).astype(jnp.uint8), jnp.uint8(0))
 
     def observe(self, state):
-        context = jnp.stack([state.seen, jnp.minimum(state.step, 2)])
+        step = jnp.uint8(0) if self.pays == "toll" else jnp.minimum(state.step, 2)  # a toll knows no time
+        context = jnp.stack([state.seen, step])
         return Observation(context, jnp.zeros((0, 0), jnp.uint8), jnp.zeros(0, bool), jnp.ones(2, bool))
 
     def step(self, state, action, key):
