@@ -8,7 +8,7 @@ of value 0 is left to the bias, so that a wall bit costs one row and a masked de
 
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import flax.linen as nn
 import jax
@@ -126,7 +126,6 @@ class ActorCritic(nn.Module):
 
 
 NETWORKS: dict[str, type[nn.Module]] = {"mlp": Mlp, "relational": Relational}
-NetworkName = Literal["mlp", "relational"]
 
 
 @dataclass(frozen=True)

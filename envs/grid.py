@@ -60,6 +60,12 @@ def descend(distances: jax.Array, cell: jax.Array, ahead: jax.Array, exits: jax.
     return closer / closer.sum(dtype=jnp.float32)
 
 
+def cell_near(key: jax.Array, distances: jax.Array, steps: jax.Array) -> jax.Array:
+    """Any cell 1 to `steps` (int []) steps from the goal, uint8 []. `distances` as in `descend`. Consumes `key`."""
+    near = (distances >= 1) & (distances <= steps)
+    return jax.random.categorical(key, jnp.where(near, 0.0, -jnp.inf)).astype(jnp.uint8)
+
+
 def distinct(bits: jax.Array, size: int) -> jax.Array:
     """Distinct numbers below `size` in random order, from one random word each.
 

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from envs.family import Family, Observation, Outcome, Spec, outcome
-from envs.grid import EAST, NORTH, SOUTH, WEST, descend, distinct, flood, neighbours
+from envs.grid import EAST, NORTH, SOUTH, WEST, cell_near, descend, distinct, flood, neighbours
 from envs.tasks import TaskSpace
 
 
@@ -138,8 +138,7 @@ class Mazes(Family):
     def start_near(self, key: jax.Array, task: jax.Array, steps: jax.Array) -> MazesState:
         key_init, key_start = jax.random.split(key)
         state = self.init(key_init, task)
-        near = (state.distances >= 1) & (state.distances <= steps)
-        return state._replace(agent=jax.random.categorical(key_start, jnp.where(near, 0.0, -jnp.inf)).astype(jnp.uint8))
+        return state._replace(agent=cell_near(key_start, state.distances, steps))
 
     def blind(self, observation: Observation) -> Observation:
         map_slots = len(self.spec.context) - 2
