@@ -2,8 +2,8 @@
 
 A task is a binary-tree maze, wall by wall, and a goal: every cell off the northern and eastern edge opens either north
 or east, so that any two cells are joined by exactly one path. An instance is a start. The map is shown whole, centred
-on the agent, two wall bits a cell, with the goal's offset. The description is the map: the controls take that away and
-leave the goal, the stricter comparison, since it raises the blind level.
+on the agent, two wall bits a cell, with the goal's offset. The description is the walls: the controls take those away
+and leave the agent's place and the goal, the stricter comparison, since it raises the blind level.
 
 So a task has only as many instances as cells less one, few enough for a specialist to learn by heart. With
 `goal_in_task=False` the goal is drawn with the start; then a few mazes hold thousands of errands through them, and
@@ -141,8 +141,19 @@ class Mazes(Family):
         return state._replace(agent=cell_near(key_start, state.distances, steps))
 
     def blind(self, observation: Observation) -> Observation:
-        map_slots = len(self.spec.context) - 2
-        return observation._replace(context=observation.context.at[:map_slots].set(0))
+        """The outline alone, which all mazes share: the open northern row and eastern column, not the walls within.
+
+        Where the outline lies on the map tells where the agent is, and that is no part of the description.
+        """
+        tall, wide = 2 * self.rows - 1, 2 * self.columns - 1
+        north, east = observation.context[:-2].reshape(2, tall, wide) == 1
+        top = jnp.argmax(east.any(1))  # only the northern row is sure to open east, only the eastern column north
+        right = wide - 1 - jnp.argmax(north.any(0)[::-1])
+        row, column = jnp.arange(tall)[:, None] - top, right - jnp.arange(wide)
+        inside = (row >= 0) & (row < self.rows) & (column >= 0) & (column < self.columns)
+        north, east = inside & (column == 0) & (row > 0), inside & (row == 0) & (column > 0)
+        outline = jnp.stack([north, east]).reshape(-1).astype(jnp.uint8)
+        return observation._replace(context=observation.context.at[:-2].set(outline))
 
     def scripted(self, observation: Observation) -> jax.Array:
         """Uniform; towards the goal as if there were no walls; north or east, where every maze is open."""

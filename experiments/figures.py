@@ -204,4 +204,6 @@ class _Panel:
         axis.set_xlabel("training tasks (pool size N)")
         axis.grid(axis="y", color="#DDDDDD", linewidth=0.6)
         tasks = self.table.meta["tasks"][self.family]
-        axis.set_title(f"{self.family}: {tasks:.1e} tasks, B = {self.budget / 1e6:.2g} M steps".replace("e+", " x 10^"))
+        mantissa, _, exponent = f"{tasks:.1e}".partition("e+")
+        count = f"${mantissa} \\times 10^{{{exponent}}}$" if tasks >= 1e6 else f"{tasks:,}"
+        axis.set_title(f"{self.family}: {count} tasks, B = {self.budget / 1e6:.2g} M steps")

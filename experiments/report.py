@@ -62,7 +62,9 @@ def report(store: Store, console: Console, out: Path | None = None) -> None:
         )
     )
     write(target.path / "report.html", page)
-    console.print(rich_table(f"{settings.study}: success at the last budget, acting sampled", summary))
+    console.print(
+        rich_table(f"{settings.study}: success on unseen tasks (seen: of the pool) at the last budget", summary)
+    )
     for claim in claims:
         console.print(_claim_line(claim.row()), highlight=False, markup=False, soft_wrap=True)
     console.print(

@@ -279,12 +279,12 @@ def summary(table: Table, settings: Settings) -> list[dict[str, str]]:
             lines.append(
                 {
                     "family": family,
-                    "pool": "every episode new" if size is None else f"{size:,}",
+                    "pool": "new" if size is None else f"{size:,}",
                     "seen": cell("generalist", "seen", size),
                     "unseen": cell("generalist", "unseen", size),
-                    "shuffled, unseen": cell("shuffled", "unseen", size),
-                    "taught, unseen": cell("taught", "unseen", size),
-                    "blind level": f"{table.meta['blind'][family]:.2f}",
+                    "shuffled": cell("shuffled", "unseen", size),
+                    "taught": cell("taught", "unseen", size),
+                    "blind": f"{table.meta['blind'][family]:.2f}",
                 }
             )
     return lines

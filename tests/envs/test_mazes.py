@@ -60,6 +60,17 @@ def test_the_map_is_centred_on_the_agent(state):
             assert context[-2:].tolist() == [goal_row - row + 3, goal_column - column + 4]
 
 
+def test_blind_leaves_the_outline_and_the_goal(state):
+    for cell in range(20):
+        row, column = divmod(cell, 5)
+        observation = FAMILY.blind(FAMILY.observe(state._replace(agent=jnp.uint8(cell))))
+        expected = np.zeros((2, 7, 9), bool)
+        expected[0, 4 - row : 7 - row, 8 - column] = True  # the eastern column opens north, but for its corner
+        expected[1, 3 - row, 4 - column : 8 - column] = True  # the northern row opens east
+        assert (np.array(observation.context[:-2]).reshape(2, 7, 9) == expected).all()
+        assert (observation.context[-2:] == FAMILY.observe(state._replace(agent=jnp.uint8(cell))).context[-2:]).all()
+
+
 def test_only_the_goal_succeeds_and_nothing_fails(state):
     beside = int(np.flatnonzero(np.array(state.distances) == 1)[0])
     here = state._replace(agent=jnp.uint8(beside))
