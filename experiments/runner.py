@@ -18,7 +18,7 @@ from experiments.workers import run_groups
 
 
 def run(cells: Sequence[Cell], settings: Settings, store: Store, progress: Progress, workers: int) -> None:
-    """Runs every cell that the store does not have yet: the blind ones first, since scores need their level."""
+    """Runs every cell that the store does not have yet."""
     for family in settings.families:
         _scripted(family, settings, store)
     finished = {row["cell"] for row in store.rows()}
@@ -26,27 +26,36 @@ def run(cells: Sequence[Cell], settings: Settings, store: Store, progress: Progr
     progress.begin(waiting, len(cells) - len(waiting))
     order = [cell.id for cell in cells]
 
+    blind = {cell.id for cell in waiting if cell.control == "blind"}
+    held: list[list[Trained]] = []
+
     def deliver(batch: list[Trained]) -> None:
-        _keep(batch, store, order)
-        for trained in batch:
-            progress.finished(trained.cell, final_success(store.rows(), trained.cell), trained.seconds)
+        """Keeps what is finished, once the blind level that its score needs is known."""
+        blind.difference_update(trained.cell.id for trained in batch)
+        held.append(batch)
+        held.sort(key=lambda batch: batch[0].cell.control != "blind")
+        while held and (not blind or held[0][0].cell.control == "blind"):
+            _keep(held[0], store, order)
+            for trained in held.pop(0):
+                progress.finished(trained.cell, final_success(store.rows(), trained.cell), trained.seconds)
 
-    for stage in (True, False):
-        groups = [(lanes, [c for c in group if c.id not in finished]) for lanes, group in _groups(cells, blind=stage)]
-        if groups := [pair for pair in groups if pair[1]]:
-            run_groups(groups, workers, deliver)
+    groups = [(lanes, [cell for cell in group if cell.id not in finished]) for lanes, group in _groups(cells)]
+    if groups := [pair for pair in groups if pair[1]]:
+        run_groups(groups, workers, deliver)
 
 
-def _groups(cells: Sequence[Cell], *, blind: bool) -> list[tuple[int, list[Cell]]]:
-    """Cells that can share a program, those with the most work first, and how many run in it side by side.
+def _groups(cells: Sequence[Cell]) -> list[tuple[int, list[Cell]]]:
+    """Cells that can share a program, the blind and those with the most work first, and how many run side by side.
 
     That number comes from the whole grid, so that a run which goes on computes what an uninterrupted one does.
     """
     groups: dict[Any, list[Cell]] = {}
-    for cell in (cell for cell in cells if (cell.control == "blind") == blind):
+    for cell in cells:
         sizes = (cell.eval_tasks, cell.eval_instances, cell.eval_specialists)
         groups.setdefault((setup_of(cell), sizes, cell.points), []).append(cell)
-    ordered = sorted(groups.values(), key=lambda group: -sum(cell.points[-1][0] for cell in group))
+    ordered = sorted(
+        groups.values(), key=lambda group: (group[0].control != "blind", -sum(cell.points[-1][0] for cell in group))
+    )
     return [(lanes_of(group[0], len(group)), group) for group in ordered]
 
 
