@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from envs.family import Family, Observation, Outcome, Spec, outcome
-from envs.grid import cell_near, descend, distinct, flood, neighbours
+from envs.grid import OFFSETS, cell_near, descend, distinct, flood, neighbours
 from envs.tasks import TaskSpace
 
 
@@ -84,19 +84,21 @@ class Errands(Family):
         )
 
     def init(self, key: jax.Array, task: jax.Array) -> ErrandsState:
-        # One draw of words serves all: every call of the generator costs compilation and time.
-        words = jax.random.bits(key, (2 * self.objects + 3 + self.objects * self.attributes,))
+        # One draw of words serves all, half a word an attribute: the generator is most of what a reset costs.
+        halves = self.objects * self.attributes
+        words = jax.random.bits(key, (2 * self.objects + 3 + (halves + 1) // 2,))
         places, apart, slots, looks = jnp.split(words, (self.objects + 1, 2 * self.objects + 1, 2 * self.objects + 3))
         cells = distinct(places, self.size**2)
-        looks, target = self._objects(task, apart, slots, looks.reshape(self.objects, self.attributes))
+        looks = jnp.concatenate([looks >> 16, looks & 0xFFFF])[:halves].reshape(self.objects, self.attributes)
+        looks, target = self._objects(task, apart, slots, looks)
         return self._state(task, looks, cells[:-1], target, cells[-1])
 
-    def _objects(self, task, apart, slots, words) -> tuple[jax.Array, jax.Array]:
-        """Attributes of all objects, uint8 [objects, F], no two alike, and the target's index, from random words."""
-        # Row 0 makes the centre from the target, the others the distractors from the centre: a word's top bit says
-        # whether a value is kept, its lower bits what it is otherwise.
-        keep = words >> 31 == 0
-        values = ((words & 0x7FFFFFFF) % self.values).astype(jnp.uint8)
+    def _objects(self, task, apart, slots, halves) -> tuple[jax.Array, jax.Array]:
+        """Attributes of all objects, uint8 [objects, F], no two alike, and the target's index, from random numbers."""
+        # Row 0 makes the centre from the target, the others the distractors from the centre: the upper bit of a half
+        # word says whether a value is kept, its lower bits what it is otherwise.
+        keep = halves >> 15 == 0
+        values = ((halves & 0x7FFF) % self.values).astype(jnp.uint8)
         centre = jnp.where(keep[0], task, values[0])
         looks = jnp.concatenate([task[None], jnp.where(keep[1:], centre, values[1:])])
         # One random attribute takes a different value in every object, in a way that favours none of them.
@@ -112,8 +114,9 @@ class Errands(Family):
     def _state(self, task, looks, cells, target, agent) -> ErrandsState:
         small = jnp.uint8
         blocked = ((jnp.arange(self.size**2)[:, None] == cells) & (jnp.arange(self.objects) != target)).any(-1)
-        ahead = jax.vmap(lambda cell: neighbours(cell, self.size, self.size))(jnp.arange(self.size**2))
-        exits = (~blocked[ahead] & ~blocked[:, None]).T.reshape(4, self.size, self.size)
+        free = ~blocked.reshape(self.size, self.size)
+        # Rolls, not gathers: they make a reset five times as quick.
+        exits = jnp.stack([free & jnp.roll(free, (-row, -column), (0, 1)) for row, column in OFFSETS])
         return ErrandsState(
             task=task,
             shown=task,

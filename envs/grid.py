@@ -20,27 +20,55 @@ def neighbours(cell: jax.Array, rows: int, columns: int) -> jax.Array:
 def flood(exits: jax.Array, goal: jax.Array, sweeps: int) -> jax.Array:
     """Steps from every cell to the goal by breadth-first search.
 
+    A row of the grid is one word of bits, so that a sweep is a few operations per row, batched over environments. Cells
+    count in binary, a word per digit, the sweeps for which they were not reached.
+
     Args:
-        exits: bool [4, rows, columns]: whether one may leave a cell in each direction. The grid is a torus; where it
-            has edges, they are closed exits.
+        exits: bool [4, rows, columns <= 32]: whether one may leave a cell in each direction. The grid is a torus; where
+            it has edges, they are closed exits.
         goal: int [], a cell.
         sweeps: at least the largest finite distance.
 
     Returns:
         uint8 [rows * columns]; FAR where the goal cannot be reached.
     """
-    shape = exits.shape[1:]
-    at_goal = (jnp.arange(shape[0] * shape[1], dtype=jnp.uint8) == goal).reshape(shape)
-    distances = jnp.where(at_goal, 0, FAR).astype(jnp.uint8)
+    _, rows, columns = exits.shape
+    places = jnp.arange(columns, dtype=jnp.uint32)
+    one, last = jnp.uint32(1), jnp.uint32(columns - 1)
+    words = (exits.astype(jnp.uint32) << places).sum(-1, dtype=jnp.uint32)
+    start = one << (goal % columns).astype(jnp.uint32)
+    reached = [jnp.where(goal // columns == row, start, jnp.uint32(0)) for row in range(rows)]
+    counts = [[jnp.zeros_like(start)] * sweeps.bit_length() for _ in range(rows)]
 
-    def sweep(_, distances):
-        best = jnp.full(shape, FAR - 1, jnp.uint8)
-        for direction, (row, column) in enumerate(OFFSETS):
-            ahead = jnp.roll(distances, (-row, -column), (0, 1))
-            best = jnp.minimum(best, jnp.where(exits[direction], ahead, FAR - 1).astype(jnp.uint8))
-        return jnp.minimum(distances, best + jnp.uint8(1))
+    def sweep(_, carry):
+        reached, counts = carry
+        return [_grown(reached, words, row, one, last) for row in range(rows)], [
+            _counted(count, ~word) for count, word in zip(counts, reached, strict=True)
+        ]
 
-    return jax.lax.fori_loop(0, sweeps, sweep, distances).reshape(-1)
+    reached, counts = jax.lax.fori_loop(0, sweeps, sweep, (reached, counts))
+    digits = jnp.stack([jnp.stack(count) for count in counts])[..., None] >> places & 1  # [rows, digits, columns]
+    distances = (digits << jnp.arange(sweeps.bit_length(), dtype=jnp.uint32)[:, None]).sum(1, dtype=jnp.uint32)
+    found = jnp.stack(reached)[:, None] >> places & 1
+    return jnp.where(found == 1, distances, FAR).astype(jnp.uint8).reshape(-1)
+
+
+def _grown(reached: list[jax.Array], words: jax.Array, row: int, one: jax.Array, last: jax.Array) -> jax.Array:
+    """A row of cells from which the goal has been reached, and those one exit away from them."""
+    here = reached[row]
+    east = here >> one | here << last  # bits above the row's are cut off by the exits
+    west = here << one | here >> last
+    north, south = reached[row - 1], reached[(row + 1) % len(reached)]
+    return here | words[0, row] & north | words[1, row] & east | words[2, row] & south | words[3, row] & west
+
+
+def _counted(digits: list[jax.Array], more: jax.Array) -> list[jax.Array]:
+    """Counters in binary, one bit position per word, increased where `more` has a bit."""
+    found = []
+    for digit in digits:
+        found.append(digit ^ more)
+        more = digit & more
+    return found
 
 
 def descend(distances: jax.Array, cell: jax.Array, ahead: jax.Array, exits: jax.Array) -> jax.Array:

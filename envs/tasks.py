@@ -55,11 +55,16 @@ def _mix(x: jax.Array) -> jax.Array:
     return x ^ (x >> 16)
 
 
-def _round(half: jax.Array, width: int, salt: jax.Array) -> jax.Array:
-    """`width` pseudorandom words, uint32 [width], from one half of the digits, uint32 [h]."""
+def _below(words: jax.Array, limits: jax.Array) -> jax.Array:
+    """Words mapped onto 0 .. limit - 1, uint32, without a division (Lemire 2019, section 3). Limits up to 2^16."""
+    return (words >> 16) * limits >> 16
+
+
+def _round(half: jax.Array, limits: jax.Array, salt: jax.Array) -> jax.Array:
+    """Pseudorandom digits below `limits`, uint32 [w], from one half of the digits, uint32 [h]."""
     weights = _mix(salt + GOLDEN * jnp.arange(1, half.shape[0] + 1, dtype=jnp.uint32)) | jnp.uint32(1)
     word = _mix(jnp.sum(half * weights, dtype=jnp.uint32) ^ salt)
-    return _mix(word + GOLDEN * jnp.arange(1, width + 1, dtype=jnp.uint32))
+    return _below(_mix(word + GOLDEN * jnp.arange(1, limits.shape[0] + 1, dtype=jnp.uint32)), limits)
 
 
 def shuffle(digits: jax.Array, radices: jax.Array, key: jax.Array | int, *, inverse: bool = False) -> jax.Array:
@@ -69,7 +74,7 @@ def shuffle(digits: jax.Array, radices: jax.Array, key: jax.Array | int, *, inve
 
     Args:
         digits: uint32 [D], D >= 2, each below its radix.
-        radices: uint32 [D]; may be traced.
+        radices: uint32 [D], up to 2^16; may be traced.
         key: uint32 []; another key is another bijection.
         inverse: undo the shuffle instead.
 
@@ -81,8 +86,9 @@ def shuffle(digits: jax.Array, radices: jax.Array, key: jax.Array | int, *, inve
     salts = _mix(_mix(jnp.uint32(key) + GOLDEN) + GOLDEN * jnp.arange(2 * ROUNDS, dtype=jnp.uint32)).reshape(ROUNDS, 2)
 
     def shifted(half, other, half_radices, salt):
-        shift = _round(other, half.shape[0], salt) % half_radices
-        return (half + (half_radices - shift if inverse else shift)) % half_radices
+        shift = _round(other, half_radices, salt)
+        moved = half + (half_radices - shift if inverse else shift)
+        return jnp.where(moved >= half_radices, moved - half_radices, moved)
 
     def turn(halves, salt):
         left, right = halves
@@ -111,6 +117,8 @@ class TaskSpace:
             raise ValueError(f"radices={self.radices}: want at least two digits, each with a radix from 1 to 65536")
         if self.size < 8:
             raise ValueError(f"radices={self.radices}: {self.size} tasks are too few to split; want at least 8")
+        if sum(self._counts) > 2**16:
+            raise ValueError(f"radices={self.radices}: the leading digits that cut the splits have over 2^16 values")
 
     @cached_property
     def size(self) -> int:

@@ -98,16 +98,16 @@ def _cell(name: str) -> Cell:
     )
 
 
-def _trainer(cell: Cell, **fixed: jax.Array) -> tuple[Callable[[int | None], Callable[[], Any]], lr.Setup, int]:
-    """From a pool size to a warm training call; the setup; environment steps per call."""
+def _trainer(cell: Cell, **fixed: jax.Array) -> tuple[Callable[..., Callable[[], Any]], lr.Setup, int]:
+    """From a pool size and seed to a warm training call; the setup; environment steps per call."""
     setup, updates = setup_of(cell), 10
     begin = jax.jit(partial(lr.begin, setup))
     train = jax.jit(partial(lr.train, setup))
     hyper = hyper_of(cell)._replace(**fixed)
 
-    def of_pool(size: int | None) -> Callable[[], Any]:
-        pool = make_pool(size)
-        state, _ = train(begin(pool, 0), hyper, pool, jnp.int32(10))
+    def of_pool(size: int | None, seed: int = 0) -> Callable[[], Any]:
+        pool = make_pool(size, seed=seed)
+        state, _ = jax.block_until_ready(train(begin(pool, 0), hyper, pool, jnp.int32(10)))
         return lambda: train(state, hyper, pool, jnp.int32(updates))
 
     return of_pool, setup, updates * setup.steps_per_update
@@ -151,12 +151,12 @@ def _train(name: str, repeats: int) -> list[Measurement]:
 
 def _tasks(name: str, repeats: int) -> list[Measurement]:
     """Training at every-episode-new against training on 4 tasks, in alternation: the ratio of each pair."""
-    # Without learning: agents that differ end their episodes, and pay for resets, at different rates.
+    # Without learning, and on other pools every time: agents and tasks that differ end episodes, and so pay for
+    # resets, at different rates.
     of_pool, _, steps = _trainer(_cell(name), learning_rate=jnp.float32(0))
-    few, new = of_pool(4), of_pool(None)
     ratios, taken = [], []
-    for _ in range(repeats):
-        pair = [seconds_once(call) for call in (few, new)]
+    for seed in range(repeats):
+        pair = [seconds_once(of_pool(size, seed)) for size in (4, None)]
         ratios.append(pair[0] / pair[1])
         taken.append(pair[1])
     text = "whole updates at learning rate 0, every episode new against 4 tasks; the ratio is the median over pairs"
