@@ -8,7 +8,7 @@ leading digits *before* the shuffle: disjoint by construction, each with the sam
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Literal, NamedTuple
 
 import jax
@@ -201,7 +201,7 @@ class TaskSpace:
         for radix in reversed([self._counts[where], *self.radices[self._prefix :]]):
             index, digit = divmod(index, radix)
             digits.append(digit)
-        return np.array(self._task(jnp.array(digits[::-1], jnp.uint32), where, seed))
+        return np.array(_one_task(self, jnp.array(digits[::-1], jnp.uint32), where, np.uint32(seed)))
 
     def train(self, index: int) -> np.ndarray:
         """The `index`-th training task, digits [D]."""
@@ -217,7 +217,8 @@ class TaskSpace:
 
     def locate(self, task: np.ndarray, seed: int = 0) -> tuple[Split, int]:
         """The split and index of a task: the inverse of `task`."""
-        digits = shuffle(jnp.asarray(task, jnp.uint32), jnp.array(self.radices, jnp.uint32), self._key, inverse=True)
+        radices = jnp.array(self.radices, jnp.uint32)
+        digits = _unshuffled(jnp.asarray(task, jnp.uint32), radices, self._key)
         lead = 0
         for digit, radix in zip(np.array(digits[: self._prefix]).tolist(), self.radices, strict=False):
             lead = lead * radix + digit
@@ -227,8 +228,16 @@ class TaskSpace:
         radices = self._split_radices(where)
         ordinal = jnp.concatenate([jnp.array([lead], jnp.uint32), digits[self._prefix :]])
         if ordinal.shape[0] > 1:
-            ordinal = shuffle(ordinal, radices, seed, inverse=True)
+            ordinal = _unshuffled(ordinal, radices, np.uint32(seed))
         index = 0
         for digit, radix in zip(np.array(ordinal).tolist(), np.array(radices).tolist(), strict=True):
             index = index * radix + digit
         return SPLITS[where], index
+
+
+@partial(jax.jit, static_argnums=0)
+def _one_task(space: TaskSpace, ordinal: jax.Array, split: jax.Array, seed: jax.Array) -> jax.Array:
+    return space._task(ordinal, split, seed)
+
+
+_unshuffled = jax.jit(partial(shuffle, inverse=True))

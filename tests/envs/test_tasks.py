@@ -28,10 +28,10 @@ def packed(digits, radices):
 @pytest.mark.parametrize("key", [0, 1, 2**32 - 1])
 def test_shuffle_is_a_bijection(radices, key):
     digits, limits = every(radices), jnp.array(radices, jnp.uint32)
-    shuffled = jax.vmap(lambda d: shuffle(d, limits, key))(digits)
+    shuffled = jax.jit(jax.vmap(lambda d: shuffle(d, limits, key)))(digits)
     assert (shuffled < limits).all()
     assert len(np.unique(packed(shuffled, radices))) == len(digits)
-    back = jax.vmap(lambda d: shuffle(d, limits, key, inverse=True))(shuffled)
+    back = jax.jit(jax.vmap(lambda d: shuffle(d, limits, key, inverse=True)))(shuffled)
     assert (back == digits).all()
 
 
@@ -101,7 +101,7 @@ def test_pools_are_nested_and_seeds_differ():
 def test_sample_draws_from_the_pool(size):
     space = TaskSpace((2,) * 9)
     pool = make_pool(size, seed=3)
-    drawn = jax.vmap(lambda key: space.sample(key, pool))(jax.random.split(jax.random.key(0), 4000))
+    drawn = jax.jit(jax.vmap(lambda key: space.sample(key, pool)))(jax.random.split(jax.random.key(0), 4000))
     found = {space.locate(task, seed=3) for task in np.unique(np.array(drawn), axis=0)}
     expected = space.split_size("training") if size is None else size
     assert found == {("training", i) for i in range(expected)}
