@@ -65,6 +65,21 @@ def test_ratio_is_one_at_full_size():
     assert float(metrics["ratio_spread"]) < 3e-7
 
 
+def test_actions_are_drawn_from_the_policy_they_are_weighed_by():
+    """The frequency of an action is the probability that was noted down for it."""
+    probe = Probe(pays="always")
+    setup = lr.Setup(probe, networks.make("mlp", probe, width=8), ppo.PPO, rewards.make("sparse"), 512, 40)
+    state = lr.begin(setup, POOL, jnp.uint32(0))
+    head = state.params["params"]["Dense_0"]
+    skewed = head | {"bias": jnp.array([0.0, 1.5])}
+    params = {"params": state.params["params"] | {"Dense_0": skewed}}
+    actors = state.actors._replace(bank=lr.refill(state.actors.bank, lr.draw_from(probe, POOL), state.key))
+    rollout = jax.jit(lambda p, a, k: ro.collect(setup.acting, p, a, k, 40)[1])(params, actors, state.key)
+    expected = float(jnp.exp(rollout.log_prob[rollout.action == 1]).mean())
+    assert expected == pytest.approx(1 / (1 + np.exp(-1.5)), abs=1e-3)
+    assert float((rollout.action == 1).mean()) == pytest.approx(expected, abs=0.01)
+
+
 @pytest.mark.parametrize(("name", "kind"), CASES)
 def test_unroll_equals_step_by_step(name, kind):
     setup = small_setup(name, kind)
@@ -137,6 +152,17 @@ def test_the_expert_acts_in_behaviour_cloning_and_the_student_in_dagger():
         assert won == 1 if rate == 1 else won < rate
         assert rollout.labels.shape == (24, 16, 4)
         assert jnp.allclose(rollout.labels.sum(-1), 1)
+
+
+def test_the_cloning_loss_is_the_cross_entropy_against_the_labels():
+    _, rollout = collected(small_setup("errands", "mlp", cloning.DAGGER))
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(size=(2, 24, 16, 4))
+    labels = np.where(labels > 0, labels, 0) + np.eye(4)[0]
+    labels /= labels.sum(-1, keepdims=True)
+    found, _ = cloning.loss(jnp.array(logits), jnp.zeros((24, 16)), rollout._replace(labels=labels), (), lr.Hyper())
+    log_probs = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    assert float(found) == pytest.approx(-(labels * log_probs).sum(-1).mean(), rel=1e-5)
 
 
 @pytest.mark.parametrize("algorithm", [ppo.PPO, cloning.DAGGER, cloning.BEHAVIOUR_CLONING], ids=["ppo", "dagger", "bc"])
