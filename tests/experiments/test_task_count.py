@@ -116,12 +116,13 @@ def test_a_blind_level_without_room_decides_nothing():
     assert "no room" in task_count.verdicts(full, SETTINGS)[0].reason
 
 
-def test_seeds_that_differ_widen_the_interval_against_specialists():
-    """Equal arms, seeds that scatter: an interval over tasks alone would often be sure of a difference."""
+@pytest.mark.parametrize("scattered", ["seeds", "tasks"])
+def test_what_differs_widens_the_interval_against_specialists(scattered):
+    """Equal arms, seeds or tasks that scatter: an interval over the others would often be sure of a difference."""
     wrong = 0
     for seed in range(40):
         rng = np.random.default_rng(seed)
-        level = np.repeat(rng.normal(0, 0.05, (5, 1)), 4, axis=1) + rng.normal(0, 0.01, (5, 4))
+        level = rng.normal(0, 0.05, (5, 1) if scattered == "seeds" else (1, 4)) + rng.normal(0, 0.01, (5, 4))
         rows, counts = [], []
         for s in range(5):
             rows.append({"cell": f"g{s}", "seed": s, "env_steps": 1})

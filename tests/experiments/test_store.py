@@ -1,0 +1,35 @@
+import numpy as np
+
+from experiments.store import ROW_KEYS, TASK_FIELDS, Store
+
+
+def result(cell, success):
+    counts = np.array([(cell, 8, "unseen", 0, round(10 * success), 0, 10)], TASK_FIELDS)
+    return [{"cell": cell, "env_steps": 8, "split": "unseen", "success": success}], counts
+
+
+def test_a_cell_that_comes_again_replaces_itself_and_the_order_is_the_grids(tmp_path):
+    store = Store(tmp_path)
+    for cell, success in (("b", 0.1), ("a", 0.2), ("b", 0.3)):
+        store.append(*result(cell, success), order=["a", "b"])
+    assert [(row["cell"], row["success"]) for row in store.rows()] == [("a", 0.2), ("b", 0.3)]
+    assert [(cell, won) for cell, won in store.tasks()[["cell", "successes"]].tolist()] == [("a", 2), ("b", 3)]
+    assert all(tuple(row) == ROW_KEYS for row in store.rows())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["results.jsonl", "tasks.npz"]
+
+
+def test_a_line_that_was_cut_off_is_left_out(tmp_path):
+    store = Store(tmp_path)
+    store.append(*result("a", 0.2), order=["a"])
+    with (tmp_path / "results.jsonl").open("a") as file:
+        file.write('{"cell": "b", "succ')
+    assert [row["cell"] for row in store.rows()] == ["a"]
+    store.append(*result("c", 0.4), order=["a", "c"])
+    assert [row["cell"] for row in store.rows()] == ["a", "c"]
+
+
+def test_meta_is_merged_one_level_deep(tmp_path):
+    store = Store(tmp_path)
+    store.update_meta(blind={"errands": 0.2}, seconds=1)
+    store.update_meta(blind={"mazes": 0.5}, seconds=2)
+    assert store.meta() == {"blind": {"errands": 0.2, "mazes": 0.5}, "seconds": 2}

@@ -1,0 +1,98 @@
+"""What is trained for how long, and which tasks it is evaluated on."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import envs
+from agents.evaluate import Successes
+from experiments import presets, program, training
+from experiments.program import BLOCKS, Evaluation
+from experiments.settings import load_file, resolve
+from experiments.studies import task_count
+
+
+@pytest.fixture
+def cells(tiny_config):
+    base = {"study": "task-count", "preset": "quick"} | task_count.PRESETS["quick"]
+    return task_count.cells(resolve(base, presets.training("quick"), load_file(tiny_config)))
+
+
+def test_every_split_is_evaluated_on_its_own_tasks(cells):
+    for cell in cells:
+        family = envs.make(cell.family, **dict(cell.knobs))
+        sizes = Evaluation(cell.eval_tasks, cell.eval_instances, cell.eval_specialists)
+        tasks = np.array(program._tasks(family, program._blocks(program.pool_of(cell), sizes), sizes))
+        tasks = tasks.reshape(len(BLOCKS), cell.eval_tasks, -1)
+        splits = dict(zip(BLOCKS, (cell.pool_split, "validation", "heldout", "heldout"), strict=True))
+        for block, (name, split) in enumerate(splits.items()):
+            seed = cell.pool_seed if name == "seen" else 0
+            found = [family.tasks.locate(task, seed) for task in tasks[block]]
+            assert found == [(split, ordinal) for ordinal in program.block_ordinals(cell)[block]]
+
+
+class Recorder:
+    """A program that counts the updates it was asked for, and succeeds as often as the slot's number says."""
+
+    def __init__(self, setup, sizes, lanes):
+        self.setup, self.lanes, self.sizes = setup, lanes, sizes
+        self.updates, self.measured = 0, []
+
+    def begin(self, pools, seeds):
+        return type("State", (), {"params": ()})()
+
+    def train(self, state, hyper, pools, updates):
+        self.updates += int(updates)
+        return state, {"episodes": jnp.full(self.lanes, 3.0 * int(updates)), "loss": jnp.zeros(self.lanes)}
+
+    def measure(self, params, pools, key):
+        self.measured.append(self.updates)
+        counts = jnp.broadcast_to(jnp.arange(self.sizes.tasks), (self.lanes, len(BLOCKS), self.sizes.tasks))
+        return Successes(greedy=counts, sampled=counts + 100)
+
+
+def test_cells_are_trained_and_evaluated_as_long_as_they_say(cells, monkeypatch):
+    recorders = []
+
+    def record(*args):
+        recorders.append(Recorder(*args))
+        return recorders[-1]
+
+    monkeypatch.setattr(training, "_program", record)
+    for cell in cells:
+        (trained,) = training.train([cell], 1)
+        per_update = recorders[-1].setup.steps_per_update
+        assert [n * per_update for n in recorders[-1].measured] == [steps for steps, _ in cell.points]
+        assert trained.episodes == 3 * recorders[-1].updates
+        assert list(dict.fromkeys(trained.counts["env_steps"])) == [steps for steps, _ in cell.points]
+
+
+def test_counts_belong_to_the_tasks_of_the_slots(cells, monkeypatch):
+    monkeypatch.setattr(training, "_program", Recorder)
+    for cell in cells:
+        counts = training.train([cell], 1)[0].counts
+        counts = counts[counts["env_steps"] == cell.points[-1][0]]
+        ordinals = program.block_ordinals(cell)
+        for block, split in enumerate(BLOCKS):
+            mine = counts[counts["split"] == split]
+            if cell.role == "specialist" and split in ("unseen", "validation"):
+                assert not len(mine)
+                continue
+            if cell.role == "specialist":
+                assert set(mine["ordinal"]) == {cell.pool_first}  # no task but its own
+            for row in mine:
+                slots = np.flatnonzero(ordinals[block] == row["ordinal"])
+                assert row["successes_greedy"] == slots.sum()
+                assert row["successes"] == slots.sum() + 100 * len(slots)
+                assert row["episodes"] == cell.eval_instances * len(slots)
+
+
+def test_a_loss_that_is_no_number_stops_the_run(cells, monkeypatch):
+    class Broken(Recorder):
+        def train(self, *args):
+            state, metrics = super().train(*args)
+            return state, metrics | {"loss": jnp.full(self.lanes, jnp.nan)}
+
+    monkeypatch.setattr(training, "_program", Broken)
+    with pytest.raises(training.RunError, match=r"errands blind.*loss is nan.*try a lower learning_rate"):
+        training.train(cells[:1], 1)
