@@ -52,8 +52,8 @@ class Errands(Family):
             raise ValueError(f"values={self.values}: want {self.objects} (as many as objects) to 256")
         if not 4 <= self.size <= 11:
             raise ValueError(f"size={self.size}: want 4 to 11")
-        if self.attributes < 2:
-            raise ValueError(f"attributes={self.attributes}: want at least 2")
+        if not 2 <= self.attributes <= 64:
+            raise ValueError(f"attributes={self.attributes}: want 2 to 64")
 
     @property
     def tasks(self) -> TaskSpace:

@@ -1,6 +1,7 @@
 """The command `incentivize`. Nothing here imports jax before a command needs it: help has to appear at once."""
 
 import json
+import os
 import sys
 import traceback
 from dataclasses import dataclass, field, make_dataclass
@@ -221,4 +222,9 @@ def main(args: list[str] | None = None) -> int:
 
 def entry() -> None:
     """The console script."""
-    sys.exit(main())
+    status = main()
+    if status == STOPPED:  # XLA may still be compiling in its threads, and crashes where the interpreter winds up first
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)

@@ -35,6 +35,9 @@ def report(store: Store, console: Console, out: Path | None = None) -> None:
     missing = {cell.id for cell in study.cells(settings)} - {row["cell"] for row in table.rows}
     if len(missing) == len(study.cells(settings)):
         raise SettingsError(f"{store.path}: has no results yet; `incentivize run` makes them")
+    for key in ("blind", "uniform", "tasks"):
+        if not isinstance(table.meta.get(key), dict):
+            raise SettingsError(f"{store.path / 'meta.json'}: lacks the table {key!r}; the run has to be made again")
     if missing:
         console.print(f"{len(missing)} training runs are missing: the report shows what there is")
     claims = study.verdicts(table, settings)

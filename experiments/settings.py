@@ -6,7 +6,7 @@ Precedence: shipped defaults < preset < file (TOML) < flags. Every wrong key and
 import difflib
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -20,13 +20,16 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+Count = Annotated[int, Field(strict=True)]  # true and "3" are no counts
+
+
 class Training(_Strict):
     """How one agent is trained. Both arms share every value."""
 
     network: str = Field("mlp", description="the network: see `incentivize list networks`")
-    width: int = Field(64, ge=1, le=4096, description="units per layer")
-    depth: int = Field(1, ge=0, le=16, description="layers after the encoder's own")
-    budget: int = Field(1_000_000, ge=1, description="environment steps of one training run")
+    width: Count = Field(64, ge=1, le=4096, description="units per layer")
+    depth: Count = Field(1, ge=0, le=16, description="layers after the encoder's own")
+    budget: Count = Field(1_000_000, ge=1, le=10**15, description="environment steps of one training run")
     learning_rate: float = Field(1e-3, gt=0, lt=1, description="Adam's step size, constant")
     gamma: float = Field(0.95, gt=0, le=1, description="discount per step")
     lam: float = Field(0.9, ge=0, le=1, description="lambda of the generalised advantage estimate")
@@ -34,10 +37,10 @@ class Training(_Strict):
     entropy: float = Field(0.01, ge=0, description="weight of the entropy bonus")
     value: float = Field(0.5, ge=0, description="weight of the value loss")
     max_grad_norm: float = Field(0.5, gt=0, description="gradients are scaled down to this global norm")
-    num_envs: int = Field(512, ge=1, description="environments stepped side by side")
-    rollout_steps: int = Field(16, ge=1, description="steps of each environment per update")
-    epochs: int = Field(2, ge=1, description="passes over a rollout")
-    minibatches: int = Field(4, ge=1, description="minibatches per pass; they divide the environments")
+    num_envs: Count = Field(512, ge=1, le=2**16, description="environments stepped side by side")
+    rollout_steps: Count = Field(16, ge=1, le=2**12, description="steps of each environment per update")
+    epochs: Count = Field(2, ge=1, le=1000, description="passes over a rollout")
+    minibatches: Count = Field(4, ge=1, le=2**16, description="minibatches per pass; they divide the environments")
 
     @model_validator(mode="after")
     def _divisible(self) -> "Training":
@@ -55,7 +58,7 @@ class Training(_Strict):
         return self.num_envs * self.rollout_steps
 
 
-PoolSize = int | Literal["new"]
+PoolSize = Count | Literal["new"]
 
 
 class Settings(_Strict):
@@ -66,18 +69,18 @@ class Settings(_Strict):
     families: tuple[str, ...] = Field(("errands", "mazes"), min_length=1, description="the families to study")
     knobs: dict[str, dict[str, int]] = Field({}, description="knobs of the families, by family (file only)")
     training: dict[str, Training] = Field({}, description="training settings by family (file only)")
-    seeds: int = Field(2, ge=1, le=1000, description="training seeds per cell; each draws a pool of its own")
+    seeds: Count = Field(2, ge=1, le=1000, description="training seeds per cell; each draws a pool of its own")
     pools: tuple[PoolSize, ...] = Field(
         (1, 4, 64, "new"), min_length=1, description='pool sizes; "new": every episode a new task'
     )
     control_pools: tuple[PoolSize, ...] = Field((), description="pool sizes of the shuffled control")
     taught_pools: tuple[PoolSize, ...] = Field((), description="pool sizes of the taught generalist")
-    control_seeds: int = Field(1, ge=1, le=1000, description="seeds of the control and of the taught generalist")
-    specialists: int = Field(4, ge=1, le=1024, description="held-out tasks that get a supervised specialist each")
-    specialist_envs: int = Field(32, ge=1, description="environments of a specialist whose budget is small")
-    eval_tasks: int = Field(128, ge=1, le=2**20, description="tasks per split in an evaluation")
-    eval_instances: int = Field(8, ge=1, le=2**20, description="episodes per task in an evaluation")
-    evaluations: int = Field(5, ge=1, le=100, description="evaluations of a run, at budgets that double")
+    control_seeds: Count = Field(1, ge=1, le=1000, description="seeds of the control and of the taught generalist")
+    specialists: Count = Field(4, ge=1, le=1024, description="held-out tasks that get a supervised specialist each")
+    specialist_envs: Count = Field(32, ge=1, le=2**16, description="environments of a specialist whose budget is small")
+    eval_tasks: Count = Field(128, ge=1, le=2**20, description="tasks per split in an evaluation")
+    eval_instances: Count = Field(8, ge=1, le=2**20, description="episodes per task in an evaluation")
+    evaluations: Count = Field(5, ge=1, le=100, description="evaluations of a run, at budgets that double")
 
     @field_validator("pools", "control_pools", "taught_pools")
     @classmethod
@@ -178,8 +181,10 @@ def _sentence(error: Any) -> str:
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] == "value_error" and isinstance(error["input"], dict):
         return f"{path}: {message}" if path else message
-    value = error["input"]
-    return f"{path} = {value!r}: {message[:1].lower() + message[1:]}"
+    if error["type"] == "missing":
+        return f"{path}: is missing"
+    message = (message[:1].lower() + message[1:]).replace("tuple", "list")
+    return f"{path} = {error['input']!r}: {message}"
 
 
 def dump(settings: Settings) -> str:
@@ -187,13 +192,16 @@ def dump(settings: Settings) -> str:
     return tomli_w.dumps(settings.model_dump(mode="json"))
 
 
-def load(text: str) -> Settings:
-    """The settings of a resolved TOML text.
+def load(text: str, path: Path) -> Settings:
+    """The settings of a resolved TOML text, which came from `path`.
 
     Raises:
         SettingsError: where it is none.
     """
     try:
         return Settings.model_validate(tomllib.loads(text))
-    except (ValidationError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"config.toml: not a resolved configuration ({error})") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path}: not a readable TOML file ({error})") from None
+    except ValidationError as error:
+        wrong = "\n".join(_sentence(item) for item in error.errors())
+        raise SettingsError(f"{path}: not a resolved configuration\n{wrong}") from None

@@ -8,7 +8,9 @@ claims.json    verdicts                      figures/  report.html
 import json
 import os
 import subprocess
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,15 @@ def write(path: Path, text: str) -> None:
     os.replace(part, path)
 
 
+@contextmanager
+def _sound(path: Path) -> Iterator[None]:
+    """Says which file is damaged, where one cannot be understood."""
+    try:
+        yield
+    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise SettingsError(f"{path}: cannot be read as part of a run ({type(error).__name__}: {error})") from None
+
+
 class Store:
     """One run directory."""
 
@@ -66,7 +77,7 @@ class Store:
             SettingsError: where the directory is no run.
         """
         try:
-            return st.load((self.path / "config.toml").read_text(encoding="utf-8"))
+            return st.load((self.path / "config.toml").read_text(encoding="utf-8"), self.path / "config.toml")
         except (OSError, UnicodeDecodeError):
             raise SettingsError(f"{self.path}: not a run directory (it has no readable config.toml)") from None
 
@@ -94,15 +105,16 @@ class Store:
     def rows(self) -> list[Row]:
         """All rows; a last line that was cut off is left out."""
         path = self.path / "results.jsonl"
-        if not path.exists():
-            return []
-        rows = []
-        for line in path.read_text(encoding="utf-8").splitlines():
-            try:
-                rows.append(json.loads(line))
-            except json.JSONDecodeError:
-                break
-        return rows
+        with _sound(path):
+            lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+            rows = []
+            for number, line in enumerate(lines, start=1):
+                try:
+                    rows.append({"cell": json.loads(line)["cell"]} | json.loads(line))
+                except json.JSONDecodeError:
+                    if number < len(lines):
+                        raise
+            return rows
 
     def append(self, rows: Sequence[Row], tasks: np.ndarray, order: Sequence[str]) -> None:
         """Adds what came of finished cells, so that a stop in between loses nothing and doubles nothing.
@@ -131,13 +143,14 @@ class Store:
         path = self.path / "tasks.npz"
         if not path.exists():
             return np.empty(0, TASK_FIELDS)
-        with np.load(path, allow_pickle=False) as archive:
-            return archive["tasks"]
+        with _sound(path), np.load(path, allow_pickle=False) as archive:
+            return archive["tasks"].astype(TASK_FIELDS)
 
     def meta(self) -> dict[str, Any]:
         """What `meta.json` says, empty at first."""
         path = self.path / "meta.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        with _sound(path):
+            return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
 
     def update_meta(self, **entries: Any) -> None:
         """Adds to `meta.json`; tables are merged one level deep."""

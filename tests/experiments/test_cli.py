@@ -82,6 +82,23 @@ def test_wrong_knobs_are_refused(tmp_path, capsys):
     assert "rosw: no knob of mazes" in text
 
 
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("seeds = true", "seeds = True: input should be a valid integer"),
+        ('pools = [1, true, "4"]', "pools.1 = True"),
+        ('families = "mazes"', "families = 'mazes': input should be a valid list"),
+        ("num_envs = 1000000000", "num_envs = 1000000000: input should be less than or equal to"),
+        ("[knobs.errands]\nattributes = 100000000", "attributes=100000000: want 2 to 64"),
+    ],
+)
+def test_values_of_another_kind_are_refused(text, named, tmp_path, capsys):
+    (tmp_path / "odd.toml").write_text(text)
+    assert main(["run", "task-count", "--config", str(tmp_path / "odd.toml"), "--out", str(tmp_path / "run")]) == 2
+    assert named in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_file_for_another_study_is_refused(tmp_path, capsys):
     config = tmp_path / "other.toml"
     config.write_text('study = "nonsense"\n')

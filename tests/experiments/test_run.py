@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import tomllib
 from xml.etree import ElementTree
 
@@ -128,6 +129,30 @@ def test_report_draws_a_run_again_elsewhere(tiny_run, tmp_path):
     assert main(["report", str(tiny_run), "--out", str(tmp_path / "report")]) == 0
     assert (tmp_path / "report" / "report.html").exists()
     assert (tmp_path / "report" / "claims.json").read_bytes() == (tiny_run / "claims.json").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("results.jsonl", b"garbage\n{}\n"),
+        ("results.jsonl", b'{"split": "seen"}\n'),
+        ("results.jsonl", b"\x8b\x00"),
+        ("meta.json", b"[]x"),
+        ("meta.json", b"[1]"),
+        ("meta.json", b"{}"),
+        ("tasks.npz", b"garbage"),
+        ("tasks.npz", b""),
+        ("config.toml", b"study = "),
+        ("config.toml", b'study = "task-count"\nseeds = true\n'),
+    ],
+)
+def test_a_damaged_run_is_named(name, content, tiny_run, tmp_path, capsys):
+    shutil.copytree(tiny_run, tmp_path / "run")
+    (tmp_path / "run" / name).write_bytes(content)
+    assert main(["report", str(tmp_path / "run")]) == 2
+    text = capsys.readouterr().err
+    assert str(tmp_path / "run" / name) in text.replace("\n", "")
+    assert "http" not in text
 
 
 def test_another_run_in_the_same_directory_is_refused(tiny_run, tiny_config, capsys):

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -69,7 +71,7 @@ def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(SettingsError, match="not a readable TOML file"):
         load_file(broken)
     with pytest.raises(SettingsError, match="not a resolved configuration"):
-        load("seeds = 3")
+        load("seeds = 3", Path("config.toml"))
 
 
 @given(
@@ -87,7 +89,7 @@ def test_resolved_settings_load_to_themselves(seeds, pools, rate, knobs):
         knobs={"errands": knobs},
         training={"errands": Training(learning_rate=rate)},
     )
-    assert load(dump(settings)) == settings
+    assert load(dump(settings), Path("config.toml")) == settings
 
 
 @pytest.mark.parametrize("preset", presets.PRESETS)
