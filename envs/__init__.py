@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 
 # Strings, so that listing the families does not import jax.
 FAMILIES = {
+    "codebooks": "envs.codebooks:Codebooks",
     "errands": "envs.errands:Errands",
     "mazes": "envs.mazes:Mazes",
+    "programs": "envs.programs:Programs",
+    "puzzles": "envs.puzzles:Puzzles",
 }
 
 

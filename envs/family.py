@@ -49,8 +49,10 @@ State = Any
 class Family(ABC):
     """A generator of tasks. Subclasses are frozen dataclasses; every method is pure and unbatched."""
 
-    reveals_rule: bool = True
-    """Whether the observation describes the task. Where it does not, the rule has to be found out by acting."""
+    @property
+    def reveals_rule(self) -> bool:
+        """Whether the observation describes the task. Where it does not, the rule has to be found out by acting."""
+        return True
 
     @property
     @abstractmethod

@@ -22,7 +22,7 @@ class Cell:
     study: str
     role: str
     family: str
-    knobs: tuple[tuple[str, int], ...]
+    knobs: tuple[tuple[str, bool | int | str], ...]
     control: str | None
     learner: str  # ppo or cloning
     teacher: str | None  # dagger or bc, where the learner is taught

@@ -173,7 +173,11 @@ def _list(command: List, console: Console) -> None:
     from experiments.report import number, rich_table
 
     for topic, rows in found.items():
-        console.print(rich_table(topic, [{key: number(value) for key, value in row.items()} for row in rows]))
+        long = {"is", "knobs"} if topic == "families" else set()
+        shown = [{key: number(value) for key, value in row.items() if key not in long} for row in rows]
+        console.print(rich_table(topic, shown))
+        for row in rows if long else ():
+            console.print(f"{row['name']}: {row['is']} Knobs: {row['knobs']}.", highlight=False)
 
 
 def _bench(command: Bench, console: Console) -> None:

@@ -1,5 +1,6 @@
 """What `incentivize list` shows. Imports jax only for the families, whose tasks are counted."""
 
+from dataclasses import fields
 from typing import Any
 
 import envs
@@ -31,7 +32,7 @@ def listing(topic: str) -> list[dict[str, Any]]:
 
 
 def _family(name: str) -> dict[str, Any]:
-    family = envs.make(name)
+    family: Any = envs.make(name)
     module = __import__(type(family).__module__, fromlist=["_"])
     return {
         "name": name,
@@ -40,4 +41,6 @@ def _family(name: str) -> dict[str, Any]:
         "instances per task": family.instances,
         "actions": family.num_actions,
         "horizon": family.horizon,
+        "rule": "visible" if family.reveals_rule else "hidden",
+        "knobs": ", ".join(f"{knob.name}={getattr(family, knob.name)!r}" for knob in fields(family)),
     }

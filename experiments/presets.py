@@ -10,11 +10,20 @@ PRESETS = ("quick", "standard")
 _TRAINING: dict[str, dict[str, Any]] = {
     "errands": {"network": "relational", "learning_rate": 3e-3, "gamma": 0.8, "entropy": 0.05},
     "mazes": {"network": "mlp", "learning_rate": 2e-3, "minibatches": 8},
+    "programs": {
+        "network": "mlp",
+        "width": 128,
+        "learning_rate": 4e-3,
+        "gamma": 0.9,
+        "lam": 0.8,
+        "entropy": 0.02,
+        "minibatches": 16,
+    },
 }
 
 _BUDGETS: dict[str, dict[str, int]] = {
-    "quick": {"errands": 750_000, "mazes": 1_200_000},
-    "standard": {"errands": 4_000_000, "mazes": 12_000_000},
+    "quick": {"errands": 750_000, "mazes": 1_200_000, "programs": 3_000_000},
+    "standard": {"errands": 4_000_000, "mazes": 12_000_000, "programs": 12_000_000},
 }
 
 

@@ -9,7 +9,17 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 
 class SettingsError(Exception):
@@ -21,6 +31,9 @@ class _Strict(BaseModel):
 
 
 Count = Annotated[int, Field(strict=True)]  # true and "3" are no counts
+
+
+Knob = StrictBool | StrictInt | StrictStr
 
 
 class Training(_Strict):
@@ -67,7 +80,7 @@ class Settings(_Strict):
     study: str
     preset: str = "quick"
     families: tuple[str, ...] = Field(("errands", "mazes"), min_length=1, description="the families to study")
-    knobs: dict[str, dict[str, int]] = Field({}, description="knobs of the families, by family (file only)")
+    knobs: dict[str, dict[str, Knob]] = Field({}, description="knobs of the families, by family (file only)")
     training: dict[str, Training] = Field({}, description="training settings by family (file only)")
     seeds: Count = Field(2, ge=1, le=1000, description="training seeds per cell; each draws a pool of its own")
     pools: tuple[PoolSize, ...] = Field(

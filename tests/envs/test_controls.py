@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import envs
+from envs.tasks import make_pool
 from tests.envs.test_families import starts
 
 
@@ -31,6 +32,30 @@ def test_a_shuffled_map_tells_nothing_of_the_maze():
     states = starts(envs.make("mazes", "shuffled"), 2000)
     agreement = float((states.task == states.shown)[:, :36].mean())
     assert abs(agreement - 0.5) < 0.01
+
+
+def members(space, pool, count):
+    indices = jnp.arange(count, dtype=jnp.uint32)
+    return np.array(jax.jit(jax.vmap(lambda index: space.member(pool, index)))(indices))
+
+
+def test_duplicated_pools_hold_an_eighth_of_the_tasks_and_other_splits_are_whole():
+    plain, copied = envs.make("errands").tasks, envs.make("errands", "duplicated").tasks
+    assert (members(copied, make_pool(64), 64)[::8] == members(plain, make_pool(8), 8)).all()
+    assert len(np.unique(members(copied, make_pool(64), 64), axis=0)) == 8
+    heldout = make_pool(64, split="heldout")
+    assert (members(copied, heldout, 64) == members(plain, heldout, 64)).all()
+
+
+def test_a_leak_trains_on_heldout_tasks_half_of_the_time():
+    space = envs.make("errands", "leak").tasks
+    for pool in (make_pool(4), make_pool(None)):
+        keys = jax.random.split(jax.random.key(0), 200)
+        drawn = np.array(jax.jit(jax.vmap(lambda key, pool=pool: space.sample(key, pool)))(keys))
+        splits = [space.locate(task)[0] for task in drawn]
+        assert 70 < splits.count("heldout") < 130
+        assert splits.count("heldout") + splits.count("training") == 200
+    assert space.locate(space.train(3)) == ("training", 3)
 
 
 def test_blind_keeps_what_is_not_the_description():

@@ -160,11 +160,19 @@ def test_a_failure_gives_its_reason_and_a_traceback_only_where_asked(monkeypatch
 def test_list_prints_tables_and_json(capsys):
     assert main(["list"]) == 0
     text = capsys.readouterr().out
-    for word in ("errands", "1,099,511,627,776", "sparse", "relational", "task-count", "dagger"):
+    for word in ("errands", "1,099,511,627,776", "sparse", "relational", "task-count", "dagger", "attributes=10"):
         assert word in text
     assert main(["list", "families", "--json"]) == 0
     families = json.loads(capsys.readouterr().out)
-    assert {row["name"]: row["tasks"] for row in families} == {"errands": 16**10, "mazes": 2**36 * 49}
+    assert {row["name"]: row["tasks"] for row in families} == {
+        "codebooks": 4**20,
+        "errands": 16**10,
+        "mazes": 2**36 * 49,
+        "programs": 72**7,
+        "puzzles": 719**5,
+    }
+    assert {row["name"]: row["rule"] for row in families}["codebooks"] == "hidden"
+    assert "goal_in_task=True" in families[2]["knobs"]
 
 
 def test_bench_measures_and_says_how(capsys, monkeypatch):

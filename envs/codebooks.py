@@ -1,0 +1,183 @@
+"""Codebooks: find out a hidden code, remember it, answer.
+
+A task is a hidden map from cues to answers. An instance names a few cues for the exam. First they are studied: each is
+shown for some steps in a row. Then they are asked, in another order. The episode succeeds if all answers are right and
+fails at the first that is wrong. In the variant "probe" an action of its own reveals one more bit of the shown cue's
+answer, at a small price; in "try" an answer is tried, and the agent told whether it is right.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from envs.family import Family, Observation, Outcome, Spec, outcome
+from envs.grid import distinct
+from envs.tasks import TaskSpace
+
+ANSWERS = 4
+BITS = 2
+STUDY, EXAM = 0, 1
+NOTHING = 0  # the feedback of a step in which nothing was found out
+
+
+class CodebooksState(NamedTuple):
+    """One codebook under way."""
+
+    task: jax.Array  # uint8 [cues]: the code that the exam obeys
+    shown: jax.Array  # uint8 [cues]: the code that study reveals
+    studied: jax.Array  # uint8 [exam]: the cues in the order of study
+    asked: jax.Array  # uint8 [exam]: the places in that order, in the order of the exam
+    possible: jax.Array  # bool [exam, answers]: what study has left possible, by order of study
+    feedback: jax.Array  # uint8 []: what the last step revealed: nothing, or one of two answers
+    tried: jax.Array  # uint8 []: the last action, one more; 0 before the first
+    at: jax.Array  # uint8 []: the step
+
+
+@dataclass(frozen=True)
+class Codebooks(Family):
+    """Codes of `cues` cues and four answers, of which `exam` are studied and asked.
+
+    Knobs:
+        cues: 20 make 4^20 = 1.1 x 10^12 codes.
+        exam: how many cues are studied and then asked.
+        study: for how many steps each is studied: 2 bits need two probes, and three tries tell any answer.
+        variant: "probe" or "try".
+        price: thousandths of the reward that a probe costs.
+    """
+
+    cues: int = 20
+    exam: int = 3
+    study: int = 2
+    variant: Literal["probe", "try"] = "probe"
+    price: int = 10
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.exam <= self.cues <= 255:
+            raise ValueError(f"exam={self.exam}, cues={self.cues}: want 2 <= exam <= cues <= 255")
+        if not 1 <= self.study <= 8:
+            raise ValueError(f"study={self.study}: want 1 to 8")
+        if self.variant not in ("probe", "try"):
+            raise ValueError(f"variant={self.variant!r}: want 'probe' or 'try'")
+        if not 0 <= self.price <= 100:
+            raise ValueError(f"price={self.price}: want 0 to 100 (thousandths of the reward)")
+
+    @property
+    def reveals_rule(self) -> bool:
+        return False
+
+    @property
+    def tasks(self) -> TaskSpace:
+        return TaskSpace((ANSWERS,) * self.cues)
+
+    @property
+    def instances(self) -> int:
+        orders = 1
+        for turn in range(self.exam):
+            orders *= (self.cues - turn) * (turn + 1)
+        return orders
+
+    @property
+    def horizon(self) -> int:
+        return self.exam * (self.study + 1)
+
+    @property
+    def num_actions(self) -> int:
+        return ANSWERS + 1  # the last one probes; in "try" it lets a step go by
+
+    @property
+    def spec(self) -> Spec:
+        return Spec((2, self.cues, 3, ANSWERS + 2), entity=(), num_entities=0)
+
+    def init(self, key: jax.Array, task: jax.Array) -> CodebooksState:
+        words = jax.random.bits(key, (2 * self.exam,))
+        nothing = jnp.uint8(NOTHING)
+        return CodebooksState(
+            task=task,
+            shown=task,
+            studied=distinct(words[: self.exam], self.cues).astype(jnp.uint8),
+            asked=distinct(words[self.exam :], self.exam).astype(jnp.uint8),
+            possible=jnp.ones((self.exam, ANSWERS), bool),
+            feedback=nothing,
+            tried=nothing,
+            at=nothing,
+        )
+
+    def _place(self, state: CodebooksState) -> tuple[jax.Array, jax.Array]:
+        """Whether this is the exam, and the place, in the order of study, of the cue that is shown."""
+        at, start = state.at.astype(jnp.int32), self.exam * self.study
+        exam = at >= start
+        asked = state.asked[jnp.clip(at - start, 0, self.exam - 1)].astype(jnp.int32)
+        return exam, jnp.where(exam, asked, jnp.minimum(at // self.study, self.exam - 1))
+
+    def observe(self, state: CodebooksState) -> Observation:
+        exam, place = self._place(state)
+        context = jnp.stack([exam.astype(jnp.uint8), state.studied[place], state.feedback, state.tried])
+        return Observation(context, jnp.zeros((0, 0), jnp.uint8), jnp.zeros(0, bool), jnp.ones(self.num_actions, bool))
+
+    def _found(self, state: CodebooksState, action: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """A step of study: whether it asks, whether the reply is yes, and which answers that speaks for, bool [4]."""
+        _, place = self._place(state)
+        truth = state.shown[state.studied[place]].astype(jnp.int32)
+        answers = jnp.arange(ANSWERS)
+        if self.variant == "try":
+            return action < ANSWERS, truth == action, answers == action
+        bit = state.at.astype(jnp.int32) % self.study % BITS  # the lower bit, then the upper
+        return action == ANSWERS, (truth >> bit) & 1 == 1, (answers >> bit) & 1 == 1
+
+    def step(self, state: CodebooksState, action: jax.Array, key: jax.Array) -> tuple[CodebooksState, Outcome]:
+        exam, place = self._place(state)
+        asks, yes, speaks_for = self._found(state, action)
+        asks = asks & ~exam
+        here = jnp.arange(self.exam)[:, None] == place
+        possible = jnp.where(asks & here, state.possible & (speaks_for == yes), state.possible)
+        wrong = exam & (action != state.task[state.studied[place]])
+        after = state._replace(
+            possible=possible,
+            feedback=jnp.where(asks, 1 + yes, NOTHING).astype(jnp.uint8),
+            tried=(1 + action).astype(jnp.uint8),
+            at=state.at + jnp.uint8(1),
+        )
+        price = self.price / 1000 if self.variant == "probe" else 0.0
+        return after, outcome((after.at == self.horizon) & ~wrong, wrong, jnp.where(asks, price, 0.0))
+
+    def expert(self, state: CodebooksState, kind: Literal["informed", "fair"] = "informed") -> jax.Array:
+        """In the exam, the answer (informed) or any that is still possible (fair).
+
+        In study the informed expert has nothing to find out and lets the step go by; the fair one asks what it does not
+        know yet.
+        """
+        exam, place = self._place(state)
+        truth = jax.nn.one_hot(state.task[state.studied[place]], self.num_actions)
+        possible = jnp.pad(state.possible[place], (0, 1)).astype(jnp.float32)
+        idle = jnp.pad(jnp.full(ANSWERS, 1 / ANSWERS), (0, 1))  # an answer given in study means nothing
+        probe = jax.nn.one_hot(ANSWERS, self.num_actions)
+        if self.variant == "try":
+            idle = probe
+        open_ = possible.sum() > 1
+        if kind == "informed":
+            return jnp.where(exam, truth, idle)
+        if self.variant == "try":
+            return jnp.where(exam | open_, possible / possible.sum(), idle)
+        _, _, speaks_for = self._found(state, jnp.int32(ANSWERS))
+        tells = (state.possible[place] & speaks_for).any() & (state.possible[place] & ~speaks_for).any()
+        return jnp.where(exam, possible / possible.sum(), jnp.where(tells, probe, idle))
+
+    def distance(self, state: CodebooksState) -> jax.Array:
+        return self.horizon - state.at.astype(jnp.int32)
+
+    def start_near(self, key: jax.Array, task: jax.Array, steps: jax.Array) -> CodebooksState:
+        """After a study in which nothing was left to find out."""
+        key_init, key_steps = jax.random.split(key)
+        state = self.init(key_init, task)
+        left = jax.random.randint(key_steps, (), 1, jnp.minimum(steps, self.exam) + 1)
+        known = jnp.arange(ANSWERS) == state.shown[state.studied][:, None]
+        return state._replace(at=(self.horizon - left).astype(jnp.uint8), possible=known)
+
+    def blind(self, observation: Observation) -> Observation:
+        return observation._replace(context=observation.context.at[2].set(NOTHING))
+
+    def describe(self, task: Any) -> str:
+        return "answer the cues 1, 2, 3, ... with " + " ".join(str(int(answer)) for answer in np.array(task))

@@ -1,0 +1,159 @@
+"""Programs: carry out instructions that were never seen together, on three small registers.
+
+A task is a program: instructions that each name an operation, the register it writes and the register it reads. An
+instance is what the registers hold at first. Step by step the agent says what the next instruction writes, and that is
+written, right or wrong. The episode succeeds if the registers end as the program leaves them, and fails as soon as they
+no longer can. With `silent` the agent works nothing out on the registers: it says just what each of them ends with.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from envs.family import Family, Observation, Outcome, Spec, outcome
+from envs.tasks import TaskSpace
+
+REGISTERS = 3
+OPERATIONS = ("{a}+1", "-{a}", "{b}", "{a}+{b}", "{a}-{b}", "{a}*{b}", "max({a},{b})", "{b}-{a}+1")
+
+
+def results(modulus: int) -> np.ndarray:
+    """What every operation gives for every a (the register it writes) and b (the one it reads): uint8 [8, m, m]."""
+    a, b = np.meshgrid(np.arange(modulus), np.arange(modulus), indexing="ij")
+    table = np.stack([a + 1, -a, b, a + b, a - b, a * b, np.maximum(a, b), b - a + 1])
+    return (table % modulus).astype(np.uint8)
+
+
+class ProgramsState(NamedTuple):
+    """One program under way."""
+
+    task: jax.Array  # uint8 [3 * length]: operation, register written, register read, for every instruction
+    shown: jax.Array  # uint8, the same: the program on the page
+    first: jax.Array  # uint8 [3]: what the registers held at first
+    registers: jax.Array  # uint8 [3]: what the agent has made of them
+    wanted: jax.Array  # uint8 [horizon]: the right answer at every step
+    at: jax.Array  # uint8 []: the step
+
+
+@dataclass(frozen=True)
+class Programs(Family):
+    """Straight-line programs of `length` instructions on three registers, modulo `modulus`.
+
+    Knobs:
+        length: instructions per program; 7 make 72^7 = 1.0 x 10^13 programs.
+        modulus: registers hold 0 to modulus - 1.
+        room: how many instructions the page has room for, at least `length`: to test agents on longer programs.
+        silent: whether only the registers' last contents are asked for, one after the other.
+    """
+
+    length: int = 7
+    modulus: int = 3
+    room: int = 0
+    silent: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.length <= 32:
+            raise ValueError(f"length={self.length}: want 1 to 32")
+        if not 2 <= self.modulus <= 16:
+            raise ValueError(f"modulus={self.modulus}: want 2 to 16")
+        if self.room and not self.length <= self.room <= 32:
+            raise ValueError(f"room={self.room}: want length={self.length} to 32, or 0 for as much as is needed")
+
+    @property
+    def tasks(self) -> TaskSpace:
+        return TaskSpace((len(OPERATIONS), REGISTERS, REGISTERS) * self.length)
+
+    @property
+    def instances(self) -> int:
+        return self.modulus**REGISTERS
+
+    @property
+    def horizon(self) -> int:
+        return REGISTERS if self.silent else self.length
+
+    @property
+    def num_actions(self) -> int:
+        return self.modulus
+
+    @property
+    def spec(self) -> Spec:
+        page = (1 + len(OPERATIONS), REGISTERS, REGISTERS) * (self.room or self.length)
+        return Spec((1 + self.horizon, *(self.modulus,) * (2 * REGISTERS), *page), entity=(), num_entities=0)
+
+    def _run(self, task: jax.Array, first: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """What the program writes, uint8 [length], and what the registers hold in the end, uint8 [3]."""
+        table = jnp.array(results(self.modulus))
+
+        def execute(registers, instruction):
+            operation, target, source = instruction
+            written = table[operation, registers[target], registers[source]]
+            return jnp.where(jnp.arange(REGISTERS) == target, written, registers), written
+
+        last, written = jax.lax.scan(execute, first, task.reshape(self.length, 3))
+        return written, last
+
+    def init(self, key: jax.Array, task: jax.Array) -> ProgramsState:
+        first = jax.random.randint(key, (REGISTERS,), 0, self.modulus, jnp.uint8)
+        written, last = self._run(task, first)
+        return ProgramsState(task, task, first, first, last if self.silent else written, jnp.uint8(0))
+
+    def _targets(self, state: ProgramsState) -> jax.Array:
+        """Which register every step is about, uint8 [horizon]."""
+        return jnp.arange(REGISTERS, dtype=jnp.uint8) if self.silent else state.task.reshape(self.length, 3)[:, 1]
+
+    def observe(self, state: ProgramsState) -> Observation:
+        page = state.shown.reshape(self.length, 3) + jnp.array([1, 0, 0], jnp.uint8)  # operation 0: no instruction
+        if not self.silent:  # turned so that the instruction to carry out comes first
+            page = page[(jnp.arange(self.length) + state.at) % self.length]
+        page = jnp.pad(page, ((0, (self.room or self.length) - self.length), (0, 0)))
+        left = self.horizon - state.at
+        context = jnp.concatenate([left[None].astype(jnp.uint8), state.first, state.registers, page.reshape(-1)])
+        return Observation(context, jnp.zeros((0, 0), jnp.uint8), jnp.zeros(0, bool), jnp.ones(self.num_actions, bool))
+
+    def step(self, state: ProgramsState, action: jax.Array, key: jax.Array) -> tuple[ProgramsState, Outcome]:
+        steps, targets = jnp.arange(self.horizon), self._targets(state)
+        target = targets[state.at]
+        written = (jnp.arange(REGISTERS) == target) & (not self.silent)
+        registers = jnp.where(written, action.astype(jnp.uint8), state.registers)
+        overwritten = ((steps > state.at) & (targets == target)).any()
+        failed = (action != state.wanted[state.at]) & ~overwritten
+        after = state._replace(registers=registers, at=state.at + jnp.uint8(1))
+        return after, outcome((after.at == self.horizon) & ~failed, failed)
+
+    def expert(self, state: ProgramsState, kind: Literal["informed", "fair"] = "informed") -> jax.Array:
+        """What the program writes. Where that is overwritten later, anything would do: no use is made of it."""
+        return jax.nn.one_hot(state.wanted[jnp.minimum(state.at, self.horizon - 1)], self.num_actions)
+
+    def distance(self, state: ProgramsState) -> jax.Array:
+        return self.horizon - state.at.astype(jnp.int32)
+
+    def start_near(self, key: jax.Array, task: jax.Array, steps: jax.Array) -> ProgramsState:
+        key_init, key_steps = jax.random.split(key)
+        state = self.init(key_init, task)
+        left = jax.random.randint(key_steps, (), 1, jnp.minimum(steps, self.horizon) + 1)
+        at = (self.horizon - left).astype(jnp.uint8)
+        done = jnp.where(jnp.arange(self.horizon) < at, self._targets(state), REGISTERS)
+
+        def write(registers, one):
+            return jnp.where(jnp.arange(REGISTERS) == one[0], one[1], registers), None
+
+        registers, _ = jax.lax.scan(write, state.registers, (done, state.wanted))
+        return state._replace(at=at, registers=state.first if self.silent else registers)
+
+    def blind(self, observation: Observation) -> Observation:
+        return observation._replace(context=observation.context.at[1 + 2 * REGISTERS :].set(0))
+
+    def scripted(self, observation: Observation) -> jax.Array:
+        """Uniform; always the same answer."""
+        return jnp.concatenate([super().scripted(observation), jnp.eye(self.num_actions)])
+
+    def describe(self, task: Any) -> str:
+        names = "xyz"
+        instructions = []
+        for operation, target, source in np.array(task).reshape(-1, 3):
+            written = OPERATIONS[operation].format(a=names[target], b=names[source])
+            instructions.append(f"{names[target]} = {written}")
+        return "; ".join(instructions)

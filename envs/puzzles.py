@@ -1,0 +1,184 @@
+"""Puzzles: undo a scramble with moves whose effects are shown, by looking ahead.
+
+A task is a list of moves, each a permutation of six places. An instance is a scramble: an arrangement from which
+exactly `scramble` moves lead to the solved one, and no fewer. Every entity is a move: where it leads from here, and
+from which arrangement it solves. The episode succeeds when all pieces are in order; nothing fails but for time.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import permutations
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from envs.family import Family, Observation, Outcome, Spec, outcome
+from envs.tasks import TaskSpace
+
+PLACES = 6
+ORDERS = np.array(list(permutations(range(PLACES))), np.uint8)  # the first leaves all as it is, and is no move
+CANDIDATES = 8  # scrambles of which the farthest is taken: a random one may undo itself
+FAR = 99
+
+
+class PuzzlesState(NamedTuple):
+    """One puzzle under way. An arrangement says which piece is in every place."""
+
+    task: jax.Array  # uint16 [moves]: the moves, as ORDERS numbers them from 1
+    shown: jax.Array  # uint16 [moves]
+    pieces: jax.Array  # uint8 [6]: the arrangement
+
+
+def moves_of(digits: jax.Array) -> jax.Array:
+    """For every move, from which place each place takes its piece, uint8 [moves, 6]."""
+    return jnp.array(ORDERS)[digits.astype(jnp.int32) + 1]
+
+
+def inverse(moves: jax.Array) -> jax.Array:
+    """The moves that undo `moves`; also the arrangements from which those solve. uint8 [moves, 6]."""
+    return jnp.argsort(moves, axis=-1).astype(jnp.uint8)
+
+
+def _code(pieces: jax.Array) -> jax.Array:
+    """A number for every arrangement [..., 6], int16 [...]: five places tell the sixth."""
+    return (pieces[..., :-1].astype(jnp.int16) * jnp.array([PLACES**i for i in range(PLACES - 1)], jnp.int16)).sum(
+        -1, dtype=jnp.int16
+    )
+
+
+def _tree(pieces: jax.Array, moves: jax.Array, depth: int) -> tuple[jax.Array, np.ndarray]:
+    """All arrangements that at most `depth` moves lead to: codes int16 [n], and the number of moves to each [n]."""
+    layer, layers = pieces[None], [pieces[None]]
+    for _ in range(depth):
+        layer = layer[:, moves].reshape(-1, PLACES)
+        layers.append(layer)
+    steps = np.repeat(np.arange(depth + 1), [len(layer) for layer in layers])
+    return _code(jnp.concatenate(layers)), steps
+
+
+def _meet(ahead: tuple[jax.Array, np.ndarray], back: tuple[jax.Array, np.ndarray]) -> jax.Array:
+    """The fewest moves in which two trees meet, int32 []; FAR where they do not."""
+    steps = jnp.array(ahead[1][:, None] + back[1][None], jnp.int32)
+    return jnp.where(ahead[0][:, None] == back[0][None], steps, FAR).min()
+
+
+@dataclass(frozen=True)
+class Puzzles(Family):
+    """Permutation puzzles with `moves` moves.
+
+    Knobs:
+        moves: 5 make 719^5 = 1.9 x 10^14 puzzles (a move that moves nothing is none).
+        scramble: the distance of every start from the solved arrangement, where the moves allow it.
+    """
+
+    moves: int = 5
+    scramble: int = 2
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.moves <= 8:
+            raise ValueError(f"moves={self.moves}: want 2 to 8")
+        if not 1 <= self.scramble <= 5:
+            raise ValueError(f"scramble={self.scramble}: want 1 to 5")
+
+    @property
+    def tasks(self) -> TaskSpace:
+        return TaskSpace((len(ORDERS) - 1,) * self.moves)
+
+    @property
+    def instances(self) -> int:
+        return self.moves ** (self.scramble - 1) * (self.moves - 1)  # of a typical task, roughly
+
+    @property
+    def horizon(self) -> int:
+        return 2 * self.scramble
+
+    @property
+    def num_actions(self) -> int:
+        return self.moves
+
+    @property
+    def spec(self) -> Spec:
+        return Spec((PLACES,) * PLACES, (self.moves,) + (PLACES,) * (2 * PLACES), self.moves)
+
+    @cached_property
+    def _depths(self) -> tuple[int, int]:
+        """How deep to search from both ends after a move.
+
+        After k wasted moves, success is k moves farther at most, and has to be had in horizon - k: so no start from
+        which an episode can still be won is more than (horizon + scramble) / 2 moves away.
+        """
+        farthest = (self.horizon + self.scramble) // 2
+        return (farthest - 1) // 2, farthest - 1 - (farthest - 1) // 2
+
+    def _steps_after(self, state: PuzzlesState) -> jax.Array:
+        """Moves to the solved arrangement after every move, int32 [moves]; FAR beyond what can still be won."""
+        moves = moves_of(state.task)
+        ahead, back = self._depths
+        home = _tree(jnp.arange(PLACES, dtype=jnp.uint8), inverse(moves), back)
+        return jax.vmap(lambda pieces: _meet(_tree(pieces, moves, ahead), home))(state.pieces[moves])
+
+    def _scrambled(self, key: jax.Array, task: jax.Array, length: jax.Array | int) -> PuzzlesState:
+        """A start `length` moves from solved (at most `scramble`): of some random scrambles the farthest."""
+        moves = moves_of(task)
+        undo, solved = inverse(moves), jnp.arange(PLACES, dtype=jnp.uint8)
+        words = jax.random.randint(key, (CANDIDATES, self.scramble), 0, self.moves)
+
+        def scramble(word: jax.Array) -> jax.Array:
+            pieces = solved
+            for turn in range(self.scramble):
+                pieces = jnp.where(turn < length, pieces[undo[word[turn]]], pieces)
+            return pieces
+
+        # The last resort is a single move: it always moves something.
+        starts = jnp.concatenate([jax.vmap(scramble)(words), undo[:1]])
+        home = _tree(solved, undo, self.scramble - self.scramble // 2)
+        distances = jax.vmap(lambda pieces: _meet(_tree(pieces, moves, self.scramble // 2), home))(starts)
+        return PuzzlesState(task, task, starts[jnp.argmax(distances)])
+
+    def init(self, key: jax.Array, task: jax.Array) -> PuzzlesState:
+        return self._scrambled(key, task, self.scramble)
+
+    def observe(self, state: PuzzlesState) -> Observation:
+        moves = moves_of(state.shown)
+        number = jnp.arange(self.moves, dtype=jnp.uint8)[:, None]
+        entities = jnp.concatenate([number, state.pieces[moves], inverse(moves)], axis=1)
+        return Observation(state.pieces, entities, jnp.ones(self.moves, bool), jnp.ones(self.moves, bool))
+
+    def step(self, state: PuzzlesState, action: jax.Array, key: jax.Array) -> tuple[PuzzlesState, Outcome]:
+        pieces = state.pieces[moves_of(state.task)[action]]
+        return state._replace(pieces=pieces), outcome((pieces == jnp.arange(PLACES)).all())
+
+    def expert(self, state: PuzzlesState, kind: Literal["informed", "fair"] = "informed") -> jax.Array:
+        """The moves that lead closest; uniform where the episode can no longer be won."""
+        steps = self._steps_after(state)
+        best = steps == steps.min()
+        return best / best.sum(dtype=jnp.float32)
+
+    def distance(self, state: PuzzlesState) -> jax.Array:
+        solved = (state.pieces == jnp.arange(PLACES)).all()
+        return jnp.where(solved, 0, 1 + self._steps_after(state).min())
+
+    def start_near(self, key: jax.Array, task: jax.Array, steps: jax.Array) -> PuzzlesState:
+        key_steps, key_scramble = jax.random.split(key)
+        length = jax.random.randint(key_steps, (), 1, jnp.minimum(steps, self.scramble) + 1)
+        return self._scrambled(key_scramble, task, length)
+
+    def blind(self, observation: Observation) -> Observation:
+        return observation._replace(entities=observation.entities.at[:, 1:].set(0))
+
+    def describe(self, task: Any) -> str:
+        def cycles(move: np.ndarray) -> str:
+            left, found = set(range(PLACES)), []
+            while left:
+                cycle = [left.pop()]
+                while (after := int(move[cycle[-1]])) != cycle[0]:
+                    cycle.append(after)
+                    left.remove(after)
+                found += ["".join(str(place + 1) for place in cycle)] if len(cycle) > 1 else []
+            return "(" + ")(".join(found) + ")"
+
+        return "undo a scramble with the moves " + ", ".join(
+            cycles(move) for move in np.array(moves_of(jnp.array(task)))
+        )
