@@ -115,7 +115,8 @@ class Codebooks(Family):
     def observe(self, state: CodebooksState) -> Observation:
         exam, place = self._place(state)
         context = jnp.stack([exam.astype(jnp.uint8), state.studied[place], state.feedback, state.tried])
-        return Observation(context, jnp.zeros((0, 0), jnp.uint8), jnp.zeros(0, bool), jnp.ones(self.num_actions, bool))
+        legal = (jnp.arange(self.num_actions) < ANSWERS) | ~exam  # in the exam there are answers only
+        return Observation(context, jnp.zeros((0, 0), jnp.uint8), jnp.zeros(0, bool), legal)
 
     def _found(self, state: CodebooksState, action: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         """A step of study: whether it asks, whether the reply is yes, and which answers that speaks for, bool [4]."""

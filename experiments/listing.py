@@ -38,7 +38,7 @@ def _family(name: str) -> dict[str, Any]:
         "name": name,
         "is": _first_line(module.__doc__).partition(": ")[2],
         "tasks": family.tasks.size,
-        "instances per task": family.instances,
+        "instances": family.instances,
         "actions": family.num_actions,
         "horizon": family.horizon,
         "rule": "visible" if family.reveals_rule else "hidden",
