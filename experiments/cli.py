@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 import traceback
 from dataclasses import dataclass, field, make_dataclass
@@ -212,7 +213,8 @@ def main(args: list[str] | None = None) -> int:
     try:
         actions[type(command)](command, console)
     except KeyboardInterrupt:
-        errors.print("stopped; the same command goes on from the last finished training run")
+        resumes = "; the same command goes on from the last finished training run"
+        errors.print("stopped" + resumes * isinstance(command, Run))
         return STOPPED
     except Exception as error:
         bad = isinstance(error, SettingsError)
@@ -224,8 +226,17 @@ def main(args: list[str] | None = None) -> int:
     return DONE
 
 
+def _stop(*_: object) -> None:
+    """Interrupts once: an impatient second signal must not disturb the clearing up."""
+    for polite in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(polite, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def entry() -> None:
     """The console script."""
+    for polite in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(polite, _stop)
     status = main()
     if status == STOPPED:  # XLA may still be compiling in its threads, and crashes where the interpreter winds up first
         sys.stdout.flush()

@@ -75,12 +75,17 @@ def run_study(settings: Settings, out: Path, console: Console, workers: int | No
     study = studies.load(settings.study)
     cells = study.cells(settings)
     tasks = {name: family_of(name, settings.knobs.get(name, {})).tasks.size for name in settings.families}
-    store.update_meta(**environment(), tasks=tasks)
+    made_with = environment()
+    if "versions" not in store.meta():
+        store.update_meta(**made_with, tasks=tasks)
     began = time.perf_counter()
     with Progress(console) as progress:
-        run(cells, settings, store, progress, workers or _workers())
-    seconds = time.perf_counter() - began
-    spent = store.meta().get("seconds", 0.0) + seconds
-    store.update_meta(seconds=round(spent, 1))
+        trained = run(cells, settings, store, progress, workers or _workers())
+    spent = store.meta().get("seconds", 0.0)
+    if trained:
+        spent += time.perf_counter() - began
+        store.update_meta(seconds=round(spent, 1))
+        if any(store.meta().get(key) != value for key, value in made_with.items()):
+            store.update_meta(continued_with={made_with["commit"] or "unknown": made_with})
     report(store, console)
     console.print(f"{len(cells)} training runs in {math.ceil(spent)} s altogether")

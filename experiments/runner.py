@@ -17,11 +17,11 @@ from experiments.training import Trained, lanes_of
 from experiments.workers import run_groups
 
 
-def run(cells: Sequence[Cell], settings: Settings, store: Store, progress: Progress, workers: int) -> None:
-    """Runs every cell that the store does not have yet."""
+def run(cells: Sequence[Cell], settings: Settings, store: Store, progress: Progress, workers: int) -> int:
+    """Runs every cell that the store does not have yet, or not whole; returns how many those were."""
     for family in settings.families:
         _scripted(family, settings, store)
-    finished = {row["cell"] for row in store.rows()}
+    finished = _finished(cells, store)
     waiting = [cell for cell in cells if cell.id not in finished]
     progress.begin(waiting, len(cells) - len(waiting))
     order = [cell.id for cell in cells]
@@ -42,6 +42,18 @@ def run(cells: Sequence[Cell], settings: Settings, store: Store, progress: Progr
     groups = [(lanes, [cell for cell in group if cell.id not in finished]) for lanes, group in _groups(cells)]
     if groups := [pair for pair in groups if pair[1]]:
         run_groups(groups, workers, deliver)
+    return len(waiting)
+
+
+def _finished(cells: Sequence[Cell], store: Store) -> set[str]:
+    """The cells of which all rows and the counts behind them are there."""
+    rows, counted = ({cell.id: set() for cell in cells} for _ in range(2))
+    for row in store.rows():
+        rows.get(row["cell"], set()).add((row["env_steps"], row["split"]))
+    for cell, steps, split in np.unique(store.tasks()[["cell", "env_steps", "split"]]).tolist():
+        counted.get(cell, set()).add((steps, split))
+    wanted = {cell.id: {steps for steps, _ in cell.points} for cell in cells}
+    return {key for key in wanted if rows[key] == counted[key] and {steps for steps, _ in rows[key]} == wanted[key]}
 
 
 def _groups(cells: Sequence[Cell]) -> list[tuple[int, list[Cell]]]:
@@ -67,20 +79,18 @@ def final_success(rows: Sequence[Row], cell: Cell) -> dict[str, float]:
 
 def _keep(batch: Sequence[Trained], store: Store, order: Sequence[str]) -> None:
     """Writes down finished cells: their ledger, their rows, and where one was blind, the blind level."""
-    meta = store.meta()
+    levels = store.meta()["blind"]
     rows: list[Row] = []
-    ledger, blind = {}, {}
+    ledger = {}
     for cell, counts, episodes, seconds in batch:
         n_params = setup_of(cell).network.num_params()
-        mine = _rows(cell, counts, n_params, meta["blind"][cell.family])
+        rows += _rows(cell, counts, n_params, levels[cell.family])
         ledger[cell.id] = _ledger(cell, n_params, episodes, seconds)
-        if cell.control == "blind":
-            last = next(row for row in reversed(mine) if row["split"] == "unseen")
-            best = max(last["success"], last["success_greedy"], blind.get(cell.family, meta["blind"][cell.family]))
-            blind[cell.family] = best
-        rows += mine
-    store.update_meta(ledger=ledger, blind=blind)
+    store.update_meta(ledger=ledger)
     store.append(rows, np.concatenate([trained.counts for trained in batch]), order)
+    for family in {cell.family for cell, *_ in batch if cell.control == "blind"}:
+        known = [row for row in store.rows() if row["family"] == family]
+        _level([row for row in known if row["role"] in ("uniform", "scripted", "blind")], family, store)
 
 
 def _rows(cell: Cell, counts: np.ndarray, n_params: int, blind: float) -> list[Row]:
@@ -151,7 +161,9 @@ def family_of(name: str, knobs: dict[str, Any]) -> Family:
 
 def _scripted(name: str, settings: Settings, store: Store) -> None:
     """Rows of the scripted policies, and with them a first blind level."""
-    if name in store.meta().get("blind", {}):
+    known = [row for row in store.rows() if row["family"] == name and row["role"] in ("uniform", "scripted", "blind")]
+    if any(row["role"] == "uniform" for row in known):
+        _level(known, name, store)
         return
     # Levels that every score rests on: cheap to estimate well.
     sizes = Evaluation(settings.eval_tasks, 16 * settings.eval_instances, settings.specialists)
@@ -163,6 +175,15 @@ def _scripted(name: str, settings: Settings, store: Store) -> None:
         success = float(successes.mean() / sizes.instances)
         row |= {"success": success, "success_greedy": None, "n_episodes": sizes.tasks * sizes.instances}
         rows.append(row)
-    levels = [row["success"] for row in rows]
     store.append(rows, np.empty(0, TASK_FIELDS), ())
-    store.update_meta(blind={name: max(levels)}, uniform={name: levels[0]})
+    _level(rows, name, store)
+
+
+def _level(rows: Sequence[Row], name: str, store: Store) -> None:
+    """Notes down the best that is known without the description, acting either way, and what uniform actions reach."""
+    unseen = [row for row in rows if row["split"] == "unseen"]
+    last = max(row["env_steps"] for row in unseen)
+    final = [row for row in unseen if row["env_steps"] in (0, last)]
+    best = max(value for row in final for value in (row["success"], row["success_greedy"]) if value is not None)
+    uniform = next(row["success"] for row in final if row["role"] == "uniform")
+    store.update_meta(blind={name: best}, uniform={name: uniform})

@@ -9,12 +9,15 @@ import multiprocessing
 import os
 import queue
 import signal
+import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 
 from experiments.cells import Cell
-from experiments.training import Trained, train
+from experiments.training import RunError, Trained, train
 
 Group = tuple[int, Sequence[Cell]]  # how many run side by side, and cells that share a program
 
@@ -68,6 +71,13 @@ def _serve(pool: ProcessPoolExecutor, waiting: queue.SimpleQueue, finished: queu
                 finished.put(pool.submit(train, batch, lanes).result())
     except queue.Empty:
         finished.put(None)
+    except BrokenProcessPool:
+        finished.put(
+            RunError(
+                "a worker was ended from outside, perhaps for want of memory; with --workers 1 less is"
+                " needed, and the same command goes on from the last finished training run"
+            )
+        )
     except BaseException as error:
         finished.put(error)
 
@@ -81,10 +91,18 @@ def _process(core: int) -> ProcessPoolExecutor:
 def _settle(core: int) -> None:
     """Keeps this process to one core and one thread, and leaves interrupts to its parent. Runs before jax starts."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_follow, args=(os.getppid(),), daemon=True).start()
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false".strip()
     if hasattr(os, "sched_setaffinity"):
         allowed = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, {allowed[core % len(allowed)]})
+
+
+def _follow(parent: int) -> None:
+    """Ends this process when its parent is gone, even where that had no time to say so."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 def _kill(pool: ProcessPoolExecutor) -> None:

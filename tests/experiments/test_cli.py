@@ -1,6 +1,7 @@
 """The command: help, lists, and what it says to bad input."""
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -140,6 +141,18 @@ def test_an_interrupt_says_how_to_go_on(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(experiments.main, "run_study", stop)
     assert main(["run", "task-count", "--out", str(tmp_path / "run")]) == 75
     assert "goes on from" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_the_command_with_75(number):
+    code = (
+        "import os, signal, experiments.main\nfrom experiments import cli\n"
+        f"def run(*_):\n    try: os.kill(os.getpid(), {int(number)})\n"
+        f"    finally: os.kill(os.getpid(), {int(number)})\n"  # an impatient second one
+        "experiments.main.run_study = run\nimport sys\nsys.argv = ['incentivize', 'run', 'task-count']\ncli.entry()"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (shown.returncode, shown.stderr.split(";")[0]) == (75, "stopped")
 
 
 def test_a_failure_gives_its_reason_and_a_traceback_only_where_asked(monkeypatch, capsys, tmp_path):

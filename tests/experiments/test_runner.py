@@ -20,23 +20,51 @@ def results(cell):
     return Trained(cell, np.array(counts, TASK_FIELDS), 100, 1.0)
 
 
-@pytest.mark.parametrize("order", [1, -1], ids=["blind first", "blind last"])
-def test_scores_wait_for_the_blind_level(order, tiny_config, tmp_path, monkeypatch):
+@pytest.fixture
+def study(tiny_config, tmp_path):
+    """Settings, cells and an empty store."""
     base = {"study": "task-count", "preset": "quick"} | task_count.PRESETS["quick"]
     settings = resolve(base, presets.training("quick"), load_file(tiny_config))
-    cells = task_count.cells(settings)
     store = Store(tmp_path / "run")
     store.open(settings)
+    return settings, task_count.cells(settings), store
+
+
+def run(study, monkeypatch, order=1):
+    """Runs a study with made-up results; returns how many cells were waiting."""
+    settings, cells, store = study
 
     def all_at_once(groups, workers, deliver):
-        assert groups[0][1][0].control == "blind"
         for _, group in groups[::order]:
             deliver([results(cell) for cell in group])
 
     monkeypatch.setattr(runner, "run_groups", all_at_once)
-    runner.run(cells, settings, store, Progress(Console(quiet=True)), workers=1)
+    return runner.run(cells, settings, store, Progress(Console(quiet=True)), workers=1)
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["blind first", "blind last"])
+def test_scores_wait_for_the_blind_level(order, study, monkeypatch):
+    _, cells, store = study
+    assert run(study, monkeypatch, order) == len(cells)
     rows = [row for row in store.rows() if row["role"] not in ("uniform", "scripted")]
     assert {row["cell"] for row in rows} == {cell.id for cell in cells}
     for row in rows:
         expected = None if row["role"] == "blind" else (row["success"] - 0.5) / 0.5
         assert row["score"] == (expected if expected is None else pytest.approx(expected))
+
+
+def test_a_cell_that_is_not_whole_is_made_again(study, monkeypatch):
+    _, cells, store = study
+    run(study, monkeypatch)
+    whole, counts, meta = store.rows(), store.tasks(), store.meta()
+    assert run(study, monkeypatch) == 0
+    text = (store.path / "results.jsonl").read_text()
+    (store.path / "results.jsonl").write_text(text[:-50])  # in the middle of the last row
+    assert run(study, monkeypatch) == 1
+    assert store.rows() == whole
+    (store.path / "tasks.npz").unlink()
+    assert run(study, monkeypatch) == len(cells)
+    assert (np.sort(store.tasks()) == np.sort(counts)).all()
+    (store.path / "meta.json").unlink()
+    assert run(study, monkeypatch) == 0
+    assert store.meta()["blind"] == meta["blind"]
