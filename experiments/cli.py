@@ -1,5 +1,6 @@
 """The command `incentivize`. Nothing here imports jax before a command needs it: help has to appear at once."""
 
+import gc
 import json
 import os
 import signal
@@ -239,6 +240,7 @@ def entry() -> None:
         signal.signal(polite, _stop)
     status = main()
     if status == STOPPED:  # XLA may still be compiling in its threads, and crashes where the interpreter winds up first
+        gc.collect()  # gives back what the workers' queues held in the system
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)

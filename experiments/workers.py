@@ -109,4 +109,4 @@ def _kill(pool: ProcessPoolExecutor) -> None:
     """Ends a process at once, whatever it is doing (what `kill_workers` does from Python 3.14 on)."""
     for process in list((pool._processes or {}).values()):
         process.kill()
-    pool.shutdown(wait=False, cancel_futures=True)
+    pool.shutdown(wait=True, cancel_futures=True)
