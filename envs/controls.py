@@ -73,6 +73,9 @@ class Control(Family):
     def scripted(self, observation: Observation) -> jax.Array:
         return self.family.scripted(observation)
 
+    def behaviour(self, task: jax.Array) -> jax.Array:
+        return self.family.behaviour(task)
+
     def describe(self, task: Any) -> str:
         return self.family.describe(task)
 

@@ -115,6 +115,13 @@ class Family(ABC):
         """
         return (observation.action_mask / observation.action_mask.sum())[None]
 
+    def behaviour(self, task: jax.Array) -> jax.Array:
+        """What the task (digits [D]) amounts to, integers of any fixed shape: equal where two tasks are one in effect.
+
+        The digits themselves, unless a family says otherwise.
+        """
+        return task
+
     @abstractmethod
     def describe(self, task: Any) -> str:
         """The task in one line for a person."""

@@ -150,6 +150,14 @@ class Programs(Family):
         """Uniform; always the same answer."""
         return jnp.concatenate([super().scripted(observation), jnp.eye(self.num_actions)])
 
+    def behaviour(self, task: jax.Array) -> jax.Array:
+        """What every start ends with, uint8 [modulus^3, 3]: many programs compute one function.
+
+        Carried out step by step they still ask for different answers; `silent` ones are then the same task.
+        """
+        starts = jnp.stack(jnp.meshgrid(*[jnp.arange(self.modulus, dtype=jnp.uint8)] * REGISTERS), -1)
+        return jax.vmap(lambda first: self._run(task, first)[1])(starts.reshape(-1, REGISTERS))
+
     def describe(self, task: Any) -> str:
         names = "xyz"
         instructions = []

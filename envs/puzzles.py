@@ -168,6 +168,10 @@ class Puzzles(Family):
     def blind(self, observation: Observation) -> Observation:
         return observation._replace(entities=observation.entities.at[:, 1:].set(0))
 
+    def behaviour(self, task: jax.Array) -> jax.Array:
+        """The moves in order of their number: puzzles with the same moves in another order are one."""
+        return jnp.sort(task)
+
     def describe(self, task: Any) -> str:
         def cycles(move: np.ndarray) -> str:
             left, found = set(range(PLACES)), []

@@ -215,6 +215,15 @@ class TaskSpace:
         """The `index`-th held-out task (never for tuning), digits [D]."""
         return self.task("heldout", index)
 
+    def split_of(self, task: jax.Array) -> jax.Array:
+        """The split of a task (digits [D]) as an index into SPLITS, int32 []; unbatched, may be traced."""
+        digits = shuffle(task.astype(jnp.uint32), jnp.array(self.radices, jnp.uint32), self._key, inverse=True)
+        head = self.radices[: self._prefix]
+        strides = jnp.array([math.prod(head[i + 1 :]) for i in range(len(head))], jnp.uint32)
+        lead = (digits[: self._prefix] * strides).sum(dtype=jnp.uint32)
+        ends = jnp.cumsum(jnp.array(self._counts, jnp.uint32))
+        return (lead >= ends[:-1]).sum(dtype=jnp.int32)
+
     def locate(self, task: np.ndarray, seed: int = 0) -> tuple[Split, int]:
         """The split and index of a task: the inverse of `task`."""
         radices = jnp.array(self.radices, jnp.uint32)

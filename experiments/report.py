@@ -59,6 +59,7 @@ def report(store: Store, console: Console, out: Path | None = None) -> None:
             summary=summary,
             ledger=list(table.meta.get("ledger", {}).values()),
             drawn=drawn,
+            audit=[{"family": name, **found} for name, found in table.meta.get("audit", {}).items()],
             config=dump(settings),
             environment={key: table.meta.get(key) for key in ("versions", "devices", "cores", "commit")},
             missing=len(missing),

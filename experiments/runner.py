@@ -4,22 +4,26 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import numpy as np
 
 import envs
+from envs.audit import audit
 from envs.family import Family
+from envs.tasks import make_pool
 from experiments.cells import Cell
 from experiments.program import Evaluation, scripted_success, setup_of
 from experiments.progress import Progress
 from experiments.settings import Settings
 from experiments.store import TASK_FIELDS, Row, Store
-from experiments.training import Trained, lanes_of
+from experiments.training import RunError, Trained, lanes_of
 from experiments.workers import run_groups
 
 
 def run(cells: Sequence[Cell], settings: Settings, store: Store, progress: Progress, workers: int) -> int:
     """Runs every cell that the store does not have yet, or not whole; returns how many those were."""
     for family in settings.families:
+        _audited(family, settings, store)
         _scripted(family, settings, store)
     finished = _finished(cells, store)
     waiting = [cell for cell in cells if cell.id not in finished]
@@ -157,6 +161,23 @@ def _ledger(cell: Cell, n_params: int, episodes: int, seconds: float) -> dict[st
 def family_of(name: str, knobs: dict[str, Any]) -> Family:
     """A family with its knobs."""
     return envs.make(name, **knobs)
+
+
+def _audited(name: str, settings: Settings, store: Store) -> None:
+    """Notes down what an audit of the largest pool finds.
+
+    Raises:
+        RunError: where training would meet held-out tasks.
+    """
+    if name in store.meta().get("audit", {}):
+        return
+    largest = settings.pools[-1]
+    pool = make_pool(None if largest == "new" else largest)
+    family = family_of(name, settings.knobs.get(name, {}))
+    found = audit(family, pool, jax.random.key(0), settings.eval_tasks)
+    if not found.sound:
+        raise RunError(f"{name}: {found.overlap} held-out tasks are drawn for training: nothing could be concluded")
+    store.update_meta(audit={name: found._asdict()})
 
 
 def _scripted(name: str, settings: Settings, store: Store) -> None:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from experiments import presets, runner
+import envs
+from experiments import presets, runner, training
 from experiments.progress import Progress
 from experiments.settings import load_file, resolve
 from experiments.store import TASK_FIELDS, Store
@@ -68,3 +69,14 @@ def test_a_cell_that_is_not_whole_is_made_again(study, monkeypatch):
     (store.path / "meta.json").unlink()
     assert run(study, monkeypatch) == 0
     assert store.meta()["blind"] == meta["blind"]
+
+
+def test_a_run_is_audited_and_a_leak_stops_it(study, monkeypatch):
+    run(study, monkeypatch)
+    found = study[2].meta()["audit"]["errands"]
+    assert found["sound"]
+    assert sum(found["nearest"].values()) == 8
+    (study[2].path / "meta.json").unlink()
+    monkeypatch.setattr(runner, "family_of", lambda name, knobs: envs.make(name, "leak", **knobs))
+    with pytest.raises(training.RunError, match="errands: 8 held-out tasks are drawn for training"):
+        run(study, monkeypatch)
