@@ -108,6 +108,33 @@ class Relational(nn.Module):
         return hidden
 
 
+class Pairs(nn.Module):
+    """Every entity encoded with every other and the context, summed over the others, kept in order, then dense layers.
+
+    A relation network (Santoro et al. 2017) that does not sum over all pairs: where entities are moves, which of them
+    fits is what the policy needs to know. The first layer is computed once per entity and role, not once per pair.
+    """
+
+    spec: Spec
+    width: int
+    depth: int
+
+    @nn.compact
+    def __call__(self, observation: Observation) -> jax.Array:
+        hidden = Table(self.spec.context, self.width)(observation.context) + Bias(self.width)()
+        if self.spec.num_entities:
+            first = Table(self.spec.entity, self.width)(observation.entities) + hidden
+            second = Table(self.spec.entity, self.width)(observation.entities)
+            pairs = nn.relu(dense(self.width)(nn.relu(first[:, None] + second)))
+            there = observation.entity_mask[:, None] & observation.entity_mask
+            hidden = jnp.where(there[..., None], pairs, 0).sum(1).reshape(-1)
+        else:
+            hidden = nn.relu(hidden)
+        for _ in range(self.depth):
+            hidden = nn.relu(dense(self.width)(hidden))
+        return hidden
+
+
 class ActorCritic(nn.Module):
     """An encoder with a head for the policy and a head for the value."""
 
@@ -125,7 +152,7 @@ class ActorCritic(nn.Module):
         return jnp.where(observation.action_mask, logits, -1e9), value
 
 
-NETWORKS: dict[str, type[nn.Module]] = {"mlp": Mlp, "relational": Relational}
+NETWORKS: dict[str, type[nn.Module]] = {"mlp": Mlp, "relational": Relational, "pairs": Pairs}
 
 
 @dataclass(frozen=True)

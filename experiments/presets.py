@@ -19,11 +19,19 @@ _TRAINING: dict[str, dict[str, Any]] = {
         "entropy": 0.02,
         "minibatches": 16,
     },
+    "puzzles": {
+        "network": "pairs",
+        "width": 32,
+        "learning_rate": 3e-3,
+        "gamma": 0.9,
+        "entropy": 0.02,
+        "minibatches": 8,
+    },
 }
 
 _BUDGETS: dict[str, dict[str, int]] = {
-    "quick": {"errands": 750_000, "mazes": 1_200_000, "programs": 3_000_000},
-    "standard": {"errands": 4_000_000, "mazes": 12_000_000, "programs": 12_000_000},
+    "quick": {"errands": 750_000, "mazes": 1_200_000, "programs": 3_000_000, "puzzles": 1_000_000},
+    "standard": {"errands": 4_000_000, "mazes": 12_000_000, "programs": 12_000_000, "puzzles": 3_000_000},
 }
 
 

@@ -15,7 +15,7 @@ from envs.tasks import make_pool
 from tests.agents.probes import Probe, seen
 
 POOL = make_pool(None)
-CASES = [("errands", "relational"), ("errands", "mlp"), ("mazes", "mlp"), ("mazes", "relational")]
+CASES = [("errands", "relational"), ("errands", "pairs"), ("errands", "mlp"), ("mazes", "mlp"), ("mazes", "relational")]
 
 
 def small_setup(name="errands", kind="relational", algorithm=ppo.PPO, **own):

@@ -50,9 +50,19 @@ def test_the_order_of_entities_does_not_matter_to_relational():
         assert jnp.allclose(first, second, atol=1e-5)
 
 
-def test_masked_entities_do_not_matter():
+def test_pairs_keeps_entities_in_order():
+    family = envs.make("puzzles")
+    network = networks.make("pairs", family)
+    params = jax.jit(network.init)(jax.random.key(0))
+    seen = family.observe(jax.tree.map(lambda leaf: leaf[0], starts(family, 1)))
+    turned = seen._replace(entities=seen.entities[::-1])
+    assert (network.apply(params, seen, ())[1] != network.apply(params, turned, ())[1]).any()
+
+
+@pytest.mark.parametrize("kind", ["relational", "pairs"])
+def test_masked_entities_do_not_matter(kind):
     family = envs.make("errands")
-    network = networks.make("relational", family)
+    network = networks.make(kind, family)
     params = jax.jit(network.init)(jax.random.key(0))
     seen = family.observe(jax.tree.map(lambda leaf: leaf[0], starts(family, 1)))
     hidden = seen._replace(entity_mask=jnp.array([True, True, True, False]))
