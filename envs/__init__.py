@@ -1,6 +1,7 @@
-"""What a task is: task spaces, families, controls, episodes. Needs jax and gymnasium only.
+"""What a task is: task spaces, families, controls, episodes, the Gymnasium door. Needs jax and gymnasium only.
 
-`make("errands")` builds a family; `names()` lists them. A new family is one file and one line here.
+`make("errands")` builds a family; `names()` lists them; `gymnasium.make("envs:incentivize/Errands-v0")` opens one to
+Gymnasium. A new family is one file and one line here.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 import dataclasses
 import importlib
 from typing import TYPE_CHECKING, Any
+
+import gymnasium
 
 if TYPE_CHECKING:
     from envs.family import Family
@@ -47,3 +50,9 @@ def make(name: str, control: str | None = None, **knobs: Any) -> Family:
         raise ValueError(f"{', '.join(sorted(unknown))}: no knob of {name}; want one of {known}")
     family = cls(**knobs)
     return family if control is None else CONTROLS[control](family)
+
+
+for _name, _path in FAMILIES.items():
+    gymnasium.register(
+        f"incentivize/{_path.partition(':')[2]}-v0", entry_point="envs.gym:FamilyEnv", kwargs={"family": _name}
+    )

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 import tyro
 from rich.console import Console
 
-import envs
 from experiments import presets, studies
 from experiments.settings import (
     FLAG_KEYS,
@@ -118,6 +117,8 @@ class Bench:
 
 
 def _settings(command: Run) -> Settings:
+    import envs
+
     check_name("study", command.study, studies.names())
     study = studies.load(command.study)
     check_name("--preset", command.preset, study.PRESETS)
@@ -183,6 +184,8 @@ def _list(command: List, console: Console) -> None:
 
 
 def _bench(command: Bench, console: Console) -> None:
+    import envs
+
     for name in command.family:
         check_name("--family", name, envs.names())
     if command.repeats < 1:

@@ -42,6 +42,13 @@ def test_the_other_commands_run_in_order(tmp_path, monkeypatch, capsys):
         assert (tmp_path / "runs" / run / "report.html").exists()
 
 
+def test_the_python_runs():
+    blocks = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+    assert blocks
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), {})
+
+
 def test_the_picture_is_there():
     for picture in re.findall(r"!\[.*?\]\((.*?)\)", TEXT):
         assert (ROOT / picture).stat().st_size > 10_000

@@ -1,0 +1,168 @@
+"""The Gymnasium door: every family as `envs:incentivize/<Family>-v0`; NumPy in, NumPy out.
+
+Observations are flat: context, then entities row by row, then the mask of entities. An environment draws one 32-bit
+word per reset from its own generator, and everything random in the episode comes from a JAX key made of it.
+"""
+
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
+
+import gymnasium as gym
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import envs
+from envs.episodes import draw_from
+from envs.family import Family, Observation, State
+from envs.tasks import SPLITS, Pool, Split, make_pool
+
+
+class Life(NamedTuple):
+    """One episode: what a functional loop would carry."""
+
+    state: State
+    key: jax.Array
+    elapsed: jax.Array  # int32 []
+
+
+class Seen(NamedTuple):
+    """What an environment says of one step; arrays of NumPy once they leave JAX."""
+
+    observation: jax.Array  # uint8 [slots]
+    action_mask: jax.Array  # int8 [A]
+    reward: jax.Array  # float32 []
+    terminated: jax.Array  # bool []
+    truncated: jax.Array  # bool []
+    succeeded: jax.Array  # bool []
+
+
+def flat(observation: Observation) -> jax.Array:
+    """An observation as one vector, uint8 [slots]."""
+    parts = (observation.context, observation.entities.reshape(-1), observation.entity_mask)
+    return jnp.concatenate([part.astype(jnp.uint8) for part in parts])
+
+
+def observation_space(family: Family) -> gym.spaces.Box:
+    """The space of `flat` observations: every slot has its own vocabulary."""
+    spec = family.spec
+    sizes = (*spec.context, *spec.entity * spec.num_entities, *(2,) * spec.num_entities)
+    return gym.spaces.Box(
+        np.zeros(len(sizes), np.uint8), np.array(sizes, int).astype(np.uint8) - np.uint8(1), dtype=np.uint8
+    )
+
+
+def _seen(family: Family, state: State, reward: Any = 0.0, *ends: Any) -> Seen:
+    observation = family.observe(state)
+    terminated, truncated, succeeded = ends or (False, False, False)
+    return Seen(
+        flat(observation),
+        observation.action_mask.astype(jnp.int8),
+        jnp.float32(reward),
+        jnp.asarray(terminated),
+        jnp.asarray(truncated),
+        jnp.asarray(succeeded),
+    )
+
+
+def begin(family: Family, pool: Pool, word: jax.Array, task: jax.Array | None = None) -> tuple[Life, Seen]:
+    """A fresh episode from a random word (uint32 []), of a task of the pool or of the task given (digits [D])."""
+    key_start, key = jax.random.split(jax.random.key(word))
+    drawn = draw_from(family, pool)(key_start)
+    state = drawn if task is None else family.init(key_start, task)
+    return Life(state, key, jnp.int32(0)), _seen(family, state)
+
+
+def advance(family: Family, life: Life, action: jax.Array) -> tuple[Life, Seen]:
+    """One step. The reward is the sparse one: 1 on success, less what the family charges."""
+    key, key_step = jax.random.split(life.key)
+    state, outcome = family.step(life.state, action, key_step)
+    elapsed = life.elapsed + 1
+    terminated = outcome.succeeded | outcome.failed
+    reward = outcome.succeeded - outcome.cost
+    ends = terminated, (elapsed >= family.horizon) & ~terminated, outcome.succeeded
+    return Life(state, key, elapsed), _seen(family, state, reward, *ends)
+
+
+@lru_cache(maxsize=64)
+def _programs(family: Family) -> tuple[Any, Any]:
+    """Compiled `begin` and `advance`: shared by all environments of a family."""
+    return jax.jit(partial(begin, family)), jax.jit(partial(advance, family))
+
+
+class FamilyEnv(gym.Env[np.ndarray, Any]):
+    """One environment.
+
+    Args:
+        family: as `envs.make` knows it.
+        split: "training", "validation" or "heldout": where tasks are drawn from.
+        pool_size: how many tasks of the split; None stands for every episode a new task.
+        pool_seed: which tasks.
+        control: "shuffled", ...; see `envs.controls`.
+        knobs: of the family.
+
+    `reset(options={"task": ...})` plays a given task: its number in the split, or its digits. `info` has
+    `action_mask` (int8 [A]) and `succeeded`.
+
+    Raises:
+        ValueError: where an argument will not do.
+    """
+
+    metadata = {"render_modes": []}  # noqa: RUF012 (Gymnasium's own convention)
+
+    def __init__(
+        self,
+        family: str,
+        split: str = "training",
+        pool_size: int | None = None,
+        pool_seed: int = 0,
+        control: str | None = None,
+        **knobs: Any,
+    ) -> None:
+        if split not in SPLITS:
+            raise ValueError(f"split={split!r}: want one of {', '.join(SPLITS)}")
+        self.family: Family = envs.make(family, control, **knobs)
+        self.split: Split = next(name for name in SPLITS if name == split)
+        most = min(self.family.tasks.split_size(self.split), 2**24)
+        if pool_size is not None and not 1 <= pool_size <= most:
+            raise ValueError(f"pool_size={pool_size}: want 1 to {most:,}, or None for every episode a new task")
+        self.pool, self.pool_seed = make_pool(pool_size, seed=pool_seed, split=self.split), pool_seed
+        self.observation_space = observation_space(self.family)
+        self.action_space = gym.spaces.Discrete(self.family.num_actions)
+        self.life: Life | None = None
+
+    def _task(self, task: Any) -> np.ndarray:
+        """Digits of a task, which is given by its number in the split or by its digits."""
+        tasks = self.family.tasks
+        if isinstance(task, (int, np.integer)):
+            return tasks.task(self.split, int(task), self.pool_seed)
+        digits = np.asarray(task)
+        fits = digits.shape == (len(tasks.radices),) and np.issubdtype(digits.dtype, np.integer)
+        if not (fits and (digits >= 0).all() and (digits < tasks.radices).all()):
+            raise ValueError(
+                f"task={task!r}: want a number below {tasks.split_size(self.split):,} or digits below {tasks.radices}"
+            )
+        return digits.astype(tasks.dtype)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        super().reset(seed=seed)
+        task = (options or {}).get("task")
+        word = np.uint32(self.np_random.integers(2**32))
+        observation, *_, info = self._tell(
+            *_programs(self.family)[0](self.pool, word, None if task is None else self._task(task))
+        )
+        return observation, info
+
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        if self.life is None:
+            raise gym.error.ResetNeeded("call reset before step")
+        if not self.action_space.contains(np.int64(action)):
+            raise gym.error.InvalidAction(f"action={action!r}: want 0 to {self.family.num_actions - 1}")
+        return self._tell(*_programs(self.family)[1](self.life, jnp.int32(action)))
+
+    def _tell(self, life: Life, seen: Seen) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        self.life, seen = life, jax.device_get(seen)
+        info = {"action_mask": np.array(seen.action_mask), "succeeded": bool(seen.succeeded)}
+        return np.array(seen.observation), float(seen.reward), bool(seen.terminated), bool(seen.truncated), info
