@@ -49,9 +49,7 @@ def audit(family: Family, pool: Pool, key: jax.Array, heldout: int = 128) -> Aud
     overlap = int((differ == 0).sum())
     return Audit(
         sound=not strangers and not overlap,
-        digests={
-            split: hashlib.sha256(tasks.astype("<u2").tobytes()).hexdigest()[:16] for split, tasks in blocks.items()
-        },
+        digests={split: _digest(tasks) for split, tasks in blocks.items()},
         drawn=DRAWN,
         distinct=len(distinct),
         strangers=strangers,

@@ -101,6 +101,12 @@ def take(bank: Bank, wanted: jax.Array) -> tuple[State, Bank]:
     return states, bank._replace(cursor=bank.cursor + wanted.sum())
 
 
+def ends(family: Family, outcome: Outcome, elapsed: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Whether episodes terminated, and whether they ran out of time instead: bool of the shape of `elapsed`."""
+    terminated = outcome.succeeded | outcome.failed
+    return terminated, (elapsed >= family.horizon) & ~terminated
+
+
 def step(
     family: Family, episodes: Episodes, actions: jax.Array, key: jax.Array, bank: Bank
 ) -> tuple[Episodes, Bank, Step]:
@@ -119,8 +125,7 @@ def step(
     keys = jax.random.split(key, actions.shape[0])
     final, outcome = jax.vmap(family.step)(episodes.state, actions, keys)
     elapsed = episodes.elapsed + 1
-    terminated = outcome.succeeded | outcome.failed
-    truncated = (elapsed >= family.horizon) & ~terminated
+    terminated, truncated = ends(family, outcome, elapsed)
     ended = terminated | truncated
     fresh, bank = take(bank, ended)
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import envs
-from envs.episodes import draw_from
+from envs.episodes import draw_from, ends
 from envs.family import Family, Observation, State
 from envs.tasks import SPLITS, Pool, Split, make_pool
 
@@ -47,14 +47,12 @@ def observation_space(family: Family) -> gym.spaces.Box:
     """The space of `flat` observations: every slot has its own vocabulary."""
     spec = family.spec
     sizes = (*spec.context, *spec.entity * spec.num_entities, *(2,) * spec.num_entities)
-    return gym.spaces.Box(
-        np.zeros(len(sizes), np.uint8), np.array(sizes, int).astype(np.uint8) - np.uint8(1), dtype=np.uint8
-    )
+    return gym.spaces.Box(np.zeros(len(sizes), np.uint8), (np.array(sizes) - 1).astype(np.uint8), dtype=np.uint8)
 
 
-def _seen(family: Family, state: State, reward: Any = 0.0, *ends: Any) -> Seen:
+def _seen(family: Family, state: State, reward: Any = 0.0, *flags: Any) -> Seen:
     observation = family.observe(state)
-    terminated, truncated, succeeded = ends or (False, False, False)
+    terminated, truncated, succeeded = flags or (False, False, False)
     return Seen(
         flat(observation),
         observation.action_mask.astype(jnp.int8),
@@ -78,10 +76,8 @@ def advance(family: Family, life: Life, action: jax.Array) -> tuple[Life, Seen]:
     key, key_step = jax.random.split(life.key)
     state, outcome = family.step(life.state, action, key_step)
     elapsed = life.elapsed + 1
-    terminated = outcome.succeeded | outcome.failed
-    reward = outcome.succeeded - outcome.cost
-    ends = terminated, (elapsed >= family.horizon) & ~terminated, outcome.succeeded
-    return Life(state, key, elapsed), _seen(family, state, reward, *ends)
+    reward = outcome.succeeded - outcome.cost  # as `rewards.sparse`, which is not for this package to import
+    return Life(state, key, elapsed), _seen(family, state, reward, *ends(family, outcome, elapsed), outcome.succeeded)
 
 
 @lru_cache(maxsize=64)

@@ -19,6 +19,7 @@ from envs.tasks import TaskSpace
 
 PLACES = 6
 ORDERS = np.array(list(permutations(range(PLACES))), np.uint8)  # the first leaves all as it is, and is no move
+UNDO = np.argsort(ORDERS, axis=1).astype(np.uint8)  # the inverse of each
 CANDIDATES = 8  # scrambles of which the farthest is taken: a random one may undo itself
 FAR = 99
 
@@ -36,9 +37,9 @@ def moves_of(digits: jax.Array) -> jax.Array:
     return jnp.array(ORDERS)[digits.astype(jnp.int32) + 1]
 
 
-def inverse(moves: jax.Array) -> jax.Array:
-    """The moves that undo `moves`; also the arrangements from which those solve. uint8 [moves, 6]."""
-    return jnp.argsort(moves, axis=-1).astype(jnp.uint8)
+def undo_of(digits: jax.Array) -> jax.Array:
+    """The moves that undo a task's; also the arrangements from which those solve. uint8 [moves, 6]."""
+    return jnp.array(UNDO)[digits.astype(jnp.int32) + 1]
 
 
 def _code(pieces: jax.Array) -> jax.Array:
@@ -116,13 +117,13 @@ class Puzzles(Family):
         """Moves to the solved arrangement after every move, int32 [moves]; FAR beyond what can still be won."""
         moves = moves_of(state.task)
         ahead, back = self._depths
-        home = _tree(jnp.arange(PLACES, dtype=jnp.uint8), inverse(moves), back)
+        home = _tree(jnp.arange(PLACES, dtype=jnp.uint8), undo_of(state.task), back)
         return jax.vmap(lambda pieces: _meet(_tree(pieces, moves, ahead), home))(state.pieces[moves])
 
     def _scrambled(self, key: jax.Array, task: jax.Array, length: jax.Array | int) -> PuzzlesState:
         """A start `length` moves from solved (at most `scramble`): of some random scrambles the farthest."""
         moves = moves_of(task)
-        undo, solved = inverse(moves), jnp.arange(PLACES, dtype=jnp.uint8)
+        undo, solved = undo_of(task), jnp.arange(PLACES, dtype=jnp.uint8)
         words = jax.random.randint(key, (CANDIDATES, self.scramble), 0, self.moves)
 
         def scramble(word: jax.Array) -> jax.Array:
@@ -143,7 +144,7 @@ class Puzzles(Family):
     def observe(self, state: PuzzlesState) -> Observation:
         moves = moves_of(state.shown)
         number = jnp.arange(self.moves, dtype=jnp.uint8)[:, None]
-        entities = jnp.concatenate([number, state.pieces[moves], inverse(moves)], axis=1)
+        entities = jnp.concatenate([number, state.pieces[moves], undo_of(state.shown)], axis=1)
         return Observation(state.pieces, entities, jnp.ones(self.moves, bool), jnp.ones(self.moves, bool))
 
     def step(self, state: PuzzlesState, action: jax.Array, key: jax.Array) -> tuple[PuzzlesState, Outcome]:

@@ -110,10 +110,14 @@ class Store:
             rows = []
             for number, line in enumerate(lines, start=1):
                 try:
-                    rows.append({"cell": json.loads(line)["cell"]} | json.loads(line))
+                    row = json.loads(line)
                 except json.JSONDecodeError:
                     if number < len(lines):
                         raise
+                    break
+                if not {"cell", "family", "role"} <= set(row):
+                    raise ValueError(f"line {number} is no row")
+                rows.append(row)
             return rows
 
     def append(self, rows: Sequence[Row], tasks: np.ndarray, order: Sequence[str]) -> None:
