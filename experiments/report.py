@@ -86,9 +86,13 @@ def _environment() -> Environment:
 
 
 def number(value: Any) -> str:
-    """A number for a person: thousands set apart, three decimals at most, a dash for nothing."""
+    """A value for a person: thousands set apart, three decimals at most, a dash for nothing."""
     if value is None:
         return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {number(entry)}" for key, entry in value.items())
     if isinstance(value, float):
         return f"{value:,.3f}" if abs(value) < 1000 else f"{value:,.0f}"
     return f"{value:,}" if isinstance(value, int) else str(value)

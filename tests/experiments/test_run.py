@@ -92,6 +92,8 @@ def test_claims_have_the_promised_keys(tiny_run):
 def test_the_report_is_one_offline_file(tiny_run):
     page = (tiny_run / "report.html").read_text()
     assert "data:image/png;base64," in page
+    assert "<td>yes</td>" in page  # the audit is sound
+    assert "{&#39;" not in page  # and no table shows Python
     assert "http://" not in page
     assert "https://" not in page
     assert "src=" not in page.replace('src="data:', "")
