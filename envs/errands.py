@@ -4,6 +4,9 @@ A task is a target: F attributes of V values each. An instance scatters the targ
 Touching the target succeeds; touching a distractor fails. Target and distractors are exchangeable given a hidden
 centre (each keeps an attribute of the centre with probability 1/2 and draws the rest), so that the description is the
 only clue: without it no policy beats 1 / objects.
+
+A chain is several targets in one world, each with distractors and a centre of its own. One description is shown at a
+time; a target that has been reached is gone, and touching a later one too early fails like any other object.
 """
 
 from dataclasses import dataclass
@@ -11,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from envs.family import Family, Observation, Outcome, Spec, outcome
 from envs.grid import OFFSETS, cell_near, descend, distinct, flood, neighbours
@@ -20,13 +24,14 @@ from envs.tasks import TaskSpace
 class ErrandsState(NamedTuple):
     """One errand under way. Cells are numbered row by row."""
 
-    task: jax.Array  # uint8 [F]: the target's attributes
-    shown: jax.Array  # uint8 [F]: the description
+    task: jax.Array  # uint8 [chain * F]: the targets' attributes, as `Errands.targets_of` reads them
+    shown: jax.Array  # uint8 [chain * F]: the descriptions
     looks: jax.Array  # uint8 [objects, F]
     cells: jax.Array  # uint8 [objects]
-    target: jax.Array  # uint8 []: which object is the target
+    targets: jax.Array  # uint8 [chain]: which objects are the targets, in the order of the errands
+    leg: jax.Array  # uint8 []: how many targets have been reached
     agent: jax.Array  # uint8 []: the agent's cell
-    distances: jax.Array  # uint8 [size * size]: steps to the target around the distractors
+    distances: jax.Array  # uint8 [chain, size * size]: steps to each target around what is left of the others
 
 
 @dataclass(frozen=True)
@@ -36,14 +41,16 @@ class Errands(Family):
     Knobs:
         attributes: F, how many attributes describe an object.
         values: V, how many values each attribute has.
-        objects: how many objects lie about, the target included. Up to four can never wall in a cell of a torus.
+        objects: how many objects lie about, the targets included. Up to four can never wall in a cell of a torus.
         size: the side of the torus.
+        chain: how many targets are to be reached, one after the other.
     """
 
     attributes: int = 10
     values: int = 16
     objects: int = 4
     size: int = 5
+    chain: int = 1
 
     def __post_init__(self) -> None:
         if not 2 <= self.objects <= 4:
@@ -54,22 +61,25 @@ class Errands(Family):
             raise ValueError(f"size={self.size}: want 4 to 11")
         if not 2 <= self.attributes <= 64:
             raise ValueError(f"attributes={self.attributes}: want 2 to 64")
+        if self.chain < 1 or self.objects % self.chain:
+            raise ValueError(f"chain={self.chain}: want a divisor of objects={self.objects}")
 
     @property
     def tasks(self) -> TaskSpace:
-        return TaskSpace((self.values,) * self.attributes)
+        rest = (self.values,) * (self.attributes - 1)
+        return TaskSpace(tuple(radix for leg in range(self.chain) for radix in (self.values - leg, *rest)))
 
     @property
     def instances(self) -> int:
         cells = self.size**2
-        layouts = cells * (cells - 1)  # the agent and the target
+        layouts = cells * (cells - 1)  # the agent and one target
         for other in range(self.objects - 1):
             layouts *= cells - 2 - other
         return layouts  # the distractors' attributes multiply this further
 
     @property
     def horizon(self) -> int:
-        return 2 * self.size
+        return 2 * self.size * self.chain
 
     @property
     def num_actions(self) -> int:
@@ -83,78 +93,124 @@ class Errands(Family):
             num_entities=self.objects,
         )
 
+    def targets_of(self, digits: jax.Array) -> jax.Array:
+        """The attributes of every target of a task, uint8 [chain, F].
+
+        The first digit of a leg counts the values that no earlier target has as its first attribute: so no two
+        targets are alike, whatever the digits.
+        """
+        looks = digits.reshape(self.chain, self.attributes)
+        return looks.at[:, 0].set(distinct(looks[:, 0], self.values).astype(looks.dtype))
+
     def init(self, key: jax.Array, task: jax.Array) -> ErrandsState:
         # One draw of words serves all, half a word an attribute: the generator is most of what a reset costs.
         halves = self.objects * self.attributes
-        words = jax.random.bits(key, (2 * self.objects + 3 + (halves + 1) // 2,))
-        places, apart, slots, looks = jnp.split(words, (self.objects + 1, 2 * self.objects + 1, 2 * self.objects + 3))
+        swaps = 1 if self.chain == 1 else self.objects - 1
+        counts = (self.objects + 1, self.objects - self.chain, 1, swaps, (halves + 1) // 2)
+        words = jax.random.bits(key, (sum(counts),))
+        ends = [sum(counts[: place + 1]) for place in range(len(counts) - 1)]
+        places, apart, column, order, looks = jnp.split(words, ends)
         cells = distinct(places, self.size**2)
         looks = jnp.concatenate([looks >> 16, looks & 0xFFFF])[:halves].reshape(self.objects, self.attributes)
-        looks, target = self._objects(task, apart, slots, looks)
-        return self._state(task, looks, cells[:-1], target, cells[-1])
+        looks = self._objects(self.targets_of(task), apart, column[0], looks)
+        slots = self._slots(order)
+        targets = (slots[:, None] == jnp.arange(self.chain)).argmax(0)
+        return self._state(task, looks[slots], cells[:-1], targets, cells[-1])
 
-    def _objects(self, task, apart, slots, halves) -> tuple[jax.Array, jax.Array]:
-        """Attributes of all objects, uint8 [objects, F], no two alike, and the target's index, from random numbers."""
-        # Row 0 makes the centre from the target, the others the distractors from the centre: the upper bit of a half
-        # word says whether a value is kept, its lower bits what it is otherwise.
+    def _objects(self, targets: jax.Array, apart: jax.Array, column: jax.Array, halves: jax.Array) -> jax.Array:
+        """Attributes of all objects, uint8 [objects, F], no two alike, the targets first, from random numbers."""
+        # The first rows make a centre from every target, the others distractors from the centres: the upper bit of a
+        # half word says whether a value is kept, its lower bits what it is otherwise.
         keep = halves >> 15 == 0
         values = ((halves & 0x7FFF) % self.values).astype(jnp.uint8)
-        centre = jnp.where(keep[0], task, values[0])
-        looks = jnp.concatenate([task[None], jnp.where(keep[1:], centre, values[1:])])
-        # One random attribute takes a different value in every object, in a way that favours none of them.
-        column = jnp.arange(self.attributes) == slots[0] % self.attributes
-        apart = distinct(apart, self.values)
-        apart = ((apart - apart[0])[:, None] + task) % self.values
-        looks = jnp.where(column, apart, looks).astype(jnp.uint8)
-        target = (slots[1] % self.objects).astype(jnp.int32)
-        places = jnp.arange(self.objects)
-        order = jnp.where(places == target, 0, jnp.where(places == 0, target, places))
-        return looks[order], target
+        centres = jnp.where(keep[: self.chain], targets, values[: self.chain])
+        centres = jnp.repeat(centres, self.objects // self.chain - 1, axis=0)
+        looks = jnp.concatenate([targets, jnp.where(keep[self.chain :], centres, values[self.chain :])])
+        # One random attribute, among those in which the targets differ, takes another value in every object: of the
+        # values that are left each is as likely, so that it favours none of them.
+        equal = (targets[:, None] == targets[None]).sum((0, 1)) > self.chain
+        rank = column % (~equal).sum(dtype=jnp.uint32)
+        chosen = ~equal & (jnp.cumsum(~equal) - 1 == rank)
+        taken = jnp.where(chosen, targets, 0).sum(1)
+        distractors = distinct(apart, self.values, taken).astype(jnp.uint8)
+        apart = jnp.concatenate([taken.astype(jnp.uint8), distractors])
+        return jnp.where(chosen, apart[:, None], looks)
 
-    def _state(self, task, looks, cells, target, agent) -> ErrandsState:
-        small = jnp.uint8
-        blocked = ((jnp.arange(self.size**2)[:, None] == cells) & (jnp.arange(self.objects) != target)).any(-1)
-        free = ~blocked.reshape(self.size, self.size)
-        # Rolls, not gathers: they make a reset five times as quick.
-        exits = jnp.stack([free & jnp.roll(free, (-row, -column), (0, 1)) for row, column in OFFSETS])
+    def _slots(self, words: jax.Array) -> jax.Array:
+        """Which object goes into each slot, int32 [objects]: as many random swaps as there are words."""
+        slots = jnp.arange(self.objects)
+        for place in range(words.shape[0]):
+            other = place + (words[place] % (self.objects - place)).astype(jnp.int32)
+            here = jnp.arange(self.objects)
+            swapped = jnp.where(here == place, other, jnp.where(here == other, place, here))
+            slots = slots[swapped]
+        return slots
+
+    def _state(self, task, looks, cells, targets, agent) -> ErrandsState:
+        objects = jnp.arange(self.objects)
+        distances = []
+        for leg in range(self.chain):  # targets that have been reached are out of the way
+            obstacle = (objects != targets[: leg + 1, None]).all(0)
+            blocked = ((jnp.arange(self.size**2)[:, None] == cells) & obstacle).any(-1)
+            free = ~blocked.reshape(self.size, self.size)
+            # Rolls, not gathers: they make a reset five times as quick.
+            exits = jnp.stack([free & jnp.roll(free, (-row, -column), (0, 1)) for row, column in OFFSETS])
+            distances.append(flood(exits, cells[targets[leg]], 2 * self.size))
         return ErrandsState(
             task=task,
             shown=task,
             looks=looks,
-            cells=cells.astype(small),
-            target=target.astype(small),
-            agent=agent.astype(small),
-            distances=flood(exits, cells[target], self.horizon),
+            cells=cells.astype(jnp.uint8),
+            targets=targets.astype(jnp.uint8),
+            leg=jnp.uint8(0),
+            agent=agent.astype(jnp.uint8),
+            distances=jnp.stack(distances),
         )
 
+    def _left(self, state: ErrandsState) -> jax.Array:
+        """Which objects still lie about, bool [objects]."""
+        reached = jnp.arange(self.chain)[:, None] < state.leg
+        return ~(reached & (state.targets[:, None] == jnp.arange(self.objects))).any(0)
+
+    def _current(self, state: ErrandsState) -> jax.Array:
+        """The leg under way, int32 []; the last one where all is done."""
+        return jnp.minimum(state.leg.astype(jnp.int32), self.chain - 1)
+
     def observe(self, state: ErrandsState) -> Observation:
-        size = self.size
+        size, left = self.size, self._left(state)
         rows = (state.cells // size + size - state.agent // size) % size
         columns = (state.cells % size + size - state.agent % size) % size
+        entities = jnp.concatenate([state.looks, rows[:, None], columns[:, None]], axis=1)
         return Observation(
-            context=state.shown,
-            entities=jnp.concatenate([state.looks, rows[:, None], columns[:, None]], axis=1),
-            entity_mask=jnp.ones(self.objects, bool),
+            context=self.targets_of(state.shown)[self._current(state)],
+            entities=jnp.where(left[:, None], entities, 0),
+            entity_mask=left,
             action_mask=jnp.ones(4, bool),
         )
 
     def step(self, state: ErrandsState, action: jax.Array, key: jax.Array) -> tuple[ErrandsState, Outcome]:
         agent = neighbours(state.agent, self.size, self.size)[action].astype(jnp.uint8)
-        touched = state.cells == agent
-        success = touched & (jnp.arange(self.objects) == state.target)
-        return state._replace(agent=agent), outcome(success.any(), (touched & ~success).any())
+        touched = (state.cells == agent) & self._left(state)
+        wanted = jnp.arange(self.objects) == state.targets[self._current(state)]
+        reached = (touched & wanted).any()
+        after = state._replace(agent=agent, leg=state.leg + reached.astype(jnp.uint8))
+        return after, outcome(after.leg == self.chain, (touched & ~wanted).any())
 
     def expert(self, state: ErrandsState, kind: Literal["informed", "fair"] = "informed") -> jax.Array:
         ahead = neighbours(state.agent, self.size, self.size)
-        return descend(state.distances, state.agent, ahead, jnp.ones(4, bool))
+        return descend(state.distances[self._current(state)], state.agent, ahead, jnp.ones(4, bool))
 
     def distance(self, state: ErrandsState) -> jax.Array:
-        return state.distances[state.agent].astype(jnp.int32)
+        legs = state.distances[jnp.arange(self.chain), jnp.roll(state.cells[state.targets], 1)]
+        legs = jnp.where(jnp.arange(self.chain) > state.leg, legs, 0).sum(dtype=jnp.int32)
+        here = state.distances[self._current(state), state.agent].astype(jnp.int32)
+        return jnp.where(state.leg < self.chain, legs + here, 0)
 
     def start_near(self, key: jax.Array, task: jax.Array, steps: jax.Array) -> ErrandsState:
+        """A start of the last leg."""
         key_init, key_start = jax.random.split(key)
         state = self.init(key_init, task)
-        return state._replace(agent=cell_near(key_start, state.distances, steps))
+        return state._replace(leg=jnp.uint8(self.chain - 1), agent=cell_near(key_start, state.distances[-1], steps))
 
     def blind(self, observation: Observation) -> Observation:
         return observation._replace(context=jnp.zeros_like(observation.context))
@@ -163,7 +219,7 @@ class Errands(Family):
         """Uniform; the nearest object, whatever it is."""
         offsets = observation.entities[:, -2:].astype(jnp.int32)
         steps = jnp.minimum(offsets, self.size - offsets)
-        row, column = offsets[steps.sum(1).argmin()]
+        row, column = offsets[jnp.where(observation.entity_mask, steps.sum(1), 2 * self.size).argmin()]
         north_south = jnp.array([2 * row > self.size, False, 2 * row < self.size, False]) & (row != 0)
         east_west = jnp.array([False, 2 * column < self.size, False, 2 * column > self.size]) & (column != 0)
         nearest = jnp.where(row != 0, north_south, east_west).astype(jnp.float32)
@@ -171,4 +227,6 @@ class Errands(Family):
         return jnp.concatenate([uniform, jnp.where(nearest.any(), nearest, uniform[0])[None]])
 
     def describe(self, task: Any) -> str:
-        return "go to the object that looks like " + "-".join(str(int(value)) for value in task)
+        targets = np.array(self.targets_of(jnp.asarray(task)))
+        looks = ["-".join(str(value) for value in look) for look in targets.tolist()]
+        return "go to the object that looks like " + ", then to ".join(looks)

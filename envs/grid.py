@@ -94,27 +94,34 @@ def cell_near(key: jax.Array, distances: jax.Array, steps: jax.Array) -> jax.Arr
     return jax.random.categorical(key, jnp.where(near, 0.0, -jnp.inf)).astype(jnp.uint8)
 
 
-def distinct(bits: jax.Array, size: int) -> jax.Array:
-    """Distinct numbers below `size` in random order, from one random word each.
+def distinct(bits: jax.Array, size: int, taken: jax.Array | None = None) -> jax.Array:
+    """Distinct numbers below `size`, from one word each: in random order where the words are random.
 
-    Every draw picks among the numbers still free by counting up past those taken: no sort and no table.
+    Every word picks among the numbers still free by counting up past those taken: no sort and no table.
 
     Args:
-        bits: uint32 [n], random; n <= size.
-        size: how many numbers there are.
+        bits: unsigned integers [n].
+        size: how many numbers there are; at least n and those taken.
+        taken: int [m], numbers that are not free, all distinct; none by default.
 
     Returns:
         int32 [n].
     """
-    taken: list[jax.Array] = []  # kept in rising order
+    known: list[jax.Array] = []  # kept in rising order
+    for number in () if taken is None else taken.astype(jnp.int32):
+        _insert(known, number)
     drawn = []
-    for turn in range(bits.shape[0]):
-        pick = (bits[turn] % (size - turn)).astype(jnp.int32)
-        for other in taken:
+    for word in bits:
+        pick = (word % (size - len(known))).astype(jnp.int32)
+        for other in known:
             pick = pick + (pick >= other)
         drawn.append(pick)
-        carried = pick
-        for place, other in enumerate(taken):
-            taken[place], carried = jnp.minimum(other, carried), jnp.maximum(other, carried)
-        taken.append(carried)
-    return jnp.stack(drawn)
+        _insert(known, pick)
+    return jnp.stack(drawn) if drawn else jnp.zeros(0, jnp.int32)
+
+
+def _insert(rising: list[jax.Array], number: jax.Array) -> None:
+    """Puts a number into a list in rising order."""
+    for place, other in enumerate(rising):
+        rising[place], number = jnp.minimum(other, number), jnp.maximum(other, number)
+    rising.append(number)

@@ -14,6 +14,7 @@ from envs.tasks import make_pool
 
 VARIANTS = {  # knobs that change what a family does
     "codebooks": [{}, {"variant": "try", "study": 3}],
+    "errands": [{}, {"chain": 2}],
     "mazes": [{}, {"goal_in_task": False}],
     "programs": [{}, {"silent": True, "room": 9}],
     "puzzles": [{}, {"scramble": 3}],
