@@ -2,10 +2,10 @@
 its loss. Rollout, minibatches, optimiser and evaluation are the same code.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,7 @@ from agents.networks import Network, Params
 from agents.rollout import Acting, Actors, Rollout
 from envs.episodes import draw_from, refill
 from envs.family import Family
+from envs.mixture import Mixture
 from envs.tasks import Pool
 from rewards import Reward
 
@@ -34,6 +35,7 @@ class Hyper(NamedTuple):
 
 Targets = Any
 Metrics = dict[str, jax.Array]
+Tree = TypeVar("Tree")
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Algorithm:
 class Setup:
     """All that fixes the shapes and the code of a training run: one `Setup`, one compilation."""
 
-    family: Family
+    family: Family | Mixture
     network: Network
     algorithm: Algorithm
     reward: Reward
@@ -66,11 +68,16 @@ class Setup:
     epochs: int = 2
     minibatches: int = 4
 
+    def __post_init__(self) -> None:
+        if self.num_envs % len(self.family.members):
+            raise ValueError(f"num_envs={self.num_envs}: want a multiple of the {len(self.family.members)} families")
+
     @property
-    def acting(self) -> Acting:
-        """How rollouts are collected."""
+    def actings(self) -> tuple[Acting, ...]:
+        """How rollouts are collected, family by family."""
         behaviour = "expert" if self.algorithm.teacher == "bc" else "student"
-        return Acting(self.family, self.network, self.reward, behaviour, labels=self.algorithm.teacher is not None)
+        labels = self.algorithm.teacher is not None
+        return tuple(Acting(one, self.network, self.reward, behaviour, labels) for one in self.family.members)
 
     @property
     def steps_per_update(self) -> int:
@@ -83,7 +90,7 @@ class TrainState(NamedTuple):
 
     params: Params
     optimiser: optax.OptState
-    actors: Actors
+    actors: tuple[Actors, ...]  # family by family, each with an equal share of the environments
     key: jax.Array
 
 
@@ -100,8 +107,12 @@ def begin(setup: Setup, pool: Pool, seed: jax.Array) -> TrainState:
     """A fresh run."""
     key_params, key_actors, key = jax.random.split(jax.random.key(seed), 3)
     params = setup.network.init(key_params)
-    draw = draw_from(setup.family, pool)
-    actors = ro.begin(setup.acting, draw, key_actors, setup.num_envs, setup.steps)
+    keys = jax.random.split(key_actors, len(setup.actings))
+    share = setup.num_envs // len(setup.actings)
+    actors = tuple(
+        ro.begin(acting, draw_from(acting.family, pool), key_family, share, setup.steps)
+        for acting, key_family in zip(setup.actings, keys, strict=True)
+    )
     return TrainState(params, _optimiser(Hyper()).init(params), actors, key)
 
 
@@ -113,13 +124,29 @@ def loss(setup: Setup, params: Params, batch: tuple[Rollout, Targets, Any], hype
     return setup.algorithm.loss(logits, values, rollout, targets, hyper)
 
 
+def collect(setup: Setup, state: TrainState, pool: Pool, key: jax.Array) -> tuple[tuple[Actors, ...], Rollout]:
+    """A rollout of every family, side by side along the environments. Consumes `key`."""
+    found = []
+    for acting, actors, key_family in zip(
+        setup.actings, state.actors, jax.random.split(key, len(setup.actings)), strict=True
+    ):
+        key_bank, key_rollout = jax.random.split(key_family)
+        bank = refill(actors.bank, draw_from(acting.family, pool), key_bank)
+        found.append(ro.collect(acting, state.params, actors._replace(bank=bank), key_rollout, setup.steps))
+    actors, rollouts = zip(*found, strict=True)
+    return actors, side_by_side(rollouts, axis=1)
+
+
+def side_by_side(trees: Sequence[Tree], axis: int) -> Tree:
+    """The environments of several families as those of one, along `axis`."""
+    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves, axis), *trees)
+
+
 def update(setup: Setup, state: TrainState, hyper: Hyper, pool: Pool) -> tuple[TrainState, Metrics]:
     """One rollout, and epochs of minibatches over it: each a share of the environments, whole in time."""
-    key, key_rollout, key_bank, key_epochs = jax.random.split(state.key, 4)
-    memory = state.actors.memory
-    bank = refill(state.actors.bank, draw_from(setup.family, pool), key_bank)
-    actors = state.actors._replace(bank=bank)
-    actors, rollout = ro.collect(setup.acting, state.params, actors, key_rollout, setup.steps)
+    key, key_rollout, key_epochs = jax.random.split(state.key, 3)
+    memory = side_by_side([actors.memory for actors in state.actors], axis=0)
+    actors, rollout = collect(setup, state, pool, key_rollout)
     targets = setup.algorithm.prepare(rollout, hyper)
     optimiser = _optimiser(hyper)
 

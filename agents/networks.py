@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from envs.family import Family, Observation, Spec
+from envs.mixture import Mixture
 
 Params = Any
 Memory = Any
@@ -51,9 +52,9 @@ class Table(nn.Module):
         return nn.Dense(self.width, use_bias=False)(one_hot(values, self.vocabulary))
 
 
-def dense(width: int, gain: float = 2.0) -> nn.Dense:
+def dense(width: int, gain: float = 2.0, name: str | None = None) -> nn.Dense:
     """A dense layer; `gain` 2 keeps the variance through a rectifier (He et al. 2015)."""
-    return nn.Dense(width, kernel_init=nn.initializers.variance_scaling(gain, "fan_in", "normal"))
+    return nn.Dense(width, kernel_init=nn.initializers.variance_scaling(gain, "fan_in", "normal"), name=name)
 
 
 class Bias(nn.Module):
@@ -67,24 +68,20 @@ class Bias(nn.Module):
 
 
 class Mlp(nn.Module):
-    """Everything flat: the table over all slots, then dense layers."""
+    """Everything flat: the table over all slots."""
 
     spec: Spec
     width: int
-    depth: int
 
     @nn.compact
     def __call__(self, observation: Observation) -> jax.Array:
         slots = jnp.concatenate([observation.context, observation.entities.reshape(-1)])
         vocabulary = self.spec.context + self.spec.entity * self.spec.num_entities
-        hidden = nn.relu(Table(vocabulary, self.width)(slots) + Bias(self.width)())
-        for _ in range(self.depth):
-            hidden = nn.relu(dense(self.width)(hidden))
-        return hidden
+        return nn.relu(Table(vocabulary, self.width)(slots) + Bias(self.width)())
 
 
 class Relational(nn.Module):
-    """Each entity encoded together with the context, summed over entities, then dense layers.
+    """Each entity encoded together with the context, summed over entities; the context alone where there is none.
 
     The order of entities does not matter, and their number may change. The context's part of the first layer is
     computed once and added to every entity.
@@ -92,24 +89,21 @@ class Relational(nn.Module):
 
     spec: Spec
     width: int
-    depth: int
 
     @nn.compact
     def __call__(self, observation: Observation) -> jax.Array:
-        hidden = Table(self.spec.context, self.width)(observation.context) + Bias(self.width)()
-        if self.spec.num_entities:
-            pairs = nn.relu(Table(self.spec.entity, self.width)(observation.entities) + hidden)
-            pairs = nn.relu(dense(self.width)(pairs))
-            hidden = jnp.where(observation.entity_mask[:, None], pairs, 0).sum(0)
-        else:
-            hidden = nn.relu(hidden)
-        for _ in range(self.depth):
-            hidden = nn.relu(dense(self.width)(hidden))
-        return hidden
+        context = Table(self.spec.context, self.width)(observation.context) + Bias(self.width)()
+        if not self.spec.num_entities:
+            return nn.relu(context)
+        encoded = nn.relu(Table(self.spec.entity, self.width)(observation.entities) + context)
+        encoded = nn.relu(dense(self.width)(encoded))
+        there = observation.entity_mask
+        summed = jnp.where(there[:, None], encoded, 0).sum(0)
+        return jnp.where(there.any(), summed, nn.relu(context))
 
 
 class Pairs(nn.Module):
-    """Every entity encoded with every other and the context, summed over the others, kept in order, then dense layers.
+    """Every entity encoded with every other and the context, summed over the others, kept in order.
 
     A relation network (Santoro et al. 2017) that does not sum over all pairs: where entities are moves, which of them
     fits is what the policy needs to know. The first layer is computed once per entity and role, not once per pair.
@@ -117,26 +111,23 @@ class Pairs(nn.Module):
 
     spec: Spec
     width: int
-    depth: int
 
     @nn.compact
     def __call__(self, observation: Observation) -> jax.Array:
-        hidden = Table(self.spec.context, self.width)(observation.context) + Bias(self.width)()
-        if self.spec.num_entities:
-            first = Table(self.spec.entity, self.width)(observation.entities) + hidden
-            second = Table(self.spec.entity, self.width)(observation.entities)
-            pairs = nn.relu(dense(self.width)(nn.relu(first[:, None] + second)))
-            there = observation.entity_mask[:, None] & observation.entity_mask
-            hidden = jnp.where(there[..., None], pairs, 0).sum(1).reshape(-1)
-        else:
-            hidden = nn.relu(hidden)
-        for _ in range(self.depth):
-            hidden = nn.relu(dense(self.width)(hidden))
-        return hidden
+        context = Table(self.spec.context, self.width)(observation.context) + Bias(self.width)()
+        if not self.spec.num_entities:
+            return nn.relu(context)
+        first = Table(self.spec.entity, self.width)(observation.entities) + context
+        second = Table(self.spec.entity, self.width)(observation.entities)
+        pairs = nn.relu(dense(self.width)(nn.relu(first[:, None] + second)))
+        there = observation.entity_mask
+        kept = jnp.where((there[:, None] & there)[..., None], pairs, 0).sum(1)
+        alone = jnp.zeros_like(kept).at[0].set(nn.relu(context))
+        return jnp.where(there.any(), kept, alone).reshape(-1)
 
 
 class ActorCritic(nn.Module):
-    """An encoder with a head for the policy and a head for the value."""
+    """An encoder, dense layers, a head for the policy and a head for the value."""
 
     encoder: type[nn.Module]
     spec: Spec
@@ -146,9 +137,13 @@ class ActorCritic(nn.Module):
 
     @nn.compact
     def __call__(self, observation: Observation) -> tuple[jax.Array, jax.Array]:
-        hidden = self.encoder(self.spec, self.width, self.depth)(observation)
-        logits = dense(self.num_actions, 1e-4)(hidden)  # near-uniform at first (Andrychowicz et al. 2021, sec. 3.2)
-        value = dense(1, 1.0)(hidden)[0]
+        hidden = self.encoder(self.spec, self.width)(observation)
+        for _ in range(self.depth):
+            hidden = nn.relu(dense(self.width)(hidden))
+        logits = dense(self.num_actions, 1e-4, "policy")(
+            hidden
+        )  # near-uniform at first (Andrychowicz et al. 2021, sec. 3.2)
+        value = dense(1, 1.0, "value")(hidden)[0]
         return jnp.where(observation.action_mask, logits, -1e9), value
 
 
@@ -210,8 +205,8 @@ class Network:
         return sum(leaf.size for leaf in jax.tree.leaves(shapes))
 
 
-def make(kind: str, family: Family, *, width: int = 64, depth: int = 1) -> Network:
-    """A network that fits a family.
+def make(kind: str, family: Family | Mixture, *, width: int = 64, depth: int = 1) -> Network:
+    """A network that fits a family, or a mixture of families.
 
     Raises:
         ValueError: where there is no network of that kind.

@@ -73,7 +73,7 @@ def collect(acting: Acting, params: Params, actors: Actors, key: jax.Array, step
     apply = jax.vmap(network.apply, in_axes=(None, 0, 0))
 
     def step(actors: Actors, key: jax.Array):
-        key_act, key_step = jax.random.split(key)
+        key_act, key_step, key_reward = jax.random.split(key, 3)
         before = actors.episodes
         observation = observe(before.state)
         logits, value, memory = apply(params, observation, actors.memory)
@@ -83,7 +83,8 @@ def collect(acting: Acting, params: Params, actors: Actors, key: jax.Array, step
         action = jax.random.categorical(key_act, behaviour)
         log_prob = jnp.take_along_axis(jax.nn.log_softmax(logits), action[:, None], axis=1)[:, 0]
         episodes, bank, result = ep.step(family, before, action, key_step, actors.bank)
-        reward = jax.vmap(acting.reward)(before.state, action, result.final, result.outcome, before.elapsed)
+        keys = jax.random.split(key_reward, action.shape[0])
+        reward = jax.vmap(acting.reward)(before.state, action, result.final, result.outcome, before.elapsed, keys)
         row = (observation, action, log_prob, value, reward, actors.reset_before)
         row += (result.terminated, result.truncated, result.outcome.succeeded, labels)
         return Actors(episodes, bank, memory, result.terminated | result.truncated), (row, result.final, memory)

@@ -14,6 +14,7 @@ import gymnasium
 
 if TYPE_CHECKING:
     from envs.family import Family
+    from envs.mixture import Mixture
 
 # Strings, so that listing the families does not import jax.
 FAMILIES = {
@@ -50,6 +51,17 @@ def make(name: str, control: str | None = None, **knobs: Any) -> Family:
         raise ValueError(f"{', '.join(sorted(unknown))}: no knob of {name}; want one of {known}")
     family = cls(**knobs)
     return family if control is None else CONTROLS[control](family)
+
+
+def mix(*names: str, permuted: int | None = None) -> Mixture:
+    """Families by name behind one interface, for one agent to play; see `envs.mixture`.
+
+    Raises:
+        ValueError: where a name is not one there is.
+    """
+    from envs.mixture import Mixture
+
+    return Mixture(tuple(make(name) for name in names), permuted)
 
 
 for _name, _path in FAMILIES.items():

@@ -55,6 +55,11 @@ class Family(ABC):
         return True
 
     @property
+    def members(self) -> "tuple[Family, ...]":
+        """The families that an agent meets here: this one alone. A mixture has several."""
+        return (self,)
+
+    @property
     @abstractmethod
     def tasks(self) -> TaskSpace:
         """The family's tasks."""

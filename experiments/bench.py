@@ -84,7 +84,6 @@ def _cell(name: str) -> Cell:
         None,
         "ppo",
         None,
-        "sparse",
         settings,
         None,
         0,

@@ -26,7 +26,6 @@ class Cell:
     control: str | None
     learner: str  # ppo or cloning
     teacher: str | None  # dagger or bc, where the learner is taught
-    reward: str
     training: Training
     pool_size: int | None
     pool_seed: int

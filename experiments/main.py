@@ -8,6 +8,7 @@ from pathlib import Path
 import jax
 from rich.console import Console
 
+import rewards
 from agents import networks
 from experiments import studies
 from experiments.progress import Progress
@@ -27,6 +28,8 @@ def check(settings: Settings) -> None:
     for name, training in settings.training.items():
         if training.network not in networks.NETWORKS:
             wrong.append(f"network = {training.network!r}: {nearest(training.network, networks.NETWORKS)}")
+        if training.reward not in rewards.names():
+            wrong.append(f"reward = {training.reward!r}: {nearest(training.reward, rewards.names())}")
         try:
             tasks = family_of(name, settings.knobs.get(name, {})).tasks
         except ValueError as error:

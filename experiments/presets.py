@@ -16,7 +16,7 @@ _TRAINING: dict[str, dict[str, Any]] = {
         "learning_rate": 4e-3,
         "gamma": 0.9,
         "lam": 0.8,
-        "entropy": 0.02,
+        "entropy": 0.05,
         "minibatches": 16,
     },
     "puzzles": {
@@ -30,7 +30,7 @@ _TRAINING: dict[str, dict[str, Any]] = {
 }
 
 _BUDGETS: dict[str, dict[str, int]] = {
-    "quick": {"errands": 750_000, "mazes": 1_200_000, "programs": 3_000_000, "puzzles": 1_000_000},
+    "quick": {"errands": 750_000, "mazes": 1_200_000, "programs": 6_000_000, "puzzles": 1_000_000},
     "standard": {"errands": 4_000_000, "mazes": 12_000_000, "programs": 12_000_000, "puzzles": 3_000_000},
 }
 

@@ -36,7 +36,7 @@ def setup_of(cell: Cell) -> lr.Setup:
         family=family,
         network=networks.make(training.network, family, width=training.width, depth=training.depth),
         algorithm=ALGORITHMS[cell.learner, cell.teacher],
-        reward=rewards.make(cell.reward),
+        reward=rewards.make(training.reward),
         num_envs=training.num_envs,
         steps=training.rollout_steps,
         epochs=training.epochs,
@@ -97,11 +97,12 @@ class Program(NamedTuple):
 
 def compile_program(setup: lr.Setup, sizes: Evaluation, lanes: int) -> Program:
     """Compiles all three functions, ahead of their use."""
+    (family,) = setup.family.members  # studies train on one family at a time
 
     def measure(params, pool, key) -> Successes:
-        tasks = _tasks(setup.family, _blocks(pool, sizes), sizes)
+        tasks = _tasks(family, _blocks(pool, sizes), sizes)
         policy = policy_of(setup.network, params)
-        found = evaluate(setup.family, policy, setup.network.initial_memory(), tasks, key, sizes.instances)
+        found = evaluate(family, policy, setup.network.initial_memory(), tasks, key, sizes.instances)
         return jax.tree.map(lambda leaf: leaf.reshape(len(BLOCKS), sizes.tasks), found)
 
     begin = jax.jit(jax.vmap(partial(lr.begin, setup)))

@@ -107,7 +107,7 @@ def _rows(cell: Cell, counts: np.ndarray, n_params: int, blind: float) -> list[R
         "control": cell.control,
         "learner": cell.learner,
         "teacher": cell.teacher,
-        "reward": cell.reward if cell.teacher is None else None,
+        "reward": cell.training.reward if cell.teacher is None else None,
         "network": cell.training.network,
         "n_params": n_params,
         "pool_size": cell.pool_size,

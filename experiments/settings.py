@@ -42,6 +42,7 @@ class Training(_Strict):
     network: str = Field("mlp", description="the network: see `incentivize list networks`")
     width: Count = Field(64, ge=1, le=4096, description="units per layer")
     depth: Count = Field(1, ge=0, le=16, description="layers after the encoder's own")
+    reward: str = Field("sparse", description="the incentive: see `incentivize list rewards`")
     budget: Count = Field(1_000_000, ge=1, le=10**15, description="environment steps of one training run")
     learning_rate: float = Field(1e-3, gt=0, lt=1, description="Adam's step size, constant")
     gamma: float = Field(0.95, gt=0, le=1, description="discount per step")

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 # Strings, so that listing the rewards does not import jax.
 REWARDS = {
+    "random": "rewards.random:random",
     "sparse": "rewards.sparse:sparse",
 }
 
@@ -25,12 +26,15 @@ class Reward(Protocol):
         after: the state it led to, before any reset.
         outcome: what it brought.
         t: int32 [], steps taken before this one in the episode.
+        key: for what is drawn; consumed.
 
     Returns:
         float32 [].
     """
 
-    def __call__(self, before: Any, action: jax.Array, after: Any, outcome: Outcome, t: jax.Array) -> jax.Array: ...
+    def __call__(
+        self, before: Any, action: jax.Array, after: Any, outcome: Outcome, t: jax.Array, key: jax.Array
+    ) -> jax.Array: ...
 
 
 def names() -> tuple[str, ...]:

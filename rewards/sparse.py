@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from envs.family import Outcome
 
 
-def sparse(before: Any, action: jax.Array, after: Any, outcome: Outcome, t: jax.Array) -> jax.Array:
+def sparse(before: Any, action: jax.Array, after: Any, outcome: Outcome, t: jax.Array, key: jax.Array) -> jax.Array:
     """1 where the step succeeded, less what the family charges for it; else 0.
 
     With a discount below 1, shorter ways to success are worth more; nothing else distinguishes policies that succeed.

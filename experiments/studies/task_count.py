@@ -80,7 +80,6 @@ def _cell(settings: Settings, family: str, role: str, **own: Any) -> Cell:
         "control": None,
         "learner": "ppo",
         "teacher": None,
-        "reward": "sparse",
         "training": training,
         "pool_size": None,
         "pool_seed": 0,

@@ -11,10 +11,12 @@ import rewards
 from agents import cloning, networks, ppo
 from agents import learner as lr
 from agents import rollout as ro
+from envs.mixture import Mixture
 from envs.tasks import make_pool
 from tests.agents.probes import Probe, seen
 
 POOL = make_pool(None)
+ROUNDING = 3e-7  # matrix products of other batch sizes may round otherwise: two units in a ratio's last place
 CASES = [("errands", "relational"), ("errands", "pairs"), ("errands", "mlp"), ("mazes", "mlp"), ("mazes", "relational")]
 
 
@@ -37,8 +39,7 @@ def collected(setup, seed=0):
     @jax.jit
     def program():
         state = lr.begin(setup, POOL, jnp.uint32(seed))
-        actors = state.actors._replace(bank=lr.refill(state.actors.bank, lr.draw_from(setup.family, POOL), state.key))
-        return state, ro.collect(setup.acting, state.params, actors, state.key, setup.steps)[1]
+        return state, lr.collect(setup, state, POOL, state.key)[1]
 
     return program()
 
@@ -52,17 +53,16 @@ def test_ratio_is_one_before_the_first_gradient_step(name, kind):
     assert (rollout.reset_before[1:] == ended[:-1]).all()
     targets = ppo.prepare(rollout, lr.Hyper())
     _, metrics = jax.jit(partial(lr.loss, setup))(state.params, (rollout, targets, ()), lr.Hyper())
-    assert float(metrics["ratio_spread"]) == 0.0
+    assert float(metrics["ratio_spread"]) <= ROUNDING
 
 
 @pytest.mark.slow
 def test_ratio_is_one_at_full_size():
-    """Products of other batch sizes may round their last bit differently: two units in the last place."""
     setup = small_setup(num_envs=512, steps=16)
     state, rollout = collected(setup)
     batch = (rollout, ppo.prepare(rollout, lr.Hyper()), ())
     _, metrics = jax.jit(partial(lr.loss, setup))(state.params, batch, lr.Hyper())
-    assert float(metrics["ratio_spread"]) < 3e-7
+    assert float(metrics["ratio_spread"]) <= ROUNDING
 
 
 def test_actions_are_drawn_from_the_policy_they_are_weighed_by():
@@ -70,11 +70,10 @@ def test_actions_are_drawn_from_the_policy_they_are_weighed_by():
     probe = Probe(pays="always")
     setup = lr.Setup(probe, networks.make("mlp", probe, width=8), ppo.PPO, rewards.make("sparse"), 512, 40)
     state = lr.begin(setup, POOL, jnp.uint32(0))
-    head = state.params["params"]["Dense_0"]
+    head = state.params["params"]["policy"]
     skewed = head | {"bias": jnp.array([0.0, 1.5])}
-    params = {"params": state.params["params"] | {"Dense_0": skewed}}
-    actors = state.actors._replace(bank=lr.refill(state.actors.bank, lr.draw_from(probe, POOL), state.key))
-    rollout = jax.jit(lambda p, a, k: ro.collect(setup.acting, p, a, k, 40)[1])(params, actors, state.key)
+    params = {"params": state.params["params"] | {"policy": skewed}}
+    rollout = jax.jit(lambda state: lr.collect(setup, state, POOL, state.key)[1])(state._replace(params=params))
     expected = float(jnp.exp(rollout.log_prob[rollout.action == 1]).mean())
     assert expected == pytest.approx(1 / (1 + np.exp(-1.5)), abs=1e-3)
     assert float((rollout.action == 1).mean()) == pytest.approx(expected, abs=0.01)
@@ -219,3 +218,29 @@ def test_runs_side_by_side_equal_runs_alone():
         alone, _ = jax.jit(train)(start, lr.Hyper(), pool, jnp.int32(2))
         mine = jax.tree.map(lambda leaf, lane=lane: leaf[lane], together.params)
         chex.assert_trees_all_close(mine, alone.params, atol=1e-5)
+
+
+def test_a_mixture_has_equal_shares_and_collects_every_family_as_if_alone():
+    mixture = Mixture((envs.make("errands", attributes=3, values=4), envs.make("puzzles"), Probe(pays="match")))
+    network = networks.make("relational", mixture, width=16)
+    setup = lr.Setup(mixture, network, ppo.PPO, rewards.make("sparse"), num_envs=12, steps=12)
+    state, rollout = collected(setup)
+    assert (rollout.observation.context[..., 0] == jnp.repeat(jnp.arange(3), 4)).all()
+    for number, acting in enumerate(setup.actings):
+        key_bank, key_rollout = jax.random.split(jax.random.split(state.key, 3)[number])
+
+        @jax.jit
+        def alone(state, acting=acting, number=number, key_bank=key_bank, key_rollout=key_rollout):
+            actors = state.actors[number]
+            bank = lr.refill(actors.bank, lr.draw_from(acting.family, POOL), key_bank)
+            return ro.collect(acting, state.params, actors._replace(bank=bank), key_rollout, 12)[1]
+
+        mine = jax.tree.map(lambda leaf, number=number: leaf[:, 4 * number : 4 * number + 4], rollout)
+        chex.assert_trees_all_equal(mine.observation, alone(state).observation)
+        chex.assert_trees_all_equal(mine.succeeded, alone(state).succeeded)
+    _, metrics = jax.jit(partial(lr.loss, setup))(
+        state.params, (rollout, ppo.prepare(rollout, lr.Hyper()), ()), lr.Hyper()
+    )
+    assert float(metrics["ratio_spread"]) <= ROUNDING
+    with pytest.raises(ValueError, match="num_envs=10: want a multiple of the 3 families"):
+        lr.Setup(mixture, network, ppo.PPO, rewards.make("sparse"), num_envs=10)

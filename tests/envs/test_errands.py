@@ -59,7 +59,9 @@ def test_distractors_are_near_misses(states):
 
 def test_touching_ends_well_or_badly():
     state = SMALL.init(jax.random.key(0), jnp.array([1, 2, 3], jnp.uint8))
-    state = state._replace(agent=jnp.uint8(0), cells=jnp.array([5, 1, 12, 18], jnp.uint8), targets=jnp.array([0], jnp.uint8))
+    state = state._replace(
+        agent=jnp.uint8(0), cells=jnp.array([5, 1, 12, 18], jnp.uint8), targets=jnp.array([0], jnp.uint8)
+    )
     ends = [SMALL.step(state, jnp.int32(action), jax.random.key(0))[1] for action in range(4)]  # N E S W
     assert [bool(end.succeeded) for end in ends] == [False, False, True, False]
     assert [bool(end.failed) for end in ends] == [False, True, False, False]
@@ -85,7 +87,11 @@ def test_every_description_of_a_chain_fits_its_target_alone(chains):
 def test_nothing_but_the_description_betrays_the_first_of_a_chain(chains):
     likeness = (chains.looks[:, :, None] == chains.looks[:, None]).sum((-1, -2))
     noise = jax.random.uniform(jax.random.key(2), likeness.shape)
-    for guess in ((likeness + noise).argmax(1), (likeness - noise).argmin(1), *jnp.tile(jnp.arange(4)[:, None], 20_000)):
+    for guess in (
+        (likeness + noise).argmax(1),
+        (likeness - noise).argmin(1),
+        *jnp.tile(jnp.arange(4)[:, None], 20_000),
+    ):
         assert abs(float((guess == chains.targets[:, 0]).mean()) - 0.25) < 0.0125
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import envs
-from envs.controls import CONTROLS, controls_of
+from envs.controls import CONTROLS, Control, controls_of
 from envs.tasks import make_pool
 
 VARIANTS = {  # knobs that change what a family does
@@ -24,10 +24,13 @@ SEEN_DIFFERENTLY = ("shuffled", "disjoint", "blind")
 CONTROLLED = [
     *FAMILIES,
     *(CONTROLS[c](f) for f in map(envs.make, envs.names()) for c in controls_of(f) if c in SEEN_DIFFERENTLY),
+    *envs.mix(*envs.names(), permuted=1).members,
 ]
 
 
 def label(family):
+    if isinstance(family, Control):  # by name: a member of a mixture has much else to say
+        return f"{type(family).__name__}({label(family.family)})"
     return repr(family).replace(" ", "")
 
 
