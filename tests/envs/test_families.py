@@ -1,15 +1,19 @@
 """The contract, over every registered family and control."""
 
 from functools import lru_cache, partial
+from typing import NamedTuple
 
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import envs
 from envs.controls import CONTROLS, Control, controls_of
+from envs.family import Observation, Outcome
 from envs.tasks import make_pool
 
 VARIANTS = {  # knobs that change what a family does
@@ -81,28 +85,65 @@ def test_expert_solves_every_heldout_instance_in_distance_steps(family):
     assert (expected >= 1).all()
 
 
-@every_control
-def test_observations_are_in_their_vocabulary(family):
-    states = starts(family)
-    observation = batched(family, "observe")(states)
-    spec = family.spec
-    assert observation.context.shape == (100, len(spec.context))
-    assert observation.entities.shape == (100, spec.num_entities, len(spec.entity))
-    assert observation.context.dtype == observation.entities.dtype == jnp.uint8
-    assert (observation.context < jnp.array(spec.context)).all()
-    if spec.num_entities:
-        assert (observation.entities < jnp.array(spec.entity)).all()
-    assert observation.entity_mask.shape == (100, spec.num_entities)
-    assert observation.action_mask.shape == (100, family.num_actions)
-    assert observation.action_mask.any(1).all()
+class Look(NamedTuple):
+    """One step of a walk."""
+
+    seen: Observation
+    with_another_task: Observation
+    expert: jax.Array
+    distance: jax.Array
+    running: jax.Array  # bool: no step before this one ended the episode
+    outcome: Outcome
+
+
+@lru_cache
+def walk(family):
+    """A compiled episode from a number (which instance of which held-out task) and numbers that pick legal actions."""
+
+    @jax.jit
+    def play(number, picks):
+        key_start, key = jax.random.split(jax.random.key(number))
+        task, other = (family.tasks.member(make_pool(2**20, split=split), number) for split in ("heldout", "training"))
+
+        def step(carry, inputs):
+            (state, running), (pick, key) = carry, inputs
+            seen = family.observe(state)
+            legal = seen.action_mask
+            action = jnp.argmax(jnp.cumsum(legal) == 1 + pick % legal.sum())
+            after, outcome = family.step(state, action, key)
+            another = family.observe(state._replace(task=other))
+            look = Look(seen, another, family.expert(state), family.distance(state), running, outcome)
+            return (after, running & ~outcome.succeeded & ~outcome.failed), look
+
+        start = family.init(key_start, task), jnp.bool_(True)
+        return jax.lax.scan(step, start, (picks, jax.random.split(key, family.horizon)))[1]
+
+    return play
 
 
 @every_control
-def test_observe_reads_the_rule_from_shown_only(family):
-    states, others = starts(family), starts(family, split="training")
-    chex.assert_trees_all_equal(
-        batched(family, "observe")(states), batched(family, "observe")(states._replace(task=others.task))
-    )
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(number=st.integers(0, 2**31 - 1), data=st.data())
+def test_whatever_is_done_an_episode_keeps_the_contract(family, number, data):
+    """In-space observations that read the rule from `shown` only, a legal expert, one way to end."""
+    picks = data.draw(st.lists(st.integers(0, 100), min_size=family.horizon, max_size=family.horizon))
+    looks = jax.tree.map(np.asarray, walk(family)(jnp.uint32(number), jnp.array(picks)))
+    seen, spec, steps = looks.seen, family.spec, family.horizon
+    assert seen.context.shape == (steps, len(spec.context))
+    assert seen.entities.shape == (steps, spec.num_entities, len(spec.entity))
+    assert seen.context.dtype == seen.entities.dtype == np.uint8
+    assert (seen.context < np.array(spec.context)).all()
+    assert (seen.entities < np.array(spec.entity)).all()
+    assert seen.entity_mask.shape == (steps, spec.num_entities)
+    assert seen.action_mask.shape == (steps, family.num_actions)
+    assert seen.action_mask.any(1).all()
+    chex.assert_trees_all_equal(seen, looks.with_another_task)
+    assert np.allclose(looks.expert.sum(1), 1)
+    assert (looks.expert[~seen.action_mask] == 0).all()
+    assert (looks.distance[looks.running] >= 1).all()
+    assert not (looks.outcome.succeeded & looks.outcome.failed)[looks.running].any()
+    again = walk(family)(jnp.uint32(number), jnp.array(picks))
+    chex.assert_trees_all_equal(looks, jax.tree.map(np.asarray, again))
 
 
 @every_control
