@@ -9,6 +9,8 @@ import pytest
 import rewards
 from agents import cloning, networks, ppo
 from agents import learner as lr
+from agents.evaluate import evaluate, policy_of
+from envs.mixture import Mixture
 from envs.tasks import make_pool
 from tests.agents.probes import Probe, seen
 
@@ -16,9 +18,9 @@ HYPER = lr.Hyper(learning_rate=3e-3, gamma=0.5, entropy=0.001)
 POOL = make_pool(None)
 
 
-def trained(probe, algorithm, kind="mlp", updates=60):
+def trained(probe, algorithm, kind="mlp", updates=60, reward="sparse"):
     network = networks.make(kind, probe, width=16)
-    setup = lr.Setup(probe, network, algorithm, rewards.make("sparse"), num_envs=32, steps=8, epochs=4, minibatches=2)
+    setup = lr.Setup(probe, network, algorithm, rewards.make(reward), num_envs=32, steps=8, epochs=4, minibatches=2)
     state = jax.jit(partial(lr.begin, setup))(POOL, jnp.uint32(0))
     state, metrics = jax.jit(partial(lr.train, setup))(state, HYPER, POOL, jnp.int32(updates))
     return lambda slot, step=0: network.apply(state.params, seen(slot, step), ())[:2], metrics
@@ -55,6 +57,24 @@ def test_every_arm_finds_the_right_action(algorithm, pays, kind):
         right = 1 if pays == "action" else slot
         assert float(jax.nn.softmax(look(slot)[0])[right]) > 0.95
     assert float(metrics["successes"] / metrics["episodes"]) > 0.8
+
+
+def test_a_random_reward_teaches_nothing():
+    _, metrics = trained(Probe(pays="match"), ppo.PPO, reward="random", updates=120)
+    assert 0.35 < float(metrics["successes"] / metrics["episodes"]) < 0.65
+
+
+@pytest.mark.parametrize("algorithm", [ppo.PPO, cloning.DAGGER], ids=["ppo", "dagger"])
+def test_one_agent_learns_every_family_of_a_mixture(algorithm):
+    probes = Mixture((Probe(pays="match"), Probe(pays="action")), permuted=2)
+    network = networks.make("mlp", probes, width=16)
+    setup = lr.Setup(probes, network, algorithm, rewards.make("sparse"), num_envs=32, steps=8, epochs=4, minibatches=2)
+    state = jax.jit(partial(lr.begin, setup))(POOL, jnp.uint32(0))
+    state, _ = jax.jit(partial(lr.train, setup))(state, HYPER, POOL, jnp.int32(100))
+    tasks = jnp.zeros((20, 2), jnp.uint8)
+    for member in probes.members:
+        found = evaluate(member, policy_of(network, state.params), (), tasks, jax.random.key(1), 10)
+        assert int(found.sampled.sum()) > 180
 
 
 def test_soft_labels_are_matched():
