@@ -75,25 +75,15 @@ def random_policy(name: str) -> tuple[Callable[..., Any], int]:
 
 def _cell(name: str) -> Cell:
     """The generalist of a family as shipped."""
-    settings = Training.model_validate(training("quick").get(name, {}))
     return Cell(
-        "bench",
-        "generalist",
-        name,
-        (),
-        None,
-        "ppo",
-        None,
-        settings,
-        None,
-        0,
-        "training",
-        0,
-        0,
-        ((1, "total"),),
-        1,
-        1,
-        1,
+        study="bench",
+        role="generalist",
+        family=name,
+        training=Training.model_validate(training("quick").get(name, {})),
+        points=((1, "total"),),
+        eval_tasks=1,
+        eval_instances=1,
+        eval_specialists=1,
     )
 
 

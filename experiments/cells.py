@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from experiments.settings import Training
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One training run of a study.
+    """One training run of a study: by default of an incentivized generalist that meets a new task every episode.
 
     Attributes:
         role: the part it plays in the study's figure, such as "generalist" or "specialist".
@@ -22,16 +22,16 @@ class Cell:
     study: str
     role: str
     family: str
-    knobs: tuple[tuple[str, bool | int | str], ...]
-    control: str | None
-    learner: str  # ppo or cloning
-    teacher: str | None  # dagger or bc, where the learner is taught
+    knobs: tuple[tuple[str, bool | int | str], ...] = ()
+    control: str | None = None
+    learner: str = "ppo"  # or cloning
+    teacher: str | None = None  # dagger or bc, where the learner is taught
     training: Training
-    pool_size: int | None
-    pool_seed: int
-    pool_split: str
-    pool_first: int
-    seed: int
+    pool_size: int | None = None
+    pool_seed: int = 0
+    pool_split: str = "training"
+    pool_first: int = 0
+    seed: int = 0
     points: tuple[tuple[int, str], ...]
     eval_tasks: int
     eval_instances: int

@@ -76,18 +76,7 @@ def _cell(settings: Settings, family: str, role: str, **own: Any) -> Cell:
     """A generalist of a family, unless told otherwise."""
     training = settings.training[family]
     points = doubling(training.budget, settings.evaluations, training.steps_per_update)
-    defaults: dict[str, Any] = {
-        "control": None,
-        "learner": "ppo",
-        "teacher": None,
-        "training": training,
-        "pool_size": None,
-        "pool_seed": 0,
-        "pool_split": "training",
-        "pool_first": 0,
-        "seed": 0,
-        "points": tuple((point, "total") for point in points),
-    }
+    defaults: dict[str, Any] = {"training": training, "points": tuple((point, "total") for point in points)}
     return Cell(
         study=STUDY,
         role=role,
