@@ -121,7 +121,7 @@ class FamilyVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             raise ValueError(f"render_mode={render_mode!r}: want None (vectorization_mode='sync' can draw)")
         self.one = FamilyEnv(family, **arguments)  # never played: it knows the family, the pool and the tasks
         self.mode = AutoresetMode(autoreset_mode)
-        self.metadata = {**self.one.metadata, "autoreset_mode": self.mode}
+        self.metadata = {"render_modes": [], "autoreset_mode": self.mode}
         self.num_envs = num_envs
         self.single_observation_space, self.single_action_space = self.one.observation_space, self.one.action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
@@ -193,10 +193,12 @@ class FamilyVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         """The digits to play, [N, D], of one task for all or of one for each; None where none is given."""
         if task is None:
             return None
-        listed, count = isinstance(task, (list, tuple)) or np.ndim(task) > 0, self.num_envs
+        count, listed = self.num_envs, isinstance(task, (list, tuple)) or np.ndim(task) > 0
         digits = listed and len(task) == len(self.one.family.tasks.radices) and all(np.ndim(x) == 0 for x in task)
-        if not listed or (digits and len(task) != count):
+        if digits and len(task) == count:
+            raise ValueError(f"task={task!r}: one task or {count}? With as many digits, want the digits of each")
+        if digits or not listed:
             return np.tile(self.one.digits(task), (count, 1))
-        if digits or len(task) != count:
-            raise ValueError(f"task={task!r}: want one task, or a list of {count}: of digits, where a task has as many")
+        if len(task) != count:
+            raise ValueError(f"task={task!r}: want one task, or a list of one for each of {count} environments")
         return np.stack([self.one.digits(each) for each in task])
