@@ -4,13 +4,21 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= runs/demo
 
-.PHONY: demo test lint clean
+# An older Gymnasium than requirements.txt has; 1.2.2 is the oldest that pyproject.toml allows.
+GYMNASIUM ?= 1.2.2
+
+.PHONY: demo test test-gymnasium lint clean
 
 demo: $(VENV)/.installed
 	$(BIN)/incentivize run task-count --preset quick --out $(DEMO)
 
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-gymnasium:
+	$(MAKE) VENV=.venv-gymnasium .venv-gymnasium/.installed
+	.venv-gymnasium/bin/python -m pip install --quiet --disable-pip-version-check gymnasium==$(GYMNASIUM)
+	.venv-gymnasium/bin/python -m pytest tests/envs/test_gym*.py
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -66,5 +66,8 @@ def mix(*names: str, permuted: int | None = None) -> Mixture:
 
 for _name, _path in FAMILIES.items():
     gymnasium.register(
-        f"incentivize/{_path.partition(':')[2]}-v0", entry_point="envs.gym:FamilyEnv", kwargs={"family": _name}
+        f"incentivize/{_path.partition(':')[2]}-v0",
+        entry_point="envs.gym:FamilyEnv",
+        vector_entry_point="envs.gym_vector:FamilyVectorEnv",
+        kwargs={"family": _name},
     )

@@ -86,6 +86,23 @@ def _programs(family: Family) -> tuple[Any, Any]:
     return jax.jit(partial(begin, family)), jax.jit(partial(advance, family))
 
 
+def draw_word(generator: np.random.Generator) -> np.uint32:
+    """The one number that a reset draws."""
+    return np.uint32(generator.integers(2**32))
+
+
+def checked(action: Any, num_actions: int, shape: tuple[int, ...] = (), ignored: Any = False) -> np.ndarray:
+    """Actions as int32 of a shape, refused unless integers from 0 to A - 1 or ignored (bool of that shape)."""
+    given = np.asarray(action)
+    if given.shape == shape and np.issubdtype(given.dtype, np.integer):
+        wrong = given[((given < 0) | (given >= num_actions)) & np.logical_not(ignored)]
+        if not wrong.size:
+            return given.astype(np.int32)
+        action = wrong[0]
+    where = f" for each of {shape[0]} environments" if shape else ""
+    raise gym.error.InvalidAction(f"action={action}: want 0 to {num_actions - 1}{where}")
+
+
 class FamilyEnv(gym.Env[np.ndarray, Any]):
     """One environment.
 
@@ -126,8 +143,9 @@ class FamilyEnv(gym.Env[np.ndarray, Any]):
         self.observation_space = observation_space(self.family)
         self.action_space = gym.spaces.Discrete(self.family.num_actions)
         self.life: Life | None = None
+        self.seen: Seen | None = None
 
-    def _task(self, task: Any) -> np.ndarray:
+    def digits(self, task: Any) -> np.ndarray:
         """Digits of a task, which is given by its number in the split or by its digits."""
         tasks = self.family.tasks
         if isinstance(task, (int, np.integer)):
@@ -145,20 +163,24 @@ class FamilyEnv(gym.Env[np.ndarray, Any]):
     ) -> tuple[np.ndarray, dict[str, Any]]:
         super().reset(seed=seed)
         task = (options or {}).get("task")
-        word = np.uint32(self.np_random.integers(2**32))
+        word = draw_word(self.np_random)
         observation, *_, info = self._tell(
-            *_programs(self.family)[0](self.pool, word, None if task is None else self._task(task))
+            *_programs(self.family)[0](self.pool, word, None if task is None else self.digits(task))
         )
         return observation, info
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         if self.life is None:
             raise gym.error.ResetNeeded("call reset before step")
-        if not self.action_space.contains(np.int64(action)):
-            raise gym.error.InvalidAction(f"action={action!r}: want 0 to {self.family.num_actions - 1}")
-        return self._tell(*_programs(self.family)[1](self.life, jnp.int32(action)))
+        return self._tell(*_programs(self.family)[1](self.life, checked(action, self.family.num_actions)))
+
+    def action_masks(self) -> np.ndarray:
+        """The legal actions, bool [A], where MaskablePPO of sb3-contrib looks for them."""
+        if self.seen is None:
+            raise gym.error.ResetNeeded("call reset before action_masks")
+        return np.array(self.seen.action_mask, bool)
 
     def _tell(self, life: Life, seen: Seen) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        self.life, seen = life, jax.device_get(seen)
+        self.life, self.seen = life, (seen := jax.device_get(seen))
         info = {"action_mask": np.array(seen.action_mask), "succeeded": bool(seen.succeeded)}
         return np.array(seen.observation), float(seen.reward), bool(seen.terminated), bool(seen.truncated), info

@@ -80,13 +80,14 @@ def test_the_expert_wins_through_the_door():
         assert (reward, terminated, info["succeeded"]) == (float(turn == 6),) + (turn == 6,) * 2
 
 
-def test_several_play_side_by_side():
-    vector = gymnasium.make_vec("envs:incentivize/Puzzles-v0", num_envs=3, pool_size=2)
-    observations, _ = vector.reset(seed=5)
-    for place in range(3):
-        alone, _ = gym.FamilyEnv("puzzles", pool_size=2).reset(seed=5 + place)
-        assert (observations[place] == alone).all()
-    vector.close()
+def test_the_legal_actions_are_where_maskable_trainers_look():
+    env = gym.FamilyEnv("programs")
+    with pytest.raises(gymnasium.error.ResetNeeded):
+        env.action_masks()
+    _, info = env.reset(seed=0)
+    masks = env.action_masks()
+    assert masks.dtype == bool
+    assert (masks == info["action_mask"]).all()
 
 
 def test_nonsense_is_refused():
@@ -104,5 +105,6 @@ def test_nonsense_is_refused():
         with pytest.raises((ValueError, IndexError), match=r"task=|index="):
             env.reset(options={"task": task})
     env.reset()
-    with pytest.raises(gymnasium.error.InvalidAction, match="action=4: want 0 to 3"):
-        env.step(4)
+    for action in (4, -1, 1.0, float("nan"), [0], None):
+        with pytest.raises(gymnasium.error.InvalidAction, match=r"action=.*: want 0 to 3$"):
+            env.step(action)

@@ -1,0 +1,204 @@
+"""Many episodes of one family side by side: the native vector environment behind `gymnasium.make_vec`.
+
+One compiled program steps every environment; another begins anew those that want it, in pieces, so that a reset costs
+what resets cost. Environment i plays what a `FamilyEnv` seeded with the i-th seed would play, bit for bit.
+"""
+
+from functools import lru_cache, partial
+from typing import Any
+
+import gymnasium as gym
+import jax
+import jax.numpy as jnp
+import numpy as np
+from gymnasium.utils.seeding import np_random
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from envs.family import Family
+from envs.gym import FamilyEnv, Life, Seen, advance, begin, checked, draw_word
+from envs.tasks import Pool
+
+PIECES = 32  # episodes begin anew in pieces of 1/32 of the environments
+
+Episodes = tuple[Life, Seen]  # leaves [N, ...]
+
+
+def restart(
+    family: Family, pool: Pool, episodes: Episodes, wanted: jax.Array, words: jax.Array, tasks: jax.Array | None = None
+) -> Episodes:
+    """N episodes, of which those wanted begin anew; the cost is in proportion to how many those are.
+
+    Args:
+        family: the dynamics.
+        pool: where tasks are drawn from.
+        episodes: what is kept of them where not wanted.
+        wanted: bool [N].
+        words: uint32 [N], as `begin` takes them; not used where not wanted.
+        tasks: digits [N, D], or None for tasks of the pool.
+    """
+    count = wanted.shape[0]
+    piece = -(-count // PIECES)
+    # `count` fills the last piece: it is no place, so reads clip and writes drop.
+    places = jnp.flatnonzero(wanted, size=piece * PIECES, fill_value=count)
+
+    def turn(number, episodes):
+        at = jax.lax.dynamic_slice_in_dim(places, number * piece, piece)
+        given = None if tasks is None else tasks.at[at].get(mode="clip")
+        fresh = jax.vmap(partial(begin, family, pool))(words.at[at].get(mode="clip"), given)
+        return jax.tree.map(lambda old, new: old.at[at].set(new, mode="drop"), episodes, fresh)
+
+    return jax.lax.fori_loop(0, -(-wanted.sum() // piece), turn, episodes)
+
+
+@lru_cache(maxsize=64)
+def _programs(family: Family) -> tuple[Any, Any]:
+    """Compiled `restart` and a batched `advance`: shared by all vector environments of a family."""
+    return jax.jit(partial(restart, family)), jax.jit(jax.vmap(partial(advance, family)))
+
+
+def _blank(family: Family, pool: Pool, count: int) -> Episodes:
+    """Episodes that only have the right shapes."""
+    life, seen = jax.eval_shape(jax.vmap(partial(begin, family, pool)), jnp.zeros(count, jnp.uint32))
+    life, keys = life._replace(key=None), jax.random.split(jax.random.key(0), count)  # keys cannot be zeros
+    life, seen = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), (life, seen))
+    return life._replace(key=keys), seen
+
+
+def _info(seen: Seen, told: np.ndarray) -> dict[str, Any]:
+    """What `FamilyEnv` puts into `info`, of the environments told of (bool [N]), zero for the rest."""
+    info = {}
+    for name, values in (("action_mask", seen.action_mask), ("succeeded", seen.succeeded)):
+        info[name] = np.where(told.reshape((-1,) + (1,) * (values.ndim - 1)), values, values.dtype.type(0))
+        info[f"_{name}"] = told.copy()
+    return info
+
+
+def _final(seen: Seen, ended: np.ndarray) -> dict[str, Any]:
+    """The last observations and infos of the episodes that ended (bool [N]); nothing where none did."""
+    if not ended.any():
+        return {}
+    observations = np.full(len(ended), None, dtype=object)
+    for place in np.flatnonzero(ended):
+        observations[place] = np.array(seen.observation[place])
+    info = {"final_obs": observations, "_final_obs": ended.copy()}
+    return info | {"final_info": _info(seen, ended), "_final_info": ended.copy()}
+
+
+class FamilyVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
+    """N environments in one.
+
+    Args:
+        family: as `envs.make` knows it.
+        num_envs: N.
+        autoreset_mode: an `AutoresetMode` or its value: what happens after the end of an episode.
+        render_mode: None; there is nothing to see of many.
+        arguments: the other arguments of `FamilyEnv`.
+
+    `reset(seed=...)` takes one seed s, which stands for s, s + 1, ..., or a list of N seeds; `options` may have
+    `reset_mask` (bool [N]: which ones to reset) and `task`: a task as `FamilyEnv` takes it, or a list of N.
+    Observations are uint8 [N, slots], rewards float64 [N], flags bool [N]; `info` has arrays as `SyncVectorEnv`
+    makes them, writable copies like the rest.
+
+    Raises:
+        ValueError: where an argument or option will not do.
+        gymnasium.error.InvalidAction: where an action will not do.
+        gymnasium.error.ResetNeeded: on a step before the first reset, or past an end that nobody reset.
+    """
+
+    def __init__(
+        self,
+        family: str,
+        num_envs: int = 1,
+        *,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        render_mode: str | None = None,
+        **arguments: Any,
+    ) -> None:
+        if num_envs < 1:
+            raise ValueError(f"num_envs={num_envs}: want at least 1")
+        if render_mode is not None:
+            raise ValueError(f"render_mode={render_mode!r}: want None (vectorization_mode='sync' can draw)")
+        self.one = FamilyEnv(family, **arguments)  # never played: it knows the family, the pool and the tasks
+        self.mode = AutoresetMode(autoreset_mode)
+        self.metadata = {"render_modes": [], "autoreset_mode": self.mode}
+        self.num_envs = num_envs
+        self.single_observation_space, self.single_action_space = self.one.observation_space, self.one.action_space
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.episodes: Episodes | None = None
+        self._generators: dict[int, np.random.Generator] = {}
+        self._ended = np.zeros(num_envs, bool)
+
+    def reset(
+        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        options = options or {}
+        wanted, tasks = self._wanted(options.get("reset_mask")), self._tasks(options.get("task"))
+        self._generators |= self._seeded(seed, wanted)
+        shown = self._restart(wanted, tasks)
+        self._ended &= ~wanted
+        return np.array(shown.observation), _info(shown, wanted)
+
+    def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        if self.episodes is None:
+            raise gym.error.ResetNeeded("call reset before step")
+        if self.mode is AutoresetMode.DISABLED and self._ended.any():
+            raise gym.error.ResetNeeded(f"episodes ended in {np.flatnonzero(self._ended).tolist()}: reset them first")
+        waiting = self._ended & (self.mode is AutoresetMode.NEXT_STEP)  # they begin anew, whatever their action
+        given = checked(actions, self.one.family.num_actions, (self.num_envs,), waiting)
+        episodes = self.episodes = _programs(self.one.family)[1](self.episodes[0], given)
+        played = jax.device_get(episodes[1])
+        ended = played.terminated | played.truncated
+        same_step = self.mode is AutoresetMode.SAME_STEP
+        wanted = ended if same_step else waiting
+        shown = self._restart(wanted) if wanted.any() else played
+        info = (_final(played, ended) if same_step else {}) | _info(shown, np.ones(self.num_envs, bool))
+        paid = played if same_step else shown
+        flags = np.array(paid.terminated), np.array(paid.truncated)
+        self._ended = flags[0] | flags[1]
+        return np.array(shown.observation), np.array(paid.reward, np.float64), *flags, info
+
+    def _restart(self, wanted: np.ndarray, tasks: np.ndarray | None = None) -> Seen:
+        """Begin anew where wanted (bool [N]); what all environments show then."""
+        words = np.zeros(self.num_envs, np.uint32)
+        for place in np.flatnonzero(wanted).tolist():
+            words[place] = draw_word(self._generators[place])
+        family, pool = self.one.family, self.one.pool
+        episodes = self.episodes or _blank(family, pool, self.num_envs)
+        episodes = self.episodes = _programs(family)[0](pool, episodes, wanted, words, tasks)
+        return jax.device_get(episodes[1])
+
+    def _wanted(self, mask: Any) -> np.ndarray:
+        """Which environments to reset, bool [N]."""
+        if mask is None:
+            return np.ones(self.num_envs, bool)
+        wanted = np.asarray(mask)
+        if wanted.dtype != bool or wanted.shape != (self.num_envs,) or not wanted.any():
+            raise ValueError(f"reset_mask={mask!r}: want a bool array of shape ({self.num_envs},) with a True in it")
+        if self.episodes is None and not wanted.all():
+            raise gym.error.ResetNeeded("reset all environments before some of them")
+        return wanted
+
+    def _seeded(self, seed: Any, wanted: np.ndarray) -> dict[int, np.random.Generator]:
+        """New generators, for those environments to be reset that are given a seed or have none yet."""
+        if seed is None or isinstance(seed, int):
+            seed = [None if seed is None else seed + place for place in range(self.num_envs)]
+        if not isinstance(seed, (list, tuple)) or len(seed) != self.num_envs:
+            raise ValueError(f"seed={seed!r}: want a number or a list of {self.num_envs}")
+        places = np.flatnonzero(wanted).tolist()
+        return {i: np_random(seed[i])[0] for i in places if seed[i] is not None or i not in self._generators}
+
+    def _tasks(self, task: Any) -> np.ndarray | None:
+        """The digits to play, [N, D], of one task for all or of one for each; None where none is given."""
+        if task is None:
+            return None
+        count, listed = self.num_envs, isinstance(task, (list, tuple)) or np.ndim(task) > 0
+        digits = listed and len(task) == len(self.one.family.tasks.radices) and all(np.ndim(x) == 0 for x in task)
+        if digits and len(task) == count:
+            raise ValueError(f"task={task!r}: one task or {count}? With as many digits, want the digits of each")
+        if digits or not listed:
+            return np.tile(self.one.digits(task), (count, 1))
+        if len(task) != count:
+            raise ValueError(f"task={task!r}: want one task, or a list of one for each of {count} environments")
+        return np.stack([self.one.digits(each) for each in task])
