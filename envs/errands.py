@@ -11,9 +11,11 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from envs.family import Family, Observation, Outcome, Spec, outcome
-from envs.grid import OFFSETS, cell_near, descend, distinct, flood, neighbours
+from envs.grid import ACTIONS, KEYS, OFFSETS, cell_near, descend, distinct, flood, neighbours
+from envs.render import BLUE, FAINT, GREEN, GRID, LEAF, ORANGE, PAPER, SAND, Picture, lattice
 from envs.tasks import TaskSpace
 
 
@@ -172,3 +174,54 @@ class Errands(Family):
 
     def describe(self, task: Any) -> str:
         return "go to the object that looks like " + "-".join(str(int(value)) for value in task)
+
+    @property
+    def action_names(self) -> tuple[str, ...]:
+        return ACTIONS
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return KEYS
+
+    @property
+    def rules(self) -> str:
+        return (
+            f"Walk to the one object that fits the description in all {self.attributes} attributes.\n"
+            "You are @; the letters are objects, and the table has their attributes ('=' where one fits).\n"
+            "w north, d east, s south, a west. Leaving at one edge of the field you enter at the opposite one.\n"
+            "Stepping on the right object wins, on any other one loses, so walk round those.\n"
+            f"After {self.horizon} steps the time is up."
+        )
+
+    def render(self, state: ErrandsState, described: bool = True) -> Picture:
+        left, wide = 4 * self.size + 4, len(str(self.values - 1)) + 2  # where the table begins; a column's width
+        table = len("wanted ") + wide * self.attributes + len("  64 of 64")
+        picture = Picture.blank(max(2 * self.size + 1, 2 + 2 * self.objects), left + table)
+        everywhere = np.ones((self.size + 1, self.size), bool)
+        for row, line in enumerate(lattice(everywhere, everywhere.T)):
+            picture.write(row, 0, line, GRID)
+        agent = int(state.agent)
+        for letter, cell in zip("ABCD", np.array(state.cells).tolist(), strict=False):
+            here = cell == agent
+            picture.tile(divmod(cell, self.size), "@" * here + letter, PAPER, BLUE if here else ORANGE)
+        if agent not in np.array(state.cells):
+            picture.tile(divmod(agent, self.size), "@", PAPER, BLUE)
+        self._table(picture, left, wide, np.array(state.looks), np.array(state.shown) if described else None)
+        return picture
+
+    def _table(self, picture: Picture, left: int, wide: int, looks: np.ndarray, shown: np.ndarray | None) -> None:
+        """What is wanted, and what every object has of it."""
+        start = left + len("wanted ")
+        picture.write(1, left, "wanted")
+        wanted = ["?"] * self.attributes if shown is None else shown.tolist()
+        picture.write(1, start, "".join(f"{value:>{wide}}" for value in wanted) + " ", paper=SAND)
+        for place, look in enumerate(looks.tolist()):
+            row = 3 + 2 * place
+            picture.write(row, left, f" {'ABCD'[place]} ", PAPER, ORANGE)
+            for column, (value, want) in enumerate(zip(look, wanted, strict=True)):
+                text = ("=" * (value == want) + str(value)).rjust(wide - 1)
+                ink, paper = (GREEN, LEAF) if value == want else (FAINT, PAPER)
+                picture.write(row, start + wide * column + 1, text, ink, paper)
+            if shown is not None:
+                count = f"{(looks[place] == shown).sum()} of {self.attributes}"
+                picture.write(row, start + wide * self.attributes + 2, count)
