@@ -100,11 +100,12 @@ class Screen:
         elif not hint:
             print(text, flush=True)
 
-    def leave(self) -> None:
-        """Keeps what is shown: what comes next comes below."""
-        if self.above:
-            print()
+    def leave(self, text: str) -> None:
+        """The last line below an episode's pictures, which stay: what comes next comes below."""
         self.above = 0
+        self.say(text)
+        if self.terminal:
+            print()
 
 
 @contextlib.contextmanager
@@ -230,8 +231,7 @@ def play(
             if by_expert or not end or not another(keys, screen, end):
                 break
             seed = int(seeds.integers(2**31))
-    screen.leave()
-    print(end or "stopped before the end")
+    screen.leave(end or "stopped before the end")
     if png:
         write_png(png, pictures[0])
     if gif:
@@ -248,9 +248,8 @@ def another(keys: Iterator[str], screen: Screen, end: str) -> bool:
     screen.say(f"{end}: {AGAIN} for another one, {QUIT} to quit", hint=True)
     for key in keys:
         if key in (AGAIN, QUIT):
-            screen.leave()
             if key == AGAIN:
-                print(end)
+                screen.leave(end)
             return key == AGAIN
         screen.say(f"{end}. {key!r} is no key here: want {AGAIN} for another one or {QUIT} to quit")
     return False
