@@ -1,10 +1,11 @@
 """`incentivize play`: a family for a person, in a terminal or from a pipe; or its expert, watched or drawn."""
 
 import contextlib
+import dataclasses
+import json
 import os
 import sys
 import time
-import tomllib
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ import jax
 import numpy as np
 from rich.console import Console
 
+import envs
 from envs.controls import CONTROLS
 from envs.family import Family
 from envs.gym import FamilyEnv
@@ -41,9 +43,10 @@ def environment(
     """
     if control is not None:
         check_name("--control", control, CONTROLS)
+    default: Any = envs.make(name)
     try:
-        env = FamilyEnv(name, control=control, **dict(map(_knob, knobs)))
-    except (TypeError, ValueError) as error:  # a TypeError where a knob is of another kind
+        env = FamilyEnv(name, control=control, **dict(_knob(default, text) for text in knobs))
+    except ValueError as error:
         raise SettingsError(f"{name}: {error}") from error
     count = env.family.tasks.split_size("training")
     if task is not None and not 0 <= task < count:
@@ -51,14 +54,20 @@ def environment(
     return env
 
 
-def _knob(text: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    if not (name.isidentifier() and equals):
-        raise SettingsError(f"--knob {text!r}: want NAME=VALUE, such as size=7")
-    try:
-        return name, tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return name, value  # words need no quotes
+def _knob(default: Any, text: str) -> tuple[str, Any]:
+    """Name and value of a knob, of the kind that the family as shipped has."""
+    name, equals, written = text.partition("=")
+    if not equals:
+        raise SettingsError(f"--knob {text!r}: want NAME=VALUE")
+    check_name("--knob", name, [knob.name for knob in dataclasses.fields(default)])
+    usual = getattr(default, name)
+    value = written
+    if not isinstance(usual, str):  # words need no quotes
+        with contextlib.suppress(ValueError):
+            value = json.loads(written)
+    if type(value) is not type(usual):
+        raise SettingsError(f"--knob {text!r}: want a value such as {json.dumps(usual)}")
+    return name, value
 
 
 def check_file(flag: str, path: Path | None, suffix: str) -> None:
@@ -127,7 +136,7 @@ def key_presses() -> Iterator[Iterator[str]]:
             yield from pressed
 
     try:
-        tty.setcbreak(number)
+        tty.setcbreak(number, termios.TCSADRAIN)  # keeps what was typed ahead
         yield keys()
     finally:
         termios.tcsetattr(number, termios.TCSADRAIN, before)
