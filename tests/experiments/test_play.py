@@ -15,7 +15,7 @@ from rich.console import Console
 import envs
 from envs.gym import FamilyEnv
 from envs.render import Picture
-from experiments import play
+from experiments import play, terminal
 from experiments.cli import main
 
 
@@ -152,7 +152,7 @@ def test_bad_input_is_refused_in_a_sentence(arguments, named, capsys, tmp_path, 
 def test_in_a_terminal_pictures_are_drawn_over_each_other(capsys):
     picture = Picture.blank(2, 3)
     for no_color in (False, True):
-        screen = play.Screen(Console(force_terminal=True, no_color=no_color, width=20))
+        screen = terminal.Screen(Console(force_terminal=True, no_color=no_color, width=20))
         screen.show(picture)
         screen.say("x" * 99)
         screen.show(picture)
@@ -169,10 +169,10 @@ def test_keys_are_read_as_they_are_pressed():
     outer, inner = pty.openpty()
     os.write(outer, b"\x1b[A\x1b[Czq")
     code = (
-        "from experiments import play\n"
+        "from experiments import terminal\n"
         "import termios\n"
         "before = termios.tcgetattr(0)\n"
-        "with play.key_presses() as keys: found = [next(keys) for _ in range(4)]\n"
+        "with terminal.key_presses() as keys: found = [next(keys) for _ in range(4)]\n"
         "assert termios.tcgetattr(0) == before\n"
         "print(found)"
     )
@@ -184,6 +184,6 @@ def test_keys_are_read_as_they_are_pressed():
 
 def test_actions_are_chosen_by_the_family_keys():
     env = FamilyEnv("codebooks")
-    screen = play.Screen(Console(force_terminal=False))
+    screen = terminal.Screen(Console(force_terminal=False))
     choose = play.person(iter("3pq"), screen)
     assert [choose(env, np.ones(5, np.int8)) for _ in range(4)] == [3, 4, None, None]
