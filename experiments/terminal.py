@@ -67,5 +67,8 @@ def key_presses() -> Iterator[Iterator[str]]:
     try:
         tty.setcbreak(number, termios.TCSADRAIN)  # keeps what was typed ahead
         yield keys()
+    except KeyboardInterrupt:
+        print()  # what is said next has a line of its own
+        raise
     finally:
         termios.tcsetattr(number, termios.TCSADRAIN, before)
