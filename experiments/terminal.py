@@ -59,7 +59,7 @@ def key_presses() -> Iterator[Iterator[str]]:
     before = termios.tcgetattr(number)
 
     def keys() -> Iterator[str]:
-        while (pressed := os.read(number, 64).decode(errors="replace")) != END:
+        while (pressed := os.read(number, 64).decode(errors="replace")) not in ("", END):
             for sequence, key in ARROWS.items():
                 pressed = pressed.replace(sequence, key)
             yield from pressed
