@@ -15,6 +15,7 @@ import numpy as np
 
 from envs.family import Family, Observation, Outcome, Spec, outcome
 from envs.grid import distinct
+from envs.render import BLUE, FAINT, GREEN, INK, LEAF, PAPER, SAND, Picture
 from envs.tasks import TaskSpace
 
 ANSWERS = 4
@@ -182,3 +183,63 @@ class Codebooks(Family):
 
     def describe(self, task: Any) -> str:
         return "answer the cues 1, 2, 3, ... with " + " ".join(str(int(answer)) for answer in np.array(task))
+
+    @property
+    def action_names(self) -> tuple[str, ...]:
+        return (*(f"answer {number}" for number in range(ANSWERS)), "probe" if self.variant == "probe" else "wait")
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return (*"0123", "p" if self.variant == "probe" else "w")
+
+    @property
+    def rules(self) -> str:
+        how = "In study 0 to 3 try an answer, and you are told whether it is right. w lets the step go by."
+        if self.variant == "probe":
+            how = (
+                "In study p probes: it asks whether the answer is one of the two that stand beside the table.\n"
+                f"A probe costs {self.price / 1000:g} of the reward of 1. 0 to 3 let the step go by."
+            )
+        return (
+            "Every cue has one hidden answer from 0 to 3.\n"
+            f"First you study {self.exam} cues, {self.study} steps each. Then all are asked, in another order.\n"
+            f"{how}\n"
+            "In the exam 0 to 3 answer the cue. All right wins; the first wrong answer loses.\n"
+            "The table keeps what you found: the answers that a cue may still have."
+        )
+
+    def render(self, state: CodebooksState, described: bool = True) -> Picture:
+        exam, place = (int(value) for value in self._place(state))
+        start, at = self.exam * self.study, int(state.at)
+        step = f"step {at % self.study + 1} of {self.study}"
+        if exam:
+            step = f"question {min(at - start + 1, self.exam)} of {self.exam}"
+        picture = Picture.blank(4 + 2 * self.exam, 46)
+        picture.write(0, 1, f" {'EXAM' if exam else 'STUDY'} ", PAPER, GREEN if exam else BLUE)
+        picture.write(0, 10, f"cue {int(state.studied[place])}, {step}")
+        picture.write(1, 10, self._last(state, described), FAINT)
+        picture.write(3, 4, "cue   may be", FAINT)
+        for row in range(self.exam if exam else place + 1):
+            ink, paper = (INK, SAND) if row == place else (FAINT, PAPER)
+            mark = ">" if row == place else " "
+            picture.write(4 + 2 * row, 1, f" {mark} {int(state.studied[row]):3} ", ink, paper)
+            self._answers(picture, 4 + 2 * row, np.array(state.possible[row]) if described else None)
+        if not exam and self.variant == "probe":
+            asked = " or ".join(str(answer) for answer in np.flatnonzero(self._found(state, jnp.int32(ANSWERS))[2]))
+            picture.write(4 + 2 * place, 28, f"p asks: {asked}?", BLUE)
+        return picture
+
+    def _answers(self, picture: Picture, row: int, possible: np.ndarray | None) -> None:
+        """Which answers a cue may have, as far as the agent was told."""
+        for answer in range(ANSWERS):
+            ink, paper, text = FAINT, PAPER, "?"
+            if possible is not None:
+                ink, paper, text = (INK, LEAF, str(answer)) if possible[answer] else (FAINT, PAPER, "-")
+            picture.write(row, 10 + 4 * answer, f" {text} ", ink, paper)
+
+    def _last(self, state: CodebooksState, described: bool) -> str:
+        """What the last step was and revealed, in words."""
+        if int(state.tried) == 0:
+            return "nothing done yet"
+        told = ("", " - no", " - yes")[int(state.feedback)] if described else " - ?"
+        return f"last step: {self.action_names[int(state.tried) - 1]}{told}"

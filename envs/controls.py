@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from envs.family import Family, Observation, Outcome, Spec, State
+from envs.render import Picture
 from envs.tasks import SPLITS, Pool, TaskSpace, make_pool, shuffle
 
 
@@ -18,6 +19,9 @@ class Control(Family):
 
     wants: ClassVar[bool | None] = None
     """The `reveals_rule` of the families it is for; None where it is for all."""
+
+    note: ClassVar[str] = ""
+    """What a person has to know beyond the family's rules."""
 
     def __post_init__(self) -> None:
         if self.wants is not None and self.family.reveals_rule != self.wants:
@@ -79,12 +83,28 @@ class Control(Family):
     def describe(self, task: Any) -> str:
         return self.family.describe(task)
 
+    @property
+    def action_names(self) -> tuple[str, ...]:
+        return self.family.action_names
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return self.family.keys
+
+    @property
+    def rules(self) -> str:
+        return "\n".join(filter(None, (self.family.rules, self.note)))
+
+    def render(self, state: State, described: bool = True) -> Picture:
+        return self.family.render(state, described)
+
 
 @dataclass(frozen=True)
 class Shuffled(Control):
     """Descriptions permuted among tasks by a fixed bijection: a task can be learnt by heart, nothing generalises."""
 
     wants = True
+    note = "But the description that you see is another task's."
 
     def _shown(self, state: State) -> State:
         radices = jnp.array(self.tasks.radices, jnp.uint32)
@@ -102,6 +122,8 @@ class Shuffled(Control):
 class Blind(Control):
     """The description masked: what an agent reaches here it reaches without knowing the task."""
 
+    note = "But all that tells one task from another is hidden: '?' stands for it."
+
     @property
     def reveals_rule(self) -> bool:
         return False
@@ -109,12 +131,16 @@ class Blind(Control):
     def observe(self, state: State) -> Observation:
         return self.family.blind(self.family.observe(state))
 
+    def render(self, state: State, described: bool = True) -> Picture:
+        return self.family.render(state, described=False)
+
 
 @dataclass(frozen=True)
 class Disjoint(Control):
     """What can be found out is another task's rule, drawn anew every episode: finding out teaches nothing."""
 
     wants = False
+    note = "But what is revealed is another task's rule."
 
     def _shown(self, key: jax.Array, state: State) -> State:
         return state._replace(shown=self.tasks.sample(key, make_pool(None)))

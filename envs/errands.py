@@ -17,7 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from envs.family import Family, Observation, Outcome, Spec, outcome
-from envs.grid import OFFSETS, cell_near, descend, distinct, flood, neighbours
+from envs.grid import ACTIONS, KEYS, OFFSETS, cell_near, descend, distinct, flood, neighbours
+from envs.render import BLUE, FAINT, GREEN, GRID, LEAF, ORANGE, PAPER, SAND, Picture, lattice
 from envs.tasks import TaskSpace
 
 
@@ -230,3 +231,65 @@ class Errands(Family):
         targets = np.array(self.targets_of(jnp.asarray(task)))
         looks = ["-".join(str(value) for value in look) for look in targets.tolist()]
         return "go to the object that looks like " + ", then to ".join(looks)
+
+    @property
+    def action_names(self) -> tuple[str, ...]:
+        return ACTIONS
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return KEYS
+
+    @property
+    def rules(self) -> str:
+        lines = [
+            f"Walk to the one object that fits the description in all {self.attributes} attributes.",
+            "You are @; the letters are objects, and the table has their attributes ('=' where one fits).",
+            "w north, d east, s south, a west. Leaving at one edge of the field you enter at the opposite one.",
+            "Stepping on the right object wins, on any other one loses, so walk round those.",
+            f"After {self.horizon} steps the time is up.",
+        ]
+        if self.chain > 1:
+            lines[3] = "Stepping on any other one loses, so walk round those."
+            lines.insert(3, f"Reached, it vanishes, and the next is described: {self.chain} of them in a row win.")
+        return "\n".join(lines)
+
+    def render(self, state: ErrandsState, described: bool = True) -> Picture:
+        left, wide = 4 * self.size + 4, len(str(self.values - 1)) + 2  # where the table begins; a column's width
+        table = len("wanted ") + wide * self.attributes + len("  64 of 64")
+        picture = Picture.blank(max(2 * self.size + 1, 2 + 2 * self.objects), left + table)
+        everywhere = np.ones((self.size + 1, self.size), bool)
+        for row, line in enumerate(lattice(everywhere, everywhere.T)):
+            picture.write(row, 0, line, GRID)
+        agent, left_over = int(state.agent), np.array(self._left(state))
+        for letter, cell, there in zip("ABCD", np.array(state.cells).tolist(), left_over.tolist(), strict=False):
+            here = cell == agent
+            if there:
+                picture.tile(divmod(cell, self.size), "@" * here + letter, PAPER, BLUE if here else ORANGE)
+        if agent not in np.array(state.cells)[left_over]:
+            picture.tile(divmod(agent, self.size), "@", PAPER, BLUE)
+        wanted = np.array(self.targets_of(state.shown)[self._current(state)]) if described else None
+        name = "wanted" if self.chain == 1 else f"{int(self._current(state)) + 1} of {self.chain}"
+        self._table(picture, left, wide, np.where(left_over[:, None], np.array(state.looks), -1), name, wanted)
+        return picture
+
+    def _table(
+        self, picture: Picture, left: int, wide: int, looks: np.ndarray, name: str, shown: np.ndarray | None
+    ) -> None:
+        """What is wanted, and what every object has of it; those that are gone are left out."""
+        start = left + len("wanted ")
+        picture.write(1, left, name)
+        wanted = ["?"] * self.attributes if shown is None else shown.tolist()
+        picture.write(1, start, "".join(f"{value:>{wide}}" for value in wanted) + " ", paper=SAND)
+        for place, look in enumerate(looks.tolist()):
+            row = 3 + 2 * place
+            if look[0] < 0:
+                continue
+            picture.write(row, left, f" {'ABCD'[place]} ", PAPER, ORANGE)
+            for column, (value, want) in enumerate(zip(look, wanted, strict=True)):
+                text = ("=" * (value == want) + str(value)).rjust(wide - 1)
+                ink, paper = (GREEN, LEAF) if value == want else (FAINT, PAPER)
+                picture.write(row, start + wide * column + 1, text, ink, paper)
+            if shown is not None:
+                count = f"{(looks[place] == shown).sum()} of {self.attributes}"
+                picture.write(row, start + wide * self.attributes + 2, count)

@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from envs.render import Picture
 from envs.tasks import TaskSpace
 
 
@@ -130,6 +131,33 @@ class Family(ABC):
     @abstractmethod
     def describe(self, task: Any) -> str:
         """The task in one line for a person."""
+
+    @property
+    @abstractmethod
+    def action_names(self) -> tuple[str, ...]:
+        """What the actions are called, A names."""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys on which a person plays them, A characters, none of them q or n: digits from 0, then letters."""
+        return tuple("0123456789abcdef"[: self.num_actions])
+
+    @property
+    @abstractmethod
+    def rules(self) -> str:
+        """The rules for a person, enough to win with the picture alone: at most eight lines of 100 characters."""
+
+    @abstractmethod
+    def render(self, state: State, described: bool = True) -> Picture:
+        """A picture of what the agent may see, always of the same size.
+
+        It is for people: not to be traced, and never to show what the agent cannot know. What the agent was told
+        earlier in the episode may be in it.
+
+        Args:
+            state: concrete.
+            described: whether to show the description, read from `state.shown`; never from `state.task`.
+        """
 
 
 def outcome(succeeded: jax.Array, failed: jax.Array | bool = False, cost: jax.Array | float = 0.0) -> Outcome:

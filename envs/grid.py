@@ -5,6 +5,7 @@ import jax.numpy as jnp
 
 NORTH, EAST, SOUTH, WEST = range(4)
 ACTIONS = ("north", "east", "south", "west")
+KEYS = ("w", "d", "s", "a")  # as on a keyboard they lie
 OFFSETS = ((-1, 0), (0, 1), (1, 0), (0, -1))  # rows, columns; row 0 is the northern edge
 FAR = 254  # the distance of a cell that cannot be reached, kept below the end of uint8
 

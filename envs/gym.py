@@ -15,6 +15,7 @@ import numpy as np
 import envs
 from envs.episodes import draw_from, ends
 from envs.family import Family, Observation, State
+from envs.render import to_image, to_text
 from envs.tasks import SPLITS, Pool, Split, make_pool
 
 
@@ -112,6 +113,7 @@ class FamilyEnv(gym.Env[np.ndarray, Any]):
         pool_size: how many tasks of the split; None stands for every episode a new task.
         pool_seed: which tasks.
         control: "shuffled", ...; see `envs.controls`.
+        render_mode: "rgb_array" (uint8 [H, W, 3]), "ansi" (coloured text), or None.
         knobs: of the family.
 
     `reset(options={"task": ...})` plays a given task: its number in the split, or its digits. `info` has
@@ -121,7 +123,7 @@ class FamilyEnv(gym.Env[np.ndarray, Any]):
         ValueError: where an argument will not do.
     """
 
-    metadata = {"render_modes": []}  # noqa: RUF012 (Gymnasium's own convention)
+    metadata = {"render_modes": ["rgb_array", "ansi"], "render_fps": 2}  # noqa: RUF012 (Gymnasium's own convention)
 
     def __init__(
         self,
@@ -130,8 +132,11 @@ class FamilyEnv(gym.Env[np.ndarray, Any]):
         pool_size: int | None = None,
         pool_seed: int = 0,
         control: str | None = None,
+        render_mode: str | None = None,
         **knobs: Any,
     ) -> None:
+        if render_mode not in (None, *self.metadata["render_modes"]):
+            raise ValueError(f"render_mode={render_mode!r}: want one of {', '.join(self.metadata['render_modes'])}")
         if split not in SPLITS:
             raise ValueError(f"split={split!r}: want one of {', '.join(SPLITS)}")
         self.family: Family = envs.make(family, control, **knobs)
@@ -142,6 +147,7 @@ class FamilyEnv(gym.Env[np.ndarray, Any]):
         self.pool, self.pool_seed = make_pool(pool_size, seed=pool_seed, split=self.split), pool_seed
         self.observation_space = observation_space(self.family)
         self.action_space = gym.spaces.Discrete(self.family.num_actions)
+        self.render_mode = render_mode
         self.life: Life | None = None
         self.seen: Seen | None = None
 
@@ -179,6 +185,20 @@ class FamilyEnv(gym.Env[np.ndarray, Any]):
         if self.seen is None:
             raise gym.error.ResetNeeded("call reset before action_masks")
         return np.array(self.seen.action_mask, bool)
+
+    def render(self) -> Any:
+        """A picture of what the agent may see, in the environment's render mode."""
+        if self.render_mode is None:
+            gym.logger.warn("render() shows nothing: make the environment with render_mode='rgb_array' or 'ansi'")
+            return None
+        if self.life is None:
+            raise gym.error.ResetNeeded("call reset before render")
+        picture = self.family.render(self.life.state)
+        return to_image(picture) if self.render_mode == "rgb_array" else to_text(picture, colour=True)
+
+    def get_keys_to_action(self) -> dict[tuple[int, ...], int]:
+        """The keys of a person, for `gymnasium.utils.play.play(env, wait_on_player=True)`."""
+        return {(ord(key),): action for action, key in enumerate(self.family.keys)}
 
     def _tell(self, life: Life, seen: Seen) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         self.life, self.seen = life, (seen := jax.device_get(seen))

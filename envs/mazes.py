@@ -15,9 +15,11 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from envs.family import Family, Observation, Outcome, Spec, outcome
-from envs.grid import EAST, NORTH, SOUTH, WEST, cell_near, descend, distinct, flood, neighbours
+from envs.grid import ACTIONS, EAST, KEYS, NORTH, SOUTH, WEST, cell_near, descend, distinct, flood, neighbours
+from envs.render import BLUE, FAINT, GREEN, PAPER, WALL, Picture, lattice
 from envs.tasks import TaskSpace
 
 
@@ -170,3 +172,37 @@ class Mazes(Family):
         width = self.columns - 1
         goal = f" to cell {int(task[-1])}" if self.goal_in_task else ""
         return "find the way through " + "/".join(bits[i : i + width] for i in range(0, len(bits), width)) + goal
+
+    @property
+    def action_names(self) -> tuple[str, ...]:
+        return ACTIONS
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return KEYS
+
+    @property
+    def rules(self) -> str:
+        return (
+            "Find the way to the goal. You are @, the goal is G.\n"
+            "w north, d east, s south, a west. Walking into a wall moves nothing, and costs a step.\n"
+            f"Reaching the goal wins. Nothing loses but time: after {self.horizon} steps it is up."
+        )
+
+    def render(self, state: MazesState, described: bool = True) -> Picture:
+        north, east = map(np.array, self._open(jnp.asarray(state.shown)))
+        over = np.pad(~north, ((0, 1), (0, 0)), constant_values=True)
+        left = np.pad(~east, ((0, 0), (1, 0)), constant_values=True)
+        if not described:
+            over[1:-1, :-1] = left[1:, 1:-1] = False
+        picture = Picture.blank(2 * self.rows + 1, 4 * self.columns + 1)
+        for row, line in enumerate(lattice(over, left)):
+            picture.write(row, 0, line, WALL)
+        if not described:  # what the outline leaves open
+            for row, column in np.ndindex(self.rows - 1, self.columns - 1):
+                picture.write(2 * row + 2, 4 * column + 2, "?", FAINT)
+                picture.write(2 * row + 3, 4 * column + 4, "?", FAINT)
+        agent, goal = int(state.agent), int(state.goal)
+        picture.tile(divmod(goal, self.columns), "G", PAPER, GREEN)
+        picture.tile(divmod(agent, self.columns), "@G" if agent == goal else "@", PAPER, BLUE)
+        return picture

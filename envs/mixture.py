@@ -59,6 +59,19 @@ class Member(Control):
     def num_actions(self) -> int:
         return self.actions
 
+    @property
+    def action_names(self) -> tuple[str, ...]:
+        return self._named(self.family.action_names, "-")
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return self._named(self.family.keys, "")
+
+    def _named(self, names: tuple[str, ...], other: str) -> tuple[str, ...]:
+        """Names of the family's actions where they stand here."""
+        known = dict(zip(self.places.actions, names, strict=True))
+        return tuple(known.get(action, other) for action in range(self.actions))
+
     def _outer(self, seen: Observation) -> Observation:
         common, places = self.common, self.places
         context = _spread(seen.context, places.context, len(common.context))

@@ -14,9 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from envs.family import Family, Observation, Outcome, Spec, outcome
+from envs.render import BLUE, FAINT, INK, PAPER, SAND, Picture
 from envs.tasks import TaskSpace
 
 REGISTERS = 3
+NAMES = "xyz"
 OPERATIONS = ("{a}+1", "-{a}", "{b}", "{a}+{b}", "{a}-{b}", "{a}*{b}", "max({a},{b})", "{b}-{a}+1")
 
 
@@ -159,9 +161,52 @@ class Programs(Family):
         return jax.vmap(lambda first: self._run(task, first)[1])(starts.reshape(-1, REGISTERS))
 
     def describe(self, task: Any) -> str:
-        names = "xyz"
         instructions = []
         for operation, target, source in np.array(task).reshape(-1, 3):
-            written = OPERATIONS[operation].format(a=names[target], b=names[source])
-            instructions.append(f"{names[target]} = {written}")
+            written = OPERATIONS[operation].format(a=NAMES[target], b=NAMES[source])
+            instructions.append(f"{NAMES[target]} = {written}")
         return "; ".join(instructions)
+
+    @property
+    def action_names(self) -> tuple[str, ...]:
+        return tuple(f"answer {number}" for number in range(self.modulus))
+
+    @property
+    def rules(self) -> str:
+        modulus, keys = self.modulus, f"{self.keys[0]} to {self.keys[-1]}"
+        common = (
+            f"Carry out the program. All is modulo {modulus}: {modulus} is 0, and -1 is {modulus - 1}. Keys: {keys}."
+        )
+        if self.silent:
+            return (
+                f"{common}\nThe registers stay as they are at first. Work out in your head what they hold in the end,\n"
+                "and say it of x, then of y, then of z. A wrong answer loses; three right ones win."
+            )
+        return (
+            f"{common}\nAt every line, say what it writes: that is put into the register left of its '='.\n"
+            "A wrong answer loses at once, unless a later line overwrites that register. Then go on as if it had\n"
+            f"been right: later answers are those of the true program. After {self.length} lines you have won."
+        )
+
+    def render(self, state: ProgramsState, described: bool = True) -> Picture:
+        at, lines = int(state.at), self.describe(state.shown).split("; ") if described else ["?"] * self.length
+        picture = Picture.blank(max(self.length, REGISTERS) + 4, 56)
+        picture.write(0, 3, f"program, modulo {self.modulus}", FAINT)
+        for row, line in enumerate(lines):
+            now, past = row == at and not self.silent, row < at and not self.silent
+            text = f" {'>' if now else ' '} {row + 1:2}  {line:14}"
+            picture.write(row + 2, 0, text, FAINT if past else BLUE if now else INK, SAND if now else PAPER)
+        picture.write(0, 28, "register   at first     now", FAINT)
+        for place, (name, first, now) in enumerate(zip(NAMES, state.first, state.registers, strict=True)):
+            picture.write(place + 2, 28, f"{name:^8}   {int(first):^8}   {int(now):^5}")
+        if at < self.horizon:
+            picture.write(picture.characters.shape[0] - 1, 3, self._question(state, described), BLUE)
+        return picture
+
+    def _question(self, state: ProgramsState, described: bool) -> str:
+        """What the step asks, in words."""
+        at = int(state.at)
+        target = NAMES[int(self._targets(state._replace(task=state.shown))[at])]
+        if self.silent:
+            return f"what does {target} hold in the end?"
+        return f"what does line {at + 1} write" + (f" into {target}?" if described else "?")

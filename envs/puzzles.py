@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from envs.family import Family, Observation, Outcome, Spec, outcome
+from envs.render import FAINT, INK, PAPER, TILES, Picture
 from envs.tasks import TaskSpace
 
 PLACES = 6
@@ -187,3 +188,43 @@ class Puzzles(Family):
         return "undo a scramble with the moves " + ", ".join(
             cycles(move) for move in np.array(moves_of(jnp.array(task)))
         )
+
+    @property
+    def action_names(self) -> tuple[str, ...]:
+        return tuple(f"move {number}" for number in range(1, self.moves + 1))
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return tuple("12345678"[: self.moves])
+
+    @property
+    def rules(self) -> str:
+        return (
+            f"Bring the pieces into the order ABCDEF, with the moves 1 to {self.moves} (keys 1 to {self.moves}).\n"
+            "A move always shuffles the six places in the same way. 'leads to' is what it makes of the pieces as\n"
+            "they lie now; 'solves' is the one arrangement from which it makes ABCDEF.\n"
+            "So look for a move that leads to what another move (or the same) solves.\n"
+            f"{self.scramble} moves are enough from the start. After {self.horizon} the time is up; nothing else loses."
+        )
+
+    def render(self, state: PuzzlesState, described: bool = True) -> Picture:
+        picture, left, right = Picture.blank(4 + 2 * self.moves, 52), 9, 9 + 3 * PLACES + 6
+
+        def tiles(row: int, column: int, pieces: Any) -> None:
+            for place, piece in enumerate(np.array(pieces).tolist()):
+                text, ink, paper = ("ABCDEF"[piece], INK, TILES[piece]) if described or row < 3 else ("?", FAINT, PAPER)
+                picture.write(row, column + 3 * place, f" {text} ", ink, paper)
+
+        picture.write(1, 1, "now")
+        tiles(1, left, state.pieces)
+        picture.write(1, right - 5, "want")
+        tiles(1, right, range(PLACES))
+        picture.write(3, left, "leads to", FAINT)
+        picture.write(3, right, "solves", FAINT)
+        moves, solves = moves_of(state.shown), undo_of(state.shown)
+        for number in range(self.moves):
+            row = 4 + 2 * number
+            picture.write(row, 1, f"move {number + 1}")
+            tiles(row, left, state.pieces[moves[number]])
+            tiles(row, right, solves[number])
+        return picture

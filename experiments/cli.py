@@ -116,6 +116,30 @@ class Bench:
     """Show a traceback where something fails."""
 
 
+@dataclass(frozen=True)
+class Play:
+    """Play a family's training tasks yourself, or watch its expert."""
+
+    family: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="FAMILY", help_behavior_hint="")]
+    """The family: see `incentivize list families`. The rules are said at the start."""
+    task: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: any)")] = None
+    """The N-th training task."""
+    seed: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: any)")] = None
+    """Makes the same episode again: every one says what its seed is."""
+    expert: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Let the expert play."""
+    control: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = None
+    """Play inside a control, such as blind or shuffled."""
+    knob: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE ...", help_behavior_hint="")] = ()
+    """Knobs of the family."""
+    gif: Annotated[Path | None, tyro.conf.arg(metavar="FILE.gif", help_behavior_hint="")] = None
+    """Write what was played as an animation."""
+    picture: Annotated[Path | None, tyro.conf.arg(metavar="FILE.png", help_behavior_hint="")] = None
+    """Write a picture of the start."""
+    debug: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Show a traceback where something fails."""
+
+
 def _settings(command: Run) -> Settings:
     import envs
 
@@ -195,11 +219,34 @@ def _bench(command: Bench, console: Console) -> None:
     bench(command.what, command.family or envs.names(), command.repeats, command.json, console)
 
 
+def _play(command: Play, console: Console) -> None:
+    import envs
+
+    check_name("FAMILY", command.family, envs.names())
+    if command.seed is not None and command.seed < 0:
+        raise SettingsError(f"--seed = {command.seed}: want 0 or more")
+    from experiments.play import check_file, environment, play  # imports jax
+
+    check_file("--gif", command.gif, ".gif")
+    check_file("--picture", command.picture, ".png")
+    env = environment(command.family, command.control, command.task, command.knob)
+    play(
+        env,
+        console,
+        task=command.task,
+        seed=command.seed,
+        by_expert=command.expert,
+        gif=command.gif,
+        png=command.picture,
+    )
+
+
 Command = (
     Annotated[Run, tyro.conf.subcommand("run")]
     | Annotated[Report, tyro.conf.subcommand("report")]
     | Annotated[List, tyro.conf.subcommand("list")]
     | Annotated[Bench, tyro.conf.subcommand("bench")]
+    | Annotated[Play, tyro.conf.subcommand("play")]
 )
 
 
@@ -213,7 +260,7 @@ def main(args: list[str] | None = None) -> int:
         args=args,
     )
     console, errors = Console(), Console(stderr=True)
-    actions = {Run: _run, Report: _report, List: _list, Bench: _bench}
+    actions = {Run: _run, Report: _report, List: _list, Bench: _bench, Play: _play}
     try:
         actions[type(command)](command, console)
     except KeyboardInterrupt:

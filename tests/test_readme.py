@@ -1,5 +1,6 @@
 """Every command in the README runs, on a run small enough for a test."""
 
+import io
 import re
 import shlex
 import subprocess
@@ -29,6 +30,7 @@ def test_make_targets_exist_and_run_the_study(command):
 
 def test_the_other_commands_run_in_order(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.stdin", io.StringIO())  # nobody plays
     for command in COMMANDS:
         program, *arguments = shlex.split(command)
         if program == "make":
@@ -40,6 +42,7 @@ def test_the_other_commands_run_in_order(tmp_path, monkeypatch, capsys):
         assert main(arguments) == 0, command
     for run in ("standard", "mine"):
         assert (tmp_path / "runs" / run / "report.html").exists()
+    assert {"mazes.gif", "mazes.png"} <= {path.name for path in tmp_path.iterdir()}
 
 
 def test_the_python_runs():

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from envs.family import Family, Observation, Spec, outcome
+from envs.render import Picture
 from envs.tasks import TaskSpace
 
 
@@ -81,6 +82,12 @@ class Probe(Family):
 
     def describe(self, task):
         return "probe"
+
+    action_names = ("first", "second")
+    rules = "A probe is for agents."
+
+    def render(self, state, described=True):
+        return Picture.blank(1, 1)
 
 
 def seen(slot, step=0):

@@ -6,9 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
+from gymnasium.wrappers import HumanRendering
 
 import envs
 from envs import gym
+from envs.render import to_image, to_text
 from envs.tasks import make_pool
 
 IDS = [f"envs:incentivize/{path.partition(':')[2]}-v0" for path in envs.FAMILIES.values()]
@@ -17,7 +19,7 @@ IDS = [f"envs:incentivize/{path.partition(':')[2]}-v0" for path in envs.FAMILIES
 @pytest.mark.parametrize("name", IDS)
 def test_gymnasium_finds_nothing_to_object_to(name):
     env = gymnasium.make(name, pool_size=8)
-    check_env(env.unwrapped, skip_render_check=True)
+    check_env(env.unwrapped)
     assert env.observation_space.dtype == np.uint8
     observation, info = env.reset(seed=3)
     observation[:] = 0  # a copy of its own
@@ -90,11 +92,51 @@ def test_the_legal_actions_are_where_maskable_trainers_look():
     assert (masks == info["action_mask"]).all()
 
 
+@pytest.mark.parametrize("name", envs.names())
+def test_it_is_drawn_as_the_family_draws_it(name):
+    env = gym.FamilyEnv(name, render_mode="rgb_array")
+    with pytest.raises(gymnasium.error.ResetNeeded, match="before render"):
+        env.render()
+    env.reset(seed=1)
+    assert env.life is not None
+    assert (env.render() == to_image(env.family.render(env.life.state))).all()
+    text = gym.FamilyEnv(name, render_mode="ansi")
+    text.reset(seed=1)
+    assert text.render() == to_text(env.family.render(env.life.state), colour=True)
+
+
+def test_without_a_render_mode_nothing_is_drawn_and_that_is_said():
+    env = gym.FamilyEnv("mazes")
+    env.reset()
+    with pytest.warns(UserWarning, match="render_mode='rgb_array' or 'ansi'"):
+        assert env.render() is None
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_a_person_can_play_through_gymnasium(name):
+    """What `gymnasium.utils.play` and `HumanRendering` ask for; they themselves need pygame."""
+    env = HumanRendering(gymnasium.make(name, render_mode="rgb_array"))
+    assert env.render_mode == "human"
+    keys = env.unwrapped.get_keys_to_action()
+    assert sorted(keys.values()) == list(range(env.action_space.n))
+    assert {len(key) for key in keys} == {1}
+    assert all(isinstance(code, int) for key in keys for code in key)
+
+
+def test_a_window_opens(monkeypatch):
+    pytest.importorskip("pygame")
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    env = HumanRendering(gymnasium.make(IDS[0], render_mode="rgb_array"))
+    env.reset()
+    env.close()
+
+
 def test_nonsense_is_refused():
     for arguments, text in (
         ({"split": "test"}, "split='test': want one of training"),
         ({"pool_size": 0}, "pool_size=0: want 1 to"),
         ({"valeus": 3}, "valeus: no knob of errands"),
+        ({"render_mode": "human"}, "render_mode='human': want one of rgb_array, ansi"),
     ):
         with pytest.raises(ValueError, match=text):
             gym.FamilyEnv("errands", **arguments)

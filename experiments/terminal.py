@@ -1,0 +1,74 @@
+"""A terminal to play in: pictures drawn over each other, keys read as they are pressed; plain text where it is none."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+
+from rich.console import Console
+
+from envs.render import Picture, to_text
+
+ARROWS = {"\x1b[A": "w", "\x1b[C": "d", "\x1b[B": "s", "\x1b[D": "a"}  # as terminals send them, for families that walk
+END = "\x04"  # control and d
+
+
+class Screen:
+    """Where pictures are shown: redrawn in place in a terminal, one under the other elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        self.terminal = console.is_terminal
+        self.colour = console.is_terminal and not console.no_color
+        self.width = console.width
+        self.above = 0  # lines above the cursor that the next picture is drawn over
+
+    def show(self, picture: Picture) -> None:
+        """Shows the next picture of an episode."""
+        text = to_text(picture, self.colour) + "\n"
+        if self.terminal:
+            back = f"\r\x1b[{self.above}A" if self.above else ""
+            text = back + "\x1b[J" + text
+            self.above = text.count("\n")
+        print(text, end="" if self.terminal else "\n", flush=True)
+
+    def say(self, text: str, hint: bool = False) -> None:
+        """One line below the picture: in a terminal until the next picture. Hints are for terminals alone."""
+        if self.terminal:
+            print(f"\r\x1b[K{text[: self.width - 1]}", end="", flush=True)
+        elif not hint:
+            print(text, flush=True)
+
+    def leave(self, text: str) -> None:
+        """The last line below an episode's pictures, which stay: what comes next comes below."""
+        self.above = 0
+        self.say(text)
+        if self.terminal:
+            print()
+
+
+@contextlib.contextmanager
+def key_presses() -> Iterator[Iterator[str]]:
+    """Keys from standard input: as they are pressed in a terminal, otherwise all that is there but blanks."""
+    if not sys.stdin.isatty():
+        yield (key for line in sys.stdin for key in line if not key.isspace())
+        return
+    import termios
+    import tty
+
+    number = sys.stdin.fileno()
+    before = termios.tcgetattr(number)
+
+    def keys() -> Iterator[str]:
+        while (pressed := os.read(number, 64).decode(errors="replace")) not in ("", END):
+            for sequence, key in ARROWS.items():
+                pressed = pressed.replace(sequence, key)
+            yield from pressed
+
+    try:
+        tty.setcbreak(number, termios.TCSADRAIN)  # keeps what was typed ahead
+        yield keys()
+    except KeyboardInterrupt:
+        print()  # what is said next has a line of its own
+        raise
+    finally:
+        termios.tcsetattr(number, termios.TCSADRAIN, before)
