@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +42,18 @@ def draw_task_count(table: Table, settings: Settings) -> tuple[Figure, list[dict
     drawn: list[dict[str, Any]] = []
     with mpl.rc_context(STYLE):
         panels = len(settings.families)
-        figure = Figure(figsize=(0.8 + 4.6 * panels, 5.4), layout="constrained")
-        axes = np.atleast_1d(figure.subplots(1, panels, sharey=True))
-        for axis, family in zip(axes, settings.families, strict=True):
-            drawn += _Panel(axis, table.where(family=family), settings, family).draw()
-        axes[0].set_ylabel("success")
-        handles, labels = axes[0].get_legend_handles_labels()
+        columns = panels if panels <= 3 else 2
+        rows = -(-panels // columns)
+        figure = Figure(figsize=(0.8 + 4.6 * columns, 1.8 + 3.6 * rows), layout="constrained")
+        axes = figure.subplots(rows, columns, sharey=True, squeeze=False)
+        for axis, family in zip_longest(axes.flat, settings.families):
+            if family is None:
+                axis.set_visible(False)
+            else:
+                drawn += _Panel(axis, table.where(family=family), settings, family).draw()
+        for axis in axes[:, 0]:
+            axis.set_ylabel("success")
+        handles, labels = axes[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=8.5)
     return figure, drawn
 

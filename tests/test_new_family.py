@@ -1,0 +1,71 @@
+"""A family is added as the README says, to a copy of the package: one file, one line, and everything works on it."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+TOY = ROOT / "tests" / "toy" / "sums.py"
+RUN = """
+families = ["sums"]
+pools = [1, "new"]
+control_pools = ["new"]
+seeds = 1
+specialists = 1
+eval_tasks = 8
+eval_instances = 2
+evaluations = 1
+num_envs = 16
+rollout_steps = 8
+budget = 512
+"""
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory):
+    """A copy of the package with the toy family in it."""
+    copy = tmp_path_factory.mktemp("package")
+    for folder in ("envs", "rewards", "agents", "experiments", "tests"):
+        shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", copy)
+    shutil.copy(TOY, copy / "envs")
+    registry = copy / "envs" / "__init__.py"
+    line = '    "sums": "envs.sums:Sums",\n'
+    registry.write_text(re.sub(r"(FAMILIES = \{\n)", rf"\1{line}", registry.read_text(), count=1))
+    assert line in registry.read_text()
+    (copy / "run.toml").write_text(RUN)
+    return copy
+
+
+def python(package, *arguments):
+    cache = {"JAX_COMPILATION_CACHE_DIR": str(ROOT / ".jax_cache")}
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=package, capture_output=True, text=True, env=os.environ | cache, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_it_is_one_short_file():
+    assert len(TOY.read_text().splitlines()) <= 120
+
+
+def test_it_obeys_the_contract(package):
+    told = python(package, "-m", "pytest", "tests/envs/test_families.py", "tests/envs/test_render.py", "-k", "Sums")
+    assert "passed" in told
+
+
+def test_it_is_listed_studied_and_open_to_gymnasium(package):
+    command = ("-c", "from experiments.cli import entry; entry()")
+    listed = json.loads(python(package, *command, "list", "families", "--json"))
+    assert next(row["tasks"] for row in listed if row["name"] == "sums") == 5**6
+    python(package, *command, "run", "task-count", "--config", "run.toml", "--out", "out", "--workers", "1")
+    assert '"family": "sums"' in (package / "out" / "results.jsonl").read_text()
+    assert (package / "out" / "report.html").exists()
+    python(package, "-c", "import gymnasium as g; g.make('envs:incentivize/Sums-v0').reset(seed=0)")
