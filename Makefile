@@ -7,7 +7,7 @@ DEMO ?= runs/demo
 # An older Gymnasium than requirements.txt has; 1.2.2 is the oldest that pyproject.toml allows.
 GYMNASIUM ?= 1.2.2
 
-.PHONY: demo test test-gymnasium lint clean
+.PHONY: demo test test-gymnasium lint gallery clean
 
 demo: $(VENV)/.installed
 	$(BIN)/incentivize run task-count --preset quick --out $(DEMO)
@@ -19,6 +19,9 @@ test-gymnasium:
 	$(MAKE) VENV=.venv-gymnasium .venv-gymnasium/.installed
 	.venv-gymnasium/bin/python -m pip install --quiet --disable-pip-version-check gymnasium==$(GYMNASIUM)
 	.venv-gymnasium/bin/python -m pytest tests/envs/test_gym*.py
+
+gallery: $(VENV)/.installed
+	$(BIN)/python -m experiments.gallery
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

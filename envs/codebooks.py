@@ -47,6 +47,8 @@ class Codebooks(Family):
         study: for how many steps each is studied: 2 bits need two probes, and three tries tell any answer.
         variant: "probe" or "try".
         price: thousandths of the reward that a probe costs.
+
+    Out of distribution: a longer `study`, or a longer `exam`, looks the same to an agent.
     """
 
     cues: int = 20

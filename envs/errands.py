@@ -45,6 +45,8 @@ class Errands(Family):
         objects: how many objects lie about, the targets included. Up to four can never wall in a cell of a torus.
         size: the side of the torus.
         chain: how many targets are to be reached, one after the other.
+
+    Out of distribution: `chain=2` looks the same to an agent as single errands do; fewer `objects` or more.
     """
 
     attributes: int = 10

@@ -49,6 +49,8 @@ class Programs(Family):
         modulus: registers hold 0 to modulus - 1.
         room: how many instructions the page has room for, at least `length`: to test agents on longer programs.
         silent: whether only the registers' last contents are asked for, one after the other.
+
+    Out of distribution: longer programs, for an agent trained with `room` for them.
     """
 
     length: int = 7

@@ -73,6 +73,8 @@ class Puzzles(Family):
     Knobs:
         moves: 5 make 719^5 = 1.9 x 10^14 puzzles (a move that moves nothing is none).
         scramble: the distance of every start from the solved arrangement, where the moves allow it.
+
+    Out of distribution: a deeper `scramble` looks the same to an agent.
     """
 
     moves: int = 5

@@ -49,12 +49,16 @@ class Levels(NamedTuple):
     steps: int  # of the training
 
 
+def section(family: Family, title: str) -> list[str]:
+    """A section of a family's docstring: what follows its title on the line and below, to the next blank line."""
+    text = inspect.getdoc(type(family)) or ""
+    return text.partition(f"{title}:")[2].split("\n\n")[0].strip("\n").splitlines()
+
+
 def knobs(family: Family) -> list[tuple[str, str]]:
     """The knobs of a family and their meaning, from its docstring."""
-    text = inspect.getdoc(type(family)) or ""
-    lines = text.partition("Knobs:\n")[2].split("\n\n")[0].splitlines()
     found: list[tuple[str, str]] = []
-    for line in lines:
+    for line in section(family, "Knobs"):
         if line.startswith("    " * 2):  # goes on
             found[-1] = (found[-1][0], f"{found[-1][1]} {line.strip()}")
         else:
@@ -82,6 +86,7 @@ def facts(name: str) -> str:
     for knob, meaning in knobs(family):
         defaults = ", ".join(f"{part}={getattr(family, part)!r}" for part in knob.split(", "))
         lines.append(f"- `{defaults}`: {meaning}")
+    lines.append("- **Out of distribution**: " + " ".join(map(str.strip, section(family, "Out of distribution"))))
     return "\n".join(lines)
 
 

@@ -253,3 +253,20 @@ def test_make_refuses_what_is_not_there():
         envs.make("codebooks", "shuffled")
     with pytest.raises(ValueError, match="control='disjoint': is for families with a hidden rule, not Mazes"):
         envs.make("mazes", "disjoint")
+
+
+@pytest.mark.parametrize(
+    ("name", "near", "far"),
+    [
+        ("errands", {}, {"chain": 2}),
+        ("mazes", {"room": 9}, {"rows": 9, "columns": 9}),
+        ("programs", {"room": 9}, {"length": 9}),
+        ("puzzles", {}, {"scramble": 4}),
+        ("codebooks", {}, {"study": 4, "exam": 4}),
+    ],
+)
+def test_every_family_has_harder_tasks_that_look_the_same(name, near, far):
+    """So that an agent can be tried, without any change, on what it was not trained for."""
+    trained, tried = envs.make(name, **near), envs.make(name, **far)
+    assert (trained.spec, trained.num_actions) == (tried.spec, tried.num_actions)
+    assert trained.horizon < tried.horizon
