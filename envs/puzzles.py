@@ -21,6 +21,8 @@ from envs.tasks import TaskSpace
 PLACES = 6
 ORDERS = np.array(list(permutations(range(PLACES))), np.uint8)  # the first leaves all as it is, and is no move
 UNDO = np.argsort(ORDERS, axis=1).astype(np.uint8)  # the inverse of each
+SHIFTS = np.arange(0, 4 * PLACES, 4, dtype=np.uint32)  # of the places in a packed arrangement
+SOLVED = np.uint32(0x543210)  # every piece in its place, packed
 CANDIDATES = 8  # scrambles of which the farthest is taken: a random one may undo itself
 FAR = 99
 
@@ -33,31 +35,52 @@ class PuzzlesState(NamedTuple):
     pieces: jax.Array  # uint8 [6]: the arrangement
 
 
+def _packed(arrangements: Any) -> Any:
+    """Arrangements [..., 6] as words, uint32 [...]: four bits a place."""
+    return (arrangements.astype(np.uint32) << SHIFTS).sum(-1, dtype=np.uint32)
+
+
+def _unpacked(words: jax.Array) -> jax.Array:
+    """The arrangements that `_packed` made into words, uint8 [..., 6]."""
+    return (words[..., None] >> SHIFTS & 7).astype(jnp.uint8)
+
+
+def _moved(pieces: jax.Array, moves: jax.Array) -> jax.Array:
+    """`pieces[moves]` on packed words of any two shapes that broadcast, uint32.
+
+    On words, a move is some shifts for many arrangements at once; on arrays of places it would be a gather of single
+    bytes, which makes a reset some times as dear.
+    """
+    found = jnp.uint32(0)
+    for shift in SHIFTS:
+        place = moves >> shift & 7
+        found = found | (pieces >> 4 * place & 7) << shift
+    return jnp.asarray(found)
+
+
+def _moves(digits: jax.Array) -> jax.Array:
+    """From which place each place takes its piece, packed, for every digit of a task: uint32 of their shape."""
+    return jnp.array(_packed(ORDERS))[digits.astype(jnp.int32) + 1]
+
+
+def _undo(digits: jax.Array) -> jax.Array:
+    """The moves that undo a task's, packed; also the arrangements from which those solve. Shapes as in `_moves`."""
+    return jnp.array(_packed(UNDO))[digits.astype(jnp.int32) + 1]
+
+
 def moves_of(digits: jax.Array) -> jax.Array:
     """For every move, from which place each place takes its piece, uint8 [moves, 6]."""
-    return jnp.array(ORDERS)[digits.astype(jnp.int32) + 1]
-
-
-def undo_of(digits: jax.Array) -> jax.Array:
-    """The moves that undo a task's; also the arrangements from which those solve. uint8 [moves, 6]."""
-    return jnp.array(UNDO)[digits.astype(jnp.int32) + 1]
-
-
-def _code(pieces: jax.Array) -> jax.Array:
-    """A number for every arrangement [..., 6], int16 [...]: five places tell the sixth."""
-    return (pieces[..., :-1].astype(jnp.int16) * jnp.array([PLACES**i for i in range(PLACES - 1)], jnp.int16)).sum(
-        -1, dtype=jnp.int16
-    )
+    return _unpacked(_moves(digits))
 
 
 def _tree(pieces: jax.Array, moves: jax.Array, depth: int) -> tuple[jax.Array, np.ndarray]:
-    """All arrangements that at most `depth` moves lead to: codes int16 [n], and the number of moves to each [n]."""
+    """All arrangements that at most `depth` moves lead to: packed [n], and the number of moves to each [n]."""
     layer, layers = pieces[None], [pieces[None]]
     for _ in range(depth):
-        layer = layer[:, moves].reshape(-1, PLACES)
+        layer = _moved(layer[:, None], moves).reshape(-1)
         layers.append(layer)
     steps = np.repeat(np.arange(depth + 1), [len(layer) for layer in layers])
-    return _code(jnp.concatenate(layers)), steps
+    return jnp.concatenate(layers), steps
 
 
 def _meet(ahead: tuple[jax.Array, np.ndarray], back: tuple[jax.Array, np.ndarray]) -> jax.Array:
@@ -118,41 +141,37 @@ class Puzzles(Family):
 
     def _steps_after(self, state: PuzzlesState) -> jax.Array:
         """Moves to the solved arrangement after every move, int32 [moves]; FAR beyond what can still be won."""
-        moves = moves_of(state.task)
+        moves = _moves(state.task)
         ahead, back = self._depths
-        home = _tree(jnp.arange(PLACES, dtype=jnp.uint8), undo_of(state.task), back)
-        return jax.vmap(lambda pieces: _meet(_tree(pieces, moves, ahead), home))(state.pieces[moves])
+        home = _tree(jnp.asarray(SOLVED), _undo(state.task), back)
+        after = _moved(_packed(state.pieces), moves)
+        return jax.vmap(lambda pieces: _meet(_tree(pieces, moves, ahead), home))(after)
 
     def _scrambled(self, key: jax.Array, task: jax.Array, length: jax.Array | int) -> PuzzlesState:
         """A start `length` moves from solved (at most `scramble`): of some random scrambles the farthest."""
-        moves = moves_of(task)
-        undo, solved = undo_of(task), jnp.arange(PLACES, dtype=jnp.uint8)
+        moves, undo, solved = _moves(task), _undo(task), jnp.asarray(SOLVED)
         words = jax.random.randint(key, (CANDIDATES, self.scramble), 0, self.moves)
-
-        def scramble(word: jax.Array) -> jax.Array:
-            pieces = solved
-            for turn in range(self.scramble):
-                pieces = jnp.where(turn < length, pieces[undo[word[turn]]], pieces)
-            return pieces
-
+        pieces = jnp.broadcast_to(solved, CANDIDATES)
+        for turn in range(self.scramble):
+            pieces = jnp.where(turn < length, _moved(pieces, undo[words[:, turn]]), pieces)
         # The last resort is a single move: it always moves something.
-        starts = jnp.concatenate([jax.vmap(scramble)(words), undo[:1]])
+        starts = jnp.concatenate([pieces, undo[:1]])
         home = _tree(solved, undo, self.scramble - self.scramble // 2)
-        distances = jax.vmap(lambda pieces: _meet(_tree(pieces, moves, self.scramble // 2), home))(starts)
-        return PuzzlesState(task, task, starts[jnp.argmax(distances)])
+        distances = jax.vmap(lambda start: _meet(_tree(start, moves, self.scramble // 2), home))(starts)
+        return PuzzlesState(task, task, _unpacked(starts[jnp.argmax(distances)]))
 
     def init(self, key: jax.Array, task: jax.Array) -> PuzzlesState:
         return self._scrambled(key, task, self.scramble)
 
     def observe(self, state: PuzzlesState) -> Observation:
-        moves = moves_of(state.shown)
         number = jnp.arange(self.moves, dtype=jnp.uint8)[:, None]
-        entities = jnp.concatenate([number, state.pieces[moves], undo_of(state.shown)], axis=1)
+        after = _moved(_packed(state.pieces), _moves(state.shown))
+        entities = jnp.concatenate([number, _unpacked(after), _unpacked(_undo(state.shown))], axis=1)
         return Observation(state.pieces, entities, jnp.ones(self.moves, bool), jnp.ones(self.moves, bool))
 
     def step(self, state: PuzzlesState, action: jax.Array, key: jax.Array) -> tuple[PuzzlesState, Outcome]:
-        pieces = state.pieces[moves_of(state.task)[action]]
-        return state._replace(pieces=pieces), outcome((pieces == jnp.arange(PLACES)).all())
+        pieces = _moved(_packed(state.pieces), _moves(state.task[action]))
+        return state._replace(pieces=_unpacked(pieces)), outcome(pieces == SOLVED)
 
     def expert(self, state: PuzzlesState, kind: Literal["informed", "fair"] = "informed") -> jax.Array:
         """The moves that lead closest; uniform where the episode can no longer be won."""

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from envs.puzzles import FAR, ORDERS, Puzzles, moves_of
+from envs.puzzles import FAR, ORDERS, Puzzles, _moved, _packed, _unpacked, moves_of
 
 SOLVED = tuple(range(6))
 
@@ -31,6 +31,14 @@ def test_orders_are_all_permutations_and_the_first_moves_nothing():
     assert {tuple(order) for order in ORDERS.tolist()} == set(permutations(range(6)))
     assert tuple(ORDERS[0]) == SOLVED
     assert (np.array(moves_of(jnp.array([0, 718], jnp.uint16))) == ORDERS[[1, 719]]).all()
+
+
+def test_moving_packed_arrangements_is_taking_from_places():
+    orders = jnp.array(ORDERS)
+    words = _packed(orders)
+    assert (_unpacked(words) == orders).all()
+    after = _unpacked(_moved(words[:, None], words[::7]))
+    assert (np.array(after) == ORDERS[:, ORDERS[::7]]).all()
 
 
 @pytest.mark.parametrize("scramble", [2, 4])
