@@ -41,15 +41,21 @@ class Mazes(Family):
     Knobs:
         rows, columns: the size of the maze. 7 x 7 has 2^36 mazes x 49 goals = 3.4 x 10^12 tasks, 48 instances each.
         goal_in_task: whether the goal belongs to the task, or is drawn for every instance.
+        room: for how many rows and columns the map has room: to test agents on larger mazes.
+
+    Out of distribution: larger mazes, for an agent trained with `room` for them.
     """
 
     rows: int = 7
     columns: int = 7
     goal_in_task: bool = True
+    room: int = 0
 
     def __post_init__(self) -> None:
         if min(self.rows, self.columns) < 3 or max(self.rows, self.columns) > 11:
             raise ValueError(f"rows={self.rows}, columns={self.columns}: want 3 to 11 each")
+        if self.room and not max(self.rows, self.columns) <= self.room <= 11:
+            raise ValueError(f"room={self.room}: want as much as rows and columns, up to 11, or 0 for what they need")
 
     @property
     def tasks(self) -> TaskSpace:
@@ -62,6 +68,11 @@ class Mazes(Family):
     @property
     def _walls(self) -> int:
         return (self.rows - 1) * (self.columns - 1)
+
+    @property
+    def _window(self) -> tuple[int, int]:
+        """Rows and columns of the map, in the middle of which the agent stands."""
+        return 2 * (self.room or self.rows) - 1, 2 * (self.room or self.columns) - 1
 
     @property
     def _cells(self) -> int:
@@ -77,7 +88,7 @@ class Mazes(Family):
 
     @property
     def spec(self) -> Spec:
-        tall, wide = 2 * self.rows - 1, 2 * self.columns - 1
+        tall, wide = self._window
         return Spec(context=(2,) * (2 * tall * wide) + (tall, wide), entity=(), num_entities=0)
 
     def _open(self, bits: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -109,14 +120,14 @@ class Mazes(Family):
 
         In words, uint32 [n], the first bit lowest. Before it and behind it lies as much nothing as centring can show.
         """
-        tall, wide = 2 * self.rows - 1, 2 * self.columns - 1
+        tall, wide = self._window
         inner = bits[: self._walls].reshape(self.rows - 1, self.columns - 1).astype(jnp.uint32)
         inner = (inner << jnp.arange(self.columns - 1, dtype=jnp.uint32)).sum(1, dtype=jnp.uint32)
         last = jnp.uint32(1 << self.columns - 1)  # the eastern column; below it are the others
         rows = {tall: last - 1}
         for row in range(1, self.rows):
             rows[row], rows[tall + row] = inner[row - 1] | last, inner[row - 1] ^ last - 1
-        edge = (self.rows - 1) * wide + self.columns - 1
+        edge = tall * wide // 2  # to the middle of a window
         words = [jnp.uint32(0)] * (2 + 2 * (edge + tall * wide) // 32)
         for row, word in rows.items():
             place, shift = divmod(edge + wide * row, 32)
@@ -126,7 +137,7 @@ class Mazes(Family):
 
     def observe(self, state: MazesState) -> Observation:
         row, column = state.agent // self.columns, state.agent % self.columns
-        tall, wide = 2 * self.rows - 1, 2 * self.columns - 1
+        tall, wide = self._window
         # To centre the map is to cut the line elsewhere; on words that takes a tenth of the operations.
         start = row.astype(jnp.uint32) * wide + column
         needed = -(-2 * tall * wide // 32)
@@ -134,8 +145,8 @@ class Mazes(Family):
         words = words[:-1] >> (start & 31) | words[1:] << 1 << 31 - (start & 31)
         words = jax.lax.optimization_barrier(words)  # else each is worked out anew for every one of its bits
         windows = (words[:, None] >> jnp.arange(32, dtype=jnp.uint32) & 1).astype(jnp.uint8).reshape(-1)
-        rows = state.goal // self.columns + self.rows - 1 - row
-        columns = state.goal % self.columns + self.columns - 1 - column
+        rows = state.goal // self.columns + tall // 2 - row
+        columns = state.goal % self.columns + wide // 2 - column
         context = jnp.concatenate([windows[: 2 * tall * wide], rows[None], columns[None]])
         return Observation(context, jnp.zeros((0, 0), jnp.uint8), jnp.zeros(0, bool), jnp.ones(4, bool))
 
@@ -165,7 +176,7 @@ class Mazes(Family):
 
         Where the outline lies on the map tells where the agent is, and that is no part of the description.
         """
-        tall, wide = 2 * self.rows - 1, 2 * self.columns - 1
+        tall, wide = self._window
         north, east = observation.context[:-2].reshape(2, tall, wide) == 1
         top = jnp.argmax(east.any(1))  # only the northern row is sure to open east, only the eastern column north
         right = wide - 1 - jnp.argmax(north.any(0)[::-1])
@@ -177,8 +188,9 @@ class Mazes(Family):
 
     def scripted(self, observation: Observation) -> jax.Array:
         """Uniform; towards the goal as if there were no walls; north or east, where every maze is open."""
-        row = observation.context[-2].astype(jnp.int32) - (self.rows - 1)
-        column = observation.context[-1].astype(jnp.int32) - (self.columns - 1)
+        tall, wide = self._window
+        row = observation.context[-2].astype(jnp.int32) - tall // 2
+        column = observation.context[-1].astype(jnp.int32) - wide // 2
         goalward = jnp.stack([row < 0, column > 0, row > 0, column < 0]).astype(jnp.float32)
         goalward = goalward + 0.05  # walls are walked into: a little chance gets past them
         return jnp.concatenate(

@@ -84,8 +84,13 @@ class Programs(Family):
 
     @property
     def spec(self) -> Spec:
-        page = (1 + len(OPERATIONS), REGISTERS, REGISTERS) * (self.room or self.length)
-        return Spec((1 + self.horizon, *(self.modulus,) * (2 * REGISTERS), *page), entity=(), num_entities=0)
+        room = self.room or self.length
+        page = (1 + len(OPERATIONS), REGISTERS, REGISTERS) * room
+        return Spec(
+            (1 + (REGISTERS if self.silent else room), *(self.modulus,) * (2 * REGISTERS), *page),
+            entity=(),
+            num_entities=0,
+        )
 
     def _run(self, task: jax.Array, first: jax.Array) -> tuple[jax.Array, jax.Array]:
         """What the program writes, uint8 [length], and what the registers hold in the end, uint8 [3]."""

@@ -242,7 +242,7 @@ class Puzzles(Family):
         tiles(1, right, range(PLACES))
         picture.write(3, left, "leads to", FAINT)
         picture.write(3, right, "solves", FAINT)
-        moves, solves = moves_of(state.shown), undo_of(state.shown)
+        moves, solves = moves_of(state.shown), _unpacked(_undo(state.shown))
         for number in range(self.moves):
             row = 4 + 2 * number
             picture.write(row, 1, f"move {number + 1}")

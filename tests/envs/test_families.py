@@ -19,7 +19,7 @@ from envs.tasks import make_pool
 VARIANTS = {  # knobs that change what a family does
     "codebooks": [{}, {"variant": "try", "study": 3}],
     "errands": [{}, {"chain": 2}],
-    "mazes": [{}, {"goal_in_task": False}],
+    "mazes": [{}, {"goal_in_task": False, "room": 9}],
     "programs": [{}, {"silent": True, "room": 9}],
     "puzzles": [{}, {"scramble": 3}],
 }
@@ -237,6 +237,7 @@ def test_make_refuses_what_is_not_there():
             envs.make("errands", **knobs)
     for name, knob, value in (
         ("mazes", "rows", 2),
+        ("mazes", "room", 6),
         ("programs", "length", 0),
         ("programs", "room", 3),
         ("programs", "modulus", 1),

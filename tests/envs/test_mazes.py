@@ -60,22 +60,28 @@ def test_the_map_is_centred_on_the_agent(state):
             assert context[-2:].tolist() == [goal_row - row + 3, goal_column - column + 4]
 
 
-@pytest.mark.parametrize(("rows", "columns"), [(3, 11), (11, 3), (7, 7), (11, 11)])
-def test_maps_of_any_size_are_the_walls_cut_out(rows, columns):
-    family = Mazes(rows=rows, columns=columns)
-    tall, wide = 2 * rows - 1, 2 * columns - 1
+@pytest.mark.parametrize(
+    ("rows", "columns", "room"), [(3, 11, 0), (11, 3, 0), (7, 7, 0), (11, 11, 0), (5, 4, 7), (3, 3, 11)]
+)
+def test_maps_of_any_size_are_the_walls_cut_out(rows, columns, room):
+    family = Mazes(rows=rows, columns=columns, room=room)
+    tall, wide = 2 * (room or rows) - 1, 2 * (room or columns) - 1
     digits = jnp.array(family.tasks.train(5))
     state = family.init(jax.random.key(0), digits)
     north, east = np.zeros((2, rows, columns), bool)
     inner = np.array(digits[: (rows - 1) * (columns - 1)]).reshape(rows - 1, columns - 1) == 1
     north[1:, :-1], north[1:, -1], east[1:, :-1], east[0, :-1] = inner, True, ~inner, True
-    padded = np.pad([north, east], ((0, 0), (rows - 1,) * 2, (columns - 1,) * 2))
+    padded = np.pad([north, east], ((0, 0), (tall // 2,) * 2, (wide // 2,) * 2))
     cells = jnp.arange(rows * columns, dtype=jnp.uint8)
     contexts = jax.jit(jax.vmap(lambda cell: family.observe(state._replace(agent=cell)).context))(cells)
     for cell, context in enumerate(np.array(contexts)):
         row, column = divmod(cell, columns)
         seen = padded[:, row : row + tall, column : column + wide]
         assert (context[:-2].reshape(2, tall, wide) == seen).all()
+        assert context[-2:].tolist() == [
+            int(state.goal) // columns + tall // 2 - row,
+            int(state.goal) % columns + wide // 2 - column,
+        ]
 
 
 def test_blind_leaves_the_outline_and_the_goal(state):
