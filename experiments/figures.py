@@ -174,8 +174,9 @@ class _Panel:
                 linestyle="-.",
                 label="specialists, a share B/N",
             )
+            beside = (6, 2) if y[-1] < 0.85 else (6, -26)  # clear of the title
             self.axis.annotate(
-                "less than\none update", (x[-1], y[-1]), (6, 2), textcoords="offset points", color=ORANGE, fontsize=7
+                "less than\none update", (x[-1], y[-1]), beside, textcoords="offset points", color=ORANGE, fontsize=7
             )
 
     def _share(self, mine: Table, size: int) -> list[dict[str, Any]]:
