@@ -67,7 +67,7 @@ def test_bank_reset_equals_naive_reset_in_distribution():
     for read in (
         lambda s: s.task @ jnp.array([4, 1]),
         lambda s: s.agent,
-        lambda s: s.target,
+        lambda s: s.targets[..., 0],
         lambda s: s.cells[..., 0],
     ):
         values = [np.array(read(states))[fresh], np.array(read(naive))]
