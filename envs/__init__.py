@@ -23,6 +23,7 @@ FAMILIES = {
     "mazes": "envs.mazes:Mazes",
     "programs": "envs.programs:Programs",
     "puzzles": "envs.puzzles:Puzzles",
+    "sequences": "envs.sequences:Sequences",
 }
 
 

@@ -22,6 +22,7 @@ VARIANTS = {  # knobs that change what a family does
     "mazes": [{}, {"goal_in_task": False, "room": 9}],
     "programs": [{}, {"silent": True, "room": 9}],
     "puzzles": [{}, {"scramble": 3}],
+    "sequences": [{}, {"order": 1, "tokens": 7, "room": 9, "runs": 2}],
 }
 FAMILIES = [envs.make(name, **knobs) for name in envs.names() for knobs in VARIANTS.get(name, [{}])]
 SEEN_DIFFERENTLY = ("shuffled", "disjoint", "blind")
@@ -247,6 +248,12 @@ def test_make_refuses_what_is_not_there():
         ("codebooks", "study", 0),
         ("codebooks", "variant", "tell"),
         ("codebooks", "price", -1),
+        ("sequences", "tokens", 17),
+        ("sequences", "order", 4),
+        ("sequences", "runs", 0),
+        ("sequences", "length", 4),
+        ("sequences", "asked", 7),
+        ("sequences", "room", 4),
     ):
         with pytest.raises(ValueError, match=f"{knob}={value!r}"):
             envs.make(name, **{knob: value})
@@ -264,6 +271,8 @@ def test_make_refuses_what_is_not_there():
         ("programs", {"room": 9}, {"length": 9}),
         ("puzzles", {}, {"scramble": 4}),
         ("codebooks", {}, {"study": 4, "exam": 4}),
+        ("sequences", {}, {"order": 3, "asked": 4}),
+        ("sequences", {"room": 7}, {"tokens": 7, "runs": 5}),
     ],
 )
 def test_every_family_has_harder_tasks_that_look_the_same(name, near, far):

@@ -14,7 +14,7 @@ from envs.controls import CONTROLS, controls_of
 from envs.render import CELL, MARGIN, PAPER, Picture, lattice, rgb, to_image, to_text, write_gif, write_png
 from tests.envs.test_families import every_control, starts
 
-MEMORY = ("at", "possible")  # fields of what an agent could remember: the time, and what it was told
+MEMORY = ("at", "possible", "openings")  # fields of what an agent could remember: the time, and what it was told
 
 
 def one(states, i):
@@ -90,6 +90,18 @@ def test_only_what_was_studied_so_far_is_in_a_codebooks_picture():
     assert seen(family.render(later)) == picture
 
 
+def test_only_what_was_shown_so_far_is_in_a_sequences_picture():
+    family = envs.make("sequences")
+    state, other = (played(family, one(starts(family), i), 9)[-1] for i in (0, 1))  # the second run has just begun
+    picture = seen(family.render(state))
+    unseen = {field: getattr(other, field) for field in ("task", "exam", "wanted", "known", "fit")}
+    unseen["openings"] = state.openings.at[2:].set(other.openings[2:])
+    unseen["shown"] = jnp.where(state.known, state.shown, (state.shown + 1) % 5)
+    assert (unseen["openings"] != state.openings).any()
+    assert seen(family.render(state._replace(**unseen))) == picture
+    assert seen(family.render(state._replace(openings=other.openings))) != picture
+
+
 def test_the_shuffled_control_shows_the_other_tasks_description():
     family = envs.make("programs", "shuffled")
     state = one(starts(family), 0)
@@ -123,6 +135,8 @@ def test_rules_are_short_and_actions_have_names_and_keys(name):
         ("programs", {"length": 1}),
         ("programs", {"silent": True}),
         ("puzzles", {"moves": 8, "scramble": 3}),
+        ("sequences", {"tokens": 16, "order": 1, "runs": 15, "length": 16, "asked": 14}),
+        ("sequences", {"tokens": 6, "order": 3, "runs": 1, "length": 40, "asked": 9, "room": 16}),
     ],
 )
 def test_pictures_and_rules_follow_the_knobs(name, knobs):

@@ -183,6 +183,7 @@ def test_list_prints_tables_and_json(capsys):
         "mazes": 2**36 * 49,
         "programs": 72**7,
         "puzzles": 719**5,
+        "sequences": 5**25,
     }
     assert {row["name"]: row["rule"] for row in families}["codebooks"] == "hidden"
     assert "goal_in_task=True" in families[2]["knobs"]
