@@ -1,13 +1,11 @@
-"""Teaching: the expert's actions as labels.
-
-The labels are on the student's own states (DAgger, Ross et al. 2011; the headline teacher) or on the expert's states
-(plain behaviour cloning). Ties among best actions are shared, so the targets are soft.
-"""
+"""Teaching: a teacher's action probabilities as labels (`agents.teachers`), on the same rollouts as PPO's."""
 
 import jax
 import jax.numpy as jnp
 
+from agents import ppo
 from agents.learner import Algorithm, Hyper, Metrics
+from agents.ppo import Advantages
 from agents.rollout import Rollout
 
 
@@ -26,5 +24,14 @@ def loss(
     return cross_entropy, {"loss": cross_entropy, "entropy": entropy}
 
 
-DAGGER = Algorithm("cloning", "dagger", prepare, loss)
-BEHAVIOUR_CLONING = Algorithm("cloning", "bc", prepare, loss)
+def loss_with_values(
+    logits: jax.Array, values: jax.Array, rollout: Rollout, targets: Advantages, hyper: Hyper
+) -> tuple[jax.Array, Metrics]:
+    """The same, and PPO's value loss: for an agent that is incentivized afterwards."""
+    total, metrics = loss(logits, values, rollout, (), hyper)
+    total += hyper.value * ppo.value_loss(values, targets)
+    return total, metrics | {"loss": total}
+
+
+CLONING = Algorithm("cloning", prepare, loss)
+CLONING_WITH_VALUES = Algorithm("cloning", ppo.prepare, loss_with_values)

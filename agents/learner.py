@@ -5,33 +5,24 @@ its loss. Rollout, minibatches, optimiser and evaluation are the same code.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from agents import rollout as ro
+from agents.hyper import Hyper
+from agents.memories import Memory
 from agents.networks import Network, Params
 from agents.rollout import Acting, Actors, Rollout
-from envs.episodes import draw_from, refill
+from agents.teachers import Teacher
+from envs.episodes import Draw, Near, draw_from, refill
 from envs.family import Family
 from envs.mixture import Mixture
 from envs.tasks import Pool
-from rewards import Reward
-
-
-class Hyper(NamedTuple):
-    """Hyperparameters that change no shape: traced, so that any of them can be swept in one program. float32 []."""
-
-    learning_rate: Any = 1e-3
-    gamma: Any = 0.95  # discount
-    lam: Any = 0.9  # of the generalised advantage estimate
-    clip: Any = 0.2  # PPO's range of the probability ratio
-    entropy: Any = 0.01  # weight of the entropy bonus
-    value: Any = 0.5  # weight of the value loss
-    max_grad_norm: Any = 0.5  # gradients are scaled down to this global norm
-
+from rewards import Incentive
+from rewards.taste import share
 
 Targets = Any
 Metrics = dict[str, jax.Array]
@@ -44,13 +35,11 @@ class Algorithm:
 
     Attributes:
         name: as in the rows.
-        teacher: whose labels are used and who acts: "dagger" labels the student's own states, "bc" the expert's.
         prepare: from a rollout to what the loss needs besides, leaves [T, N, ...].
         loss: from (logits [B..., A], values [B...], rollout, targets, hyper) to a scalar and metrics.
     """
 
     name: str
-    teacher: Literal["dagger", "bc"] | None
     prepare: Callable[[Rollout, Hyper], Targets]
     loss: Callable[[jax.Array, jax.Array, Rollout, Targets, Hyper], tuple[jax.Array, Metrics]]
 
@@ -62,7 +51,8 @@ class Setup:
     family: Family | Mixture
     network: Network
     algorithm: Algorithm
-    reward: Reward
+    reward: Incentive
+    teacher: Teacher | None = None
     num_envs: int = 512
     steps: int = 16
     epochs: int = 2
@@ -75,9 +65,7 @@ class Setup:
     @property
     def actings(self) -> tuple[Acting, ...]:
         """How rollouts are collected, family by family."""
-        behaviour = "expert" if self.algorithm.teacher == "bc" else "student"
-        labels = self.algorithm.teacher is not None
-        return tuple(Acting(one, self.network, self.reward, behaviour, labels) for one in self.family.members)
+        return tuple(Acting(one, self.network, self.reward, self.teacher) for one in self.family.members)
 
     @property
     def steps_per_update(self) -> int:
@@ -91,6 +79,7 @@ class TrainState(NamedTuple):
     params: Params
     optimiser: optax.OptState
     actors: tuple[Actors, ...]  # family by family, each with an equal share of the environments
+    updates: jax.Array  # int32 []: done so far; stays at its largest value, where every schedule is over
     key: jax.Array
 
 
@@ -99,40 +88,57 @@ def _optimiser(hyper: Hyper) -> optax.GradientTransformation:
     return optax.chain(
         optax.clip_by_global_norm(hyper.max_grad_norm),
         optax.scale_by_adam(eps=1e-5),
+        optax.add_decayed_weights(hyper.weight_decay),
         optax.scale_by_learning_rate(hyper.learning_rate),
     )
 
 
-def begin(setup: Setup, pool: Pool, seed: jax.Array) -> TrainState:
-    """A fresh run."""
+def _draw(setup: Setup, acting: Acting, pool: Pool, hyper: Hyper, steps: jax.Array) -> Draw:
+    """Where episodes begin after so many environment steps."""
+    near = Near(share(hyper, steps), jnp.asarray(hyper.near, jnp.int32)) if setup.reward.tastes else None
+    frozen = setup.teacher is not None and setup.teacher.frozen
+    return draw_from(acting.family, pool, near, jnp.asarray(hyper.demonstrations, jnp.uint32) if frozen else None)
+
+
+def begin(setup: Setup, pool: Pool, seed: jax.Array, hyper: Hyper | None = None) -> TrainState:
+    """A fresh run. `hyper` counts only where it says how episodes begin."""
+    hyper = Hyper() if hyper is None else hyper
     key_params, key_actors, key = jax.random.split(jax.random.key(seed), 3)
     params = setup.network.init(key_params)
     keys = jax.random.split(key_actors, len(setup.actings))
-    share = setup.num_envs // len(setup.actings)
+    each = setup.num_envs // len(setup.actings)
     actors = tuple(
-        ro.begin(acting, draw_from(acting.family, pool), key_family, share, setup.steps)
+        ro.begin(acting, _draw(setup, acting, pool, hyper, jnp.float32(0)), key_family, each, setup.steps)
         for acting, key_family in zip(setup.actings, keys, strict=True)
     )
-    return TrainState(params, _optimiser(Hyper()).init(params), actors, key)
+    return TrainState(params, _optimiser(hyper).init(params), actors, jnp.int32(0), key)
+
+
+def forward(setup: Setup, params: Params, rollout: Rollout, memory: Memory) -> tuple[jax.Array, jax.Array]:
+    """Logits [T, B, A] and values [T, B] of whole sequences (rollout leaves [T, B, ...], memory leaves [B, ...])."""
+    unroll = jax.vmap(setup.network.unroll, in_axes=(None, 1, 1, 0), out_axes=(1, 1, 0))
+    return unroll(params, rollout.observation, rollout.reset_before, memory)[:2]
 
 
 def loss(setup: Setup, params: Params, batch: tuple[Rollout, Targets, Any], hyper: Hyper) -> tuple[jax.Array, Metrics]:
-    """The algorithm's loss on a batch of whole sequences (rollout leaves [T, B, ...], memory leaves [B, ...])."""
+    """The algorithm's loss on a batch of whole sequences."""
     rollout, targets, memory = batch
-    unroll = jax.vmap(setup.network.unroll, in_axes=(None, 1, 1, 0), out_axes=(1, 1, 0))
-    logits, values, _ = unroll(params, rollout.observation, rollout.reset_before, memory)
-    return setup.algorithm.loss(logits, values, rollout, targets, hyper)
+    return setup.algorithm.loss(*forward(setup, params, rollout, memory), rollout, targets, hyper)
 
 
-def collect(setup: Setup, state: TrainState, pool: Pool, key: jax.Array) -> tuple[tuple[Actors, ...], Rollout]:
+def collect(
+    setup: Setup, state: TrainState, pool: Pool, key: jax.Array, hyper: Hyper
+) -> tuple[tuple[Actors, ...], Rollout]:
     """A rollout of every family, side by side along the environments. Consumes `key`."""
     found = []
+    steps = state.updates.astype(jnp.float32) * setup.steps_per_update
     for acting, actors, key_family in zip(
         setup.actings, state.actors, jax.random.split(key, len(setup.actings)), strict=True
     ):
         key_bank, key_rollout = jax.random.split(key_family)
-        bank = refill(actors.bank, draw_from(acting.family, pool), key_bank)
-        found.append(ro.collect(acting, state.params, actors._replace(bank=bank), key_rollout, setup.steps))
+        bank = refill(actors.bank, _draw(setup, acting, pool, hyper, steps), key_bank)
+        actors = actors._replace(bank=bank)
+        found.append(ro.collect(acting, state.params, actors, key_rollout, setup.steps, hyper))
     actors, rollouts = zip(*found, strict=True)
     return actors, side_by_side(rollouts, axis=1)
 
@@ -142,34 +148,39 @@ def side_by_side(trees: Sequence[Tree], axis: int) -> Tree:
     return jax.tree.map(lambda *leaves: jnp.concatenate(leaves, axis), *trees)
 
 
+def _part(batch: Any, envs: jax.Array) -> Any:
+    """Of (rollout, targets, memory), the sequences of some environments."""
+    rollout, targets, memory = batch
+    rollout, targets = jax.tree.map(lambda leaf: leaf[:, envs], (rollout, targets))
+    return rollout, targets, jax.tree.map(lambda leaf: leaf[envs], memory)
+
+
 def update(setup: Setup, state: TrainState, hyper: Hyper, pool: Pool) -> tuple[TrainState, Metrics]:
     """One rollout, and epochs of minibatches over it: each a share of the environments, whole in time."""
     key, key_rollout, key_epochs = jax.random.split(state.key, 3)
+    now = hyper.at(state.updates.astype(jnp.float32) * setup.steps_per_update)
     memory = side_by_side([actors.memory for actors in state.actors], axis=0)
-    actors, rollout = collect(setup, state, pool, key_rollout)
-    targets = setup.algorithm.prepare(rollout, hyper)
-    optimiser = _optimiser(hyper)
+    actors, rollout = collect(setup, state, pool, key_rollout, now)
+    optimiser = _optimiser(now)
+    keys = jax.random.split(key_epochs, setup.epochs)
+    orders = jax.vmap(jax.random.permutation, in_axes=(0, None))(keys, setup.num_envs)
+    batch = (rollout, setup.algorithm.prepare(rollout, now), memory)
 
     def minibatch(carry, envs):
         params, optimiser_state = carry
-        batch = jax.tree.map(lambda leaf: leaf[:, envs], (rollout, targets))
-        batch = (*batch, jax.tree.map(lambda leaf: leaf[envs], memory))
-        grads, metrics = jax.grad(partial(loss, setup), has_aux=True)(params, batch, hyper)
-        updates, optimiser_state = optimiser.update(grads, optimiser_state)
+        grads, metrics = jax.grad(partial(loss, setup), has_aux=True)(params, _part(batch, envs), now)
+        updates, optimiser_state = optimiser.update(grads, optimiser_state, params)
         metrics["grad_norm"] = optax.tree.norm(grads)
         return (optax.apply_updates(params, updates), optimiser_state), metrics
 
-    def epoch(carry, key):
-        envs = jax.random.permutation(key, setup.num_envs).reshape(setup.minibatches, -1)
-        return jax.lax.scan(minibatch, carry, envs)
-
-    keys = jax.random.split(key_epochs, setup.epochs)
-    (params, optimiser_state), metrics = jax.lax.scan(epoch, (state.params, state.optimiser), keys)
+    orders = orders.reshape(setup.epochs * setup.minibatches, -1)
+    (params, optimiser_state), metrics = jax.lax.scan(minibatch, (state.params, state.optimiser), orders)
     metrics = {name: value.mean() for name, value in metrics.items()}
     ended = rollout.terminated_after | rollout.truncated_after
     metrics["episodes"] = ended.sum(dtype=jnp.float32)
     metrics["successes"] = rollout.succeeded.sum(dtype=jnp.float32)
-    return TrainState(params, optimiser_state, actors, key), metrics
+    done = jnp.minimum(state.updates, jnp.iinfo(jnp.int32).max - 1) + 1
+    return TrainState(params, optimiser_state, actors, done, key), metrics
 
 
 def train(setup: Setup, state: TrainState, hyper: Hyper, pool: Pool, updates: jax.Array) -> tuple[TrainState, Metrics]:

@@ -53,21 +53,30 @@ def prepare(rollout: Rollout, hyper: Hyper) -> Advantages:
     return Advantages(advantage, advantage + rollout.value)
 
 
+def value_loss(values: jax.Array, targets: Advantages) -> jax.Array:
+    """Half the mean squared error of the values, []."""
+    return jnp.square(values - targets.target).mean() / 2
+
+
 def loss(
     logits: jax.Array, values: jax.Array, rollout: Rollout, targets: Advantages, hyper: Hyper
 ) -> tuple[jax.Array, Metrics]:
     """The clipped surrogate, the squared error of the value, the entropy bonus. Advantages are standardised."""
     log_probs = jax.nn.log_softmax(logits)
-    log_prob = jnp.take_along_axis(log_probs, rollout.action[..., None], axis=-1)[..., 0]
-    ratio = jnp.exp(log_prob - rollout.log_prob)
+    ratio = jnp.exp(log_prob(logits, rollout) - rollout.log_prob)
     advantage = (targets.advantage - targets.advantage.mean()) / (targets.advantage.std() + 1e-8)
     clipped = jnp.clip(ratio, 1 - hyper.clip, 1 + hyper.clip)
     policy_loss = -jnp.minimum(ratio * advantage, clipped * advantage).mean()
-    value_loss = jnp.square(values - targets.target).mean() / 2
     entropy = -(jnp.exp(log_probs) * log_probs).sum(-1).mean()
-    total = policy_loss + hyper.value * value_loss - hyper.entropy * entropy
-    metrics = {"loss": total, "value_loss": value_loss, "entropy": entropy, "ratio_spread": jnp.abs(ratio - 1).max()}
+    error = value_loss(values, targets)
+    total = policy_loss + hyper.value * error - hyper.entropy * entropy
+    metrics = {"loss": total, "value_loss": error, "entropy": entropy, "ratio_spread": jnp.abs(ratio - 1).max()}
     return total, metrics
 
 
-PPO = Algorithm("ppo", None, prepare, loss)
+def log_prob(logits: jax.Array, rollout: Rollout) -> jax.Array:
+    """Of the actions taken, float32 of the shape of `rollout.action`."""
+    return jnp.take_along_axis(jax.nn.log_softmax(logits), rollout.action[..., None], axis=-1)[..., 0]
+
+
+PPO = Algorithm("ppo", prepare, loss)

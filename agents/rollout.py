@@ -5,15 +5,19 @@ the first of an episode, `terminated_after[t]` and `truncated_after[t]` that it 
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from agents.networks import Memory, Network, Params
+from agents.hyper import Hyper
+from agents.memories import Memory
+from agents.networks import Network, Params
+from agents.teachers import Teacher
 from envs import episodes as ep
 from envs.family import Family, Observation, State
-from rewards import Reward
+from rewards import Incentive, Move
 
 if TYPE_CHECKING:
     from envs.episodes import Bank, Episodes
@@ -50,9 +54,8 @@ class Acting:
 
     family: Family
     network: Network
-    reward: Reward
-    behaviour: Literal["student", "expert"] = "student"
-    labels: bool = False
+    reward: Incentive
+    teacher: Teacher | None = None
 
 
 def begin(acting: Acting, draw: ep.Draw, key: jax.Array, num_envs: int, steps: int) -> Actors:
@@ -66,38 +69,53 @@ def begin(acting: Acting, draw: ep.Draw, key: jax.Array, num_envs: int, steps: i
     )
 
 
-def collect(acting: Acting, params: Params, actors: Actors, key: jax.Array, steps: int) -> tuple[Actors, Rollout]:
+def collect(
+    acting: Acting, params: Params, actors: Actors, key: jax.Array, steps: int, hyper: Hyper
+) -> tuple[Actors, Rollout]:
     """`steps` steps of every environment, from a full bank. Consumes `key`."""
-    family, network = acting.family, acting.network
+    family, network, teacher = acting.family, acting.network, acting.teacher
     observe = jax.vmap(family.observe)
     apply = jax.vmap(network.apply, in_axes=(None, 0, 0))
 
     def step(actors: Actors, key: jax.Array):
-        key_act, key_step, key_reward = jax.random.split(key, 3)
+        key_act, key_step, key_reward, key_teacher = jax.random.split(key, 4)
         before = actors.episodes
+        num_envs = before.elapsed.shape[0]
         observation = observe(before.state)
-        logits, value, memory = apply(params, observation, actors.memory)
-        labels = jax.vmap(family.expert)(before.state) if acting.labels else ()
-        expert_acts = acting.behaviour == "expert"
-        behaviour = jnp.log(jax.vmap(family.expert)(before.state)) if expert_acts else logits
+        logits, value, memory = apply(params, observation, emptied(network, actors))
+        labels, behaviour = (), logits
+        if teacher is not None:
+            keys = jax.random.split(key_teacher, num_envs)
+            labels = jax.vmap(partial(teacher.label, family, noise=hyper.noise))(before.state, keys)
+            behaviour = logits if teacher.acts == "student" else jnp.log(labels)
         action = jax.random.categorical(key_act, behaviour)
         log_prob = jnp.take_along_axis(jax.nn.log_softmax(logits), action[:, None], axis=1)[:, 0]
         episodes, bank, result = ep.step(family, before, action, key_step, actors.bank)
-        keys = jax.random.split(key_reward, action.shape[0])
-        reward = jax.vmap(acting.reward)(before.state, action, result.final, result.outcome, before.elapsed, keys)
+        keys = jax.random.split(key_reward, num_envs)
+        moves = Move(before.state, action, result.final, result.outcome, before.elapsed, keys)
+        reward = jax.vmap(lambda move: acting.reward.pays(family, move, hyper))(moves)
         row = (observation, action, log_prob, value, reward, actors.reset_before)
         row += (result.terminated, result.truncated, result.outcome.succeeded, labels)
         return Actors(episodes, bank, memory, result.terminated | result.truncated), (row, result.final, memory)
 
     actors, (row, finals, memories) = jax.lax.scan(step, actors, jax.random.split(key, steps))
     observation, action, log_prob, value, reward, reset_before, terminated, truncated, succeeded, labels = row
-    last = apply(params, observe(actors.episodes.state), actors.memory)[1]
+    last = apply(params, observe(actors.episodes.state), emptied(network, actors))[1]
     following = jnp.concatenate([value[1:], last[None]])
     final_value = _final_values(acting, params, finals, memories, truncated)
     next_value = jnp.where(terminated, 0.0, jnp.where(truncated, final_value, following))
     return actors, Rollout(
         observation, action, log_prob, value, next_value, reward, reset_before, terminated, truncated, succeeded, labels
     )
+
+
+def emptied(network: Network, actors: Actors) -> Memory:
+    """The memories before the next step, leaves [N, ...]: those of episodes that begin with it are as at the start."""
+
+    def renewed(old: jax.Array, start: jax.Array) -> jax.Array:
+        return jnp.where(actors.reset_before.reshape((-1,) + (1,) * start.ndim), start, old)
+
+    return jax.tree.map(renewed, actors.memory, network.initial_memory())
 
 
 def _final_values(acting: Acting, params: Params, finals: State, memories: Memory, truncated: jax.Array) -> jax.Array:

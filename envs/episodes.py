@@ -45,14 +45,40 @@ class Step(NamedTuple):
 
 
 REFILLS = 32  # a bank is refilled in pieces of 1/32
+STARTS = 0x57A7  # the key of starting states of which there is a fixed number
 
 
-def draw_from(family: Family, pool: Pool) -> Draw:
-    """Draws a task of the pool and an instance of the task."""
+class Near(NamedTuple):
+    """How many episodes begin near success, and how near."""
+
+    share: jax.Array  # float32 []: of the episodes
+    steps: jax.Array  # int32 []: expert steps at most, at least 1
+
+
+def draw_from(family: Family, pool: Pool, near: Near | None = None, starts: jax.Array | None = None) -> Draw:
+    """Draws a task of the pool and an instance of the task.
+
+    Args:
+        family: the family.
+        pool: the tasks.
+        near: if given, so many episodes begin near success.
+        starts: uint32 []; if given, there are only so many starting states in all, fixed by the pool's seed.
+    """
 
     def draw(key: jax.Array) -> State:
+        if starts is not None:
+            key_which, _ = jax.random.split(key)
+            which = jax.random.randint(key_which, (), 0, starts.astype(jnp.int32))
+            key = jax.random.fold_in(jax.random.fold_in(jax.random.key(STARTS), pool.seed), which)
         key_task, key_instance = jax.random.split(key)
-        return family.init(key_instance, family.tasks.sample(key_task, pool))
+        task = family.tasks.sample(key_task, pool)
+        if near is None:
+            return family.init(key_instance, task)
+        key_instance, key_share, key_start = jax.random.split(key_instance, 3)
+        state = family.init(key_instance, task)
+        close = family.start_near(key_start, task, near.steps)
+        chosen = jax.random.bernoulli(key_share, near.share)
+        return jax.tree.map(lambda a, b: jnp.where(chosen, a, b), close, state)
 
     return draw
 
@@ -98,7 +124,7 @@ def take(bank: Bank, wanted: jax.Array) -> tuple[State, Bank]:
     """
     places = bank.cursor + jnp.cumsum(wanted) - 1
     states = jax.tree.map(lambda leaf: leaf.at[places].get(mode="clip"), bank.states)
-    return states, bank._replace(cursor=bank.cursor + wanted.sum())
+    return states, bank._replace(cursor=bank.cursor + wanted.sum(dtype=jnp.int32))
 
 
 def ends(family: Family, outcome: Outcome, elapsed: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -17,17 +17,21 @@ def listing(topic: str) -> list[dict[str, Any]]:
     if topic == "families":
         return [_family(name) for name in envs.names()]
     if topic == "rewards":
-        return [{"name": name, "is": _first_line(rewards.make(name).__doc__)} for name in rewards.names()]
+        return [{"name": name, "is": _first_line(rewards.describe(name))} for name in rewards.names()]
     if topic == "learners":
-        return [
-            {"name": "ppo", "teacher": "-", "is": "incentivized: PPO on the reward alone"},
-            {"name": "cloning", "teacher": "dagger", "is": "taught: the expert's labels on the student's own states"},
-            {"name": "cloning", "teacher": "bc", "is": "taught: the expert's labels on the expert's states"},
-        ]
-    if topic == "networks":
-        from agents.networks import NETWORKS
+        from agents.teachers import TEACHERS
 
-        return [{"name": name, "is": _first_line(kind.__doc__)} for name, kind in NETWORKS.items()]
+        ppo = {"name": "ppo", "teacher": "-", "is": "incentivized: PPO on the reward alone"}
+        warm = {"name": "ppo", "teacher": "any of those below", "is": "taught for taught_steps, then incentivized"}
+        taught = [{"name": "cloning", "teacher": name, "is": f"taught: {it.words}"} for name, it in TEACHERS.items()]
+        return [ppo, warm, *taught]
+    if topic == "networks":
+        from agents.encoders import ENCODERS
+        from agents.memories import MEMORIES
+
+        rows = [{"name": name, "is": _first_line(kind.__doc__)} for name, kind in ENCODERS.items()]
+        memories = [{"name": f"+ {name}", "is": _first_line(kind.__doc__)} for name, kind in MEMORIES.items()]
+        return [*rows, *memories[1:]]
     return [{"name": name, "asks": studies.load(name).QUESTION} for name in studies.names()]
 
 

@@ -9,7 +9,8 @@ import jax
 from rich.console import Console
 
 import rewards
-from agents import networks
+from agents.encoders import ENCODERS
+from agents.memories import MEMORIES
 from experiments import studies
 from experiments.progress import Progress
 from experiments.report import report
@@ -26,15 +27,17 @@ def check(settings: Settings) -> None:
     """
     wrong = []
     for name, training in settings.training.items():
-        if training.network not in networks.NETWORKS:
-            wrong.append(f"network = {training.network!r}: {nearest(training.network, networks.NETWORKS)}")
-        if training.reward not in rewards.names():
-            wrong.append(f"reward = {training.reward!r}: {nearest(training.reward, rewards.names())}")
+        for key, known in (("network", ENCODERS), ("memory", MEMORIES)):
+            if getattr(training, key) not in known:
+                wrong.append(f"{key} = {getattr(training, key)!r}: {nearest(getattr(training, key), known)}")
+        unknown = [part for part in training.reward.split("+") if part.strip() not in rewards.names()]
+        wrong += [f"reward = {training.reward!r}: {part!r}: {nearest(part, rewards.names())}" for part in unknown]
         try:
-            tasks = family_of(name, settings.knobs.get(name, {})).tasks
+            family = family_of(name, settings.knobs.get(name, {}))
         except ValueError as error:
             wrong.append(f"knobs.{name}: {error}")
             continue
+        tasks = family.tasks
         most = tasks.split_size("training")
         for key in ("pools", "control_pools", "taught_pools"):
             for size in getattr(settings, key):

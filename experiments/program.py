@@ -13,15 +13,11 @@ import rewards
 from agents import cloning, networks, ppo
 from agents import learner as lr
 from agents.evaluate import Successes, evaluate, policy_of
+from agents.teachers import TEACHERS
 from envs.family import Family
 from envs.tasks import SPLITS, Pool, Split, make_pool
 from experiments.cells import Cell
 
-ALGORITHMS = {
-    ("ppo", None): ppo.PPO,
-    ("cloning", "dagger"): cloning.DAGGER,
-    ("cloning", "bc"): cloning.BEHAVIOUR_CLONING,
-}
 Tree = TypeVar("Tree")
 
 BLOCKS = ("seen", "validation", "unseen", "specialty")
@@ -29,14 +25,35 @@ BLOCKS = ("seen", "validation", "unseen", "specialty")
 
 
 def setup_of(cell: Cell) -> lr.Setup:
-    """What fixes a cell's shapes and code."""
+    """What fixes a cell's shapes and code; for an agent that is taught first, those of what comes after."""
+    taught = cell.learner == "cloning"
+    return _setup(cell, cloning.CLONING if taught else ppo.PPO, cell.teacher if taught else None)
+
+
+def teaching_of(cell: Cell) -> lr.Setup | None:
+    """The same for the teaching that comes before an agent is incentivized, if any does."""
+    if cell.learner != "ppo" or cell.teacher is None:
+        return None
+    return _setup(cell, cloning.CLONING_WITH_VALUES, cell.teacher)
+
+
+def _setup(cell: Cell, algorithm: lr.Algorithm, teacher: str | None) -> lr.Setup:
     family = envs.make(cell.family, cell.control, **dict(cell.knobs))
     training = cell.training
+    network = networks.make(
+        training.network,
+        family,
+        width=training.width,
+        depth=training.depth,
+        memory=training.memory,
+        parameters=training.parameters or None,
+    )
     return lr.Setup(
         family=family,
-        network=networks.make(training.network, family, width=training.width, depth=training.depth),
-        algorithm=ALGORITHMS[cell.learner, cell.teacher],
+        network=network,
+        algorithm=algorithm,
         reward=rewards.make(training.reward),
+        teacher=TEACHERS[teacher] if teacher else None,
         num_envs=training.num_envs,
         steps=training.rollout_steps,
         epochs=training.epochs,
@@ -46,7 +63,10 @@ def setup_of(cell: Cell) -> lr.Setup:
 
 def hyper_of(cell: Cell) -> lr.Hyper:
     """A cell's traced hyperparameters."""
-    return lr.Hyper(**{name: jnp.float32(getattr(cell.training, name)) for name in lr.Hyper._fields})
+    values = {name: getattr(cell.training, name) for name in lr.Hyper._fields}
+    if values["entropy_end"] is None:
+        values["entropy_end"] = values["entropy"]
+    return lr.Hyper(**{name: jnp.float32(value) for name, value in values.items()})
 
 
 def pool_of(cell: Cell) -> Pool:
@@ -85,18 +105,22 @@ def evaluation_key() -> jax.Array:
     return jax.random.key(20_241_115)
 
 
+Train = Callable[[lr.TrainState, lr.Hyper, Pool, jax.Array], tuple[lr.TrainState, lr.Metrics]]  # ..., updates []
+
+
 class Program(NamedTuple):
     """The compiled functions of one `Setup`, for a fixed number of cells: the leading axis of all leaves."""
 
     setup: lr.Setup
     lanes: int
-    begin: Callable[[Pool, jax.Array], lr.TrainState]  # pools, seeds
-    train: Callable[[lr.TrainState, lr.Hyper, Pool, jax.Array], tuple[lr.TrainState, lr.Metrics]]  # ..., updates []
+    begin: Callable[[Pool, jax.Array, lr.Hyper], lr.TrainState]  # pools, seeds, hyperparameters
+    teach: Train | None  # before training, where an agent is taught first
+    train: Train
     measure: Callable[[Any, Pool, jax.Array], Successes]  # parameters, pools, key []: leaves [cells, blocks, tasks]
 
 
-def compile_program(setup: lr.Setup, sizes: Evaluation, lanes: int) -> Program:
-    """Compiles all three functions, ahead of their use."""
+def compile_program(setup: lr.Setup, teaching: lr.Setup | None, sizes: Evaluation, lanes: int) -> Program:
+    """Compiles all functions, ahead of their use."""
     (family,) = setup.family.members  # studies train on one family at a time
 
     def measure(params, pool, key) -> Successes:
@@ -105,20 +129,25 @@ def compile_program(setup: lr.Setup, sizes: Evaluation, lanes: int) -> Program:
         found = evaluate(family, policy, setup.network.initial_memory(), tasks, key, sizes.instances)
         return jax.tree.map(lambda leaf: leaf.reshape(len(BLOCKS), sizes.tasks), found)
 
-    begin = jax.jit(jax.vmap(partial(lr.begin, setup)))
-    train = jax.jit(jax.vmap(partial(lr.train, setup), in_axes=(0, 0, 0, None)), donate_argnums=0)
+    begin = jax.jit(jax.vmap(partial(lr.begin, teaching or setup)))
     score = jax.jit(jax.vmap(measure, in_axes=(0, 0, None)))
     pools = stack([make_pool(1)] * lanes)
     hyper = stack([lr.Hyper(*map(jnp.float32, lr.Hyper()))] * lanes)
     seeds = jnp.zeros(lanes, jnp.uint32)
-    state = jax.eval_shape(begin, pools, seeds)
+    state = jax.eval_shape(begin, pools, seeds, hyper)
+
+    def trainer(setup: lr.Setup) -> Train:
+        train = jax.jit(jax.vmap(partial(lr.train, setup), in_axes=(0, 0, 0, None)), donate_argnums=0)
+        return train.lower(state, hyper, pools, jnp.int32(1)).compile()
+
     # What runs seldom need not be quick: less optimisation saves some 2 s per program, of 17.
     seldom: Any = {"xla_backend_optimization_level": 2} if jax.default_backend() == "cpu" else None
     return Program(
         setup=setup,
         lanes=lanes,
-        begin=begin.lower(pools, seeds).compile(seldom),
-        train=train.lower(state, hyper, pools, jnp.int32(1)).compile(),
+        begin=begin.lower(pools, seeds, hyper).compile(seldom),
+        teach=trainer(teaching) if teaching else None,
+        train=trainer(setup),
         measure=score.lower(state.params, pools, evaluation_key()).compile(seldom),
     )
 

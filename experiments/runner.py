@@ -12,9 +12,9 @@ from envs.audit import audit
 from envs.family import Family
 from envs.tasks import make_pool
 from experiments.cells import Cell
-from experiments.program import Evaluation, scripted_success, setup_of
+from experiments.program import Evaluation, scripted_success, setup_of, teaching_of
 from experiments.progress import Progress
-from experiments.settings import Settings
+from experiments.settings import Settings, network_name
 from experiments.store import TASK_FIELDS, Row, Store
 from experiments.training import RunError, Trained, lanes_of
 from experiments.workers import run_groups
@@ -68,7 +68,8 @@ def _groups(cells: Sequence[Cell]) -> list[tuple[int, list[Cell]]]:
     groups: dict[Any, list[Cell]] = {}
     for cell in cells:
         sizes = (cell.eval_tasks, cell.eval_instances, cell.eval_specialists)
-        groups.setdefault((setup_of(cell), sizes, cell.points), []).append(cell)
+        kind = (setup_of(cell), teaching_of(cell), cell.training.taught_steps, sizes, cell.points)
+        groups.setdefault(kind, []).append(cell)
     ordered = sorted(
         groups.values(), key=lambda group: (group[0].control != "blind", -sum(cell.points[-1][0] for cell in group))
     )
@@ -107,8 +108,8 @@ def _rows(cell: Cell, counts: np.ndarray, n_params: int, blind: float) -> list[R
         "control": cell.control,
         "learner": cell.learner,
         "teacher": cell.teacher,
-        "reward": cell.training.reward if cell.teacher is None else None,
-        "network": cell.training.network,
+        "reward": cell.training.reward if cell.learner == "ppo" else None,
+        "network": network_name(cell.training),
         "n_params": n_params,
         "pool_size": cell.pool_size,
         "pool_seed": cell.pool_seed,
@@ -143,7 +144,8 @@ def _ledger(cell: Cell, n_params: int, episodes: int, seconds: float) -> dict[st
     # Of a pool drawn with replacement, so many distinct tasks are expected.
     begun = episodes + training.num_envs
     met = begun if cell.pool_size is None else cell.pool_size * -math.expm1(-begun / cell.pool_size)
-    labels = steps if cell.teacher is not None else 0
+    taught = steps if cell.learner == "cloning" else min(training.taught_steps, steps)
+    labels = taught if cell.teacher is not None else 0
     actions = family_of(cell.family, dict(cell.knobs)).num_actions
     return {
         "label": cell.label,

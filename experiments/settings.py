@@ -33,6 +33,7 @@ class _Strict(BaseModel):
 Count = Annotated[int, Field(strict=True)]  # true and "3" are no counts
 
 
+Steps = Annotated[Count, Field(ge=0, le=10**15)]
 Knob = StrictBool | StrictInt | StrictStr
 
 
@@ -40,21 +41,36 @@ class Training(_Strict):
     """How one agent is trained. Both arms share every value."""
 
     network: str = Field("mlp", description="the network: see `incentivize list networks`")
+    memory: str = Field("none", description="what it remembers within an episode: none, gru or attention")
     width: Count = Field(64, ge=1, le=4096, description="units per layer")
     depth: Count = Field(1, ge=0, le=16, description="layers after the encoder's own")
-    reward: str = Field("sparse", description="the incentive: see `incentivize list rewards`")
+    parameters: Count = Field(0, ge=0, le=10**9, description="if not 0, the width is what fits this many parameters")
+    reward: str = Field(
+        "sparse", description="the incentive, or a sum such as sparse+hunger: `incentivize list rewards`"
+    )
     budget: Count = Field(1_000_000, ge=1, le=10**15, description="environment steps of one training run")
     learning_rate: float = Field(1e-3, gt=0, lt=1, description="Adam's step size, constant")
+    weight_decay: float = Field(0.0, ge=0, lt=1, description="decoupled weight decay")
     gamma: float = Field(0.95, gt=0, le=1, description="discount per step")
     lam: float = Field(0.9, ge=0, le=1, description="lambda of the generalised advantage estimate")
     clip: float = Field(0.2, gt=0, description="PPO's range of the probability ratio")
-    entropy: float = Field(0.01, ge=0, description="weight of the entropy bonus")
+    entropy: float = Field(0.01, ge=0, description="weight of the entropy bonus, at first")
+    entropy_end: float | None = Field(None, ge=0, description="and in the end, if it changes")
+    entropy_steps: Steps = Field(0, description="environment steps over which it changes, linearly")
     value: float = Field(0.5, ge=0, description="weight of the value loss")
     max_grad_norm: float = Field(0.5, gt=0, description="gradients are scaled down to this global norm")
     num_envs: Count = Field(512, ge=1, le=2**16, description="environments stepped side by side")
     rollout_steps: Count = Field(16, ge=1, le=2**12, description="steps of each environment per update")
     epochs: Count = Field(2, ge=1, le=1000, description="passes over a rollout")
     minibatches: Count = Field(4, ge=1, le=2**16, description="minibatches per pass; they divide the environments")
+    hunger: float = Field(0.01, ge=0, le=1, description="what a step costs (rewards hunger, fading)")
+    shaping: float = Field(1.0, ge=0, le=100, description="what the whole way is worth (reward shaped)")
+    taste: float = Field(0.5, ge=0, le=1, description="share of episodes that begin near success (reward taste)")
+    taste_steps: Steps = Field(1_000_000, description="environment steps until that share is 0")
+    near: Count = Field(2, ge=1, le=1000, description="expert steps from success, at most, where they do")
+    noise: float = Field(0.0, ge=0, le=1, description="how often a teacher errs")
+    demonstrations: Count = Field(1000, ge=1, le=2**24, description="how many a teacher has that shows a fixed number")
+    taught_steps: Steps = Field(0, description="environment steps of teaching before an agent is incentivized")
 
     @model_validator(mode="after")
     def _divisible(self) -> "Training":
@@ -70,6 +86,11 @@ class Training(_Strict):
     def steps_per_update(self) -> int:
         """Environment steps of one update."""
         return self.num_envs * self.rollout_steps
+
+
+def network_name(training: Training) -> str:
+    """Encoder and memory in one word, such as "mlp+gru"."""
+    return training.network if training.memory == "none" else f"{training.network}+{training.memory}"
 
 
 PoolSize = Count | Literal["new"]
@@ -203,7 +224,7 @@ def _sentence(error: Any) -> str:
 
 def dump(settings: Settings) -> str:
     """The settings as TOML."""
-    return tomli_w.dumps(settings.model_dump(mode="json"))
+    return tomli_w.dumps(settings.model_dump(mode="json", exclude_none=True))  # TOML has no null
 
 
 def load(text: str, path: Path) -> Settings:

@@ -23,6 +23,7 @@ from experiments.program import (
     pool_of,
     setup_of,
     stack,
+    teaching_of,
 )
 from experiments.store import TASK_FIELDS
 
@@ -50,8 +51,8 @@ def lanes_of(cell: Cell, cells: int) -> int:
 
 
 @lru_cache(maxsize=2)
-def _program(setup: lr.Setup, sizes: Evaluation, lanes: int) -> Program:
-    return compile_program(setup, sizes, lanes)
+def _program(setup: lr.Setup, teaching: lr.Setup | None, sizes: Evaluation, lanes: int) -> Program:
+    return compile_program(setup, teaching, sizes, lanes)
 
 
 def train(cells: Sequence[Cell], lanes: int) -> list[Trained]:
@@ -67,18 +68,23 @@ def train(cells: Sequence[Cell], lanes: int) -> list[Trained]:
     began = time.perf_counter()
     first = cells[0]
     sizes = Evaluation(first.eval_tasks, first.eval_instances, first.eval_specialists)
-    program = _program(setup_of(first), sizes, lanes)
+    program = _program(setup_of(first), teaching_of(first), sizes, lanes)
     padded = [*cells, *[cells[-1]] * (lanes - len(cells))]
     pools, hyper = stack([pool_of(cell) for cell in padded]), stack([hyper_of(cell) for cell in padded])
-    state = program.begin(pools, jnp.array([cell.seed for cell in padded], jnp.uint32))
+    state = program.begin(pools, jnp.array([cell.seed for cell in padded], jnp.uint32), hyper)
     counts: list[list[np.ndarray]] = [[] for _ in cells]
     episodes = np.zeros(lanes)
     done = 0
+    update = program.setup.steps_per_update
+    taught = first.training.taught_steps // update * update if program.teach else 0
     for point, _ in first.points:
         while done < point:
-            updates = min(CHUNK, (point - done) // program.setup.steps_per_update)
-            state, metrics = program.train(state, hyper, pools, jnp.int32(updates))
-            done += updates * program.setup.steps_per_update
+            step, until = (
+                (program.teach, min(taught, point)) if program.teach and done < taught else (program.train, point)
+            )
+            updates = min(CHUNK, (until - done) // update)
+            state, metrics = step(state, hyper, pools, jnp.int32(updates))
+            done += updates * update
             episodes += _checked(cells, jax.device_get(metrics), done)["episodes"]
         found = jax.device_get(program.measure(state.params, pools, evaluation_key()))
         for lane, cell in enumerate(cells):

@@ -1,40 +1,88 @@
-"""What the agent is told: a number for every step, from the family's outcome. A new reward is one file and one line."""
+"""What the agent is told: a number for every step, from the family's outcome.
+
+A reward is one file and one line here. Rewards add up: `make("sparse+hunger")` pays for success and charges for steps.
+`taste` pays nothing of its own: it says where episodes begin.
+"""
 
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     import jax
 
-    from envs.family import Outcome
+    from envs.family import Family, Outcome
 
 # Strings, so that listing the rewards does not import jax.
 REWARDS = {
+    "fading": "rewards.fading:fading",
+    "hunger": "rewards.hunger:hunger",
     "random": "rewards.random:random",
+    "shaped": "rewards.shaped:shaped",
     "sparse": "rewards.sparse:sparse",
+    "taste": "rewards.taste:taste",
 }
 
 
+class Move(NamedTuple):
+    """One step of one environment, as a reward sees it."""
+
+    before: Any  # the state the action was taken in
+    action: jax.Array  # int []
+    after: Any  # the state it led to, before any reset
+    outcome: Outcome
+    elapsed: jax.Array  # int32 []: steps taken before this one in the episode
+    key: jax.Array  # for what is drawn; consumed
+
+
+class Strength(Protocol):
+    """How strong incentives are: float32 [], traced. A learner's hyperparameters have all of these."""
+
+    gamma: Any  # the learner's discount
+    hunger: Any  # what a step costs, as a share of the prize
+    shaping: Any  # what the whole way to success is worth, as a share of the prize
+    taste: Any  # the share of episodes that begin near success, at first
+    taste_steps: Any  # environment steps until that share has fallen to 0
+    near: Any  # expert steps from success at most where they do
+
+
 class Reward(Protocol):
-    """A pure, unbatched function from a step to a number.
+    """A pure, unbatched function: float32 []."""
 
-    Args:
-        before: the state the action was taken in.
-        action: int [].
-        after: the state it led to, before any reset.
-        outcome: what it brought.
-        t: int32 [], steps taken before this one in the episode.
-        key: for what is drawn; consumed.
+    def __call__(self, family: Family, move: Move, strength: Strength) -> jax.Array: ...
 
-    Returns:
-        float32 [].
+
+@dataclass(frozen=True)
+class Incentive:
+    """A sum of rewards, by name; static under `jit`.
+
+    Attributes:
+        parts: names of REWARDS.
     """
 
-    def __call__(
-        self, before: Any, action: jax.Array, after: Any, outcome: Outcome, t: jax.Array, key: jax.Array
-    ) -> jax.Array: ...
+    parts: tuple[str, ...]
+
+    @property
+    def tastes(self) -> bool:
+        """Whether some episodes begin near success."""
+        return "taste" in self.parts
+
+    def pays(self, family: Family, move: Move, strength: Strength) -> jax.Array:
+        """The sum, float32 []; every part draws for itself."""
+        import jax
+
+        keys = jax.random.split(move.key, len(self.parts))
+        paid = [
+            _load(name)(family, move._replace(key=key), strength) for name, key in zip(self.parts, keys, strict=True)
+        ]
+        return sum(paid[1:], start=paid[0])
+
+
+def _load(name: str) -> Reward:
+    module, _, function = REWARDS[name].partition(":")
+    return getattr(importlib.import_module(module), function)
 
 
 def names() -> tuple[str, ...]:
@@ -42,13 +90,21 @@ def names() -> tuple[str, ...]:
     return tuple(REWARDS)
 
 
-def make(name: str) -> Reward:
-    """A reward by name.
+def describe(name: str) -> str:
+    """A reward's docstring, which says what it does to the optimal policy."""
+    return _load(name).__doc__ or ""
+
+
+def make(name: str) -> Incentive:
+    """A reward by name, or a sum of several such as "sparse+hunger".
 
     Raises:
-        ValueError: where there is none of that name.
+        ValueError: where there is none of that name, or one is there twice.
     """
-    if name not in REWARDS:
-        raise ValueError(f"reward={name!r}: want one of {', '.join(REWARDS)}")
-    module, _, function = REWARDS[name].partition(":")
-    return getattr(importlib.import_module(module), function)
+    parts = tuple(part.strip() for part in name.split("+"))
+    for part in parts:
+        if part not in REWARDS:
+            raise ValueError(f"reward={name!r}: want one of {', '.join(REWARDS)}, or several joined by +")
+    if len(set(parts)) < len(parts):
+        raise ValueError(f"reward={name!r}: want every reward once")
+    return Incentive(parts)

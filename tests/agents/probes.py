@@ -90,6 +90,18 @@ class Probe(Family):
         return Picture.blank(1, 1)
 
 
+@dataclass(frozen=True)
+class Recall(Probe):
+    """What is seen at the first step only is asked for at the last: without memory every policy wins half the time."""
+
+    steps: int = 4
+    pays: str = "match"
+
+    def observe(self, state):
+        context = jnp.stack([jnp.where(state.step == 0, state.seen, 0), jnp.minimum(state.step, 2)])
+        return Observation(context, jnp.zeros((0, 0), jnp.uint8), jnp.zeros(0, bool), jnp.ones(2, bool))
+
+
 def seen(slot, step=0):
     """The observation of a probe."""
     context = jnp.array([slot, step], jnp.uint8)

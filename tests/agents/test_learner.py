@@ -11,13 +11,12 @@ import rewards
 from agents import cloning, networks, ppo
 from agents import learner as lr
 from agents import rollout as ro
+from agents.teachers import TEACHERS
 from envs.mixture import Mixture
 from envs.tasks import make_pool
 from tests.agents.probes import Probe, seen
 
 POOL = make_pool(None)
-ROUNDING = 3e-7  # matrix products of other batch sizes may round otherwise: two units in a ratio's last place
-CASES = [("errands", "relational"), ("errands", "pairs"), ("errands", "mlp"), ("mazes", "mlp"), ("mazes", "relational")]
 
 
 def small_setup(name="errands", kind="relational", algorithm=ppo.PPO, **own):
@@ -25,6 +24,11 @@ def small_setup(name="errands", kind="relational", algorithm=ppo.PPO, **own):
     family = envs.make(name, **knobs)
     network = networks.make(kind, family, width=16)
     return lr.Setup(family, network, algorithm, rewards.make("sparse"), **({"num_envs": 16, "steps": 24} | own))
+
+
+def taught(teacher="dagger", **own):
+    """The setup of a taught arm."""
+    return small_setup(algorithm=cloning.CLONING, teacher=TEACHERS[teacher], **own)
 
 
 @lru_cache
@@ -39,30 +43,9 @@ def collected(setup, seed=0):
     @jax.jit
     def program():
         state = lr.begin(setup, POOL, jnp.uint32(seed))
-        return state, lr.collect(setup, state, POOL, state.key)[1]
+        return state, lr.collect(setup, state, POOL, state.key, lr.Hyper())[1]
 
     return program()
-
-
-@pytest.mark.parametrize(("name", "kind"), CASES)
-def test_ratio_is_one_before_the_first_gradient_step(name, kind):
-    setup = small_setup(name, kind)
-    state, rollout = collected(setup)
-    ended = rollout.terminated_after | rollout.truncated_after
-    assert ended.any()
-    assert (rollout.reset_before[1:] == ended[:-1]).all()
-    targets = ppo.prepare(rollout, lr.Hyper())
-    _, metrics = jax.jit(partial(lr.loss, setup))(state.params, (rollout, targets, ()), lr.Hyper())
-    assert float(metrics["ratio_spread"]) <= ROUNDING
-
-
-@pytest.mark.slow
-def test_ratio_is_one_at_full_size():
-    setup = small_setup(num_envs=512, steps=16)
-    state, rollout = collected(setup)
-    batch = (rollout, ppo.prepare(rollout, lr.Hyper()), ())
-    _, metrics = jax.jit(partial(lr.loss, setup))(state.params, batch, lr.Hyper())
-    assert float(metrics["ratio_spread"]) <= ROUNDING
 
 
 def test_actions_are_drawn_from_the_policy_they_are_weighed_by():
@@ -70,27 +53,15 @@ def test_actions_are_drawn_from_the_policy_they_are_weighed_by():
     probe = Probe(pays="always")
     setup = lr.Setup(probe, networks.make("mlp", probe, width=8), ppo.PPO, rewards.make("sparse"), 512, 40)
     state = lr.begin(setup, POOL, jnp.uint32(0))
-    head = state.params["params"]["policy"]
-    skewed = head | {"bias": jnp.array([0.0, 1.5])}
-    params = {"params": state.params["params"] | {"policy": skewed}}
-    rollout = jax.jit(lambda state: lr.collect(setup, state, POOL, state.key)[1])(state._replace(params=params))
+    heads = state.params["heads"]["params"]
+    skewed = heads["policy"] | {"bias": jnp.array([0.0, 1.5])}
+    params = state.params | {"heads": {"params": heads | {"policy": skewed}}}
+    rollout = jax.jit(lambda state: lr.collect(setup, state, POOL, state.key, lr.Hyper())[1])(
+        state._replace(params=params)
+    )
     expected = float(jnp.exp(rollout.log_prob[rollout.action == 1]).mean())
     assert expected == pytest.approx(1 / (1 + np.exp(-1.5)), abs=1e-3)
     assert float((rollout.action == 1).mean()) == pytest.approx(expected, abs=0.01)
-
-
-@pytest.mark.parametrize(("name", "kind"), CASES)
-def test_unroll_equals_step_by_step(name, kind):
-    setup = small_setup(name, kind)
-    state, rollout = collected(setup)
-    first = jax.tree.map(lambda leaf: leaf[:, 0], rollout.observation)
-    logits, values, _ = jax.jit(setup.network.unroll)(state.params, first, rollout.reset_before[:, 0], ())
-    apply = jax.jit(setup.network.apply)
-    for t in range(setup.steps):
-        now = jax.tree.map(lambda leaf, t=t: leaf[t], first)
-        alone, value, _ = apply(state.params, now, ())
-        chex.assert_trees_all_close((logits[t], values[t]), (alone, value), atol=1e-5)
-        assert float(value) == pytest.approx(float(rollout.value[t, 0]), abs=1e-5)
 
 
 def test_gae_equals_a_loop():
@@ -144,8 +115,8 @@ def test_next_values_follow_termination_truncation_and_time():
 
 
 def test_the_expert_acts_in_behaviour_cloning_and_the_student_in_dagger():
-    for algorithm, rate in ((cloning.BEHAVIOUR_CLONING, 1.0), (cloning.DAGGER, 0.6)):
-        _, rollout = collected(small_setup("errands", "mlp", algorithm))
+    for teacher, rate in (("bc", 1.0), ("demonstrations", 1.0), ("dagger", 0.6)):
+        _, rollout = collected(taught(teacher, kind="mlp"))
         ended = rollout.terminated_after | rollout.truncated_after
         won = float(rollout.succeeded.sum() / ended.sum())
         assert won == 1 if rate == 1 else won < rate
@@ -154,7 +125,7 @@ def test_the_expert_acts_in_behaviour_cloning_and_the_student_in_dagger():
 
 
 def test_the_cloning_loss_is_the_cross_entropy_against_the_labels():
-    _, rollout = collected(small_setup("errands", "mlp", cloning.DAGGER))
+    _, rollout = collected(taught(kind="mlp"))
     rng = np.random.default_rng(0)
     logits, labels = rng.normal(size=(2, 24, 16, 4))
     labels = np.where(labels > 0, labels, 0) + np.eye(4)[0]
@@ -164,10 +135,11 @@ def test_the_cloning_loss_is_the_cross_entropy_against_the_labels():
     assert float(found) == pytest.approx(-(labels * log_probs).sum(-1).mean(), rel=1e-5)
 
 
-@pytest.mark.parametrize("algorithm", [ppo.PPO, cloning.DAGGER, cloning.BEHAVIOUR_CLONING], ids=["ppo", "dagger", "bc"])
-def test_one_compilation_for_all_pools_seeds_and_rates(algorithm):
+@pytest.mark.parametrize(
+    "setup", [small_setup(), taught(), taught("demonstrations")], ids=["ppo", "dagger", "demonstrations"]
+)
+def test_one_compilation_for_all_pools_seeds_and_rates(setup):
     chex.clear_trace_counter()
-    setup = small_setup(algorithm=algorithm)
     begin = jax.jit(chex.assert_max_traces(lambda *args: lr.begin(setup, *args), n=1))
     train = jax.jit(chex.assert_max_traces(lambda *args: lr.train(setup, *args), n=1))
     found = []
@@ -233,14 +205,10 @@ def test_a_mixture_has_equal_shares_and_collects_every_family_as_if_alone():
         def alone(state, acting=acting, number=number, key_bank=key_bank, key_rollout=key_rollout):
             actors = state.actors[number]
             bank = lr.refill(actors.bank, lr.draw_from(acting.family, POOL), key_bank)
-            return ro.collect(acting, state.params, actors._replace(bank=bank), key_rollout, 12)[1]
+            return ro.collect(acting, state.params, actors._replace(bank=bank), key_rollout, 12, lr.Hyper())[1]
 
         mine = jax.tree.map(lambda leaf, number=number: leaf[:, 4 * number : 4 * number + 4], rollout)
         chex.assert_trees_all_equal(mine.observation, alone(state).observation)
         chex.assert_trees_all_equal(mine.succeeded, alone(state).succeeded)
-    _, metrics = jax.jit(partial(lr.loss, setup))(
-        state.params, (rollout, ppo.prepare(rollout, lr.Hyper()), ()), lr.Hyper()
-    )
-    assert float(metrics["ratio_spread"]) <= ROUNDING
     with pytest.raises(ValueError, match="num_envs=10: want a multiple of the 3 families"):
         lr.Setup(mixture, network, ppo.PPO, rewards.make("sparse"), num_envs=10)

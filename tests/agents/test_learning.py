@@ -9,7 +9,9 @@ import pytest
 import rewards
 from agents import cloning, networks, ppo
 from agents import learner as lr
+from agents.encoders import ENCODERS
 from agents.evaluate import evaluate, policy_of
+from agents.teachers import TEACHERS
 from envs.mixture import Mixture
 from envs.tasks import make_pool
 from tests.agents.probes import Probe, seen
@@ -18,41 +20,47 @@ HYPER = lr.Hyper(learning_rate=3e-3, gamma=0.5, entropy=0.001)
 POOL = make_pool(None)
 
 
-def trained(probe, algorithm, kind="mlp", updates=60, reward="sparse"):
+def arm(teacher):
+    """What sets an arm apart: PPO, or the teacher's."""
+    return {"algorithm": cloning.CLONING, "teacher": TEACHERS[teacher]} if teacher else {"algorithm": ppo.PPO}
+
+
+def trained(probe, teacher=None, kind="mlp", updates=60, reward="sparse"):
     network = networks.make(kind, probe, width=16)
-    setup = lr.Setup(probe, network, algorithm, rewards.make(reward), num_envs=32, steps=8, epochs=4, minibatches=2)
+    sizes = {"num_envs": 32, "steps": 8, "epochs": 4, "minibatches": 2}
+    setup = lr.Setup(probe, network, reward=rewards.make(reward), **sizes, **arm(teacher))
     state = jax.jit(partial(lr.begin, setup))(POOL, jnp.uint32(0))
     state, metrics = jax.jit(partial(lr.train, setup))(state, HYPER, POOL, jnp.int32(updates))
-    return lambda slot, step=0: network.apply(state.params, seen(slot, step), ())[:2], metrics
+    return lambda slot, step=0: network.apply(state.params, seen(slot, step), network.initial_memory())[:2], metrics
 
 
-@pytest.mark.parametrize("kind", networks.NETWORKS)
+@pytest.mark.parametrize("kind", ENCODERS)
 def test_ppo_learns_a_constant_value(kind):
-    look, _ = trained(Probe(pays="always"), ppo.PPO, kind)
+    look, _ = trained(Probe(pays="always"), None, kind)
     assert [float(look(slot)[1]) for slot in (0, 1)] == pytest.approx([1, 1], abs=0.05)
 
 
 def test_ppo_learns_a_value_that_depends_on_what_is_seen():
-    look, _ = trained(Probe(pays="seen"), ppo.PPO)
+    look, _ = trained(Probe(pays="seen"))
     assert [float(look(slot)[1]) for slot in (0, 1)] == pytest.approx([0, 1], abs=0.05)
 
 
 def test_ppo_discounts_a_delayed_reward():
-    look, _ = trained(Probe(pays="always", steps=2), ppo.PPO)
+    look, _ = trained(Probe(pays="always", steps=2))
     assert [float(look(1, step)[1]) for step in (0, 1)] == pytest.approx([0.5, 1], abs=0.05)
 
 
 def test_ppo_bootstraps_when_time_runs_out():
     """A toll of 1 for ever is worth -1 / (1 - gamma) = -2; were the time limit an end, it would be -1.25 on average."""
-    look, _ = trained(Probe(pays="toll", limit=2), ppo.PPO, updates=400)
+    look, _ = trained(Probe(pays="toll", limit=2), updates=400)
     assert [float(look(slot)[1]) for slot in (0, 1)] == pytest.approx([-2, -2], abs=0.15)
 
 
-@pytest.mark.parametrize("kind", networks.NETWORKS)
-@pytest.mark.parametrize("algorithm", [ppo.PPO, cloning.DAGGER, cloning.BEHAVIOUR_CLONING], ids=["ppo", "dagger", "bc"])
+@pytest.mark.parametrize("kind", ENCODERS)
+@pytest.mark.parametrize("teacher", [None, "dagger", "bc"])
 @pytest.mark.parametrize("pays", ["action", "match"])
-def test_every_arm_finds_the_right_action(algorithm, pays, kind):
-    look, metrics = trained(Probe(pays=pays), algorithm, kind)
+def test_every_arm_finds_the_right_action(teacher, pays, kind):
+    look, metrics = trained(Probe(pays=pays), teacher, kind)
     for slot in (0, 1):
         right = 1 if pays == "action" else slot
         assert float(jax.nn.softmax(look(slot)[0])[right]) > 0.95
@@ -60,15 +68,16 @@ def test_every_arm_finds_the_right_action(algorithm, pays, kind):
 
 
 def test_a_random_reward_teaches_nothing():
-    _, metrics = trained(Probe(pays="match"), ppo.PPO, reward="random", updates=120)
+    _, metrics = trained(Probe(pays="match"), reward="random", updates=120)
     assert 0.35 < float(metrics["successes"] / metrics["episodes"]) < 0.65
 
 
-@pytest.mark.parametrize("algorithm", [ppo.PPO, cloning.DAGGER], ids=["ppo", "dagger"])
-def test_one_agent_learns_every_family_of_a_mixture(algorithm):
+@pytest.mark.parametrize("teacher", [None, "dagger"])
+def test_one_agent_learns_every_family_of_a_mixture(teacher):
     probes = Mixture((Probe(pays="match"), Probe(pays="action")), permuted=2)
     network = networks.make("mlp", probes, width=16)
-    setup = lr.Setup(probes, network, algorithm, rewards.make("sparse"), num_envs=32, steps=8, epochs=4, minibatches=2)
+    sizes = {"num_envs": 32, "steps": 8, "epochs": 4, "minibatches": 2}
+    setup = lr.Setup(probes, network, reward=rewards.make("sparse"), **sizes, **arm(teacher))
     state = jax.jit(partial(lr.begin, setup))(POOL, jnp.uint32(0))
     state, _ = jax.jit(partial(lr.train, setup))(state, HYPER, POOL, jnp.int32(100))
     tasks = jnp.zeros((20, 2), jnp.uint8)
@@ -78,5 +87,5 @@ def test_one_agent_learns_every_family_of_a_mixture(algorithm):
 
 
 def test_soft_labels_are_matched():
-    look, _ = trained(Probe(pays="always"), cloning.DAGGER)
+    look, _ = trained(Probe(pays="always"), "dagger")
     assert float(jax.nn.softmax(look(1)[0])[0]) == pytest.approx(0.5, abs=0.05)

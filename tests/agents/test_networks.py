@@ -5,10 +5,10 @@ import pytest
 
 import envs
 from agents import networks
-from agents.networks import one_hot
+from agents.encoders import ENCODERS, one_hot
 from tests.envs.test_families import starts
 
-EVERY = [(kind, name) for kind in networks.NETWORKS for name in envs.names()]
+EVERY = [(kind, name) for kind in ENCODERS for name in envs.names()]
 
 
 def test_one_hot_leaves_out_zero():

@@ -1,0 +1,144 @@
+"""What is remembered, and that replaying it is what acting was."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import envs
+import rewards
+from agents import cloning, networks, ppo
+from agents import learner as lr
+from agents import rollout as ro
+from agents.encoders import ENCODERS
+from agents.evaluate import evaluate, policy_of
+from agents.memories import MEMORIES
+from agents.teachers import TEACHERS
+from envs.tasks import make_pool
+from tests.agents.probes import Probe, Recall, seen
+
+REMEMBERS = [name for name in MEMORIES if name != "none"]
+SPARSE = rewards.make("sparse")
+ERRANDS = envs.make("errands", attributes=3, values=4)
+PATTERNS = {
+    "every step": Probe(steps=1),
+    "every third step": Probe(steps=3, pays="seen"),
+    "never ends by itself": Probe(pays="never", limit=5),
+    "longer than a rollout": Probe(pays="never", limit=30),
+}
+CASES = [pytest.param(PATTERNS[p], "mlp", m, id=f"{p}-{m}") for p in PATTERNS for m in MEMORIES]
+CASES += [
+    pytest.param(ERRANDS, k, m, id=f"errands-{k}-{m}") for k in ENCODERS for m in MEMORIES if (k, m) != ("mlp", "none")
+]
+
+
+def second_rollout(setup, grain):
+    """The second rollout of a run, whose memory comes from the first; the policy is made less even than a fresh one.
+
+    Returns the rollout, and what a replay of it gives: log-probabilities and values.
+    """
+    pool = make_pool(None)
+    hyper = lr.Hyper(*(jnp.asarray(value, grain) for value in lr.Hyper()))
+    collect = jax.jit(partial(lr.collect, setup))
+    state = jax.jit(partial(lr.begin, setup))(pool, jnp.uint32(0))
+    state = state._replace(params=jax.tree.map(lambda leaf: (3 * leaf).astype(grain), state.params))
+    first, second = jax.random.split(state.key)
+    state = state._replace(actors=collect(state, pool, first, hyper)[0])
+    _, rollout = collect(state, pool, second, hyper)
+    logits, values = jax.jit(partial(lr.forward, setup))(state.params, rollout, state.actors[0].memory)
+    return rollout, ppo.log_prob(logits, rollout), values
+
+
+@pytest.mark.parametrize(("family", "kind", "memory"), CASES)
+def test_the_ratio_is_exactly_one_before_the_first_gradient_step(family, kind, memory):
+    """Where the arithmetic is twice as fine as what is compared: float64, rounded to float32."""
+    setup = lr.Setup(family, networks.make(kind, family, width=8, memory=memory), ppo.PPO, SPARSE, num_envs=8, steps=7)
+    with jax.enable_x64(True):
+        rollout, log_prob, values = second_rollout(setup, jnp.float64)
+        assert rollout.log_prob.dtype == log_prob.dtype == jnp.float64
+        assert jnp.std(rollout.log_prob) > 1e-3
+        ratio = jnp.exp(log_prob - rollout.log_prob).astype(jnp.float32)
+        assert (ratio == 1).all()
+        assert (values.astype(jnp.float32) == rollout.value.astype(jnp.float32)).all()
+
+
+@pytest.mark.parametrize("memory", MEMORIES)
+def test_the_replay_is_the_rollout_up_to_rounding(memory):
+    setup = lr.Setup(
+        ERRANDS, networks.make("relational", ERRANDS, width=16, memory=memory), ppo.PPO, SPARSE, num_envs=16, steps=24
+    )
+    rollout, log_prob, values = second_rollout(setup, jnp.float32)
+    assert float(jnp.abs(log_prob - rollout.log_prob).max()) < 2e-5
+    assert jnp.allclose(values, rollout.value, atol=1e-5)
+
+
+@pytest.mark.parametrize("memory", REMEMBERS)
+def test_a_marker_is_seen_within_its_episode_and_never_after(memory):
+    """Only what was seen first differs between two sequences of four steps, with or without a reset in the middle."""
+    network = networks.make("mlp", Probe(), width=16, memory=memory)
+    params = jax.tree.map(lambda leaf: 3 * leaf, jax.jit(network.init)(jax.random.key(0)))
+    plain, marked = (
+        jax.tree.map(lambda *leaves: jnp.stack(leaves), *map(seen, slots)) for slots in ((0,) * 4, (1, 0, 0, 0))
+    )
+    unroll = jax.jit(network.unroll)
+    for reset in (True, False):
+        resets = jnp.array([True, False, reset, False])
+        (logits, values, left), (others, other_values, other_left) = (
+            unroll(params, observations, resets, network.initial_memory()) for observations in (plain, marked)
+        )
+        moved = jnp.abs(logits - others).max(-1) + jnp.abs(values - other_values)
+        assert (moved[:2] > 0).all()
+        assert (moved[2:] == 0).all() if reset else (moved[2:] > 0).all()
+    # What is left over afterwards is not seen by an episode that begins, though it differs.
+    first, second = (unroll(params, plain, jnp.ones(4, bool), memory)[0] for memory in (left, other_left))
+    assert (first == second).all()
+
+
+@pytest.mark.parametrize("memory", REMEMBERS)
+def test_acting_forgets_where_an_episode_begins(memory):
+    """Of environments whose memories differ, those at the start of an episode do alike, the others do not."""
+    network = networks.make("mlp", Probe(), width=8, memory=memory)
+    params = jax.jit(network.init)(jax.random.key(0))
+    _, _, used = network.apply(params, seen(1), network.initial_memory())
+    memories = jax.tree.map(lambda a, b: jnp.stack([a, b, a, b]), network.initial_memory(), used)
+    resets = jnp.array([True, True, False, False])
+    kept = ro.emptied(network, ro.Actors(None, None, memories, resets))
+    same = [jax.tree.map(lambda leaf, i=i: (leaf[i] == leaf[i + 1]).all(), kept) for i in (0, 2)]
+    assert all(jax.tree.leaves(same[0]))
+    assert not all(jax.tree.leaves(same[1]))
+
+
+@pytest.mark.parametrize("algorithm", ["ppo", "taught"])
+def test_only_an_agent_with_a_memory_solves_delayed_recall(algorithm):
+    """What was seen is gone when it is asked for: without a memory one half is the most that any policy wins."""
+    family, pool = Recall(), make_pool(None)
+    arm = (
+        {"algorithm": ppo.PPO} if algorithm == "ppo" else {"algorithm": cloning.CLONING, "teacher": TEACHERS["dagger"]}
+    )
+    won = {}
+    for memory in MEMORIES:
+        network = networks.make("mlp", family, width=16, memory=memory)
+        setup = lr.Setup(family, network, reward=SPARSE, num_envs=64, steps=8, epochs=4, minibatches=2, **arm)
+        hyper = lr.Hyper(learning_rate=5e-3, gamma=0.9, entropy=0.01)
+        state = jax.jit(partial(lr.begin, setup))(pool, jnp.uint32(0))
+        state, _ = jax.jit(partial(lr.train, setup))(state, hyper, pool, jnp.int32(150))
+        policy = policy_of(network, state.params)
+        found = evaluate(family, policy, network.initial_memory(), jnp.zeros((20, 2), jnp.uint8), jax.random.key(1), 50)
+        won[memory] = float(found.sampled.mean()) / 50
+    assert won["none"] == pytest.approx(0.5, abs=0.06)
+    assert min(won[name] for name in REMEMBERS) > 0.95
+
+
+def test_attention_sees_the_last_steps_only():
+    """Of a sequence longer than its span, what is older has no part in what it does."""
+    network = networks.make("mlp", Probe(limit=3), width=8, memory="attention")
+    params = jax.jit(network.init)(jax.random.key(0))
+    plain, marked = (
+        jax.tree.map(lambda *leaves: jnp.stack(leaves), *map(seen, slots)) for slots in ((0,) * 6, (1, *(0,) * 5))
+    )
+    resets = jnp.zeros(6, bool)
+    logits, others = (network.unroll(params, rows, resets, network.initial_memory())[0] for rows in (plain, marked))
+    moved = jnp.abs(logits - others).max(-1)
+    assert (moved[:3] > 0).all()
+    assert (moved[3:] == 0).all()
