@@ -125,7 +125,7 @@ def compile_program(setup: lr.Setup, teaching: lr.Setup | None, sizes: Evaluatio
 
     def measure(params, pool, key) -> Successes:
         tasks = _tasks(family, _blocks(pool, sizes), sizes)
-        policy = policy_of(setup.network, params)
+        policy = policy_of(family, setup.network, params)
         found = evaluate(family, policy, setup.network.initial_memory(), tasks, key, sizes.instances)
         return jax.tree.map(lambda leaf: leaf.reshape(len(BLOCKS), sizes.tasks), found)
 
@@ -170,9 +170,9 @@ def scripted_success(family: Family, sizes: Evaluation) -> list[tuple[int, np.nd
 
     @jax.jit
     def measure(which, tasks, key):
-        def policy(observation, memory):
+        def policy(state, elapsed, memory, key):
             # A policy that heeds nothing is a constant, which the compiler would evaluate itself, at length.
-            return jnp.log(jax.lax.optimization_barrier(family.scripted(observation))[which]), memory
+            return jnp.log(jax.lax.optimization_barrier(family.scripted(family.observe(state)))[which]), memory
 
         return evaluate(family, policy, (), tasks, key, sizes.instances)
 

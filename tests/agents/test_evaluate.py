@@ -1,3 +1,5 @@
+from dataclasses import dataclass
+
 import jax
 import jax.numpy as jnp
 import pytest
@@ -5,15 +7,16 @@ import pytest
 import envs
 from agents import networks
 from agents.evaluate import evaluate, policy_of
+from envs.family import outcome
 from envs.tasks import make_pool
 from tests.agents.probes import Probe
 
 KEY = jax.random.key(0)
 
 
-def right(observation, memory):
+def right(state, elapsed, memory, key):
     """Of the probe that wants its slot back."""
-    return 20 * jax.nn.one_hot(observation.context[0], 2), memory
+    return 20 * jax.nn.one_hot(state.seen, 2), memory
 
 
 def test_a_perfect_and_a_perfectly_wrong_policy():
@@ -21,16 +24,17 @@ def test_a_perfect_and_a_perfectly_wrong_policy():
     found = evaluate(Probe(pays="match"), right, (), tasks, KEY, 7)
     assert found.greedy.tolist() == found.sampled.tolist() == [7] * 5
 
-    def wrong(observation, memory):
-        return -right(observation, memory)[0], memory
+    def wrong(*args):
+        return -right(*args)[0], ()
 
     assert evaluate(Probe(pays="match"), wrong, (), tasks, KEY, 7).greedy.tolist() == [0] * 5
 
 
-def test_greedy_and_sampled_differ_where_the_policy_wavers():
-    def wavering(observation, memory):
-        return jnp.array([0.0, 0.1]), memory
+def wavering(state, elapsed, memory, key):
+    return jnp.array([0.0, 0.1]), memory
 
+
+def test_greedy_and_sampled_differ_where_the_policy_wavers():
     found = evaluate(Probe(pays="action"), wavering, (), jnp.zeros((50, 2), jnp.uint8), KEY, 20)
     assert (found.greedy == 20).all()
     assert float(found.sampled.mean()) == pytest.approx(10.5, abs=1)
@@ -39,11 +43,61 @@ def test_greedy_and_sampled_differ_where_the_policy_wavers():
 def test_only_the_first_end_counts():
     """After a failure an episode that would succeed later is over."""
 
-    def first_wrong_then_right(observation, memory):
-        return 20 * jax.nn.one_hot(observation.context[1], 2), memory
+    def first_wrong_then_right(state, elapsed, memory, key):
+        return 20 * jax.nn.one_hot(state.step, 2), memory
 
     found = evaluate(Probe(pays="action"), first_wrong_then_right, (), jnp.zeros((5, 2), jnp.uint8), KEY, 4)
     assert found.greedy.tolist() == [0] * 5
+
+
+def test_the_best_of_three_attempts():
+    """At even chances each, three attempts miss once in eight times. The first is the same however many follow."""
+    probe, tasks = Probe(pays="action"), jnp.zeros((50, 2), jnp.uint8)
+
+    def even(state, elapsed, memory, key):
+        return jnp.zeros(2), memory
+
+    once, thrice = (evaluate(probe, even, (), tasks, KEY, 40, attempts) for attempts in (1, 3))
+    assert (once.best == once.sampled).all()
+    assert (thrice.sampled == once.sampled).all()
+    assert (thrice.greedy == once.greedy).all()
+    assert float(thrice.best.mean()) / 40 == pytest.approx(1 - 1 / 8, abs=0.02)
+
+
+@dataclass(frozen=True)
+class Walk(Probe):
+    """Action 1 is a step ahead, 0 is none; two ahead succeed. At most six."""
+
+    limit: int = 6
+
+    def step(self, state, action, key):
+        after = state._replace(step=state.step + action.astype(jnp.uint8))
+        return after, outcome(after.step == 2)
+
+    def distance(self, state):
+        return jnp.int32(2) - state.step
+
+
+def test_steps_are_counted_where_the_first_attempt_succeeded():
+    def every_other(state, elapsed, memory, key):
+        """Ahead at every other step, from the second on, where the slot is 1; else never."""
+        return 40 * jax.nn.one_hot(state.seen * (elapsed % 2), 2), memory
+
+    found = evaluate(Walk(), every_other, (), jnp.zeros((5, 2), jnp.uint8), KEY, 20, attempts=2)
+    assert 0 < int(found.sampled.min()) < 20
+    assert (found.steps == 4 * found.sampled).all()
+    assert (found.expert_steps == 2 * found.sampled).all()
+
+
+def test_what_a_policy_draws_while_thinking_is_new_at_every_step_and_in_every_episode():
+    def guess(state, elapsed, memory, key):
+        return 40 * jax.nn.one_hot(jax.random.bernoulli(key).astype(jnp.int32), 2), memory
+
+    tasks = jnp.zeros((50, 2), jnp.uint8)
+    one, two = (evaluate(probe, guess, (), tasks, KEY, 40, 2) for probe in (Probe(pays="action"), Walk(limit=2)))
+    assert float(one.sampled.mean()) / 40 == pytest.approx(1 / 2, abs=0.03)
+    assert float(one.best.mean()) / 40 == pytest.approx(3 / 4, abs=0.03)
+    assert float(two.sampled.mean()) / 40 == pytest.approx(1 / 4, abs=0.03)
 
 
 def test_the_instances_do_not_depend_on_the_policy():
@@ -52,7 +106,9 @@ def test_the_instances_do_not_depend_on_the_policy():
     pool = make_pool(20, split="heldout")
     tasks = jax.jit(jax.vmap(lambda i: family.tasks.member(pool, i)))(jnp.arange(20, dtype=jnp.uint32))
     params = jax.jit(network.init)(jax.random.key(1))
-    measure = jax.jit(lambda p: evaluate(family, policy_of(network, p), network.initial_memory(), tasks, KEY, 3))
+    measure = jax.jit(
+        lambda p: evaluate(family, policy_of(family, network, p), network.initial_memory(), tasks, KEY, 3)
+    )
     first, again = measure(params), measure(params)
     assert first.sampled.tolist() == again.sampled.tolist()
     assert 0 <= int(first.greedy.min()) <= int(first.greedy.max()) <= 3

@@ -82,7 +82,7 @@ def test_one_agent_learns_every_family_of_a_mixture(teacher):
     state, _ = jax.jit(partial(lr.train, setup))(state, HYPER, POOL, jnp.int32(100))
     tasks = jnp.zeros((20, 2), jnp.uint8)
     for member in probes.members:
-        found = evaluate(member, policy_of(network, state.params), (), tasks, jax.random.key(1), 10)
+        found = evaluate(member, policy_of(member, network, state.params), (), tasks, jax.random.key(1), 10)
         assert int(found.sampled.sum()) > 180
 
 

@@ -1,0 +1,175 @@
+"""Thinking at test time, on probes whose best plans are known by hand."""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import envs
+from agents import networks
+from agents.evaluate import evaluate, policy_of
+from agents.search import searching
+from envs.controls import CONTROLS
+from envs.family import outcome
+from envs.mixture import Mixture
+from tests.agents.probes import Probe
+
+KEY = jax.random.key(0)
+TASKS = jnp.zeros((4, 2), jnp.uint8)
+
+
+class Opinion:
+    """A network that says what its parameters say: logits at an episode's first step, later none; always the value.
+
+    It does not ask what is legal.
+    """
+
+    def apply(self, params, observation, memory):
+        logits, value = params
+        return jnp.where(observation.context[1] == 0, jnp.array(logits), 0.0), jnp.asarray(value), memory + 1
+
+    def initial_memory(self):
+        return jnp.int32(0)
+
+
+@dataclass(frozen=True)
+class Choice(Probe):
+    """The first action decides: 0 leads astray, and is praised later; 1 is right, if 1 follows.
+
+    Attributes:
+        astray: "fails", where 0 fails at once and all that would follow is a success; "late", where 0 leads to success
+            after two more steps, whatever they are.
+    """
+
+    astray: str = "fails"
+
+    def step(self, state, action, key):
+        first = state.step == 0
+        seen = jnp.where(first, action, state.seen).astype(jnp.uint8)  # the choice
+        after = state._replace(seen=seen, step=state.step + jnp.uint8(1))
+        right = (seen == 1) & ~first & (action == 1)
+        later = (seen == 0) & (state.step >= (1 if self.astray == "fails" else 2))
+        wrong = (first & (action == 0)) if self.astray == "fails" else False
+        return after, outcome(right | later, wrong | ((seen == 1) & ~first & (action == 0)))
+
+
+@dataclass(frozen=True)
+class Barred(Probe):
+    """The action that would succeed is illegal."""
+
+    def observe(self, state):
+        return super().observe(state)._replace(action_mask=jnp.array([True, False]))
+
+
+@dataclass(frozen=True)
+class Luck(Probe):
+    """Succeeds every other time, whatever is done."""
+
+    def step(self, state, action, key):
+        won = jax.random.bernoulli(key)
+        return state, outcome(won, ~won)
+
+
+def thinker(family, simulations, **own):
+    """What a search makes of an opinion at the first step or later: (opinion, elapsed) -> (logits [A], memory)."""
+
+    @jax.jit
+    def think(opinion, elapsed):
+        policy = searching(family, Opinion(), opinion, simulations, gamma=0.9, **own)
+        return policy(family.init(KEY, TASKS[0]), elapsed, jnp.int32(0), KEY)
+
+    return lambda logits, value=0.0, elapsed=0: think((jnp.array(logits), jnp.float32(value)), jnp.int32(elapsed))
+
+
+def played(family, instances, policy, memory):
+    return jax.jit(lambda key: evaluate(family, policy, memory, TASKS, key, instances))(KEY)
+
+
+def test_two_simulations_see_both_answers():
+    """One is worth 1, the other 0, whatever the network hopes for after the end: (50 + 1 visit) x 1 in the weights."""
+    probe = Probe(pays="match")
+    slot = int(probe.init(KEY, TASKS[0]).seen)
+    logits, memory = thinker(probe, 2)((0.0, 2.0), value=1.0)
+    assert float(logits[slot] - logits[1 - slot]) == pytest.approx(51 + 2 * (2 * slot - 1), abs=1e-3)
+    assert int(memory) == 1  # of the step taken: what was thought through is forgotten
+
+
+def test_one_simulation_that_fails_speaks_for_the_other_action():
+    """The network hopes for 1. What was tried is worth 0; what was not, the mean of hope and finding: 1/2."""
+    probe = Probe(pays="match")
+    slot = int(probe.init(KEY, TASKS[0]).seen)
+    logits, _ = thinker(probe, 1)(jax.nn.one_hot(1 - slot, 2), value=1.0)
+    assert float(logits[slot] - logits[1 - slot]) == pytest.approx(51 / 2 - 1, abs=1e-3)
+
+
+def test_no_simulations_are_the_network_alone():
+    probe, opinion = Probe(pays="match"), ((0.0, 1.0), 0.0)
+    alone, none = (
+        played(probe, 50, policy, jnp.int32(0))
+        for policy in (policy_of(probe, Opinion(), opinion), searching(probe, Opinion(), opinion, 0, gamma=0.9))
+    )
+    assert [leaf.tolist() for leaf in none] == [leaf.tolist() for leaf in alone]
+
+
+def test_an_untrained_network_wins_by_thinking():
+    """Drawing 1 twice is a matter of luck; a search that has seen four sequences knows."""
+    family = Choice()
+    network = networks.make("mlp", family, width=8)
+    params = jax.jit(network.init)(jax.random.key(1))
+    without, with_search = (
+        played(family, 25, searching(family, network, params, simulations, gamma=0.9), ()) for simulations in (0, 8)
+    )
+    assert 10 < int(without.sampled.sum()) < 50
+    assert with_search.greedy.tolist() == with_search.sampled.tolist() == [25] * 4
+
+
+def test_nothing_counts_after_a_failure():
+    """Praise after the failure would be worth as much as the right way, and the prior would decide."""
+    logits, _ = thinker(Choice(), 16)((20.0, 0.0))
+    assert int(jnp.argmax(logits)) == 1
+
+
+def test_nothing_counts_beyond_the_time_limit():
+    """Astray success takes three steps, and is certain: the prior's choice, unless time runs out after two."""
+    think = thinker(Choice(astray="late", limit=3), 16)
+    assert [int(jnp.argmax(think((20.0, 0.0), elapsed=elapsed)[0])) for elapsed in (0, 1)] == [0, 1]
+
+
+def test_values_are_believed_between_0_and_1_or_not_at_all():
+    """One look ahead at a step that decides nothing: the weights show the values alone. Where they are 0, the prior."""
+    probe, prior = Probe(pays="always", steps=3), (0.0, 1.0)
+    believing, doubting = thinker(probe, 1), thinker(probe, 1, values=False)
+    high, one, zero, low = (believing(prior, value)[0].tolist() for value in (7.0, 1.0, 0.0, -7.0))
+    assert high == one != zero == low == doubting(prior, 7.0)[0].tolist()
+    assert zero == pytest.approx(jax.nn.log_softmax(jnp.array(prior)).tolist(), abs=1e-5)
+
+
+def test_illegal_actions_are_never_picked_nor_drawn():
+    logits, _ = thinker(Barred(pays="action"), 8)((0.0, 5.0))
+    assert logits.tolist() == [0.0, -jnp.inf]
+
+
+def test_luck_in_the_mind_is_not_luck_in_the_world():
+    policy = searching(Luck(), Opinion(), ((0.0, 0.0), 0.0), 4, gamma=0.9)
+    found = played(Luck(), 250, policy, jnp.int32(0))
+    assert float(found.sampled.mean()) / 250 == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_search_is_refused_where_it_would_tell_the_rule():
+    def refused(family, why):
+        searching(family, Opinion(), (), 0, gamma=0.9)  # nothing is thought: nothing is told
+        with pytest.raises(ValueError, match=f"^simulations=4: a search with the true model of .* would tell {why}"):
+            searching(family, Opinion(), (), 4, gamma=0.9)
+
+    errands = envs.make("errands")
+    refused(envs.make("codebooks"), "the rule")
+    refused(envs.make("codebooks", "disjoint"), "the rule")
+    for name, why in (("blind", "the rule"), ("shuffled", "the true task")):
+        refused(envs.make("errands", name), why)
+        refused(CONTROLS["duplicated"](envs.make("errands", name)), why)
+        refused(Mixture((errands, envs.make("errands", name))).members[1], why)
+    for name in ("duplicated", "leak"):
+        searching(envs.make("errands", name), Opinion(), (), 4, gamma=0.9)
+    with pytest.raises(ValueError, match="simulations=-1: want 0 or more"):
+        searching(errands, Opinion(), (), -1, gamma=0.9)
