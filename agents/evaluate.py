@@ -5,7 +5,8 @@ from typing import NamedTuple, Protocol
 import jax
 import jax.numpy as jnp
 
-from agents.networks import Memory, Network, Params
+from agents.memories import Memory
+from agents.networks import Network, Params
 from envs.family import Family, State
 
 

@@ -5,7 +5,6 @@ step -> hidden [T, H], what is remembered after the last. A single step is a seq
 in which acting and replaying could differ. Where `reset_before[t]`, nothing from before t is seen at t or later.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -114,4 +113,4 @@ class Attention(nn.Module):
         return hidden, Past(keys[last], values[last], episodes[last] == episode[-1])
 
 
-MEMORIES: dict[str, Callable[..., Any]] = {"none": Forgetful, "gru": Gru, "attention": Attention}
+MEMORIES: dict[str, Any] = {"none": Forgetful, "gru": Gru, "attention": Attention}

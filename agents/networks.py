@@ -112,7 +112,7 @@ class Network:
             Logits [T, A], values [T], the memory after the last step.
         """
         encode = jax.vmap(self._encoder.apply, in_axes=(None, 0))
-        judge = jax.vmap(self._heads.apply, in_axes=(None, 0, 0))
+        judge: Any = jax.vmap(self._heads.apply, in_axes=(None, 0, 0))
         remember: Any = self._memory.apply
         hidden, memory = remember(params["memory"], encode(params["encoder"], observations), reset_before, memory)
         logits, values = judge(params["heads"], hidden, observations.action_mask)

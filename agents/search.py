@@ -14,7 +14,8 @@ import jax.numpy as jnp
 import mctx
 
 from agents.evaluate import Policy, policy_of
-from agents.networks import Memory, Network, Params
+from agents.memories import Memory
+from agents.networks import Network, Params
 from envs.controls import Control, Shuffled
 from envs.family import Family, State
 

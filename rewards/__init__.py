@@ -40,12 +40,25 @@ class Move(NamedTuple):
 class Strength(Protocol):
     """How strong incentives are: float32 [], traced. A learner's hyperparameters have all of these."""
 
-    gamma: Any  # the learner's discount
-    hunger: Any  # what a step costs, as a share of the prize
-    shaping: Any  # what the whole way to success is worth, as a share of the prize
-    taste: Any  # the share of episodes that begin near success, at first
-    taste_steps: Any  # environment steps until that share has fallen to 0
-    near: Any  # expert steps from success at most where they do
+    @property
+    def gamma(self) -> Any:
+        """The learner's discount."""
+
+    @property
+    def hunger(self) -> Any:
+        """What a step costs, as a share of the prize."""
+
+    @property
+    def shaping(self) -> Any:
+        """What the whole way to success is worth, as a share of the prize."""
+
+    @property
+    def taste(self) -> Any:
+        """The share of episodes that begin near success, at first."""
+
+    @property
+    def taste_steps(self) -> Any:
+        """Environment steps until that share has fallen to 0."""
 
 
 class Reward(Protocol):

@@ -123,7 +123,7 @@ def test_only_an_agent_with_a_memory_solves_delayed_recall(algorithm):
         hyper = lr.Hyper(learning_rate=5e-3, gamma=0.9, entropy=0.01)
         state = jax.jit(partial(lr.begin, setup))(pool, jnp.uint32(0))
         state, _ = jax.jit(partial(lr.train, setup))(state, hyper, pool, jnp.int32(150))
-        policy = policy_of(network, state.params)
+        policy = policy_of(family, network, state.params)
         found = evaluate(family, policy, network.initial_memory(), jnp.zeros((20, 2), jnp.uint8), jax.random.key(1), 50)
         won[memory] = float(found.sampled.mean()) / 50
     assert won["none"] == pytest.approx(0.5, abs=0.06)

@@ -1,11 +1,17 @@
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import envs
-from agents import networks
+import rewards
+from agents import learner as lr
+from agents import networks, ppo
 from agents.encoders import ENCODERS, one_hot
+from agents.memories import MEMORIES
+from envs.tasks import make_pool
 from tests.envs.test_families import starts
 
 EVERY = [(kind, name) for kind in ENCODERS for name in envs.names()]
@@ -16,20 +22,52 @@ def test_one_hot_leaves_out_zero():
     assert hot.tolist() == [0, 1, 0, 0, 1, 1]
 
 
-@pytest.mark.parametrize(("kind", "name"), EVERY)
-def test_every_network_plays_every_family(kind, name):
+def watched(kind, name, memory):
+    """A small network of a family, its parameters, and ten first observations."""
     family = envs.make(name)
-    network = networks.make(kind, family)
+    network = networks.make(kind, family, memory=memory, parameters=20_000)
     params = jax.jit(network.init)(jax.random.key(0))
-    observation = jax.jit(jax.vmap(family.observe))(starts(family, 10))
-    logits, value, memory = jax.jit(jax.vmap(network.apply, in_axes=(None, 0, None)))(params, observation, ())
-    assert logits.shape == (10, family.num_actions)
+    return network, params, jax.jit(jax.vmap(family.observe))(starts(family, 10))
+
+
+@pytest.mark.parametrize(("number", "kind", "name"), [(i, *pair) for i, pair in enumerate(EVERY)])
+def test_every_network_plays_every_family(number, kind, name):
+    network, params, seen = watched(kind, name, memory=list(MEMORIES)[number % 3])
+    apply = jax.jit(jax.vmap(network.apply, in_axes=(None, 0, None)))
+    logits, value, memory = apply(params, seen, network.initial_memory())
+    assert logits.shape == (10, network.num_actions)
     assert value.shape == (10,)
-    assert memory == ()
+    expected = jax.tree.map(lambda leaf: (10, *leaf.shape), network.initial_memory())
+    assert jax.tree.map(jnp.shape, memory) == expected
     assert network.num_params() == sum(leaf.size for leaf in jax.tree.leaves(params))
-    assert 4_900 < network.num_params() < 55_000
-    sights = {tuple(np.concatenate([np.ravel(part[i]) for part in observation])) for i in range(10)}
+    sights = {tuple(np.concatenate([np.ravel(part[i]) for part in seen])) for i in range(10)}
     assert len(jnp.unique(value)) >= min(6, len(sights)) > 1  # it looks at what it sees
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("memory", MEMORIES)
+@pytest.mark.parametrize(("kind", "name"), EVERY)
+def test_every_network_trains_on_every_family(kind, name, memory):
+    family = envs.make(name)
+    network = networks.make(kind, family, memory=memory, width=8)
+    setup = lr.Setup(family, network, ppo.PPO, rewards.make("sparse"), num_envs=8, steps=8, minibatches=2)
+    pool = make_pool(None)
+    state = jax.jit(partial(lr.begin, setup))(pool, jnp.uint32(0))
+    after, metrics = jax.jit(partial(lr.train, setup))(state, lr.Hyper(), pool, jnp.int32(3))
+    assert all(jnp.isfinite(value) for value in metrics.values())
+    assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(after.params))
+    moved = [bool((a != b).any()) for a, b in zip(*map(jax.tree.leaves, (state.params, after.params)), strict=True)]
+    assert sum(moved) >= len(moved) - 1  # a slot that is never seen at the start may keep its weights
+
+
+@pytest.mark.parametrize("memory", MEMORIES)
+@pytest.mark.parametrize("kind", ENCODERS)
+def test_one_knob_sets_the_number_of_parameters(kind, memory):
+    for budget, least in ((5_000, 0.7), (50_000, 0.9), (5_000_000, 0.95)):
+        found = networks.make(kind, envs.make("errands"), memory=memory, parameters=budget).num_params()
+        assert least * budget <= found <= budget
+    with pytest.raises(ValueError, match=f"parameters=20: the smallest {kind} here has"):
+        networks.make(kind, envs.make("errands"), memory=memory, parameters=20)
 
 
 def test_illegal_actions_are_never_chosen():
@@ -76,3 +114,5 @@ def test_masked_entities_do_not_matter(kind):
 def test_an_unknown_network_is_refused():
     with pytest.raises(ValueError, match="network='mpl': want one of mlp, relational"):
         networks.make("mpl", envs.make("errands"))
+    with pytest.raises(ValueError, match="memory='gruu': want one of none, gru, attention"):
+        networks.make("mlp", envs.make("errands"), memory="gruu")

@@ -1,31 +1,65 @@
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
+import envs
 import rewards
+from agents.hyper import Hyper
+from envs.episodes import Near, draw_from
 from envs.family import outcome
+from envs.tasks import make_pool
+from rewards import Move
+from rewards.taste import share
+from tests.agents.probes import Probe
+
+KEY = jax.random.key(0)
+
+
+def paid(name, ended, elapsed=0, before=None, after=None, family=None, key=KEY, **strength):
+    move = Move(before, jnp.int32(0), after, ended, jnp.int32(elapsed), key)
+    return rewards.make(name).pays(family, move, Hyper(**strength))
 
 
 @pytest.mark.parametrize(
     ("succeeded", "failed", "cost", "expected"), [(True, False, 0, 1), (False, True, 0, 0), (False, False, 0.25, -0.25)]
 )
 def test_sparse_pays_success_and_charges_costs_only(succeeded, failed, cost, expected):
-    reward = rewards.make("sparse")
     for t in (0, 9):
-        paid = reward(None, jnp.int32(0), None, outcome(succeeded, failed, cost), jnp.int32(t), jax.random.key(0))
-        assert float(paid) == expected
-        assert paid.dtype == jnp.float32
+        found = paid("sparse", outcome(succeeded, failed, cost), t)
+        assert float(found) == expected
+        assert found.dtype == jnp.float32
 
 
-def test_an_unknown_reward_is_refused():
-    with pytest.raises(ValueError, match="reward='spares': want one of random, sparse"):
+def test_unknown_and_repeated_rewards_are_refused():
+    with pytest.raises(ValueError, match="reward='spares': want one of fading, hunger, random, shaped, sparse, taste"):
         rewards.make("spares")
+    with pytest.raises(ValueError, match="want every reward once"):
+        rewards.make("sparse+hunger+sparse")
+
+
+def test_every_reward_says_what_it_does_to_the_optimal_policy():
+    for name in rewards.names():
+        assert "Optimal" in rewards.describe(name)
+
+
+def test_hunger_charges_every_step_and_adds_to_the_prize():
+    assert float(paid("hunger", outcome(False), hunger=0.02)) == pytest.approx(-0.02)
+    assert float(paid("sparse+hunger", outcome(True), hunger=0.02)) == pytest.approx(0.98)
+
+
+@pytest.mark.parametrize(("elapsed", "prize"), [(0, 0.9), (4, 0.5), (9, 0.0), (20, 0.0)])
+def test_a_fading_prize_shrinks_with_time_and_never_punishes(elapsed, prize):
+    assert float(paid("fading", outcome(True), elapsed, hunger=0.1)) == pytest.approx(prize, abs=1e-6)
+    assert float(paid("fading", outcome(False, True), elapsed, hunger=0.1)) == 0
 
 
 def test_random_pays_the_same_for_everything():
-    keys = jax.random.split(jax.random.key(0), 20_000)
+    keys = jax.random.split(KEY, 20_000)
     won, lost = (
-        jax.vmap(lambda key, end=end: rewards.make("random")(None, jnp.int32(0), None, end, jnp.int32(0), key))(keys)
+        jax.vmap(lambda key, end=end: paid("random", end, key=key))(keys)
         for end in (outcome(True), outcome(False, True, 0.5))
     )
     assert (won == lost).all()
@@ -33,3 +67,52 @@ def test_random_pays_the_same_for_everything():
     assert set(won.tolist()) == {-1.0, 0.0, 1.0}
     assert abs(float(won.mean())) < 0.01  # four standard errors
     assert abs(float(jnp.abs(won).mean()) - 0.1) < 0.01
+
+
+class Place(NamedTuple):
+    """A state that knows only how far it is."""
+
+    away: jax.Array
+
+
+class Road(Probe):
+    """A family of places."""
+
+    def distance(self, state):
+        return state.away
+
+
+def test_shaping_adds_up_to_what_its_start_was_worth():
+    """Whatever the way: the discounted sum is -phi(start) where the episode ends, so no policy gains by it."""
+    road, gamma, rng = Road(limit=10), 0.9, np.random.default_rng(0)
+    for succeeds in (True, False):
+        ways = [rng.integers(1, 8, size=rng.integers(1, 9)) for _ in range(5)]
+        for way in ways:
+            total = 0.0
+            for t, (here, there) in enumerate(zip(way, [*way[1:], 0], strict=True)):
+                last = t == len(way) - 1
+                end = outcome(last and succeeds, last and not succeeds)
+                places = {"before": Place(jnp.int32(here)), "after": Place(jnp.int32(5 if last else there))}
+                total += gamma**t * float(paid("shaped", end, t, family=road, gamma=gamma, shaping=2.0, **places))
+            assert total == pytest.approx(2.0 * way[0] / 10, abs=1e-5)
+
+
+@pytest.mark.parametrize(("steps", "expected"), [(0, 0.4), (250, 0.3), (1000, 0.0), (10**7, 0.0)])
+def test_taste_falls_in_absolute_steps(steps, expected):
+    assert float(share(Hyper(taste=0.4, taste_steps=1000.0), jnp.float32(steps))) == pytest.approx(expected)
+    assert float(paid("taste", outcome(True))) == 0
+
+
+@pytest.mark.parametrize("name", ["mazes", "programs"])
+def test_the_share_of_episodes_begins_near_success(name):
+    family, pool = envs.make(name), make_pool(None)
+
+    def far(portion):
+        draw = draw_from(family, pool, Near(jnp.float32(portion), jnp.int32(2)))
+        states = jax.vmap(draw)(jax.random.split(KEY, 2000))
+        return jax.vmap(family.distance)(states) > 2
+
+    fresh = float(jax.jit(far)(0.0).mean())
+    assert float(jax.jit(far)(1.0).mean()) == 0
+    assert float(jax.jit(far)(0.3).mean()) == pytest.approx(0.7 * fresh, abs=0.04)
+    assert fresh > 0.5
