@@ -1,9 +1,9 @@
 """Codebooks: find out a hidden code, remember it, answer.
 
 A task is a hidden map from cues to answers. An instance names a few cues for the exam. First they are studied: each is
-shown for some steps in a row. Then they are asked, in another order. The episode succeeds if all answers are right and
+shown for some steps in a row. Then they are asked. The episode succeeds if all answers are right and
 fails at the first that is wrong. In the variant "probe" an action of its own reveals one more bit of the shown cue's
-answer, at a small price; in "try" an answer is tried, and the agent told whether it is right.
+answer, for a little of the final reward; in "try" an answer is tried, and the agent told whether it is right.
 """
 
 from dataclasses import dataclass
@@ -34,6 +34,7 @@ class CodebooksState(NamedTuple):
     possible: jax.Array  # bool [exam, answers]: what study has left possible, by order of study
     feedback: jax.Array  # uint8 []: what the last step revealed: nothing, or one of two answers
     tried: jax.Array  # uint8 []: the last action, one more; 0 before the first
+    probes: jax.Array  # uint8 []: so many so far
     at: jax.Array  # uint8 []: the step
 
 
@@ -46,15 +47,19 @@ class Codebooks(Family):
         exam: how many cues are studied and then asked.
         study: for how many steps each is studied: 2 bits need two probes, and three tries tell any answer.
         variant: "probe" or "try".
-        price: thousandths of the reward that a probe costs.
+        mixed: whether the exam has an order of its own. If not, answers can be remembered one after the other; if so,
+            which cue each belongs to has to be remembered too, which is much harder to learn.
+        price: thousandths of the reward that every probe takes off it; where there is no reward, probes are free. (Paid
+            at once, they would cost more than they bring until the exam is mastered, and nobody would learn to probe.)
 
-    Out of distribution: a longer `study`, or a longer `exam`, looks the same to an agent.
+    Out of distribution: a longer `study`, a longer `exam` or a `mixed` one looks the same to an agent.
     """
 
     cues: int = 20
     exam: int = 3
     study: int = 2
     variant: Literal["probe", "try"] = "probe"
+    mixed: bool = False
     price: int = 10
 
     def __post_init__(self) -> None:
@@ -79,7 +84,7 @@ class Codebooks(Family):
     def instances(self) -> int:
         orders = 1
         for turn in range(self.exam):
-            orders *= (self.cues - turn) * (turn + 1)
+            orders *= (self.cues - turn) * (turn + 1 if self.mixed else 1)
         return orders
 
     @property
@@ -97,14 +102,16 @@ class Codebooks(Family):
     def init(self, key: jax.Array, task: jax.Array) -> CodebooksState:
         words = jax.random.bits(key, (2 * self.exam,))
         nothing = jnp.uint8(NOTHING)
+        asked = distinct(words[self.exam :], self.exam) if self.mixed else jnp.arange(self.exam)
         return CodebooksState(
             task=task,
             shown=task,
             studied=distinct(words[: self.exam], self.cues).astype(jnp.uint8),
-            asked=distinct(words[self.exam :], self.exam).astype(jnp.uint8),
+            asked=asked.astype(jnp.uint8),
             possible=jnp.ones((self.exam, ANSWERS), bool),
             feedback=nothing,
             tried=nothing,
+            probes=nothing,
             at=nothing,
         )
 
@@ -142,10 +149,12 @@ class Codebooks(Family):
             possible=possible,
             feedback=jnp.where(asks, 1 + yes, NOTHING).astype(jnp.uint8),
             tried=(1 + action).astype(jnp.uint8),
+            probes=state.probes + asks.astype(jnp.uint8),
             at=state.at + jnp.uint8(1),
         )
+        won = (after.at == self.horizon) & ~wrong
         price = self.price / 1000 if self.variant == "probe" else 0.0
-        return after, outcome((after.at == self.horizon) & ~wrong, wrong, jnp.where(asks, price, 0.0))
+        return after, outcome(won, wrong, jnp.where(won, price * after.probes, 0.0))
 
     def expert(self, state: CodebooksState, kind: Literal["informed", "fair"] = "informed") -> jax.Array:
         """In the exam, the answer (informed) or any that is still possible (fair).
@@ -200,11 +209,11 @@ class Codebooks(Family):
         if self.variant == "probe":
             how = (
                 "In study p probes: it asks whether the answer is one of the two that stand beside the table.\n"
-                f"A probe costs {self.price / 1000:g} of the reward of 1. 0 to 3 let the step go by."
+                f"Every probe takes {self.price / 1000:g} off the reward of 1. 0 to 3 let the step go by."
             )
         return (
             "Every cue has one hidden answer from 0 to 3.\n"
-            f"First you study {self.exam} cues, {self.study} steps each. Then all are asked, in another order.\n"
+            f"First you study {self.exam} cues, {self.study} steps each. Then all are asked{', in another order' * self.mixed}.\n"
             f"{how}\n"
             "In the exam 0 to 3 answer the cue. All right wins; the first wrong answer loses.\n"
             "The table keeps what you found: the answers that a cue may still have."

@@ -16,7 +16,10 @@ class Cell:
         pool_size: None stands for "every episode a new task".
         pool_first: where the pool begins among the tasks of `pool_split`.
         points: where it is evaluated, rising: environment steps, and what they are to the study ("total" for an agent
-            that has them all to itself; "full", "split" or "share" for a specialist's). The last is its budget.
+            that has them all to itself; "full", "split" or "share" for a specialist's). The last is its budget; 0 steps
+            are an agent that has learnt nothing.
+        simulations: at every point it is evaluated once with each of these numbers of model steps per decision.
+        attempts: at which one success is enough for `success_best`.
     """
 
     study: str
@@ -36,6 +39,8 @@ class Cell:
     eval_tasks: int
     eval_instances: int
     eval_specialists: int
+    simulations: tuple[int, ...] = (0,)
+    attempts: int = 1
 
     @property
     def id(self) -> str:

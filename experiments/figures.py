@@ -83,7 +83,10 @@ class _Panel:
         few = self.settings.control_seeds
         count = f"{few} seed{'s' * (few > 1)}"
         self.curve(final, "taught", "unseen", f"taught generalist, unseen tasks ({count})", GREEN, "-", "D", 1.4)
-        self.curve(final, "shuffled", "unseen", f"shuffled descriptions, unseen tasks ({count})", GREY, "-", "s", 1.4)
+        label = f"taught by one who knows the hidden rule, which shows no finding out ({count})"
+        self.curve(final, "informed", "unseen", label, GREEN, (0, (4, 2)), "x", 1.2)
+        label = f"control: descriptions shuffled, or rule redrawn, unseen tasks ({count})"
+        self.curve(final, "control", "unseen", label, GREY, "-", "s", 1.4)
         self.specialists()
         meta = self.table.meta
         self.level(meta["blind"][self.family], "blind level: best without the description", (0, (1, 2)))

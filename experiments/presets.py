@@ -8,6 +8,17 @@ from typing import Any
 PRESETS = ("quick", "standard")
 
 _TRAINING: dict[str, dict[str, Any]] = {
+    "codebooks": {
+        "network": "mlp",
+        "memory": "gru",
+        "learning_rate": 2e-3,
+        "gamma": 1.0,
+        "lam": 0.95,
+        "entropy": 0.05,
+        "entropy_end": 0.005,
+        "entropy_steps": 2_000_000,
+        "minibatches": 8,
+    },
     "errands": {"network": "relational", "learning_rate": 3e-3, "gamma": 0.8, "entropy": 0.05},
     "mazes": {"network": "mlp", "learning_rate": 2e-3, "minibatches": 8},
     "programs": {
@@ -30,8 +41,20 @@ _TRAINING: dict[str, dict[str, Any]] = {
 }
 
 _BUDGETS: dict[str, dict[str, int]] = {
-    "quick": {"errands": 750_000, "mazes": 1_200_000, "programs": 6_000_000, "puzzles": 1_000_000},
-    "standard": {"errands": 4_000_000, "mazes": 12_000_000, "programs": 12_000_000, "puzzles": 3_000_000},
+    "quick": {
+        "codebooks": 3_000_000,
+        "errands": 750_000,
+        "mazes": 1_200_000,
+        "programs": 6_000_000,
+        "puzzles": 1_000_000,
+    },
+    "standard": {
+        "codebooks": 5_000_000,
+        "errands": 4_000_000,
+        "mazes": 12_000_000,
+        "programs": 12_000_000,
+        "puzzles": 3_000_000,
+    },
 }
 
 

@@ -12,7 +12,8 @@ import envs
 import rewards
 from agents import cloning, networks, ppo
 from agents import learner as lr
-from agents.evaluate import Successes, evaluate, policy_of
+from agents.evaluate import Successes, evaluate
+from agents.search import searching
 from agents.teachers import TEACHERS
 from envs.family import Family
 from envs.tasks import SPLITS, Pool, Split, make_pool
@@ -81,6 +82,13 @@ class Evaluation(NamedTuple):
     tasks: int  # slots per block
     instances: int  # episodes per slot
     specialists: int  # tasks of the block "specialty", which share its slots in turn
+    simulations: tuple[int, ...] = (0,)
+    attempts: int = 1
+
+
+def sizes_of(cell: Cell) -> Evaluation:
+    """How a cell is evaluated."""
+    return Evaluation(cell.eval_tasks, cell.eval_instances, cell.eval_specialists, cell.simulations, cell.attempts)
 
 
 def _blocks(pool: Pool, sizes: Evaluation) -> list[Pool]:
@@ -108,6 +116,9 @@ def evaluation_key() -> jax.Array:
 Train = Callable[[lr.TrainState, lr.Hyper, Pool, jax.Array], tuple[lr.TrainState, lr.Metrics]]  # ..., updates []
 
 
+Measure = Callable[[Any, Pool, lr.Hyper, jax.Array], Successes]  # parameters, ..., key []: [cells, blocks, tasks]
+
+
 class Program(NamedTuple):
     """The compiled functions of one `Setup`, for a fixed number of cells: the leading axis of all leaves."""
 
@@ -116,21 +127,22 @@ class Program(NamedTuple):
     begin: Callable[[Pool, jax.Array, lr.Hyper], lr.TrainState]  # pools, seeds, hyperparameters
     teach: Train | None  # before training, where an agent is taught first
     train: Train
-    measure: Callable[[Any, Pool, jax.Array], Successes]  # parameters, pools, key []: leaves [cells, blocks, tasks]
+    measures: dict[int, Measure]  # by simulations
 
 
 def compile_program(setup: lr.Setup, teaching: lr.Setup | None, sizes: Evaluation, lanes: int) -> Program:
     """Compiles all functions, ahead of their use."""
     (family,) = setup.family.members  # studies train on one family at a time
 
-    def measure(params, pool, key) -> Successes:
+    def measure(simulations: int, params, pool, hyper, key) -> Successes:
         tasks = _tasks(family, _blocks(pool, sizes), sizes)
-        policy = policy_of(family, setup.network, params)
-        found = evaluate(family, policy, setup.network.initial_memory(), tasks, key, sizes.instances)
+        valued = setup.algorithm.name == "ppo"  # a taught network's value is nothing to go by
+        policy = searching(family, setup.network, params, simulations, gamma=hyper.gamma, values=valued)
+        memory = setup.network.initial_memory()
+        found = evaluate(family, policy, memory, tasks, key, sizes.instances, sizes.attempts)
         return jax.tree.map(lambda leaf: leaf.reshape(len(BLOCKS), sizes.tasks), found)
 
     begin = jax.jit(jax.vmap(partial(lr.begin, teaching or setup)))
-    score = jax.jit(jax.vmap(measure, in_axes=(0, 0, None)))
     pools = stack([make_pool(1)] * lanes)
     hyper = stack([lr.Hyper(*map(jnp.float32, lr.Hyper()))] * lanes)
     seeds = jnp.zeros(lanes, jnp.uint32)
@@ -140,6 +152,10 @@ def compile_program(setup: lr.Setup, teaching: lr.Setup | None, sizes: Evaluatio
         train = jax.jit(jax.vmap(partial(lr.train, setup), in_axes=(0, 0, 0, None)), donate_argnums=0)
         return train.lower(state, hyper, pools, jnp.int32(1)).compile()
 
+    def measurer(simulations: int) -> Measure:
+        score = jax.jit(jax.vmap(partial(measure, simulations), in_axes=(0, 0, 0, None)))
+        return score.lower(state.params, pools, hyper, evaluation_key()).compile(seldom)
+
     # What runs seldom need not be quick: less optimisation saves some 2 s per program, of 17.
     seldom: Any = {"xla_backend_optimization_level": 2} if jax.default_backend() == "cpu" else None
     return Program(
@@ -148,7 +164,7 @@ def compile_program(setup: lr.Setup, teaching: lr.Setup | None, sizes: Evaluatio
         begin=begin.lower(pools, seeds, hyper).compile(seldom),
         teach=trainer(teaching) if teaching else None,
         train=trainer(setup),
-        measure=score.lower(state.params, pools, evaluation_key()).compile(seldom),
+        measures={simulations: measurer(simulations) for simulations in sizes.simulations},
     )
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 import jax
@@ -12,7 +13,7 @@ from envs.audit import audit
 from envs.family import Family
 from envs.tasks import make_pool
 from experiments.cells import Cell
-from experiments.program import Evaluation, scripted_success, setup_of, teaching_of
+from experiments.program import Evaluation, scripted_success, setup_of, sizes_of, teaching_of
 from experiments.progress import Progress
 from experiments.settings import Settings, network_name
 from experiments.store import TASK_FIELDS, Row, Store
@@ -53,11 +54,12 @@ def _finished(cells: Sequence[Cell], store: Store) -> set[str]:
     """The cells of which all rows and the counts behind them are there."""
     rows, counted = ({cell.id: set() for cell in cells} for _ in range(2))
     for row in store.rows():
-        rows.get(row["cell"], set()).add((row["env_steps"], row["split"]))
-    for cell, steps, split in np.unique(store.tasks()[["cell", "env_steps", "split"]]).tolist():
-        counted.get(cell, set()).add((steps, split))
-    wanted = {cell.id: {steps for steps, _ in cell.points} for cell in cells}
-    return {key for key in wanted if rows[key] == counted[key] and {steps for steps, _ in rows[key]} == wanted[key]}
+        rows.get(row["cell"], set()).add((row["env_steps"], row["simulations"], row["split"]))
+    for cell, *place in np.unique(store.tasks()[["cell", "env_steps", "simulations", "split"]]).tolist():
+        counted.get(cell, set()).add(tuple(place))
+    wanted = {cell.id: {(steps, sims) for steps, _ in cell.points for sims in cell.simulations} for cell in cells}
+    found = {key: {(steps, simulations) for steps, simulations, _ in places} for key, places in rows.items()}
+    return {key for key in wanted if rows[key] == counted[key] and found[key] == wanted[key]}
 
 
 def _groups(cells: Sequence[Cell]) -> list[tuple[int, list[Cell]]]:
@@ -67,8 +69,7 @@ def _groups(cells: Sequence[Cell]) -> list[tuple[int, list[Cell]]]:
     """
     groups: dict[Any, list[Cell]] = {}
     for cell in cells:
-        sizes = (cell.eval_tasks, cell.eval_instances, cell.eval_specialists)
-        kind = (setup_of(cell), teaching_of(cell), cell.training.taught_steps, sizes, cell.points)
+        kind = (setup_of(cell), teaching_of(cell), cell.training.taught_steps, sizes_of(cell), cell.points)
         groups.setdefault(kind, []).append(cell)
     ordered = sorted(
         groups.values(), key=lambda group: (group[0].control != "blind", -sum(cell.points[-1][0] for cell in group))
@@ -114,28 +115,32 @@ def _rows(cell: Cell, counts: np.ndarray, n_params: int, blind: float) -> list[R
         "pool_size": cell.pool_size,
         "pool_seed": cell.pool_seed,
         "seed": cell.seed,
-        "simulations": 0,
         "role": cell.role,
+        "attempts": cell.attempts,
     }
     rows = []
-    for point, kind in cell.points:
-        now = counts[counts["env_steps"] == point]
+    for (point, kind), simulations in product(cell.points, cell.simulations):
+        now = counts[(counts["env_steps"] == point) & (counts["simulations"] == simulations)]
         for split in dict.fromkeys(now["split"].tolist()):
-            mine = now[now["split"] == split]
-            episodes = int(mine["episodes"].sum())
-            success = float(mine["successes"].sum() / episodes)
-            row = {
-                "budget_kind": kind,
-                "env_steps": point,
-                "split": split,
-                "success": success,
-                "score": None if cell.control == "blind" or blind >= 1 else (success - blind) / (1 - blind),
-                "n_tasks": len(mine),
-                "n_episodes": episodes,
-                "success_greedy": float(mine["successes_greedy"].sum() / episodes),
-            }
-            rows.append(fixed | row)
+            row = {"budget_kind": kind, "env_steps": point, "simulations": simulations, "split": split}
+            rows.append(fixed | row | _measured(now[now["split"] == split], None if cell.control == "blind" else blind))
     return rows
+
+
+def _measured(counts: np.ndarray, blind: float | None) -> dict[str, Any]:
+    """What a row says of an evaluation; without a score where the blind level is not known or leaves no room."""
+    episodes = int(counts["episodes"].sum())
+    success = float(counts["successes"].sum() / episodes)
+    steps, expert_steps = int(counts["steps"].sum()), int(counts["expert_steps"].sum())
+    return {
+        "success": success,
+        "score": None if blind is None or blind >= 1 else (success - blind) / (1 - blind),
+        "n_tasks": len(counts),
+        "n_episodes": episodes,
+        "success_greedy": float(counts["successes_greedy"].sum() / episodes),
+        "success_best": float(counts["successes_best"].sum() / episodes),
+        "path": steps / expert_steps if expert_steps else None,
+    }
 
 
 def _ledger(cell: Cell, n_params: int, episodes: int, seconds: float) -> dict[str, float | int | str]:

@@ -108,7 +108,7 @@ class Settings(_Strict):
     pools: tuple[PoolSize, ...] = Field(
         (1, 4, 64, "new"), min_length=1, description='pool sizes; "new": every episode a new task'
     )
-    control_pools: tuple[PoolSize, ...] = Field((), description="pool sizes of the shuffled control")
+    control_pools: tuple[PoolSize, ...] = Field((), description="pool sizes of the control")
     taught_pools: tuple[PoolSize, ...] = Field((), description="pool sizes of the taught generalist")
     control_seeds: Count = Field(1, ge=1, le=1000, description="seeds of the control and of the taught generalist")
     specialists: Count = Field(4, ge=1, le=1024, description="held-out tasks that get a supervised specialist each")

@@ -26,19 +26,25 @@ Row = dict[str, Any]
 ROW_KEYS = (
     "cell", "study", "family", "variant", "control", "learner", "teacher", "reward", "network", "n_params", "pool_size",
     "pool_seed", "seed", "budget_kind", "env_steps", "simulations", "split", "success", "score", "n_tasks",
-    "n_episodes", "role", "success_greedy",
+    "n_episodes", "role", "success_greedy", "success_best", "attempts", "path",
 )
 # fmt: on
-"""`success` is of actions drawn from the policy, as in training; `success_greedy` of its most probable ones."""
+"""`success` is of actions drawn from the policy, as in training, `success_greedy` of its most probable ones, and
+`success_best` of the best of so many `attempts` with drawn actions; `path` is the number of steps in episodes that
+succeeded (drawn actions) over the expert's number of steps in the same."""
 
 TASK_FIELDS = [
     ("cell", "U12"),
     ("env_steps", np.int64),
+    ("simulations", np.int32),
     ("split", "U16"),
     ("ordinal", np.int64),
     ("successes", np.int32),
     ("successes_greedy", np.int32),
+    ("successes_best", np.int32),
     ("episodes", np.int32),
+    ("steps", np.int64),  # in the episodes that `successes` counts
+    ("expert_steps", np.int64),  # from the same starts
 ]
 
 

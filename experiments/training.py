@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from agents import learner as lr
+from agents.evaluate import Successes
 from experiments.cells import Cell
 from experiments.program import (
     BLOCKS,
@@ -22,6 +23,7 @@ from experiments.program import (
     hyper_of,
     pool_of,
     setup_of,
+    sizes_of,
     stack,
     teaching_of,
 )
@@ -29,6 +31,9 @@ from experiments.store import TASK_FIELDS
 
 CHUNK = 32  # updates per jitted call at most, so that an interrupt and a loss that is no number are noticed
 SIDE_BY_SIDE = 512  # environments per program on a CPU; more fill no core better
+
+
+COUNTED = ("successes_greedy", "successes", "successes_best", "steps", "expert_steps")  # as `Successes` has them
 
 
 class RunError(Exception):
@@ -67,7 +72,7 @@ def train(cells: Sequence[Cell], lanes: int) -> list[Trained]:
     """
     began = time.perf_counter()
     first = cells[0]
-    sizes = Evaluation(first.eval_tasks, first.eval_instances, first.eval_specialists)
+    sizes = sizes_of(first)
     program = _program(setup_of(first), teaching_of(first), sizes, lanes)
     padded = [*cells, *[cells[-1]] * (lanes - len(cells))]
     pools, hyper = stack([pool_of(cell) for cell in padded]), stack([hyper_of(cell) for cell in padded])
@@ -86,9 +91,11 @@ def train(cells: Sequence[Cell], lanes: int) -> list[Trained]:
             state, metrics = step(state, hyper, pools, jnp.int32(updates))
             done += updates * update
             episodes += _checked(cells, jax.device_get(metrics), done)["episodes"]
-        found = jax.device_get(program.measure(state.params, pools, evaluation_key()))
-        for lane, cell in enumerate(cells):
-            counts[lane] += _counts(cell, point, found.sampled[lane], found.greedy[lane])
+        for simulations, measure in program.measures.items():
+            found = jax.device_get(measure(state.params, pools, hyper, evaluation_key()))
+            for lane, cell in enumerate(cells):
+                mine = jax.tree.map(lambda leaf, lane=lane: leaf[lane], found)
+                counts[lane] += _counts(cell, point, simulations, mine)
     seconds = (time.perf_counter() - began) / len(cells)
     return [
         Trained(cell, np.concatenate(counts[lane]), round(episodes[lane]), seconds) for lane, cell in enumerate(cells)
@@ -106,7 +113,7 @@ def _checked(cells: Sequence[Cell], metrics: dict[str, np.ndarray], done: int) -
     return metrics
 
 
-def _counts(cell: Cell, point: int, sampled: np.ndarray, greedy: np.ndarray) -> list[np.ndarray]:
+def _counts(cell: Cell, point: int, simulations: int, counted: Successes) -> list[np.ndarray]:
     """Successes per task, an array of TASK_FIELDS for every split, from those per block and slot."""
     found = []
     specialist = cell.pool_split != "training"
@@ -120,8 +127,9 @@ def _counts(cell: Cell, point: int, sampled: np.ndarray, greedy: np.ndarray) -> 
         known, places = np.unique(ordinals[block][slots], return_inverse=True)
         counts = np.zeros(len(known), TASK_FIELDS)
         counts["cell"], counts["env_steps"], counts["split"], counts["ordinal"] = cell.id, point, split, known
-        np.add.at(counts["successes"], places, sampled[block][slots])
-        np.add.at(counts["successes_greedy"], places, greedy[block][slots])
+        counts["simulations"] = simulations
+        for name, values in zip(COUNTED, counted, strict=True):
+            np.add.at(counts[name], places, values[block][slots])
         np.add.at(counts["episodes"], places, cell.eval_instances)
         found.append(counts)
     return found

@@ -3,12 +3,13 @@
 "If you try to solve tens of tasks with minimal effort possible, then pattern-recognizing each task separately might be
 easiest" (H. W. Chung, "Don't teach. Incentivize.", 2024); with trillions it should be easier to learn the general
 skill. One agent is trained on pools of 1 to "every episode a new task" with nothing but a sparse reward, every pool
-with the same number of environment steps, and tested on tasks that are in no pool. Beside it: the same with shuffled
-descriptions, where nothing can generalise; without the description (blind); a generalist taught by the expert; and
-supervised specialists, one per held-out task, with a share B/N of the generalist's budget B, with B split over those
-trained, and with the whole of B each.
+with the same number of environment steps, and tested on tasks that are in no pool. Beside it: a control in which
+nothing can generalise (shuffled descriptions, or a rule that is drawn anew whenever something could be found out); the
+same without the description (blind); a generalist taught by the expert; and supervised specialists, one per held-out
+task, with a share B/N of the generalist's budget B, with B split over those trained, and with the whole of B each.
 """
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -53,10 +54,10 @@ SMALL = 16  # a specialist with fewer updates of the generalist's batch than thi
 
 # The verdict rules, fixed before any run. Scores are (success - blind) / (1 - blind), acting sampled, last budget.
 RISE = 0.2  # the score on unseen tasks has to gain at least this from the smallest to the largest pool
-FLAT = 0.1  # less than this counts as flat, and the shuffled control may not score more
+FLAT = 0.1  # less than this counts as flat, and the control may not score more
 APPEARS = (
     f"unseen score at the largest pool minus the smallest, paired by seed, Student t 95%; supported above {RISE}, "
-    f"refuted below {FLAT} or where the shuffled control scores above {FLAT} at any pool; 3 seeds at least"
+    f"refuted below {FLAT} or where the control scores above {FLAT} at any pool; 3 seeds at least"
 )
 BEATS = (
     "success of the generalist on tasks it never met minus that of specialists trained on them, same instances; the "
@@ -66,6 +67,22 @@ INCENTIVE = (
     "unseen success of the incentivized generalist minus the taught one, at the largest pool, paired "
     "by seed, Student t 95%; supported above 0, refuted below; 3 seeds at least"
 )
+
+
+@lru_cache
+def hidden(family: str) -> bool:
+    """Whether the family's rule has to be found out."""
+    import envs  # and with it jax, which listing the studies does not need
+
+    return not envs.make(family).reveals_rule
+
+
+def _teachers(family: str) -> dict[str, str]:
+    """Teachers by role. Where the rule is hidden, the one to compare with knows what the agent was shown, no more.
+
+    One who knows the rule never shows how to find it out: that its students fail is by construction.
+    """
+    return {"taught": "fair-dagger", "informed": "dagger"} if hidden(family) else {"taught": "dagger"}
 
 
 def _size(pool: PoolSize) -> int | None:
@@ -147,10 +164,12 @@ def cells(settings: Settings) -> list[Cell]:
         for seed in few:
             for pool in settings.control_pools:
                 own = {"pool_size": _size(pool), "pool_seed": seed, "seed": seed}
-                grid.append(_cell(settings, family, "shuffled", control="shuffled", **own))
-            for pool in settings.taught_pools:
-                own = {"pool_size": _size(pool), "pool_seed": seed, "seed": seed}
-                grid.append(_cell(settings, family, "taught", learner="cloning", teacher="dagger", **own))
+                control = "disjoint" if hidden(family) else "shuffled"
+                grid.append(_cell(settings, family, "control", control=control, **own))
+            for role, teacher in _teachers(family).items():
+                for pool in settings.taught_pools:
+                    own = {"pool_size": _size(pool), "pool_seed": seed, "seed": seed}
+                    grid.append(_cell(settings, family, role, learner="cloning", teacher=teacher, **own))
         grid += _specialists(settings, family)
     return grid
 
@@ -167,15 +186,15 @@ def _paired(first: dict[int, float], second: dict[int, float], seeds: int) -> Es
 
 
 def _control(table: Table, settings: Settings) -> tuple[str | None, str | None]:
-    """What the shuffled control objects, and what is missing of it."""
+    """What the control objects, and what is missing of it."""
     if not settings.control_pools:
-        return None, "there is no shuffled control"
+        return None, "there is no control"
     for size in settings.control_pools:
-        scores = table.where(role="shuffled", pool_size=_size(size)).values("score")
+        scores = table.where(role="control", pool_size=_size(size)).values("score")
         if len(scores) < settings.control_seeds:
-            return None, "the shuffled control is not complete"
+            return None, "the control is not complete"
         if sum(scores) / len(scores) > FLAT:
-            return f"the shuffled control scores {sum(scores) / len(scores):.2f} at pool {size}", None
+            return f"the control scores {sum(scores) / len(scores):.2f} at pool {size}", None
     return None, None
 
 
@@ -270,7 +289,7 @@ def summary(table: Table, settings: Settings) -> list[dict[str, str]]:
                     "pool": "new" if size is None else f"{size:,}",
                     "seen": cell("generalist", "seen", size),
                     "unseen": cell("generalist", "unseen", size),
-                    "shuffled": cell("shuffled", "unseen", size),
+                    "control": cell("control", "unseen", size),
                     "taught": cell("taught", "unseen", size),
                     "blind": f"{table.meta['blind'][family]:.2f}",
                 }

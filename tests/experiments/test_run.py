@@ -44,7 +44,7 @@ def test_rows_have_the_promised_columns_and_all_cells(tiny_run, rows):
 def test_scores_are_normalised_over_the_blind_level(tiny_run, rows):
     levels = json.loads((tiny_run / "meta.json").read_text())["blind"]
     for row in rows:
-        if row["role"] in ("generalist", "taught", "shuffled", "specialist"):
+        if row["role"] in ("generalist", "taught", "control", "specialist"):
             blind = levels[row["family"]]
             assert row["score"] == pytest.approx((row["success"] - blind) / (1 - blind))
     for family, level in levels.items():

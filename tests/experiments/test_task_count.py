@@ -28,7 +28,7 @@ def table_of(unseen, shuffled=0.02, taught=0.9, specialist=0.9, settings=SETTING
             full = point == cell.points[-1][0]
             level = {
                 "generalist": unseen.get("new" if cell.pool_size is None else cell.pool_size, 0.0),
-                "shuffled": shuffled,
+                "control": shuffled,
                 "taught": taught,
                 "blind": 0.25,
                 "specialist": specialist if kind == "full" else specialist / 2,
@@ -80,7 +80,7 @@ def test_a_flat_curve_is_refuted():
 def test_a_rise_in_the_shuffled_control_is_refuted_whatever_the_effect():
     claim = verdicts(RISING, shuffled=0.5)[APPEARS]
     assert claim.verdict == "refuted"
-    assert "shuffled control" in claim.reason
+    assert "the control" in claim.reason
 
 
 def test_a_noisy_rise_is_inconclusive():
@@ -101,7 +101,7 @@ def test_one_pool_shows_no_rise():
     assert verdicts(RISING, settings=settings)[APPEARS].verdict == "inconclusive"
 
 
-@pytest.mark.parametrize("role", ["generalist", "shuffled"])
+@pytest.mark.parametrize("role", ["generalist", "control"])
 def test_an_incomplete_grid_decides_nothing(role):
     table = table_of(RISING)
     missing = table.where(lambda row: row["role"] != role or row["seed"] != 4)
@@ -184,7 +184,7 @@ def test_shares_below_one_update_are_censored():
 def test_cells_are_told_apart():
     cells = task_count.cells(SETTINGS)
     assert len({cell.id for cell in cells}) == len(cells)
-    assert {cell.role for cell in cells} == {"generalist", "shuffled", "blind", "taught", "specialist"}
+    assert {cell.role for cell in cells} == {"generalist", "control", "blind", "taught", "specialist"}
     again = task_count.cells(settings_of(seeds=5, control_seeds=5, specialists=4, pools=(4, 64, 1024, "new")))
     assert {cell.id for cell in again if cell.role == "generalist"} == {c.id for c in cells if c.role == "generalist"}
     assert {cell.pool_split for cell in cells if cell.role == "specialist"} == {"heldout"}
@@ -201,7 +201,7 @@ def test_a_standard_run_has_what_a_verdict_needs():
 def test_the_figure_draws_what_it_says():
     figure, rows = task_count.figure(table_of(RISING), SETTINGS)
     series = {row["series"] for row in rows}
-    assert {"generalist, unseen", "generalist, seen", "shuffled, unseen", "taught, unseen"} < series
+    assert {"generalist, unseen", "generalist, seen", "control, unseen", "taught, unseen"} < series
     assert {"specialist, full", "specialist, split", "specialist, share", "blind level", "uniform actions"} < series
     drawn = [row for row in rows if row["series"] == "generalist, unseen"]
     assert [row["pool_size"] for row in drawn] == [4, 64, 1024, ""]
