@@ -213,7 +213,8 @@ class Codebooks(Family):
             )
         return (
             "Every cue has one hidden answer from 0 to 3.\n"
-            f"First you study {self.exam} cues, {self.study} steps each. Then all are asked{', in another order' * self.mixed}.\n"
+            f"First you study {self.exam} cues, {self.study} steps each. "
+            f"Then all are asked{', in another order' * self.mixed}.\n"
             f"{how}\n"
             "In the exam 0 to 3 answer the cue. All right wins; the first wrong answer loses.\n"
             "The table keeps what you found: the answers that a cue may still have."

@@ -1,3 +1,5 @@
+from itertools import permutations
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -40,7 +42,7 @@ def test_the_fair_expert_probes_what_it_can(study, known):
     """A probe halves the possible answers: the optimum is (known / 4) per cue, at a price for every probe."""
     success, cost = success_and_cost(Codebooks(study=study), "fair")
     assert success == pytest.approx((known / 4) ** 3, abs=0.015)
-    assert cost == pytest.approx(0.01 * 3 * min(study, 2), abs=1e-6)
+    assert cost == pytest.approx(success * 0.01 * 3 * min(study, 2), abs=1e-6)  # taken off the reward, if there is one
 
 
 @pytest.mark.parametrize("study", [1, 2, 3])
@@ -59,7 +61,7 @@ def test_study_reveals_what_is_shown_and_the_exam_obeys_the_task():
         bits = []
         for _ in range(2):
             state, outcome = family.step(state, jnp.int32(4), jax.random.key(0))
-            assert float(outcome.cost) == pytest.approx(0.01)
+            assert float(outcome.cost) == 0  # a probe is paid from the prize, where there is one
             bits.append(int(family.observe(state).context[2]) - 1)
         assert bits[0] + 2 * bits[1] == int(state.shown[state.studied[place]])
     for turn in range(3):
@@ -69,6 +71,16 @@ def test_study_reveals_what_is_shown_and_the_exam_obeys_the_task():
         assert cue == int(state.studied[state.asked[turn]])
         state, outcome = family.step(state, jnp.int32(state.task[cue]), jax.random.key(0))
         assert (bool(outcome.succeeded), bool(outcome.failed)) == (turn == 2, False)
+        assert float(outcome.cost) == pytest.approx(0.06 * (turn == 2))
+
+
+def test_the_exam_has_the_order_of_study_unless_it_is_mixed():
+    task = jnp.zeros(20, jnp.uint8)
+    keys = jax.random.split(jax.random.key(0), 2000)
+    for mixed in (False, True):
+        asked = jax.vmap(Codebooks(mixed=mixed).init, in_axes=(0, None))(keys, task).asked
+        assert {tuple(row) for row in asked.tolist()} == (set(permutations(range(3))) if mixed else {(0, 1, 2)})
+    assert success_and_cost(Codebooks(mixed=True), "fair")[0] == 1
 
 
 def test_a_wrong_answer_in_the_exam_fails_and_one_in_study_does_not():
