@@ -8,7 +8,7 @@ import sys
 import traceback
 from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import tyro
 from rich.console import Console
@@ -36,7 +36,7 @@ def _flags() -> list[tuple[str, Any, Any]]:
     for schema, keys in ((Settings, FLAG_KEYS), (Training, TRAINING_KEYS)):
         for key in keys:
             info = schema.model_fields[key]
-            several = key in ("families", "pools", "control_pools", "taught_pools")
+            several = get_origin(info.annotation) is tuple
             kind = (
                 getattr(info.annotation, "__name__", "").upper().replace("TUPLE", "NAME" if key == "families" else "N")
             )

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.settings import Settings
-from experiments.statistics import student
+from experiments.statistics import Estimate, student
 from experiments.table import Table
 
 BLUE, ORANGE, GREEN, GREY, BLACK = "#0072B2", "#D55E00", "#009E73", "#7F7F7F", "#000000"
@@ -35,6 +35,41 @@ def save(figure: Figure, rows: Sequence[dict[str, Any]], folder: Path, name: str
         writer = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else ["family"])
         writer.writeheader()
         writer.writerows(rows)
+
+
+Drawn = list[dict[str, Any]]
+
+
+def canvas(rows: int, columns: int, width: float = 4.2) -> tuple[Figure, Any]:
+    """A figure of panels in the house style, and its axes [rows, columns]."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(width * columns, 3.4 * rows + 0.4), layout="constrained")
+        return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def curve(
+    axis: Axes,
+    points: Sequence[tuple[float, Estimate]],
+    label: str,
+    colour: str,
+    drawn: Drawn,
+    *,
+    family: str,
+    series: str,
+    line: str = "-",
+) -> None:
+    """Means with a band where n >= 3, noted down in `drawn` for the CSV."""
+    if not points:
+        return
+    x, found = zip(*points, strict=True)
+    axis.plot(x, [e.mean for e in found], color=colour, linestyle=line, marker="o", markersize=4, label=label)
+    if all(np.isfinite(e.low) for e in found):
+        axis.fill_between(x, [e.low for e in found], [e.high for e in found], color=colour, alpha=0.12, linewidth=0)
+    axis.grid(axis="y", color="#DDDDDD", linewidth=0.6)
+    for place, estimate in points:
+        low, high = (round(b, 6) if np.isfinite(b) else "" for b in (estimate.low, estimate.high))
+        row = {"family": family, "series": series, "x": place, "mean": round(estimate.mean, 6)}
+        drawn.append(row | {"low": low, "high": high, "n": estimate.n})
 
 
 def draw_task_count(table: Table, settings: Settings) -> tuple[Figure, list[dict[str, Any]]]:

@@ -33,6 +33,7 @@ class _Strict(BaseModel):
 Count = Annotated[int, Field(strict=True)]  # true and "3" are no counts
 
 
+Share = Annotated[float, Field(ge=0, le=1)]
 Steps = Annotated[Count, Field(ge=0, le=10**15)]
 Knob = StrictBool | StrictInt | StrictStr
 
@@ -110,6 +111,10 @@ class Settings(_Strict):
     )
     control_pools: tuple[PoolSize, ...] = Field((), description="pool sizes of the control")
     taught_pools: tuple[PoolSize, ...] = Field((), description="pool sizes of the taught generalist")
+    tastes: tuple[Share, ...] = Field((0.0,), min_length=1, description="shares of easy starts (taste-and-hunger)")
+    hungers: tuple[Share, ...] = Field((0.0,), min_length=1, description="costs of a step (taste-and-hunger)")
+    simulations: tuple[Steps, ...] = Field((0,), min_length=1, description="model steps per decision (test-time)")
+    attempts: Count = Field(1, ge=1, le=1024, description="attempts of which the best counts as well (test-time)")
     control_seeds: Count = Field(1, ge=1, le=1000, description="seeds of the control and of the taught generalist")
     specialists: Count = Field(4, ge=1, le=1024, description="held-out tasks that get a supervised specialist each")
     specialist_envs: Count = Field(32, ge=1, le=2**16, description="environments of a specialist whose budget is small")
@@ -126,6 +131,13 @@ class Settings(_Strict):
         if len(set(pools)) < len(pools):
             raise ValueError(f"{list(pools)}: every pool size once")
         return tuple(sorted(pools, key=lambda size: 2**32 if size == "new" else size))
+
+    @field_validator("tastes", "hungers", "simulations")
+    @classmethod
+    def _rising(cls, values: tuple[float, ...]) -> tuple[float, ...]:
+        if len(set(values)) < len(values):
+            raise ValueError(f"{list(values)}: every value once")
+        return tuple(sorted(values))
 
     @field_validator("families")
     @classmethod

@@ -8,13 +8,17 @@ A new study is one file and one line here. A study is a module with:
     verdicts(table, settings) -> list[Claim]        by rules written before the run
     figure(table, settings) -> (matplotlib Figure, rows drawn)
     summary(table, settings) -> list of rows        the console table
+
+What studies share is in `common`.
 """
 
 import importlib
 from types import ModuleType
 
 STUDIES = {
+    "taste-and-hunger": "experiments.studies.taste_and_hunger",
     "task-count": "experiments.studies.task_count",
+    "test-time": "experiments.studies.test_time",
 }
 
 

@@ -9,17 +9,18 @@ same without the description (blind); a generalist taught by the expert; and sup
 task, with a share B/N of the generalist's budget B, with B split over those trained, and with the whole of B each.
 """
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.cells import Cell, doubling
+from experiments.cells import Cell
 from experiments.claims import Claim, judge
 from experiments.figures import draw_task_count
-from experiments.settings import PoolSize, Settings, Training
+from experiments.settings import Settings, Training
 from experiments.statistics import Estimate, student
+from experiments.studies.common import by_seed, cell_of, paired, size_of
 from experiments.table import Table
 
 STUDY = "task-count"
@@ -85,25 +86,7 @@ def _teachers(family: str) -> dict[str, str]:
     return {"taught": "fair-dagger", "informed": "dagger"} if hidden(family) else {"taught": "dagger"}
 
 
-def _size(pool: PoolSize) -> int | None:
-    return None if pool == "new" else pool
-
-
-def _cell(settings: Settings, family: str, role: str, **own: Any) -> Cell:
-    """A generalist of a family, unless told otherwise."""
-    training = settings.training[family]
-    points = doubling(training.budget, settings.evaluations, training.steps_per_update)
-    defaults: dict[str, Any] = {"training": training, "points": tuple((point, "total") for point in points)}
-    return Cell(
-        study=STUDY,
-        role=role,
-        family=family,
-        knobs=tuple(sorted(settings.knobs.get(family, {}).items())),
-        eval_tasks=settings.eval_tasks,
-        eval_instances=settings.eval_instances,
-        eval_specialists=settings.specialists,
-        **(defaults | own),
-    )
+_cell = partial(cell_of, STUDY)
 
 
 def specialist_points(settings: Settings, training: Training) -> tuple[dict[int, str], dict[int, str]]:
@@ -160,29 +143,18 @@ def cells(settings: Settings) -> list[Cell]:
         grid += [_cell(settings, family, "blind", control="blind", seed=seed, pool_seed=seed) for seed in few]
         for seed in seeds:
             for pool in settings.pools:
-                grid.append(_cell(settings, family, "generalist", pool_size=_size(pool), pool_seed=seed, seed=seed))
+                grid.append(_cell(settings, family, "generalist", pool_size=size_of(pool), pool_seed=seed, seed=seed))
         for seed in few:
             for pool in settings.control_pools:
-                own = {"pool_size": _size(pool), "pool_seed": seed, "seed": seed}
+                own = {"pool_size": size_of(pool), "pool_seed": seed, "seed": seed}
                 control = "disjoint" if hidden(family) else "shuffled"
                 grid.append(_cell(settings, family, "control", control=control, **own))
             for role, teacher in _teachers(family).items():
                 for pool in settings.taught_pools:
-                    own = {"pool_size": _size(pool), "pool_seed": seed, "seed": seed}
+                    own = {"pool_size": size_of(pool), "pool_seed": seed, "seed": seed}
                     grid.append(_cell(settings, family, role, learner="cloning", teacher=teacher, **own))
         grid += _specialists(settings, family)
     return grid
-
-
-def _by_seed(table: Table, key: str = "success") -> dict[int, float]:
-    return {row["seed"]: row[key] for row in table.rows}
-
-
-def _paired(first: dict[int, float], second: dict[int, float], seeds: int) -> Estimate | None:
-    """The mean difference over seeds, where every seed is there: nothing is imputed, nothing left out."""
-    if set(first) != set(range(seeds)) or set(second) != set(range(seeds)):
-        return None
-    return student([first[seed] - second[seed] for seed in range(seeds)])
 
 
 def _control(table: Table, settings: Settings) -> tuple[str | None, str | None]:
@@ -190,7 +162,7 @@ def _control(table: Table, settings: Settings) -> tuple[str | None, str | None]:
     if not settings.control_pools:
         return None, "there is no control"
     for size in settings.control_pools:
-        scores = table.where(role="control", pool_size=_size(size)).values("score")
+        scores = table.where(role="control", pool_size=size_of(size)).values("score")
         if len(scores) < settings.control_seeds:
             return None, "the control is not complete"
         if sum(scores) / len(scores) > FLAT:
@@ -207,8 +179,8 @@ def _appears(table: Table, settings: Settings, family: str) -> Claim:
         too_few = "the blind level leaves no room"
     elif not too_few:
         generalist = final.where(role="generalist")
-        high, low = (_by_seed(generalist.where(pool_size=_size(end)), "score") for end in (largest, smallest))
-        effect = _paired(high, low, settings.seeds)
+        high, low = (by_seed(generalist.where(pool_size=size_of(end)), "score") for end in (largest, smallest))
+        effect = paired(high, low, settings.seeds)
         objection, too_few = _control(final, settings)
     claim = "general skill appears as training tasks multiply"
     bounds = {"supported_above": RISE, "refuted_below": FLAT}
@@ -217,7 +189,7 @@ def _appears(table: Table, settings: Settings, family: str) -> Claim:
 
 def _beats(table: Table, settings: Settings, family: str, kind: str, words: str) -> Claim:
     final = table.where(family=family)
-    size = _size(settings.pools[-1])
+    size = size_of(settings.pools[-1])
     specialists = final.where(role="specialist", split="specialty", budget_kind=kind)
     if kind == "share":  # at the largest pool whose share is at least one small update
         budget = settings.training[family].budget
@@ -246,11 +218,11 @@ def _crossed(generalists: Table, specialists: dict[int, float], settings: Settin
 
 
 def _incentive(table: Table, settings: Settings, family: str) -> Claim:
-    final = table.where(family=family, split="unseen", pool_size=_size(settings.pools[-1])).final()
+    final = table.where(family=family, split="unseen", pool_size=size_of(settings.pools[-1])).final()
     both = min(settings.seeds, settings.control_seeds)
-    first, second = (_by_seed(final.where(lambda row: row["seed"] < both, role=r)) for r in ("generalist", "taught"))
+    first, second = (by_seed(final.where(lambda row: row["seed"] < both, role=r)) for r in ("generalist", "taught"))
     claim = "incentivizing generalises better than teaching the same tasks"
-    effect = _paired(first, second, both)
+    effect = paired(first, second, both)
     return judge(STUDY, family, claim, INCENTIVE, effect, supported_above=0, refuted_below=0)
 
 
@@ -282,7 +254,7 @@ def summary(table: Table, settings: Settings) -> list[dict[str, str]]:
             return f"{sum(values) / len(values):.2f}" if values else "-"
 
         for pool in settings.pools:
-            size = _size(pool)
+            size = size_of(pool)
             lines.append(
                 {
                     "family": family,

@@ -1,0 +1,42 @@
+"""What studies share: a cell of their settings, comparisons within seeds. Does not import jax."""
+
+from typing import Any
+
+from experiments.cells import Cell, doubling
+from experiments.settings import PoolSize, Settings
+from experiments.statistics import Estimate, student
+from experiments.table import Table
+
+
+def size_of(pool: PoolSize) -> int | None:
+    """A pool size as cells have it."""
+    return None if pool == "new" else pool
+
+
+def cell_of(study: str, settings: Settings, family: str, role: str, **own: Any) -> Cell:
+    """An incentivized generalist of a family, unless told otherwise."""
+    training = settings.training[family]
+    points = doubling(training.budget, settings.evaluations, training.steps_per_update)
+    defaults: dict[str, Any] = {"training": training, "points": tuple((point, "total") for point in points)}
+    return Cell(
+        study=study,
+        role=role,
+        family=family,
+        knobs=tuple(sorted(settings.knobs.get(family, {}).items())),
+        eval_tasks=settings.eval_tasks,
+        eval_instances=settings.eval_instances,
+        eval_specialists=settings.specialists,
+        **(defaults | own),
+    )
+
+
+def by_seed(table: Table, key: str = "success") -> dict[int, float]:
+    """A column of rows that differ in their seed, where it has a value."""
+    return {row["seed"]: row[key] for row in table.rows if row[key] is not None}
+
+
+def paired(first: dict[int, float], second: dict[int, float], seeds: int) -> Estimate | None:
+    """The mean difference over seeds, where every seed is there: nothing is imputed, nothing left out."""
+    if set(first) != set(range(seeds)) or set(second) != set(range(seeds)):
+        return None
+    return student([first[seed] - second[seed] for seed in range(seeds)])

@@ -1,0 +1,156 @@
+"""Does a taste of success help to find it, and does hunger shorten the way?
+
+"Teach him the taste of fish and make him hungry" (H. W. Chung, "Don't teach. Incentivize.", 2024). A taste is a share
+of episodes that begin a few expert steps from success; it falls to nothing within the run, in absolute steps. Hunger is
+a cost for every step. Both leave the task, the agent and its evaluation as they are: what is compared is success on
+tasks never met, and the steps taken over the expert's in the episodes that succeed.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from experiments.cells import Cell
+from experiments.claims import Claim, judge
+from experiments.figures import BLUE, GREEN, GREY, ORANGE, Drawn, canvas, curve
+from experiments.settings import Settings
+from experiments.statistics import student
+from experiments.studies.common import by_seed, cell_of, paired
+from experiments.table import Table
+
+STUDY = "taste-and-hunger"
+QUESTION = "Does a taste of success help to find it, and does hunger shorten the way?"
+
+_QUICK: dict[str, Any] = {
+    "families": ("mazes", "programs"),
+    "seeds": 3,
+    "pools": ("new",),
+    "tastes": (0.0, 0.5),
+    "hungers": (0.0, 0.02),
+    "eval_tasks": 128,
+    "eval_instances": 8,
+    "evaluations": 4,
+}
+PRESETS: dict[str, dict[str, Any]] = {
+    "quick": _QUICK,
+    "standard": _QUICK
+    | {"seeds": 5, "tastes": (0.0, 0.1, 0.25, 0.5, 0.75), "hungers": (0.0, 0.005, 0.02), "evaluations": 8},
+}
+
+# The verdict rules, fixed before any run.
+GAIN = 0.05  # of success: less is "as well without"
+TASTE = (
+    "unseen success at the last budget, mean over the shares of easy starts above 0, minus that without any, no "
+    f"hunger, paired by seed, Student t 95%; supported above {GAIN}, refuted below it; 3 seeds at least"
+)
+HUNGER = (
+    "steps over the expert's steps in successful episodes on unseen tasks at the last budget, without hunger minus "
+    "with the greatest, no taste, paired by seed, Student t 95%; supported above 0, refuted below; 3 seeds at least"
+)
+
+
+def _reward(taste: float, hunger: float) -> str:
+    return "sparse" + "+taste" * (taste > 0) + "+hunger" * (hunger > 0)
+
+
+def cells(settings: Settings) -> list[Cell]:
+    """Every taste with every hunger, every episode a new task."""
+    grid = []
+    for family in settings.families:
+        for taste in settings.tastes:
+            for hunger in settings.hungers:
+                own = {"reward": _reward(taste, hunger), "taste": taste, "hunger": hunger}
+                training = settings.training[family].model_copy(update=own)
+                role = f"taste {taste:g} hunger {hunger:g}"
+                grid += [
+                    cell_of(STUDY, settings, family, role, training=training, seed=s) for s in range(settings.seeds)
+                ]
+    return grid
+
+
+def _final(table: Table, family: str, taste: float, hunger: float) -> Table:
+    return table.where(family=family, split="unseen", role=f"taste {taste:g} hunger {hunger:g}").final()
+
+
+def _means(tables: Sequence[Table]) -> dict[int, float]:
+    """By seed, the mean over tables that have it all."""
+    columns = [by_seed(table) for table in tables]
+    common = set.intersection(*map(set, columns)) if columns else set()
+    return {seed: sum(column[seed] for column in columns) / len(columns) for seed in common}
+
+
+def verdicts(table: Table, settings: Settings) -> list[Claim]:
+    """One row per claim and family, for what was varied."""
+    claims = []
+    for family in settings.families:
+        final = partial(_final, table, family)
+        tasted = [share for share in settings.tastes if share > 0]
+        if tasted and {0.0} <= set(settings.tastes) and 0.0 in settings.hungers:
+            effect = paired(_means([final(t, 0.0) for t in tasted]), by_seed(final(0.0, 0.0)), settings.seeds)
+            claim = "a taste of success helps to find it"
+            claims.append(judge(STUDY, family, claim, TASTE, effect, supported_above=GAIN, refuted_below=GAIN))
+        if len(settings.hungers) > 1 and {0.0} <= set(settings.hungers) and 0.0 in settings.tastes:
+            without, most = (by_seed(final(0.0, hunger), "path") for hunger in (0.0, settings.hungers[-1]))
+            effect = paired(without, most, settings.seeds)
+            claim = "hunger shortens the way"
+            claims.append(judge(STUDY, family, claim, HUNGER, effect, supported_above=0, refuted_below=0))
+    return claims
+
+
+COLOURS = (GREY, BLUE, GREEN, ORANGE)
+
+
+def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
+    """A row per family: success against budget by taste, and by hunger; steps over the expert's against hunger."""
+    drawn: Drawn = []
+    drawing, axes = canvas(len(settings.families), 3)
+    for row, family in zip(axes, settings.families, strict=True):
+        hungry, full = settings.hungers[0], settings.tastes[0]
+        _budget(row[0], table, family, [(t, hungry) for t in settings.tastes], f"{family}: taste", drawn)
+        _budget(row[1], table, family, [(full, h) for h in settings.hungers], f"{family}: hunger", drawn)
+        row[1].set_ylim(*row[0].get_ylim())
+        for axis in row[:2]:
+            axis.set_ylabel("success, unseen tasks")
+        for colour, taste in zip(COLOURS, settings.tastes, strict=False):
+            paths = {hunger: by_seed(_final(table, family, taste, hunger), "path") for hunger in settings.hungers}
+            points = [(hunger, student(list(found.values()))) for hunger, found in paths.items() if found]
+            curve(row[2], points, f"taste {taste:g}", colour, drawn, family=family, series=f"path, taste {taste:g}")
+        row[2].axhline(1.0, color="black", linewidth=0.8, linestyle=":")
+        row[2].set_title(f"{family}: the way to success")
+        row[2].set_xlabel("hunger: cost of a step")
+        row[2].set_ylabel("steps / expert's steps")
+        for axis in row:
+            axis.legend(frameon=False, fontsize=7.5)
+    drawing.suptitle(f"{settings.seeds} seeds, every episode a new task, 95% Student t", fontsize=9)
+    return drawing, drawn
+
+
+def _budget(axis: Axes, table: Table, family: str, arms: list[tuple[float, float]], title: str, drawn: Drawn) -> None:
+    """Success on unseen tasks against environment steps, a curve per arm."""
+    for colour, (taste, hunger) in zip(COLOURS * 3, arms, strict=False):
+        mine = table.where(family=family, split="unseen", role=f"taste {taste:g} hunger {hunger:g}")
+        steps = sorted({row["env_steps"] for row in mine.rows})
+        points = [(float(step), student(mine.where(env_steps=step).values())) for step in steps]
+        label = f"taste {taste:g}, hunger {hunger:g}"
+        curve(axis, points, label, colour, drawn, family=family, series=f"success, {label}")
+    axis.set_xscale("log")
+    axis.set_xlabel("environment steps")
+    axis.set_ylim(-0.02, 1.02)
+    axis.set_title(title)
+
+
+def summary(table: Table, settings: Settings) -> list[dict[str, str]]:
+    """Success and way at the last budget: the console table."""
+    lines = []
+    for family in settings.families:
+        for taste in settings.tastes:
+            for hunger in settings.hungers:
+                final = _final(table, family, taste, hunger)
+                success, path = (list(by_seed(final, key).values()) for key in ("success", "path"))
+                line = {"family": family, "taste": f"{taste:g}", "hunger": f"{hunger:g}"}
+                line["unseen"] = f"{sum(success) / len(success):.2f}" if success else "-"
+                lines.append(line | {"steps / expert's": f"{sum(path) / len(path):.2f}" if path else "-"})
+    return lines
