@@ -80,7 +80,7 @@ def _check(settings: Settings) -> None:
 
 
 def _unseen(table: Table, family: str, simulations: int) -> Table:
-    return table.where(family=family, split="unseen", simulations=simulations)
+    return table.where(family=family, split="unseen", simulations=simulations, role="generalist")
 
 
 def _steps(table: Table) -> list[int]:
@@ -126,7 +126,7 @@ def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
             if settings.attempts > 1 and simulations == 0:
                 label = f"the policy alone, best of {settings.attempts} attempts"
                 draw(_points(mine, "success_best"), label, series=label, line="--")
-        axis.set_xscale("symlog", linthresh=_steps(table.where(family=family))[1])
+        axis.set_xscale("symlog", linthresh=_steps(_unseen(table, family, settings.simulations[0]))[1])
         axis.set_xlabel("environment steps of training (0: an untrained network)")
         axis.set_ylabel("success, unseen tasks")
         axis.set_ylim(-0.02, 1.02)

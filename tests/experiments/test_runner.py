@@ -8,17 +8,18 @@ import envs
 from experiments import presets, runner, training
 from experiments.progress import Progress
 from experiments.settings import load_file, resolve
-from experiments.store import TASK_FIELDS, Store
+from experiments.store import Store
 from experiments.studies import task_count
 from experiments.training import Trained
+from tests.experiments.counts import counted
 
 
 def results(cell):
     """Made-up counts of a finished cell: the blind one succeeds in half of its episodes."""
     splits = ("seen", "specialty") if cell.role == "specialist" else ("seen", "validation", "unseen", "specialty")
     won = 5 if cell.role == "blind" else int(cell.id, 16) % 11
-    counts = [(cell.id, point, split, 0, won, won, 10) for point, _ in cell.points for split in splits]
-    return Trained(cell, np.array(counts, TASK_FIELDS), 100, 1.0)
+    counts = [(cell.id, point, split, 0, won, 10) for point, _ in cell.points for split in splits]
+    return Trained(cell, counted(*counts), 100, 1.0)
 
 
 @pytest.fixture

@@ -1,11 +1,10 @@
-import numpy as np
-
-from experiments.store import ROW_KEYS, TASK_FIELDS, Store
+from experiments.store import ROW_KEYS, Store
+from tests.experiments.counts import counted
 
 
 def result(cell, success):
-    counts = np.array([(cell, 8, "unseen", 0, round(10 * success), 0, 10)], TASK_FIELDS)
-    return [{"cell": cell, "env_steps": 8, "split": "unseen", "success": success}], counts
+    counts = counted((cell, 8, "unseen", 0, round(10 * success), 10))
+    return [{"cell": cell, "env_steps": 8, "simulations": 0, "split": "unseen", "success": success}], counts
 
 
 def test_a_cell_that_comes_again_replaces_itself_and_the_order_is_the_grids(tmp_path):

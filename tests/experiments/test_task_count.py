@@ -5,9 +5,9 @@ import pytest
 
 from experiments import presets
 from experiments.settings import resolve
-from experiments.store import TASK_FIELDS
 from experiments.studies import task_count
 from experiments.table import Table
+from tests.experiments.counts import counted
 
 
 def settings_of(preset="quick", **own):
@@ -48,11 +48,11 @@ def table_of(unseen, shuffled=0.02, taught=0.9, specialist=0.9, settings=SETTING
             ordinals = [cell.pool_first] if cell.role == "specialist" else range(settings.specialists)
             rows += [row | {"split": split} for split in ("seen", "unseen", "specialty")]
             counts += [
-                (cell.id, point, "specialty", o, round(1000 * np.clip(success + noise * rng.normal(), 0, 1)), 0, 1000)
+                (cell.id, point, "specialty", o, round(1000 * np.clip(success + noise * rng.normal(), 0, 1)), 1000)
                 for o in ordinals
             ]
     meta = {"blind": {"errands": 0.25}, "uniform": {"errands": 0.18}, "tasks": {"errands": 16**10}}
-    return Table(rows, np.array(counts, TASK_FIELDS), meta)
+    return Table(rows, counted(*counts), meta)
 
 
 def verdicts(*args, settings=SETTINGS, **own):
@@ -126,8 +126,8 @@ def test_what_differs_widens_the_interval_against_specialists(scattered):
         rows, counts = [], []
         for s in range(5):
             rows.append({"cell": f"g{s}", "seed": s, "env_steps": 1})
-            counts += [(f"g{s}", 1, "specialty", t, round(1000 * (0.5 + level[s, t])), 0, 1000) for t in range(4)]
-        table = Table(rows, np.array(counts, TASK_FIELDS), {})
+            counts += [(f"g{s}", 1, "specialty", t, round(1000 * (0.5 + level[s, t])), 1000) for t in range(4)]
+        table = Table(rows, counted(*counts), {})
         found = task_count._crossed(table, dict.fromkeys(range(4), 0.5), SETTINGS)
         wrong += not found.low <= 0 <= found.high
     assert wrong <= 5
@@ -162,7 +162,7 @@ def test_incentive_against_teaching(taught, expected):
 
 
 def test_missing_cells_are_not_imputed():
-    empty = Table([], np.empty(0, TASK_FIELDS), {"blind": {"errands": 0.25}})
+    empty = Table([], counted(), {"blind": {"errands": 0.25}})
     claims = task_count.verdicts(empty, SETTINGS)
     assert {claim.verdict for claim in claims} == {"inconclusive"}
     assert {claim.effect for claim in claims} == {None}
@@ -188,6 +188,20 @@ def test_cells_are_told_apart():
     again = task_count.cells(settings_of(seeds=5, control_seeds=5, specialists=4, pools=(4, 64, 1024, "new")))
     assert {cell.id for cell in again if cell.role == "generalist"} == {c.id for c in cells if c.role == "generalist"}
     assert {cell.pool_split for cell in cells if cell.role == "specialist"} == {"heldout"}
+
+
+def test_a_hidden_rule_has_a_control_and_two_teachers_of_its_own():
+    """The one to compare with knows what the agent was shown; the one who knows the rule stands beside it."""
+    base = {"study": "task-count"} | task_count.PRESETS["quick"] | {"families": ("codebooks",)}
+    cells = task_count.cells(resolve(base, presets.training("quick")))
+    assert {(cell.role, cell.control, cell.learner, cell.teacher) for cell in cells} == {
+        ("blind", "blind", "ppo", None),
+        ("generalist", None, "ppo", None),
+        ("control", "disjoint", "ppo", None),
+        ("taught", None, "cloning", "fair-dagger"),
+        ("informed", None, "cloning", "dagger"),
+        ("specialist", None, "cloning", "dagger"),
+    }
 
 
 def test_a_standard_run_has_what_a_verdict_needs():

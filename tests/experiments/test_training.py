@@ -1,5 +1,7 @@
 """What is trained for how long, and which tasks it is evaluated on."""
 
+from dataclasses import replace
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -34,18 +36,25 @@ def test_every_split_is_evaluated_on_its_own_tasks(cells):
 class Recorder:
     """A program that counts the updates it was asked for, and succeeds as often as the slot's number says."""
 
-    def __init__(self, setup, sizes, lanes):
+    def __init__(self, setup, teaching, sizes, lanes):
         self.setup, self.lanes, self.sizes = setup, lanes, sizes
-        self.updates, self.measured = 0, []
+        self.updates, self.taught, self.measured = 0, 0, []
+        self.teach = self.be_taught if teaching else None
+        self.measures = dict.fromkeys(sizes.simulations, self.measure)
 
-    def begin(self, pools, seeds):
+    def begin(self, pools, seeds, hyper):
         return type("State", (), {"params": ()})()
 
     def train(self, state, hyper, pools, updates):
         self.updates += int(updates)
         return state, {"episodes": jnp.full(self.lanes, 3.0 * int(updates)), "loss": jnp.zeros(self.lanes)}
 
-    def measure(self, params, pools, key):
+    def be_taught(self, state, hyper, pools, updates):
+        assert self.taught == self.updates  # never after training has begun
+        self.taught += int(updates)
+        return self.train(state, hyper, pools, updates)
+
+    def measure(self, params, pools, hyper, key):
         self.measured.append(self.updates)
         counts = jnp.broadcast_to(jnp.arange(self.sizes.tasks), (self.lanes, len(BLOCKS), self.sizes.tasks))
         return Successes(greedy=counts, sampled=counts + 100, best=counts, steps=counts, expert_steps=counts)
@@ -65,6 +74,26 @@ def test_cells_are_trained_and_evaluated_as_long_as_they_say(cells, monkeypatch)
         assert [n * per_update for n in recorders[-1].measured] == [steps for steps, _ in cell.points]
         assert trained.episodes == 3 * recorders[-1].updates
         assert list(dict.fromkeys(trained.counts["env_steps"])) == [steps for steps, _ in cell.points]
+
+
+def test_an_agent_is_taught_first_and_incentivized_after(cells, monkeypatch):
+    recorders = []
+    monkeypatch.setattr(training, "_program", lambda *args: recorders.append(Recorder(*args)) or recorders[-1])
+    cell = next(cell for cell in cells if cell.role == "generalist")
+    per_update = cell.training.steps_per_update
+    own = cell.training.model_copy(update={"taught_steps": 5 * per_update // 2})
+    for learner, teacher, expected in (("ppo", "dagger", 2), ("ppo", None, 0), ("cloning", "dagger", 0)):
+        training.train([replace(cell, learner=learner, teacher=teacher, training=own)], 1)
+        assert recorders[-1].taught == expected
+        assert recorders[-1].updates == cell.points[-1][0] // per_update
+
+
+def test_every_number_of_simulations_is_evaluated_at_every_point_and_also_before_learning(cells, monkeypatch):
+    monkeypatch.setattr(training, "_program", Recorder)
+    points = ((0, "total"), *cells[0].points)
+    counts = training.train([replace(cells[0], simulations=(0, 4), points=points)], 1)[0].counts
+    found = set(counts[["env_steps", "simulations"]].tolist())
+    assert found == {(steps, simulations) for steps, _ in points for simulations in (0, 4)}
 
 
 def test_counts_belong_to_the_tasks_of_the_slots(cells, monkeypatch):
