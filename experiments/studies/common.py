@@ -1,5 +1,6 @@
 """What studies share: a cell of their settings, comparisons within seeds. Does not import jax."""
 
+from functools import lru_cache
 from typing import Any
 
 from experiments.cells import Cell, doubling
@@ -8,16 +9,34 @@ from experiments.statistics import Estimate, student
 from experiments.table import Table
 
 
+@lru_cache
+def hidden(family: str) -> bool:
+    """Whether the family's rule has to be found out."""
+    import envs  # and with it jax, which listing the studies does not need
+
+    return not envs.make(family).reveals_rule
+
+
+def headline_teacher(family: str) -> str:
+    """The strongest teacher to compare with: where the rule is hidden, one who knows what the agent was shown, no more.
+
+    One who knows a hidden rule never shows how to find it out: that its students fail is by construction.
+    """
+    return "fair-dagger" if hidden(family) else "dagger"
+
+
 def size_of(pool: PoolSize) -> int | None:
     """A pool size as cells have it."""
     return None if pool == "new" else pool
 
 
 def cell_of(study: str, settings: Settings, family: str, role: str, **own: Any) -> Cell:
-    """An incentivized generalist of a family, unless told otherwise."""
+    """An incentivized generalist of a family, unless told otherwise; taught first where the settings say so."""
     training = settings.training[family]
     points = doubling(training.budget, settings.evaluations, training.steps_per_update)
     defaults: dict[str, Any] = {"training": training, "points": tuple((point, "total") for point in points)}
+    if training.taught_steps and own.get("learner", "ppo") == "ppo":
+        defaults["teacher"] = headline_teacher(family)
     return Cell(
         study=study,
         role=role,

@@ -9,7 +9,7 @@ same without the description (blind); a generalist taught by the expert; and sup
 task, with a share B/N of the generalist's budget B, with B split over those trained, and with the whole of B each.
 """
 
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from experiments.claims import Claim, judge
 from experiments.figures import draw_task_count
 from experiments.settings import Settings, Training
 from experiments.statistics import Estimate, student
-from experiments.studies.common import by_seed, cell_of, paired, size_of
+from experiments.studies.common import by_seed, cell_of, headline_teacher, hidden, paired, size_of
 from experiments.table import Table
 
 STUDY = "task-count"
@@ -68,22 +68,6 @@ INCENTIVE = (
     "unseen success of the incentivized generalist minus the taught one, at the largest pool, paired "
     "by seed, Student t 95%; supported above 0, refuted below; 3 seeds at least"
 )
-
-
-@lru_cache
-def hidden(family: str) -> bool:
-    """Whether the family's rule has to be found out."""
-    import envs  # and with it jax, which listing the studies does not need
-
-    return not envs.make(family).reveals_rule
-
-
-def _teachers(family: str) -> dict[str, str]:
-    """Teachers by role. Where the rule is hidden, the one to compare with knows what the agent was shown, no more.
-
-    One who knows the rule never shows how to find it out: that its students fail is by construction.
-    """
-    return {"taught": "fair-dagger", "informed": "dagger"} if hidden(family) else {"taught": "dagger"}
 
 
 _cell = partial(cell_of, STUDY)
@@ -149,7 +133,8 @@ def cells(settings: Settings) -> list[Cell]:
                 own = {"pool_size": size_of(pool), "pool_seed": seed, "seed": seed}
                 control = "disjoint" if hidden(family) else "shuffled"
                 grid.append(_cell(settings, family, "control", control=control, **own))
-            for role, teacher in _teachers(family).items():
+            teachers = {"taught": headline_teacher(family)} | ({"informed": "dagger"} if hidden(family) else {})
+            for role, teacher in teachers.items():
                 for pool in settings.taught_pools:
                     own = {"pool_size": size_of(pool), "pool_seed": seed, "seed": seed}
                     grid.append(_cell(settings, family, role, learner="cloning", teacher=teacher, **own))

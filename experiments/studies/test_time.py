@@ -15,9 +15,9 @@ from matplotlib.figure import Figure
 from experiments.cells import Cell, doubling
 from experiments.claims import Claim, judge
 from experiments.figures import BLUE, GREEN, GREY, ORANGE, Drawn, canvas, curve
-from experiments.settings import Settings
+from experiments.settings import Settings, SettingsError
 from experiments.statistics import student
-from experiments.studies.common import by_seed, cell_of, paired
+from experiments.studies.common import by_seed, cell_of, hidden, paired
 from experiments.table import Table
 
 STUDY = "test-time"
@@ -71,9 +71,6 @@ def cells(settings: Settings) -> list[Cell]:
 
 
 def _check(settings: Settings) -> None:
-    from experiments.settings import SettingsError
-    from experiments.studies.task_count import hidden
-
     for family in settings.families:
         if settings.simulations[-1] and hidden(family):
             raise SettingsError(f"--family {family}: its rule is hidden, and a search with its model would tell it")
