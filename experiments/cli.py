@@ -104,8 +104,9 @@ class List:
 class Bench:
     """Measure steps per second here: compiled beforehand, blocked until ready, the median of several."""
 
-    what: tyro.conf.Positional[Literal["all", "envs", "train", "tasks"]] = "all"
-    """envs: random policies; train: whole updates; tasks: cost against the number of tasks."""
+    what: tyro.conf.Positional[Literal["all", "envs", "train", "tasks", "specialists"]] = "all"
+    """envs: random policies; train: whole updates; tasks: cost against the number of tasks (all: these three);
+    specialists: a thousand in one program against one after another (minutes a family)."""
     family: tuple[str, ...] = ()
     """The families to measure (default: all)."""
     repeats: int = 5

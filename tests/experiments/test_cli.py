@@ -199,3 +199,17 @@ def test_bench_measures_and_says_how(capsys, monkeypatch):
     assert row["slowest"] <= row["steps/s"] <= row["fastest"]
     assert "32 environments" in row["settings"]
     assert found["machine"]["versions"]["jax"]
+
+
+def test_specialists_in_one_program_equal_those_trained_alone(capsys, monkeypatch):
+    from experiments import bench
+
+    for name, value in {"SPECIALISTS": 4, "UPDATES": 1, "SPECIALIST_ENVS": 8}.items():
+        monkeypatch.setattr(bench, name, value)
+    monkeypatch.setattr(bench, "lanes_of", lambda *_: 3)  # does not divide them: 2 lanes do
+    assert main(["bench", "specialists", "--family", "puzzles", "--repeats", "1", "--json", "--debug"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["results"]
+    assert row["difference"] < 1e-5
+    assert row["program/recompiled"] < row["program/loop"]
+    assert "2 at a time" in row["settings"]
+    assert "measured on one specialist" in row["settings"]
