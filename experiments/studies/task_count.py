@@ -77,7 +77,7 @@ def hidden(family: str) -> bool:
     return not envs.make(family).reveals_rule
 
 
-def _teachers(family: str) -> dict[str, str]:
+def teachers(family: str) -> dict[str, str]:
     """Teachers by role. Where the rule is hidden, the one to compare with knows what the agent was shown, no more.
 
     One who knows the rule never shows how to find it out: that its students fail is by construction.
@@ -166,7 +166,7 @@ def cells(settings: Settings) -> list[Cell]:
                 own = {"pool_size": _size(pool), "pool_seed": seed, "seed": seed}
                 control = "disjoint" if hidden(family) else "shuffled"
                 grid.append(_cell(settings, family, "control", control=control, **own))
-            for role, teacher in _teachers(family).items():
+            for role, teacher in teachers(family).items():
                 for pool in settings.taught_pools:
                     own = {"pool_size": _size(pool), "pool_seed": seed, "seed": seed}
                     grid.append(_cell(settings, family, role, learner="cloning", teacher=teacher, **own))
