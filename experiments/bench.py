@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from rich.console import Console
 
 import envs
@@ -21,8 +22,10 @@ from experiments.program import hyper_of, setup_of
 from experiments.report import number, rich_table
 from experiments.settings import Training
 from experiments.store import environment
+from experiments.training import lanes_of
 
 NUM_ENVS, STEPS = 1024, 32  # of the random-policy benchmark
+SPECIALISTS, UPDATES, SPECIALIST_ENVS = 1000, 2, 32  # of the benchmark of specialists: how many, each of what size
 Measurement = dict[str, Any]
 
 
@@ -88,18 +91,12 @@ def random_policy(name: str) -> tuple[Callable[..., Any], int]:
     return program, rollouts * STEPS * NUM_ENVS
 
 
-def _cell(name: str) -> Cell:
-    """The generalist of a family as shipped."""
-    return Cell(
-        study="bench",
-        role="generalist",
-        family=name,
-        training=Training.model_validate(training("quick").get(name, {})),
-        points=((1, "total"),),
-        eval_tasks=1,
-        eval_instances=1,
-        eval_specialists=1,
-    )
+def _cell(name: str, num_envs: int | None = None, **own: Any) -> Cell:
+    """The generalist of a family as shipped, unless told otherwise."""
+    batch = {} if num_envs is None else {"num_envs": num_envs}
+    fixed = {"study": "bench", "role": "generalist", "family": name, "points": ((1, "total"),)}
+    fixed |= {"training": Training.model_validate(training("quick").get(name, {}) | batch)}
+    return Cell(**(fixed | own), eval_tasks=1, eval_instances=1, eval_specialists=1)
 
 
 def _trainer(cell: Cell, **fixed: jax.Array) -> tuple[Callable[..., Callable[[], Any]], lr.Setup, int]:
@@ -167,12 +164,90 @@ def _tasks(name: str, repeats: int) -> list[Measurement]:
     return [_rate(name, "tasks", steps, taken, text, ratio=round(statistics.median(ratios), 3))]
 
 
-BENCHMARKS = {"envs": _envs, "train": _train, "tasks": _tasks}
+def _specialist(setup: lr.Setup, hyper: lr.Hyper, task: jax.Array, updates: jax.Array) -> Any:
+    """One specialist's parameters after so many updates, from its beginning; `task` (uint32 []) is its seed too."""
+    pool = make_pool(1, split="heldout")._replace(first=task)
+    return lr.train(setup, lr.begin(setup, pool, task, hyper), hyper, pool, updates)[0].params
+
+
+def _side_by_side(setup: lr.Setup, hyper: lr.Hyper, tasks: jax.Array, updates: jax.Array) -> Any:
+    """The same for tasks [groups, lanes], in one program; leaves [groups, lanes, ...].
+
+    The lanes of a group are vmapped and the groups follow each other, so that what is at work at a time fits a CPU's
+    cache, and only one group's environments and banks are held at all.
+    """
+    lanes = jax.vmap(partial(_specialist, setup), in_axes=(None, 0, None))
+    return jax.lax.map(lambda group: lanes(hyper, group, updates), tasks)
+
+
+def _specialists(name: str, repeats: int) -> list[Measurement]:
+    """One program for all specialists, a loop over a compiled one, and one compiled for itself, in alternation."""
+    own: dict[str, Any] = {"pool_size": 1, "pool_split": "heldout", "learner": "cloning", "teacher": "dagger"}
+    cell = _cell(name, SPECIALIST_ENVS, role="specialist", **own)
+    setup, hyper, updates = setup_of(cell), hyper_of(cell), jnp.int32(UPDATES)
+    # On a CPU as many lanes as fill a core and divide the specialists: none is trained for nothing.
+    lanes = max(n for n in range(1, lanes_of(cell, SPECIALISTS) + 1) if SPECIALISTS % n == 0)
+    lanes = lanes if jax.default_backend() == "cpu" else SPECIALISTS
+    tasks = np.arange(SPECIALISTS, dtype=np.uint32)
+    groups = tasks.reshape(-1, lanes)
+    began = time.perf_counter()
+    program = jax.jit(partial(_side_by_side, setup)).lower(hyper, groups, updates).compile()
+    compiling = time.perf_counter() - began
+    alone = jax.jit(partial(_specialist, setup)).lower(hyper, tasks[0], updates).compile()
+    calls: dict[str, Callable[[], Any]] = {
+        "program": lambda: program(hyper, groups, updates),
+        "loop": lambda: [alone(hyper, task, updates) for task in tasks],
+        "recompiled": lambda: jax.jit(lambda *values: _specialist(setup, *values))(hyper, tasks[0], updates),
+    }
+    apart = _difference(program(hyper, groups, updates), calls["loop"]())
+    taken: dict[str, list[float]] = {what: [] for what in calls}
+    for turn in range(repeats):
+        for what in calls if turn % 2 else reversed(calls):
+            taken[what].append(seconds_once(calls[what]))
+    return [_specialists_row(name, setup, lanes, taken, compiling, apart)]
+
+
+def _difference(together: Any, alone: Sequence[Any]) -> float:
+    """The largest between parameters trained in one program, leaves [groups, lanes, ...], and those trained alone."""
+    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *alone)
+    apart = jax.tree.map(lambda mine, theirs: np.abs(np.reshape(mine, theirs.shape) - theirs).max(), together, stacked)
+    return max(map(float, jax.tree.leaves(apart)))
+
+
+def _specialists_row(
+    name: str, setup: lr.Setup, lanes: int, taken: dict[str, list[float]], compiling: float, apart: float
+) -> Measurement:
+    """Seconds and ratios; `taken` is of all specialists, but of one where each is compiled for itself."""
+    each = {what: np.array(values) / (1 if what == "recompiled" else SPECIALISTS) for what, values in taken.items()}
+    one = {what: float(np.median(values)) for what, values in each.items()}
+    ratios = {what: each["program"] / each[what] for what in ("loop", "recompiled")}
+    state = jax.eval_shape(partial(lr.begin, setup), make_pool(1), jnp.uint32(0))
+    megabytes = lanes * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state)) / 1e6
+    # With more updates each, compiling matters less: (updates x pace) / (compiling + updates x pace) reaches 1/10 here.
+    pace = one["program"] / UPDATES
+    tenth = (one["recompiled"] - one["program"]) / (9 * pace)
+    text = (
+        f"{SPECIALISTS:,} taught specialists of {setup.network.num_params():,} parameters, {UPDATES} updates of "
+        f"{setup.num_envs} environments x {setup.steps} steps each, {setup.epochs} epochs x {setup.minibatches} "
+        f"minibatches; one program: {lanes} at a time with {megabytes:,.1f} MB of states and banks, compiled in "
+        f"{compiling:.1f} s, not counted; recompiled: measured on one specialist a repeat, compilation counted; ratios "
+        f"of seconds per specialist: the median over repeats"
+    )
+    row = {"benchmark": "specialists", "family": name, "specialists": SPECIALISTS}
+    row |= {f"{what} s/update": round(value / UPDATES, 5) for what, value in one.items()}
+    for what, values in ratios.items():
+        row[f"program/{what}"] = round(float(np.median(values)), 4)
+        row[f"program/{what} range"] = f"{values.min():.3g}-{values.max():.3g}"
+    return row | {"a tenth up to updates": int(tenth), "difference": apart, "settings": text}
+
+
+BENCHMARKS = {"envs": _envs, "train": _train, "tasks": _tasks, "specialists": _specialists}
+ALL = ("envs", "train", "tasks")  # specialists take minutes a family: only where asked for
 
 
 def bench(what: str, families: Sequence[str], repeats: int, as_json: bool, console: Console) -> None:
     """Runs benchmarks and prints them as a table, or as JSON with the machine."""
-    chosen = [function for name, function in BENCHMARKS.items() if what in ("all", name)]
+    chosen = [BENCHMARKS[name] for name in (ALL if what == "all" else (what,))]
     found = [row for function in chosen for family in families for row in function(family, repeats)]
     machine = environment()
     if as_json:

@@ -19,6 +19,7 @@ class Cell:
             that has them all to itself; "full", "split" or "share" for a specialist's). The last is its budget; 0 steps
             are an agent that has learnt nothing.
         simulations: at every point it is evaluated once with each of these numbers of model steps per decision.
+        eval_specialists: held-out tasks that have a specialist; 0 for a cell that looks at no held-out task.
         attempts: at which one success is enough for `success_best`.
     """
 

@@ -104,8 +104,9 @@ class List:
 class Bench:
     """Measure steps per second here: compiled beforehand, blocked until ready, the median of several."""
 
-    what: tyro.conf.Positional[Literal["all", "envs", "train", "tasks"]] = "all"
-    """envs: random policies; train: whole updates; tasks: cost against the number of tasks."""
+    what: tyro.conf.Positional[Literal["all", "envs", "train", "tasks", "specialists"]] = "all"
+    """envs: random policies; train: whole updates; tasks: cost against the number of tasks (all: these three);
+    specialists: a thousand in one program against one after another (minutes a family)."""
     family: tuple[str, ...] = ()
     """The families to measure (default: all)."""
     repeats: int = 5
@@ -140,6 +141,34 @@ class Play:
     """Show a traceback where something fails."""
 
 
+@dataclass(frozen=True)
+class Tune:
+    """Search for a family's training settings on validation tasks, with as many trials for either arm; resumes."""
+
+    family: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="FAMILY", help_behavior_hint="")]
+    """The family: see `incentivize list families`."""
+    trials: int = 16
+    """Settings to try for each arm: the first is the one as shipped, the others are drawn."""
+    seeds: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: 2)")] = None
+    """Training seeds of each trial."""
+    budget: Annotated[int | None, tyro.conf.arg(metavar="STEPS", help_behavior_hint="(default: the preset's)")] = None
+    """Environment steps of one training run."""
+    pool: Annotated[int | Literal["new"], tyro.conf.arg(metavar="N")] = "new"
+    """Tasks to train on; "new": every episode a new task."""
+    arm: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: both)")] = None
+    """incentivized or taught, to do one of them now and the other in another run of the command."""
+    preset: Annotated[str, tyro.conf.arg(metavar="NAME")] = "quick"
+    """Whose training settings the first trial has: quick or standard."""
+    config: Annotated[Path | None, tyro.conf.arg(metavar="FILE.toml", help_behavior_hint="")] = None
+    """A TOML file of settings, such as knobs of the family."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: runs/tune-FAMILY)")] = None
+    """Where the trials are written down."""
+    workers: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
+    """Processes that train side by side, if not one for every core (a CPU) or one alone (an accelerator)."""
+    debug: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Show a traceback where something fails."""
+
+
 def _settings(command: Run) -> Settings:
     import envs
 
@@ -148,11 +177,7 @@ def _settings(command: Run) -> Settings:
     check_name("--preset", command.preset, study.PRESETS)
     given = {key: value for key, value in vars(command.settings).items() if value is not None}
     file = load_file(command.config) if command.config else {}
-    for key in ("study", "preset"):
-        if file.get(key, getattr(command, key)) != getattr(command, key):
-            raise SettingsError(
-                f"{key} = {file[key]!r} in {command.config}: the command says {getattr(command, key)!r}"
-            )
+    _agree(file, command.config, study=command.study, preset=command.preset)
     for source in (file, given):
         for name in source.get("families", ()) if isinstance(source.get("families", ()), (list, tuple)) else ():
             check_name("--family", str(name), envs.names())
@@ -160,10 +185,22 @@ def _settings(command: Run) -> Settings:
     return resolve(base, presets.training(command.preset), file, given)
 
 
+def _agree(file: dict[str, Any], path: Path | None, **said: str) -> None:
+    """Refuses a file that is for another study or preset than the command says."""
+    for key, value in said.items():
+        if file.get(key, value) != value:
+            raise SettingsError(f"{key} = {file[key]!r} in {path}: the command says {value!r}")
+
+
+def _at_least_one(**flags: int | None) -> None:
+    for name, value in flags.items():
+        if value is not None and value < 1:
+            raise SettingsError(f"--{name} = {value}: want at least 1")
+
+
 def _run(command: Run, console: Console) -> None:
     settings = _settings(command)
-    if command.workers is not None and command.workers < 1:
-        raise SettingsError(f"--workers = {command.workers}: want at least 1")
+    _at_least_one(workers=command.workers)
     from experiments.main import run_study  # imports jax
 
     run_study(settings, command.out or Path("runs") / f"{settings.study}-{settings.preset}", console, command.workers)
@@ -212,8 +249,7 @@ def _bench(command: Bench, console: Console) -> None:
 
     for name in command.family:
         check_name("--family", name, envs.names())
-    if command.repeats < 1:
-        raise SettingsError(f"--repeats = {command.repeats}: want at least 1")
+    _at_least_one(repeats=command.repeats)
     from experiments.bench import bench
 
     bench(command.what, command.family or envs.names(), command.repeats, command.json, console)
@@ -241,12 +277,36 @@ def _play(command: Play, console: Console) -> None:
     )
 
 
+def _tune(command: Tune, console: Console) -> None:
+    import envs
+
+    check_name("FAMILY", command.family, envs.names())
+    check_name("--preset", command.preset, presets.PRESETS)
+    _at_least_one(trials=command.trials, workers=command.workers)
+    arms = ("incentivized", "taught")
+    if command.arm is not None:
+        check_name("--arm", command.arm, arms)
+        arms = (command.arm,)
+    file = load_file(command.config) if command.config else {}
+    _agree(file, command.config, study="tune", preset=command.preset)
+    from experiments.tune import PRESET, tune  # imports jax
+
+    said = {"families": [command.family], "seeds": command.seeds, "pools": [command.pool], "budget": command.budget}
+    given = {key: value for key, value in said.items() if value is not None}
+    base = PRESET | {"preset": command.preset}
+    settings = resolve(base, presets.training(command.preset), file, given)
+    tune(
+        settings, command.trials, arms, command.out or Path("runs") / f"tune-{command.family}", console, command.workers
+    )
+
+
 Command = (
     Annotated[Run, tyro.conf.subcommand("run")]
     | Annotated[Report, tyro.conf.subcommand("report")]
     | Annotated[List, tyro.conf.subcommand("list")]
     | Annotated[Bench, tyro.conf.subcommand("bench")]
     | Annotated[Play, tyro.conf.subcommand("play")]
+    | Annotated[Tune, tyro.conf.subcommand("tune")]
 )
 
 
@@ -260,12 +320,12 @@ def main(args: list[str] | None = None) -> int:
         args=args,
     )
     console, errors = Console(), Console(stderr=True)
-    actions = {Run: _run, Report: _report, List: _list, Bench: _bench, Play: _play}
+    actions = {Run: _run, Report: _report, List: _list, Bench: _bench, Play: _play, Tune: _tune}
     try:
         actions[type(command)](command, console)
     except KeyboardInterrupt:
         resumes = "; the same command goes on from the last finished training run"
-        errors.print("stopped" + resumes * isinstance(command, Run))
+        errors.print("stopped" + resumes * isinstance(command, (Run, Tune)))
         return STOPPED
     except Exception as error:
         bad = isinstance(error, SettingsError)

@@ -55,7 +55,7 @@ def check(settings: Settings) -> None:
         raise SettingsError("\n".join(dict.fromkeys(wrong)))
 
 
-def _workers() -> int:
+def usual_workers() -> int:
     """One worker to a core that this process may use, or one for an accelerator."""
     if jax.default_backend() != "cpu":
         return 1
@@ -86,7 +86,7 @@ def run_study(settings: Settings, out: Path, console: Console, workers: int | No
         store.update_meta(**made_with, tasks=tasks)
     began = time.perf_counter()
     with Progress(console) as progress:
-        trained = run(cells, settings, store, progress, workers or _workers())
+        trained = run(cells, settings, store, progress, workers or usual_workers())
     spent = store.meta().get("seconds", 0.0)
     if trained:
         spent += time.perf_counter() - began

@@ -81,9 +81,14 @@ class Evaluation(NamedTuple):
 
     tasks: int  # slots per block
     instances: int  # episodes per slot
-    specialists: int  # tasks of the block "specialty", which share its slots in turn
+    specialists: int  # tasks of the block "specialty", which share its slots in turn; 0: no held-out task is looked at
     simulations: tuple[int, ...] = (0,)
     attempts: int = 1
+
+    @property
+    def blocks(self) -> tuple[str, ...]:
+        """Those of BLOCKS that are evaluated."""
+        return BLOCKS if self.specialists else ("seen", "validation")
 
 
 def sizes_of(cell: Cell) -> Evaluation:
@@ -92,13 +97,14 @@ def sizes_of(cell: Cell) -> Evaluation:
 
 
 def _blocks(pool: Pool, sizes: Evaluation) -> list[Pool]:
-    """The pool of each of BLOCKS. Held-out and validation tasks are the same for every cell of a family."""
-    return [
-        pool,
-        make_pool(sizes.tasks, split="validation"),
-        make_pool(sizes.tasks, split="heldout"),
-        make_pool(sizes.specialists, split="heldout"),
-    ]
+    """The pool of each block. Held-out and validation tasks are the same for every cell of a family."""
+    pools = {
+        "seen": pool,
+        "validation": make_pool(sizes.tasks, split="validation"),
+        "unseen": make_pool(sizes.tasks, split="heldout"),
+        "specialty": make_pool(sizes.specialists, split="heldout"),
+    }
+    return [pools[block] for block in sizes.blocks]
 
 
 def _tasks(family: Family, pools: list[Pool], sizes: Evaluation) -> jax.Array:
@@ -140,7 +146,7 @@ def compile_program(setup: lr.Setup, teaching: lr.Setup | None, sizes: Evaluatio
         policy = searching(family, setup.network, params, simulations, gamma=hyper.gamma, values=valued)
         memory = setup.network.initial_memory()
         found = evaluate(family, policy, memory, tasks, key, sizes.instances, sizes.attempts)
-        return jax.tree.map(lambda leaf: leaf.reshape(len(BLOCKS), sizes.tasks), found)
+        return jax.tree.map(lambda leaf: leaf.reshape(len(sizes.blocks), sizes.tasks), found)
 
     begin = jax.jit(jax.vmap(partial(lr.begin, teaching or setup)))
     pools = stack([make_pool(1)] * lanes)
@@ -177,7 +183,8 @@ def block_ordinals(cell: Cell) -> np.ndarray:
     """Which task of its split sits in each slot, int64 [blocks, tasks]."""
     slots = np.arange(cell.eval_tasks)
     seen = slots if cell.pool_size is None else cell.pool_first + slots % cell.pool_size
-    return np.stack([seen, slots, slots, slots % cell.eval_specialists])
+    ordinals = {"seen": seen, "validation": slots, "unseen": slots, "specialty": slots % max(cell.eval_specialists, 1)}
+    return np.stack([ordinals[block] for block in sizes_of(cell).blocks])
 
 
 def scripted_success(family: Family, sizes: Evaluation) -> list[tuple[int, np.ndarray]]:

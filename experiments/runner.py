@@ -44,7 +44,7 @@ def run(cells: Sequence[Cell], settings: Settings, store: Store, progress: Progr
             for trained in held.pop(0):
                 progress.finished(trained.cell, final_success(store.rows(), trained.cell), trained.seconds)
 
-    groups = [(lanes, [cell for cell in group if cell.id not in finished]) for lanes, group in _groups(cells)]
+    groups = [(lanes, [cell for cell in group if cell.id not in finished]) for lanes, group in shared_programs(cells)]
     if groups := [pair for pair in groups if pair[1]]:
         run_groups(groups, workers, deliver)
     return len(waiting)
@@ -62,7 +62,7 @@ def _finished(cells: Sequence[Cell], store: Store) -> set[str]:
     return {key for key in wanted if rows[key] == counted[key] and found[key] == wanted[key]}
 
 
-def _groups(cells: Sequence[Cell]) -> list[tuple[int, list[Cell]]]:
+def shared_programs(cells: Sequence[Cell]) -> list[tuple[int, list[Cell]]]:
     """Cells that can share a program, the blind and those with the most work first, and how many run side by side.
 
     That number comes from the whole grid, so that a run which goes on computes what an uninterrupted one does.

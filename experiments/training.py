@@ -14,7 +14,6 @@ from agents import learner as lr
 from agents.evaluate import Successes
 from experiments.cells import Cell
 from experiments.program import (
-    BLOCKS,
     Evaluation,
     Program,
     block_ordinals,
@@ -37,7 +36,11 @@ COUNTED = ("successes_greedy", "successes", "successes_best", "steps", "expert_s
 
 
 class RunError(Exception):
-    """A run that cannot go on: its message says why. Exit status 1."""
+    """A run that cannot go on: its message says why, `cell` where it is that cell's loss. Exit status 1."""
+
+    def __init__(self, message: str, cell: Cell | None = None) -> None:
+        super().__init__(message)
+        self.cell = cell
 
 
 class Trained(NamedTuple):
@@ -107,9 +110,8 @@ def _checked(cells: Sequence[Cell], metrics: dict[str, np.ndarray], done: int) -
     for lane, cell in enumerate(cells):
         for name, values in metrics.items():
             if not math.isfinite(values[lane]):
-                raise RunError(
-                    f"{cell.label}: {name} is {values[lane]} after {done:,} steps; try a lower learning_rate"
-                )
+                why = f"{name} is {values[lane]} after {done:,} steps; try a lower learning_rate"
+                raise RunError(f"{cell.label}: {why}", cell)
     return metrics
 
 
@@ -118,7 +120,7 @@ def _counts(cell: Cell, point: int, simulations: int, counted: Successes) -> lis
     found = []
     specialist = cell.pool_split != "training"
     ordinals = block_ordinals(cell)
-    for block, split in enumerate(BLOCKS):
+    for block, split in enumerate(sizes_of(cell).blocks):
         slots = np.ones(cell.eval_tasks, bool)
         if specialist and split in ("validation", "unseen"):
             continue  # its own task is among them, and the others are not its business

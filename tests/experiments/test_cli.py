@@ -20,14 +20,15 @@ def run_alone(*arguments):
 def test_help_names_the_commands_and_does_not_import_jax():
     code = (
         "import sys\nfrom experiments.cli import main\n"
-        "for args in (['--help'], *([name, '--help'] for name in ('run', 'report', 'list', 'bench', 'play'))):\n"
+        "names = ('run', 'report', 'list', 'bench', 'play', 'tune')\n"
+        "for args in (['--help'], *([name, '--help'] for name in names)):\n"
         "    try: main(args)\n"
         "    except SystemExit as end: assert not end.code\n"
         "assert 'jax' not in sys.modules and 'matplotlib' not in sys.modules"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert shown.returncode == 0, shown.stderr
-    for word in ("run", "report", "list", "bench", "play", "--expert", "--learning-rate", "--preset", "--pools"):
+    for word in ("run", "report", "list", "bench", "play", "tune", "--expert", "--trials", "--preset", "--pools"):
         assert word in shown.stdout
 
 
@@ -50,6 +51,8 @@ def test_help_names_the_commands_and_does_not_import_jax():
         (["report"], ["at least one run directory"]),
         (["bench", "--family", "maze"], ["--family = 'maze'", "mazes"]),
         (["bench", "--repeats", "0"], ["--repeats = 0"]),
+        (["tune", "maze"], ["FAMILY = 'maze'", "did you mean 'mazes'"]),
+        (["tune", "mazes", "--workers", "0"], ["--workers = 0"]),
         (["fly"], ["fly"]),
     ],
 )
@@ -199,3 +202,17 @@ def test_bench_measures_and_says_how(capsys, monkeypatch):
     assert row["slowest"] <= row["steps/s"] <= row["fastest"]
     assert "32 environments" in row["settings"]
     assert found["machine"]["versions"]["jax"]
+
+
+def test_specialists_in_one_program_equal_those_trained_alone(capsys, monkeypatch):
+    from experiments import bench
+
+    for name, value in {"SPECIALISTS": 4, "UPDATES": 1, "SPECIALIST_ENVS": 8}.items():
+        monkeypatch.setattr(bench, name, value)
+    monkeypatch.setattr(bench, "lanes_of", lambda *_: 3)  # does not divide them: 2 lanes do
+    assert main(["bench", "specialists", "--family", "puzzles", "--repeats", "1", "--json", "--debug"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["results"]
+    assert row["difference"] < 1e-5
+    assert row["program/recompiled"] < row["program/loop"]
+    assert "2 at a time" in row["settings"]
+    assert "measured on one specialist" in row["settings"]

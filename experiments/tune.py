@@ -1,0 +1,205 @@
+"""Tuning: random search over training settings, on validation tasks, with as many trials for either arm.
+
+Trial 0 is the setting as shipped, the others are drawn; trial i has the same draw in both arms, of which the taught one
+uses what does something for it. A trial's score is its success (actions drawn) on validation tasks at the last budget,
+averaged over seeds. Held-out tasks are not evaluated at all.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tomli_w
+from rich.console import Console
+
+from experiments.cells import Cell, doubling
+from experiments.main import check, usual_workers
+from experiments.report import rich_table
+from experiments.runner import shared_programs
+from experiments.settings import Settings, SettingsError, Training
+from experiments.store import Store, environment, write
+from experiments.studies.common import headline_teacher
+from experiments.training import RunError, Trained
+from experiments.workers import run_groups
+
+ARMS = ("incentivized", "taught")
+PRESET: dict[str, Any] = {"study": "tune", "seeds": 2, "eval_tasks": 256, "eval_instances": 4, "evaluations": 3}
+
+SEED = 20_250_101  # of all draws
+RANGES = {"learning_rate": (3e-4, 1e-2), "entropy": (1e-3, 0.2), "entropy_end": (0.03, 1.0)}  # log-uniform
+"""`entropy_end` is drawn as a share of `entropy`, and reached when the setting as shipped says, or else at the end."""
+CHOICES = {"gamma": (0.8, 0.9, 0.95, 0.99, 1.0), "lam": (0.8, 0.9, 0.95, 1.0), "minibatches": (4, 8, 16)}
+TUNED = ("learning_rate", "entropy", "entropy_end", "entropy_steps", "gamma", "lam", "minibatches")
+FOR_TAUGHT = ("learning_rate", "minibatches")  # cloning has no bonus, no discount and no advantages
+
+Trial = tuple[str, int]  # arm and number
+
+
+def draw(training: Training, trial: Trial) -> dict[str, Any]:
+    """What a trial sets, by key; it does not depend on how many trials there are."""
+    arm, number = trial
+    rng = np.random.default_rng((SEED, number))
+    drawn = {key: float(np.exp(rng.uniform(*np.log(ends)))) for key, ends in RANGES.items()}
+    for key, options in CHOICES.items():
+        fit = [option for option in options if key != "minibatches" or training.num_envs % option == 0]
+        drawn[key] = rng.choice(fit or [training.minibatches]).item()
+    drawn["entropy_end"] *= drawn["entropy"]
+    values = {key: float(f"{value:.4g}") if key in RANGES else value for key, value in drawn.items()}
+    values["entropy_steps"] = training.entropy_steps or training.budget
+    if number == 0:
+        values = training.model_dump(exclude_none=True)
+    return {key: values[key] for key in (TUNED if arm == "incentivized" else FOR_TAUGHT) if key in values}
+
+
+def cells(settings: Settings, trials: Sequence[Trial]) -> dict[Trial, list[Cell]]:
+    """One training run per trial and seed."""
+    (family,) = settings.families
+    shipped, (size,) = settings.training[family], settings.pools
+    points = doubling(shipped.budget, settings.evaluations, shipped.steps_per_update)
+    taught: dict[str, Any] = {"learner": "cloning", "teacher": headline_teacher(family)}
+    return {
+        (arm, number): [
+            Cell(
+                study=settings.study,
+                role=f"{arm} trial {number}",
+                family=family,
+                knobs=tuple(sorted(settings.knobs.get(family, {}).items())),
+                training=shipped.model_copy(update=draw(shipped, (arm, number))),
+                pool_size=None if size == "new" else size,
+                pool_seed=seed,
+                seed=seed,
+                points=tuple((point, "total") for point in points),
+                eval_tasks=settings.eval_tasks,
+                eval_instances=settings.eval_instances,
+                eval_specialists=0,  # and no held-out task is looked at
+                **(taught if arm == "taught" else {}),
+            )
+            for seed in range(settings.seeds)
+        ]
+        for arm, number in trials
+    }
+
+
+class Trials:
+    """`trials.jsonl`: one line per finished trial."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def rows(self) -> dict[Trial, dict[str, Any]]:
+        """Finished trials.
+
+        Raises:
+            SettingsError: where the file is damaged.
+        """
+        try:
+            lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
+            rows = {(row["arm"], row["trial"]): row for row in map(json.loads, lines)}
+            if not all({"settings", "validation", "score"} <= set(row) for row in rows.values()):
+                raise ValueError("a line is no trial")
+            return rows
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise SettingsError(f"{self.path}: cannot be read as trials ({type(error).__name__}: {error})") from None
+
+    def append(self, trial: Trial, settings: dict[str, Any], **found: Any) -> None:
+        """Adds a finished trial; the file is replaced whole, so that a stop cuts off no line."""
+        row = {"arm": trial[0], "trial": trial[1], "settings": settings} | found
+        write(self.path, "".join(json.dumps(entry) + "\n" for entry in [*self.rows().values(), row]))
+
+
+def _measured(runs: Sequence[Trained]) -> dict[str, Any]:
+    """What is written down of a trial: success on validation tasks by budget and seed."""
+    by_budget: dict[int, list[float]] = {}
+    for trained in runs:
+        counts = trained.counts[trained.counts["split"] == "validation"]
+        for point, _ in trained.cell.points:
+            now = counts[counts["env_steps"] == point]
+            by_budget.setdefault(point, []).append(float(now["successes"].sum() / now["episodes"].sum()))
+    score = float(np.mean(by_budget[max(by_budget)]))
+    seeds, seconds = [run.cell.seed for run in runs], round(sum(run.seconds for run in runs), 2)
+    return {"seeds": seeds, "validation": by_budget, "score": score, "seconds": seconds}
+
+
+def _search(grid: dict[Trial, list[Cell]], shipped: Training, found: Trials, workers: int, console: Console) -> None:
+    """Trains what is missing. A trial whose loss is no number has no score; it does not end the search."""
+    of_cell = {cell.id: trial for trial, mine in grid.items() for cell in mine}
+    held: dict[Trial, list[Trained]] = {}
+
+    def finish(trial: Trial, **measured: Any) -> None:
+        found.append(trial, draw(shipped, trial), **measured)
+        score = "diverged" if measured["score"] is None else f"validation {measured['score']:.3f}"
+        line = f"[{len(found.rows().keys() & grid.keys())}/{len(grid)}] {' trial '.join(map(str, trial))}: {score}"
+        console.print(line, highlight=False, soft_wrap=True)
+
+    def deliver(batch: list[Trained]) -> None:
+        for trained in batch:
+            trial = of_cell[trained.cell.id]
+            held.setdefault(trial, []).append(trained)
+            if len(held[trial]) == len(grid[trial]):
+                finish(trial, **_measured(sorted(held.pop(trial), key=lambda run: run.cell.seed)))
+
+    groups = shared_programs([cell for mine in grid.values() for cell in mine])
+    while True:
+        done = found.rows()
+        kept = {run.cell.id for runs in held.values() for run in runs}
+        waiting = [(n, [cell for cell in g if of_cell[cell.id] not in done and cell.id not in kept]) for n, g in groups]
+        try:
+            run_groups([group for group in waiting if group[1]], workers, deliver)
+            return
+        except RunError as error:
+            if error.cell is None:
+                raise
+            seeds = [cell.seed for cell in grid[of_cell[error.cell.id]]]
+            finish(of_cell[error.cell.id], seeds=seeds, validation={}, score=None, seconds=None, reason=str(error))
+
+
+def _table(rows: dict[Trial, dict[str, Any]], family: str, grid: dict[Trial, Any], console: Console) -> None:
+    """The best setting of each arm, beside the one as shipped."""
+    lines, tables = [], []
+    for arm in dict.fromkeys(arm for arm, _ in grid):
+        mine = [rows[trial] for trial in grid if trial[0] == arm]
+        best = max(mine, key=lambda row: -1.0 if row["score"] is None else row["score"])  # of equals the first
+        if best["score"] is None:
+            raise RunError(f"{family}: every {arm} trial diverged; {best['reason']}")
+        last = list(best["validation"].values())[-1]
+        shipped = "diverged" if mine[0]["score"] is None else f"{mine[0]['score']:.3f}"
+        line = {"arm": arm, "trials": str(len(mine)), "best": str(best["trial"]), "validation": f"{best['score']:.3f}"}
+        lines.append(line | {"over seeds": f"{min(last):.3f}-{max(last):.3f}", "as shipped": shipped})
+        tables += [f"# {arm}, trial {best['trial']}", tomli_w.dumps({"training": {family: best["settings"]}})]
+    console.print(rich_table(f"{family}: success on validation tasks at the last budget", lines))
+    for text in tables:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+    console.print("The best of many trials scored by luck too: expect a little less on tasks not used here.")
+
+
+def tune(
+    settings: Settings, trials: int, arms: Sequence[str], out: Path, console: Console, workers: int | None = None
+) -> None:
+    """Runs what is missing of so many trials for each arm, and prints the best settings.
+
+    Raises:
+        SettingsError: where settings or directory will not do.
+        RunError: where a run cannot go on.
+    """
+    check(settings)
+    (family,) = settings.families
+    shipped = settings.training[family]
+    grid = cells(settings, [(arm, number) for arm in arms for number in range(trials)])
+    store, found = Store(out), Trials(out / "trials.jsonl")
+    store.open(settings)
+    rows = found.rows()
+    for trial in grid.keys() & rows.keys():
+        if rows[trial]["settings"] != draw(shipped, trial):
+            raise SettingsError(f"--out {out}: {' trial '.join(map(str, trial))} was made with another search space")
+    if "versions" not in store.meta():
+        store.update_meta(**environment())
+    steps = grid[arms[0], 0][0].points[-1][0]
+    cost = f"{trials} trials x {settings.seeds} seeds x {steps:,} steps for {' and '.join(arms)}"
+    total = len(grid) * settings.seeds * steps / 1e6
+    done = len(grid.keys() & rows.keys())
+    line = f"{cost}: {total:,.1f} million environment steps ({done} of {len(grid)} trials found done)"
+    console.print(line, highlight=False, soft_wrap=True)
+    _search(grid, shipped, found, workers or usual_workers(), console)
+    _table(found.rows(), family, grid, console)

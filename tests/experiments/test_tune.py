@@ -1,0 +1,197 @@
+"""Tuning: equal for both arms, on validation tasks alone, and resumed where it stopped."""
+
+import json
+import tomllib
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import envs
+from experiments import presets, program, training, tune
+from experiments.cli import main
+from experiments.settings import Training, load_file, resolve
+from experiments.training import RunError, lanes_of
+
+SHIPPED = Training(num_envs=16, budget=1024, rollout_steps=8, minibatches=2, entropy_steps=300)
+
+
+def settings_of(tiny_config, **more):
+    base = tune.PRESET | {"preset": "quick"}
+    return resolve(base, presets.training("quick"), load_file(tiny_config), {"pools": ["new"]} | more)
+
+
+@pytest.fixture
+def arguments(tiny_config, tmp_path):
+    return ["tune", "errands", "--config", str(tiny_config), "--out", str(tmp_path / "out"), "--workers", "1"]
+
+
+@pytest.fixture
+def made_up(monkeypatch):
+    """Training replaced by made-up counts: success grows with the learning rate. Returns the cells trained."""
+    trained, broken = [], set()
+
+    def run_groups(groups, workers, deliver):
+        for lanes, cells in groups:
+            assert lanes == lanes_of(cells[0], len(cells))
+            for cell in cells:
+                if cell.role in broken:
+                    raise RunError("loss is nan", cell)
+                trained.append(cell)
+                ordinals = program.block_ordinals(cell)
+                assert len(ordinals) == 2
+                won = np.full((2, cell.eval_tasks), round(cell.training.learning_rate * 100 * cell.eval_instances))
+                found = training.Successes(*[np.minimum(won, cell.eval_instances)] * 5)
+                counts = [np.concatenate(training._counts(cell, point, 0, found)) for point, _ in cell.points]
+                deliver([training.Trained(cell, np.concatenate(counts), 1, 1.0)])
+
+    monkeypatch.setattr(tune, "run_groups", run_groups)
+    return trained, broken
+
+
+def rows_of(arguments):
+    path = arguments[arguments.index("--out") + 1] + "/trials.jsonl"
+    with open(path) as file:
+        return [json.loads(line) for line in file]
+
+
+def test_trials_are_drawn_alike_for_both_arms_and_the_first_is_as_shipped():
+    for number in range(50):
+        ppo, cloning = (tune.draw(SHIPPED, (arm, number)) for arm in tune.ARMS)
+        assert cloning == {key: ppo[key] for key in ("learning_rate", "minibatches")}
+        Training.model_validate(SHIPPED.model_dump() | ppo)
+        if number == 0:
+            assert ppo == {key: getattr(SHIPPED, key) for key in ppo}
+            continue
+        assert 3e-4 <= ppo["learning_rate"] <= 1e-2
+        assert ppo["entropy_end"] <= ppo["entropy"]
+        assert ppo["entropy_steps"] == 300
+        assert ppo["minibatches"] in (4, 8, 16)
+    assert len({tune.draw(SHIPPED, ("taught", number))["learning_rate"] for number in range(50)}) == 50
+
+
+def test_both_arms_have_as_many_trials_and_meet_no_heldout_task(tiny_config):
+    settings = settings_of(tiny_config)
+    grid = tune.cells(settings, [(arm, number) for arm in tune.ARMS for number in range(3)])
+    cells = [cell for mine in grid.values() for cell in mine]
+    assert len({cell.id for cell in cells}) == len(cells) == 2 * 3 * settings.seeds
+    for arm, learner, teacher in (("incentivized", "ppo", None), ("taught", "cloning", "dagger")):
+        mine = [cell for key in grid if key[0] == arm for cell in grid[key]]
+        assert {(cell.learner, cell.teacher, cell.pool_size) for cell in mine} == {(learner, teacher, None)}
+        assert len(mine) == 3 * settings.seeds
+    for cell in cells:
+        family, sizes = envs.make(cell.family, **dict(cell.knobs)), program.sizes_of(cell)
+        tasks = np.array(program._tasks(family, program._blocks(program.pool_of(cell), sizes), sizes))
+        assert len(tasks) == 2 * cell.eval_tasks
+        assert [family.tasks.locate(task)[0] for task in tasks] == ["training"] * 8 + ["validation"] * 8
+
+
+def test_a_hidden_rule_is_taught_by_the_teacher_who_knows_what_the_agent_was_shown():
+    base = tune.PRESET | {"preset": "quick", "families": ["codebooks"], "pools": ["new"]}
+    (cell, _) = tune.cells(resolve(base, presets.training("quick")), [("taught", 0)])["taught", 0]
+    assert cell.teacher == "fair-dagger"
+
+
+def test_trials_that_differ_in_traced_values_share_a_program(tiny_config):
+    grid = tune.cells(settings_of(tiny_config), [("incentivized", number) for number in range(8)])
+    groups = tune.shared_programs([cell for mine in grid.values() for cell in mine])
+    assert sorted(cells[0].training.minibatches for _, cells in groups) == [2, 4, 8, 16]
+
+
+def test_a_search_goes_on_and_ends_with_the_settings_to_paste(arguments, made_up, capsys):
+    trained, _ = made_up
+    assert main([*arguments, "--trials", "2"]) == 0
+    assert len(trained) == 2 * 2 * 2
+    first = capsys.readouterr().out
+    assert "2 trials x 2 seeds x 1,024 steps for incentivized and taught: 0.0 million" in first
+    assert main([*arguments, "--trials", "4"]) == 0
+    assert len(trained) == 2 * 4 * 2
+    text = capsys.readouterr().out
+    assert "(4 of 8 trials found done)" in text
+    rows = rows_of(arguments)
+    assert sorted((row["arm"], row["trial"]) for row in rows) == [(arm, n) for arm in tune.ARMS for n in range(4)]
+    for arm in tune.ARMS:
+        best = max((row for row in rows if row["arm"] == arm), key=lambda row: row["score"])
+        pasted = tomllib.loads(text.split(f"# {arm}, trial {best['trial']}\n")[1].split("#")[0].split("The best")[0])
+        assert pasted["training"]["errands"] == best["settings"]
+        assert list(best["validation"]) == ["512", "1024"]
+        assert best["score"] == pytest.approx(np.mean(best["validation"]["1024"]))
+    assert main([*arguments, "--trials", "4"]) == 0
+    assert len(trained) == 2 * 4 * 2
+    assert rows_of(arguments) == rows
+
+
+def test_one_arm_at_a_time_is_the_same_search(arguments, made_up):
+    for arm in tune.ARMS:
+        assert main([*arguments, "--trials", "2", "--arm", arm]) == 0
+    assert sorted((row["arm"], row["trial"]) for row in rows_of(arguments)) == [
+        (a, n) for a in tune.ARMS for n in (0, 1)
+    ]
+
+
+def test_a_trial_that_diverges_has_no_score_and_does_not_end_the_search(arguments, made_up, capsys):
+    trained, broken = made_up
+    broken.add("incentivized trial 1")
+    assert main([*arguments, "--trials", "3"]) == 0
+    rows = {(row["arm"], row["trial"]): row for row in rows_of(arguments)}
+    assert len(rows) == 6
+    assert rows["incentivized", 1]["score"] is None
+    assert "incentivized trial 1: diverged" in capsys.readouterr().out
+    assert len({cell.id for cell in trained}) == len(trained) == 5 * 2  # nothing is trained twice
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        (["--trials", "0"], "--trials = 0: want at least 1"),
+        (["--arm", "tought"], "--arm = 'tought': did you mean 'taught'?"),
+        (["--seeds", "0"], "seeds = 0: input should be greater than"),
+        (["--budget", "9"], "budget = 9 is less than one update"),
+        (["--pool", "49"], "pool size 49 is larger than the 48 training tasks of errands"),
+        (["--preset", "qick"], "--preset = 'qick': did you mean 'quick'?"),
+    ],
+)
+def test_bad_input_is_refused(more, named, arguments, made_up, capsys, tmp_path):
+    assert main([*arguments, *more]) == 2
+    assert named in capsys.readouterr().err
+    assert not made_up[0]
+    assert not (tmp_path / "out").exists()
+
+
+def test_other_settings_and_other_searches_are_refused(arguments, made_up, capsys, tmp_path, monkeypatch):
+    arguments += ["--trials", "2"]
+    assert main(arguments) == 0
+    capsys.readouterr()
+    assert main([*arguments, "--seeds", "3"]) == 2
+    assert "holds a run of other settings (seeds: 2 there, 3 now)" in capsys.readouterr().err
+    with monkeypatch.context() as patch:
+        patch.setattr(tune, "SEED", 1)
+        assert main(arguments) == 2
+        assert "trial 1 was made with another search space" in capsys.readouterr().err
+    (tmp_path / "out" / "trials.jsonl").write_text('{"arm": "taught", "trial": 0}\n')
+    assert main(arguments) == 2
+    assert "trials.jsonl: cannot be read as trials" in capsys.readouterr().err
+
+
+def test_a_small_search_trains(arguments, monkeypatch):
+    """With nothing made up: two trials that share a program, and the measurement of validation tasks only."""
+    compiled, measured = [], []
+    compile_program = training.compile_program
+
+    def spy(setup, teaching, sizes, lanes):
+        compiled.append(setup)
+        measured.append(sizes.blocks)
+        return compile_program(setup, teaching, sizes, lanes)
+
+    monkeypatch.setattr(training, "compile_program", spy)
+    monkeypatch.setitem(tune.CHOICES, "minibatches", (2,))
+    assert main([*arguments, "--trials", "2", "--arm", "taught"]) == 0
+    assert len(compiled) == 1
+    assert measured == [("seen", "validation")]
+    rows = rows_of(arguments)
+    assert [row["trial"] for row in rows] == [0, 1]
+    assert rows[0]["settings"]["learning_rate"] == 3e-3
+    for row in rows:
+        assert row["seeds"] == [0, 1]
+        assert all(0 <= value <= 1 for values in row["validation"].values() for value in values)
+    assert jnp.isfinite(rows[0]["seconds"])
