@@ -213,6 +213,7 @@ def test_specialists_in_one_program_equal_those_trained_alone(capsys, monkeypatc
     assert main(["bench", "specialists", "--family", "puzzles", "--repeats", "1", "--json", "--debug"]) == 0
     (row,) = json.loads(capsys.readouterr().out)["results"]
     assert row["difference"] < 1e-5
+    assert row["apart"] == 0
     assert row["program/recompiled"] < row["program/loop"]
     assert "2 at a time" in row["settings"]
     assert "measured on one specialist" in row["settings"]
