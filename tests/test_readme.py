@@ -37,6 +37,9 @@ def test_the_other_commands_run_in_order(tmp_path, monkeypatch, capsys):
             continue
         if arguments[0] == "run":
             arguments += ["--config", str(TINY), "--workers", "1"]
+        if arguments[0] == "tune":
+            arguments[arguments.index("--trials") + 1] = "1"
+            arguments += ["--seeds", "1", "--budget", "8192", "--workers", "1"]
         if arguments[0] == "bench":
             arguments += ["--family", "errands", "--repeats", "1"]
         assert main(arguments) == 0, command

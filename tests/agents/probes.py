@@ -91,6 +91,21 @@ class Probe(Family):
 
 
 @dataclass(frozen=True)
+class AnyLength(Probe):
+    """Episodes that end after 1 to 12 steps, as drawn, by success, by failure, or because time is up after 9."""
+
+    limit: int = 9
+
+    def init(self, key, task):
+        key_seen, key_step = jax.random.split(key)
+        return super().init(key_seen, task)._replace(step=jax.random.randint(key_step, (), 0, 12).astype(jnp.uint8))
+
+    def step(self, state, action, key):
+        end = state.step == 11
+        return state._replace(step=state.step + jnp.uint8(1)), outcome(end & (action == 1), end & (action == 0))
+
+
+@dataclass(frozen=True)
 class Recall(Probe):
     """What is seen at the first step only is asked for at the last: without memory every policy wins half the time."""
 

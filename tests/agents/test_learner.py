@@ -51,7 +51,9 @@ def collected(setup, seed=0):
 def test_actions_are_drawn_from_the_policy_they_are_weighed_by():
     """The frequency of an action is the probability that was noted down for it."""
     probe = Probe(pays="always")
-    setup = lr.Setup(probe, networks.make("mlp", probe, width=8), ppo.PPO, rewards.make("sparse"), 512, 40)
+    setup = lr.Setup(
+        probe, networks.make("mlp", probe, width=8), ppo.PPO, rewards.make("sparse"), num_envs=512, steps=40
+    )
     state = lr.begin(setup, POOL, jnp.uint32(0))
     heads = state.params["heads"]["params"]
     skewed = heads["policy"] | {"bias": jnp.array([0.0, 1.5])}

@@ -37,7 +37,7 @@ def trained(probe, teacher=None, kind="mlp", updates=60, reward="sparse"):
 @pytest.mark.parametrize("kind", ENCODERS)
 def test_ppo_learns_a_constant_value(kind):
     look, _ = trained(Probe(pays="always"), None, kind)
-    assert [float(look(slot)[1]) for slot in (0, 1)] == pytest.approx([1, 1], abs=0.05)
+    assert [float(look(slot)[1]) for slot in (0, 1)] == pytest.approx([1, 1], abs=0.1)
 
 
 def test_ppo_learns_a_value_that_depends_on_what_is_seen():
