@@ -1,3 +1,4 @@
+from dataclasses import replace
 from functools import lru_cache, partial
 
 import chex
@@ -157,15 +158,27 @@ def test_one_compilation_for_all_pools_seeds_and_rates(setup):
     assert len(set(found)) == 4
 
 
+def setup_for(knob):
+    """A setup in which the hyperparameter has something to do."""
+    if knob in ("noise", "demonstrations"):
+        return taught("dagger" if knob == "noise" else "demonstrations", minibatches=2)
+    setup = small_setup(minibatches=2)
+    return replace(setup, reward=rewards.make("sparse+hunger+shaped+taste"))
+
+
 @pytest.mark.parametrize("knob", lr.Hyper._fields)
 def test_every_hyperparameter_does_something(knob):
-    setup = small_setup(epochs=2, minibatches=2)
-    begin, update = programs(setup)
-    start = begin(POOL, jnp.uint32(0))
-    plain = lr.Hyper(learning_rate=1e-2, clip=0.05, max_grad_norm=0.05)
-    changed = plain._replace(**{knob: getattr(plain, knob) * 0.5})
-    first, second = (update(start, lr.Hyper(*map(jnp.float32, hyper)), POOL)[0].params for hyper in (plain, changed))
-    assert any((a != b).any() for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True))
+    begin, update = programs(setup_for(knob))
+    plain = lr.Hyper(learning_rate=1e-2, clip=0.05, max_grad_norm=0.05, weight_decay=0.1, noise=0.5, taste_steps=1e3)
+    plain = plain._replace(entropy=0.1, entropy_end=0.01, entropy_steps=1e3, demonstrations=8.0)
+    found = []
+    for hyper in (plain, plain._replace(**{knob: getattr(plain, knob) * 0.5})):
+        hyper = lr.Hyper(*map(jnp.float32, hyper))
+        state = begin(POOL, jnp.uint32(0), hyper)
+        for _ in range(2):  # what is scheduled, or draws starting states, shows in the second
+            state, _ = update(state, hyper, POOL)
+        found.append(jax.tree.leaves(state.params))
+    assert any((a != b).any() for a, b in zip(*found, strict=True))
 
 
 def test_training_in_pieces_equals_training_at_once():
