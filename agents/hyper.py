@@ -22,11 +22,11 @@ class Hyper(NamedTuple):
     entropy_steps: Any = 0.0
     value: Any = 0.5  # weight of the value loss
     max_grad_norm: Any = 0.5  # gradients are scaled down to this global norm
-    hunger: Any = 0.01  # these five: see `rewards.Strength`
+    hunger: Any = 0.01  # these four: see `rewards.Strength`
     shaping: Any = 1.0
     taste: Any = 0.5
     taste_steps: Any = 1e6
-    near: Any = 2.0
+    near: Any = 2.0  # expert steps from success, at most, where an episode begins near it
     noise: Any = 0.0  # how often a teacher errs
     demonstrations: Any = 1000.0  # how many there are, where they are frozen
 
