@@ -79,9 +79,10 @@ class Past(NamedTuple):
 
 
 class Attention(nn.Module):
-    """Attention over the last `span` steps of the episode, this one among them; their age counts.
+    """Two blocks of attention over the last `span` steps of the episode, each step among its own.
 
-    A block of a transformer (norms first) whose attention gets a learnt bias for every age (Raffel et al. 2020).
+    Two, because to look up what followed the last time that two things came one after the other, the first has to put
+    them together (Olsson et al. 2022).
     """
 
     width: int
@@ -89,12 +90,29 @@ class Attention(nn.Module):
 
     @staticmethod
     def empty(width: int, span: int) -> Memory:
-        return Past(jnp.zeros((span, width)), jnp.zeros((span, width)), jnp.zeros(span, bool))
+        return (Past(jnp.zeros((span, width)), jnp.zeros((span, width)), jnp.zeros(span, bool)),) * 2
+
+    @nn.compact
+    def __call__(
+        self, hidden: jax.Array, reset_before: jax.Array, memory: tuple[Past, ...]
+    ) -> tuple[jax.Array, tuple[Past, ...]]:
+        hidden = dense(self.width, 1.0)(hidden)
+        pasts = []
+        for before in memory:
+            hidden, past = _Block(self.width, self.span)(hidden, reset_before, before)
+            pasts.append(past)
+        return hidden, tuple(pasts)
+
+
+class _Block(nn.Module):
+    """A block of a transformer (norms first) whose attention gets a learnt bias for every age (Raffel et al. 2020)."""
+
+    width: int
+    span: int
 
     @nn.compact
     def __call__(self, hidden: jax.Array, reset_before: jax.Array, memory: Past) -> tuple[jax.Array, Past]:
         steps, heads = hidden.shape[0], heads_of(self.width)
-        hidden = dense(self.width, 1.0)(hidden)
         query, key, value = jnp.split(dense(3 * self.width, 1.0)(nn.LayerNorm()(hidden)), 3, axis=-1)
         keys, values = jnp.concatenate([memory.keys, key]), jnp.concatenate([memory.values, value])
         episode = jnp.cumsum(reset_before)
