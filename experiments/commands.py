@@ -1,0 +1,160 @@
+"""The commands and their flags, as data: what `incentivize --help` shows. Imports nothing that is slow."""
+
+from dataclasses import dataclass, field, make_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_origin
+
+import tyro
+
+from experiments.settings import FLAG_KEYS, TRAINING_KEYS, Settings, Training
+
+Topic = Literal["families", "rewards", "learners", "networks", "studies"]
+
+
+def _flags() -> list[tuple[str, Any, Any]]:
+    """A flag, off by default, for every setting: what is not given on the command line stays as preset and file say."""
+    flags = []
+    for schema, keys in ((Settings, FLAG_KEYS), (Training, TRAINING_KEYS)):
+        for key in keys:
+            info = schema.model_fields[key]
+            several = get_origin(info.annotation) is tuple
+            kind = (
+                getattr(info.annotation, "__name__", "").upper().replace("TUPLE", "NAME" if key == "families" else "N")
+            )
+            argument = tyro.conf.arg(
+                name="family" if key == "families" else key,
+                help=(info.description or "").replace("%", "%%"),
+                help_behavior_hint="",
+                metavar=f"{kind} [{kind} ...]" if several else kind,
+            )
+            flags.append((key, Annotated[info.annotation | None, argument], field(default=None)))
+    return flags
+
+
+if TYPE_CHECKING:
+    Flags = Any
+else:
+    Flags = make_dataclass("Flags", _flags(), frozen=True)
+
+
+@dataclass(frozen=True)
+class Run:
+    """Run a study, or go on with it: a finished run is left as it is."""
+
+    study: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="STUDY", help_behavior_hint="")]
+    """The study: see `incentivize list studies`."""
+    settings: Annotated[Flags, tyro.conf.OmitArgPrefixes]
+    """What this run shall have otherwise than its preset: for every family, where it is about training."""
+    preset: Annotated[str, tyro.conf.arg(metavar="NAME")] = "quick"
+    """quick: minutes on two cores; standard: hours, with the seeds that verdicts need."""
+    config: Annotated[Path | None, tyro.conf.arg(metavar="FILE.toml", help_behavior_hint="")] = None
+    """A TOML file of settings; flags outrank it."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: runs/STUDY-PRESET)")] = None
+    """The run directory."""
+    workers: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
+    """Processes that train side by side, if not one for every core (a CPU) or one alone (an accelerator)."""
+    debug: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Show a traceback where something fails."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Draw the figure, judge the claims and write report.html from run directories."""
+
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="DIR...", help_behavior_hint="")]
+    """Run directories."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
+    """Where the files go, if not into the run directory."""
+    debug: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Show a traceback where something fails."""
+
+
+@dataclass(frozen=True)
+class List:
+    """List what there is to choose from."""
+
+    topic: tyro.conf.Positional[Literal["all", "families", "rewards", "learners", "networks", "studies"]] = "all"
+    """What to list."""
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Print JSON instead of tables."""
+    debug: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Show a traceback where something fails."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Measure steps per second here: compiled beforehand, blocked until ready, the median of several."""
+
+    what: tyro.conf.Positional[Literal["all", "envs", "train", "tasks", "specialists"]] = "all"
+    """envs: random policies; train: whole updates; tasks: cost against the number of tasks (all: these three);
+    specialists: a thousand in one program against one after another (minutes a family)."""
+    family: tuple[str, ...] = ()
+    """The families to measure (default: all)."""
+    repeats: int = 5
+    """Measurements of which the median is printed."""
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Print JSON instead of tables."""
+    debug: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Show a traceback where something fails."""
+
+
+@dataclass(frozen=True)
+class Play:
+    """Play a family's training tasks yourself, or watch its expert."""
+
+    family: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="FAMILY", help_behavior_hint="")]
+    """The family: see `incentivize list families`. The rules are said at the start."""
+    task: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: any)")] = None
+    """The N-th training task."""
+    seed: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: any)")] = None
+    """Makes the same episode again: every one says what its seed is."""
+    expert: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Let the expert play."""
+    control: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = None
+    """Play inside a control, such as blind or shuffled."""
+    knob: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE ...", help_behavior_hint="")] = ()
+    """Knobs of the family."""
+    gif: Annotated[Path | None, tyro.conf.arg(metavar="FILE.gif", help_behavior_hint="")] = None
+    """Write what was played as an animation."""
+    picture: Annotated[Path | None, tyro.conf.arg(metavar="FILE.png", help_behavior_hint="")] = None
+    """Write a picture of the start."""
+    debug: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Show a traceback where something fails."""
+
+
+@dataclass(frozen=True)
+class Tune:
+    """Search for a family's training settings on validation tasks, with as many trials for either arm; resumes."""
+
+    family: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="FAMILY", help_behavior_hint="")]
+    """The family: see `incentivize list families`."""
+    trials: int = 16
+    """Settings to try for each arm: the first is the one as shipped, the others are drawn."""
+    seeds: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: 2)")] = None
+    """Training seeds of each trial."""
+    budget: Annotated[int | None, tyro.conf.arg(metavar="STEPS", help_behavior_hint="(default: the preset's)")] = None
+    """Environment steps of one training run."""
+    pool: Annotated[int | Literal["new"], tyro.conf.arg(metavar="N")] = "new"
+    """Tasks to train on; "new": every episode a new task."""
+    arm: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: both)")] = None
+    """incentivized or taught, to do one of them now and the other in another run of the command."""
+    preset: Annotated[str, tyro.conf.arg(metavar="NAME")] = "quick"
+    """Whose training settings the first trial has: quick or standard."""
+    config: Annotated[Path | None, tyro.conf.arg(metavar="FILE.toml", help_behavior_hint="")] = None
+    """A TOML file of settings, such as knobs of the family."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: runs/tune-FAMILY)")] = None
+    """Where the trials are written down."""
+    workers: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
+    """Processes that train side by side, if not one for every core (a CPU) or one alone (an accelerator)."""
+    debug: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Show a traceback where something fails."""
+
+
+Command = (
+    Annotated[Run, tyro.conf.subcommand("run")]
+    | Annotated[Report, tyro.conf.subcommand("report")]
+    | Annotated[List, tyro.conf.subcommand("list")]
+    | Annotated[Bench, tyro.conf.subcommand("bench")]
+    | Annotated[Play, tyro.conf.subcommand("play")]
+    | Annotated[Tune, tyro.conf.subcommand("tune")]
+)
