@@ -57,6 +57,7 @@ def report(store: Store, console: Console, out: Path | None = None) -> None:
             image=image,
             claims=[claim.row() for claim in claims],
             summary=summary,
+            summarised=study.SUMMARY,
             ledger=list(table.meta.get("ledger", {}).values()),
             drawn=drawn,
             audit=[{"family": name, **found} for name, found in table.meta.get("audit", {}).items()],
@@ -66,9 +67,7 @@ def report(store: Store, console: Console, out: Path | None = None) -> None:
         )
     )
     write(target.path / "report.html", page)
-    console.print(
-        rich_table(f"{settings.study}: success on unseen tasks (seen: of the pool) at the last budget", summary)
-    )
+    console.print(rich_table(f"{settings.study}: {study.SUMMARY}", summary))
     for claim in claims:
         console.print(_claim_line(claim.row()), highlight=False, markup=False, soft_wrap=True)
     console.print(

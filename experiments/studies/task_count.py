@@ -25,6 +25,7 @@ from experiments.table import Table
 
 STUDY = "task-count"
 QUESTION = "Does general skill appear as the number of training tasks grows?"
+SUMMARY = "success at the last budget, on unseen tasks (seen: of the pool)"
 
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {

@@ -23,6 +23,7 @@ from experiments.table import Table
 
 STUDY = "taste-and-hunger"
 QUESTION = "Does a taste of success help to find it, and does hunger shorten the way?"
+SUMMARY = "unseen success at the last budget, and steps over the expert's where it succeeds"
 
 _QUICK: dict[str, Any] = {
     "families": ("mazes", "programs"),

@@ -22,6 +22,7 @@ from experiments.table import Table
 
 STUDY = "test-time"
 QUESTION = "Can thinking longer when acting stand in for training longer?"
+SUMMARY = "steps of training until unseen success reaches a score, by simulations for every step of acting"
 
 _QUICK: dict[str, Any] = {
     "families": ("puzzles",),
