@@ -114,7 +114,7 @@ def _play(
         action = jnp.where(greedy, jnp.argmax(logits, -1), jax.random.categorical(key_act, logits))
         states, outcome = jax.vmap(family.step)(states, action, jax.random.split(key_step, episodes))
         succeeded, steps = succeeded | (running & outcome.succeeded), steps + running
-        return (states, memory, running & ~outcome.succeeded & ~outcome.failed, succeeded, steps), None
+        return (states, memory, running & ~outcome.over, succeeded, steps), None
 
     start = (states, memory, jnp.ones(episodes, bool), jnp.zeros(episodes, bool), jnp.zeros(episodes, jnp.int32))
     now = (jnp.arange(family.horizon), jax.random.split(key, family.horizon))

@@ -17,6 +17,7 @@ from agents.evaluate import Policy, policy_of
 from agents.memories import Memory
 from agents.networks import Network, Params
 from envs.controls import Control, Shuffled
+from envs.episodes import ends
 from envs.family import Family, State
 
 # The paper's sigma(Q) = (50 + most visits) x 1 x Q. It normalises Q by the least and the greatest found; here Q lies
@@ -97,8 +98,8 @@ def _model(
     def imagine(action: jax.Array, node: Node, key: jax.Array) -> tuple[Any, Node]:
         state, outcome = family.step(node.state, action, key)
         after = look(state, node.elapsed + 1, node.memory)
-        ended = outcome.succeeded | outcome.failed | (node.elapsed + 1 >= family.horizon)
-        reward, discount = outcome.succeeded.astype(jnp.float32), jnp.where(ended, 0.0, gamma)
+        terminated, truncated = ends(family, outcome, node.elapsed + 1)
+        reward, discount = outcome.succeeded.astype(jnp.float32), jnp.where(terminated | truncated, 0.0, gamma)
         step = step_of(reward=reward, discount=discount, prior_logits=after.prior_logits, value=after.value)
         return step, after.embedding
 

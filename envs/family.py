@@ -26,11 +26,12 @@ class Observation(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a step brought. An episode ends where it succeeded or failed."""
+    """What a step brought."""
 
     succeeded: jax.Array  # bool []
     failed: jax.Array  # bool []
     cost: jax.Array  # float32 []: a price the family itself charges, such as a probe's; mostly 0
+    over: jax.Array  # bool []: the episode ends here; mostly where it succeeded or failed
 
 
 @dataclass(frozen=True)
@@ -161,5 +162,6 @@ class Family(ABC):
 
 
 def outcome(succeeded: jax.Array, failed: jax.Array | bool = False, cost: jax.Array | float = 0.0) -> Outcome:
-    """An `Outcome` with the usual defaults."""
-    return Outcome(jnp.asarray(succeeded), jnp.asarray(failed), jnp.float32(cost))
+    """An `Outcome` with the usual defaults: success and failure end the episode."""
+    succeeded, failed = jnp.asarray(succeeded), jnp.asarray(failed)
+    return Outcome(succeeded, failed, jnp.float32(cost), succeeded | failed)

@@ -114,7 +114,7 @@ def walk(family):
             after, outcome = family.step(state, action, key)
             another = family.observe(state._replace(task=other))
             look = Look(seen, another, family.expert(state), family.distance(state), running, outcome)
-            return (after, running & ~outcome.succeeded & ~outcome.failed), look
+            return (after, running & ~outcome.over), look
 
         start = family.init(key_start, task), jnp.bool_(True)
         return jax.lax.scan(step, start, (picks, jax.random.split(key, family.horizon)))[1]
@@ -193,7 +193,7 @@ def test_a_step_keeps_the_state_a_state(family):
     state = jax.eval_shape(family.init, jax.random.key(0), jnp.array(family.tasks.train(0)))
     after, outcome = jax.eval_shape(family.step, state, jnp.int32(0), jax.random.key(0))
     chex.assert_trees_all_equal_shapes_and_dtypes(state, after)
-    assert (outcome.succeeded.dtype, outcome.failed.dtype, outcome.cost.dtype) == (bool, bool, jnp.float32)
+    assert [leaf.dtype for leaf in outcome] == [bool, bool, jnp.float32, bool]
 
 
 @every_family
