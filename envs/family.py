@@ -44,8 +44,8 @@ class Spec:
 
 
 State = Any
-"""A pytree with fields `task` (digits that the dynamics obey), `shown` (digits that the agent may see) and a
-`_replace` method: a NamedTuple in practice."""
+"""A pytree with fields `task` (digits that the dynamics obey), `shown` (digits that the agent may see), which no
+step changes, and a `_replace` method: a NamedTuple in practice."""
 
 
 class Family(ABC):
@@ -60,6 +60,19 @@ class Family(ABC):
     def members(self) -> "tuple[Family, ...]":
         """The families that an agent meets here: this one alone. A mixture has several."""
         return (self,)
+
+    @property
+    def attempts(self) -> int:
+        """How many attempts at its task an episode has, one after the other. See `envs.lives`."""
+        return 1
+
+    def attempt(self, state: State) -> jax.Array:
+        """Which of them is under way, from 0 on, int32 []."""
+        return jnp.int32(0)
+
+    def last_attempt(self, start: State) -> State:
+        """The state in which the last of them will begin, from the one in which the episode does."""
+        return start
 
     @property
     @abstractmethod

@@ -12,13 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import envs
-from envs.controls import CONTROLS, Control, controls_of
+from envs.controls import CONTROLS, controls_of
 from envs.family import Observation, Outcome
 from envs.tasks import make_pool
+from envs.wrapper import Wrapper
 
 VARIANTS = {  # knobs that change what a family does
-    "codebooks": [{}, {"variant": "try", "study": 3}],
-    "errands": [{}, {"chain": 2}],
+    "codebooks": [{}, {"variant": "try", "study": 3}, {"life": 2}],
+    "errands": [{}, {"chain": 2}, {"attributes": 3, "values": 4, "life": 3}],
     "mazes": [{}, {"goal_in_task": False, "room": 9}],
     "programs": [{}, {"silent": True, "room": 9}],
     "puzzles": [{}, {"scramble": 3}],
@@ -29,12 +30,14 @@ SEEN_DIFFERENTLY = ("shuffled", "disjoint", "blind")
 CONTROLLED = [
     *FAMILIES,
     *(CONTROLS[c](f) for f in map(envs.make, envs.names()) for c in controls_of(f) if c in SEEN_DIFFERENTLY),
+    envs.make("errands", "shuffled", life=2),
+    envs.make("codebooks", "blind", life=2),
     *envs.mix(*envs.names(), permuted=1).members,
 ]
 
 
 def label(family):
-    if isinstance(family, Control):  # by name: a member of a mixture has much else to say
+    if isinstance(family, Wrapper):  # by name: a member of a mixture has much else to say
         return f"{type(family).__name__}({label(family.family)})"
     return repr(family).replace(" ", "")
 
