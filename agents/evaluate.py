@@ -29,13 +29,17 @@ class Policy(Protocol):
 
 
 class Successes(NamedTuple):
-    """What became of the instances of each of n tasks: counts and sums, int32 [n] each."""
+    """What became of the instances of each of n tasks: counts and sums, int32 [n] each unless said otherwise.
+
+    Where an episode is a life of several attempts at its task, they are of the last of them.
+    """
 
     greedy: jax.Array  # instances solved by the most probable actions
-    sampled: jax.Array  # by drawn actions, at the first attempt
-    best: jax.Array  # by drawn actions, at one attempt at least
-    steps: jax.Array  # taken in the episodes that `sampled` counts
-    expert_steps: jax.Array  # that the expert takes from the starts of the same episodes
+    sampled: jax.Array  # by drawn actions, in the first episode
+    best: jax.Array  # by drawn actions, in one episode at least
+    steps: jax.Array  # taken in the attempts that `sampled` counts
+    expert_steps: jax.Array  # that the expert takes from the starts of the same
+    by_attempt: jax.Array  # int32 [n, attempts of a life]: as `sampled`, of each attempt; the last column is `sampled`
 
 
 def policy_of(family: Family, network: Network, params: Params) -> Policy:
@@ -60,12 +64,12 @@ def evaluate(
     """Successes per task.
 
     The starting states depend on `key` and on a task's place in `tasks` alone: policies evaluated with the same key and
-    tasks meet the same instances, greedy and sampled ones too. The first attempt is the same however many follow.
+    tasks meet the same instances, greedy and sampled ones too. The first episode is the same however many follow.
 
     Args:
         family: the dynamics.
         policy: unbatched.
-        initial_memory: at the start of every episode: nothing is carried from one attempt to the next.
+        initial_memory: at the start of every episode: nothing is carried from one to the next.
         tasks: digits [n, D].
         key: consumed.
         instances: starting states per task.
@@ -74,7 +78,7 @@ def evaluate(
     key_start, key_act = jax.random.split(key)
     starts = jax.random.split(key_start, (tasks.shape[0], instances))
     states = jax.vmap(jax.vmap(family.init, in_axes=(0, None)))(starts, tasks)
-    lanes = (1 + attempts, tasks.shape[0], instances)  # greedy, then the attempts, side by side in one program
+    lanes = (1 + attempts, tasks.shape[0], instances)  # greedy, then drawn, side by side in one program
     episodes = lanes[0] * lanes[1] * lanes[2]
 
     def spread(leaf, own):
@@ -85,25 +89,30 @@ def evaluate(
     played = _play(
         family, policy, jax.tree.map(lambda leaf: spread(leaf, leaf.shape[2:]), states), memory, greedy, key_act
     )
-    succeeded, steps = (leaf.reshape(lanes) for leaf in played)
+    by_attempt, steps = (leaf.reshape(lanes + leaf.shape[1:]) for leaf in played)
+    succeeded, last = by_attempt[..., -1], jax.vmap(jax.vmap(family.last_attempt))(states)
     found = Successes(
         greedy=succeeded[0],
         sampled=succeeded[1],
         best=succeeded[1:].any(0),
         steps=jnp.where(succeeded[1], steps[1], 0),
-        expert_steps=jnp.where(succeeded[1], jax.vmap(jax.vmap(family.distance))(states), 0),
+        expert_steps=jnp.where(succeeded[1], jax.vmap(jax.vmap(family.distance))(last), 0),
+        by_attempt=by_attempt[1],
     )
-    return Successes(*(leaf.sum(-1, dtype=jnp.int32) for leaf in found))
+    return Successes(*(leaf.sum(1, dtype=jnp.int32) for leaf in found))
 
 
 def _play(
     family: Family, policy: Policy, states: State, memory: Memory, greedy: jax.Array, key: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """Episodes from given states to their end: whether they succeeded, bool [episodes], and their steps, int32.
+    """Episodes from given states to their end.
 
     `greedy`, bool [episodes], says in which of them the most probable actions are taken.
+
+    Returns:
+        Which attempts succeeded, bool [episodes, attempts of a life], and the steps of the last, int32 [episodes].
     """
-    episodes = len(greedy)
+    episodes, attempts = len(greedy), jnp.arange(family.attempts)
 
     def step(carry, now):
         states, memory, running, succeeded, steps = carry
@@ -112,11 +121,13 @@ def _play(
         think = jax.vmap(policy, in_axes=(0, None, 0, 0))
         logits, memory = think(states, elapsed, memory, jax.random.split(key_think, episodes))
         action = jnp.where(greedy, jnp.argmax(logits, -1), jax.random.categorical(key_act, logits))
+        here = running[:, None] & (jax.vmap(family.attempt)(states)[:, None] == attempts)
         states, outcome = jax.vmap(family.step)(states, action, jax.random.split(key_step, episodes))
-        succeeded, steps = succeeded | (running & outcome.succeeded), steps + running
-        return (states, memory, running & ~outcome.succeeded & ~outcome.failed, succeeded, steps), None
+        succeeded, steps = succeeded | (here & outcome.succeeded[:, None]), steps + here[:, -1]
+        return (states, memory, running & ~outcome.over, succeeded, steps), None
 
-    start = (states, memory, jnp.ones(episodes, bool), jnp.zeros(episodes, bool), jnp.zeros(episodes, jnp.int32))
+    failed, no_steps = jnp.zeros((episodes, family.attempts), bool), jnp.zeros(episodes, jnp.int32)
+    start = (states, memory, jnp.ones(episodes, bool), failed, no_steps)
     now = (jnp.arange(family.horizon), jax.random.split(key, family.horizon))
     (_, _, _, succeeded, steps), _ = jax.lax.scan(step, start, now)
     return succeeded, steps

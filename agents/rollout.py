@@ -35,7 +35,7 @@ class Rollout(NamedTuple):
     reset_before: jax.Array  # bool
     terminated_after: jax.Array  # bool
     truncated_after: jax.Array  # bool
-    succeeded: jax.Array  # bool: the step ended an episode well
+    succeeded: jax.Array  # bool: the step brought success
     labels: Any  # float32 [T, N, A]: the expert's action probabilities; () where nobody asked for them
 
 

@@ -16,8 +16,10 @@ import mctx
 from agents.evaluate import Policy, policy_of
 from agents.memories import Memory
 from agents.networks import Network, Params
-from envs.controls import Control, Shuffled
+from envs.controls import Shuffled
+from envs.episodes import ends
 from envs.family import Family, State
+from envs.wrapper import Wrapper
 
 # The paper's sigma(Q) = (50 + most visits) x 1 x Q. It normalises Q by the least and the greatest found; here Q lies
 # between 0 and 1 by itself, and stretching small differences would make much of a poor value function's noise.
@@ -54,8 +56,8 @@ def searching(
         params: of the network.
         simulations: model steps per decision, static; 0 is the network alone.
         gamma: discount per step.
-        values: whether the network's value is believed (between 0 and 1, as far as successes go). A network that was
-            only taught actions has none: its search counts successes it has seen.
+        values: whether the network's value is believed (between 0 and the number of attempts, as far as successes go).
+            A network that was only taught actions has none: its search counts successes it has seen.
 
     Returns:
         A policy whose logits are the logarithms of the search's action weights: the paper's improved policy,
@@ -91,14 +93,14 @@ def _model(
 
     def look(state: State, elapsed: jax.Array, memory: Memory) -> Any:
         logits, value, memory = network.apply(params, family.observe(state), memory)
-        value = jnp.clip(value, 0.0, 1.0) if values else jnp.zeros_like(value)
+        value = jnp.clip(value, 0.0, family.attempts) if values else jnp.zeros_like(value)
         return root_of(prior_logits=logits, value=value, embedding=Node(state, elapsed, memory))
 
     def imagine(action: jax.Array, node: Node, key: jax.Array) -> tuple[Any, Node]:
         state, outcome = family.step(node.state, action, key)
         after = look(state, node.elapsed + 1, node.memory)
-        ended = outcome.succeeded | outcome.failed | (node.elapsed + 1 >= family.horizon)
-        reward, discount = outcome.succeeded.astype(jnp.float32), jnp.where(ended, 0.0, gamma)
+        terminated, truncated = ends(family, outcome, node.elapsed + 1)
+        reward, discount = outcome.succeeded.astype(jnp.float32), jnp.where(terminated | truncated, 0.0, gamma)
         step = step_of(reward=reward, discount=discount, prior_logits=after.prior_logits, value=after.value)
         return step, after.embedding
 
@@ -112,7 +114,7 @@ def _check(family: Family, simulations: int) -> None:
     if not simulations:
         return
     layers: list[Family] = [family]
-    while isinstance(layer := layers[-1], Control):
+    while isinstance(layer := layers[-1], Wrapper):
         layers.append(layer.family)
     asked = f"simulations={simulations}: a search with the true model of {type(layers[-1]).__name__} would tell"
     if not family.reveals_rule:

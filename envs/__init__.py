@@ -32,13 +32,16 @@ def names() -> tuple[str, ...]:
     return tuple(FAMILIES)
 
 
-def make(name: str, control: str | None = None, **knobs: Any) -> Family:
+def make(name: str, control: str | None = None, life: int = 1, **knobs: Any) -> Family:
     """A family by name, with its knobs, inside a control where one is named.
 
+    With `life`, an episode is so many attempts at its task, one after the other: see `envs.lives`.
+
     Raises:
-        ValueError: where the name, the control, a knob or its value is not one there is.
+        ValueError: where the name, the control, the life, a knob or its value is not one there is.
     """
     from envs.controls import CONTROLS
+    from envs.lives import Lives
 
     if name not in FAMILIES:
         raise ValueError(f"family={name!r}: want one of {', '.join(FAMILIES)}")
@@ -50,7 +53,7 @@ def make(name: str, control: str | None = None, **knobs: Any) -> Family:
     if unknown:
         known = ", ".join(field.name for field in dataclasses.fields(cls))
         raise ValueError(f"{', '.join(sorted(unknown))}: no knob of {name}; want one of {known}")
-    family = cls(**knobs)
+    family = cls(**knobs) if life == 1 else Lives(cls(**knobs), life)
     return family if control is None else CONTROLS[control](family)
 
 

@@ -1,102 +1,51 @@
 """Controls: families made from another family, in which what should matter has been taken away."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 
-from envs.family import Family, Observation, Outcome, Spec, State
+from envs.family import Family, Observation, State
 from envs.render import Picture
 from envs.tasks import SPLITS, Pool, TaskSpace, make_pool, shuffle
+from envs.wrapper import Wrapper
 
 
 @dataclass(frozen=True)
-class Control(Family):
-    """A family that behaves as `family` in everything a control does not override."""
-
-    family: Family
+class Control(Wrapper):
+    """A family in which something has been taken away."""
 
     wants: ClassVar[bool | None] = None
     """The `reveals_rule` of the families it is for; None where it is for all."""
+
+    once: ClassVar[bool] = False
+    """Whether it is only for families with a single attempt at a task."""
 
     note: ClassVar[str] = ""
     """What a person has to know beyond the family's rules."""
 
     def __post_init__(self) -> None:
-        if self.wants is not None and self.family.reveals_rule != self.wants:
-            rule = "visible" if self.wants else "hidden"
-            name = next(name for name, kind in CONTROLS.items() if kind is type(self))
-            raise ValueError(f"control={name!r}: is for families with a {rule} rule, not {type(self.family).__name__}")
+        kind, family = type(self), self.family
+        if kind.fits(family):
+            return
+        name = next(name for name, known in CONTROLS.items() if known is kind)
+        if kind.wants not in (None, family.reveals_rule):
+            rule = "visible" if kind.wants else "hidden"
+            raise ValueError(f"control={name!r}: is for families with a {rule} rule, not {type(family).__name__}")
+        raise ValueError(
+            f"control={name!r}: is none with life={family.attempts}, as what an attempt brings tells the real rule; "
+            "want life=1"
+        )
 
-    @property
-    def reveals_rule(self) -> bool:
-        return self.family.reveals_rule
-
-    @property
-    def tasks(self) -> TaskSpace:
-        return self.family.tasks
-
-    @property
-    def instances(self) -> int:
-        return self.family.instances
-
-    @property
-    def horizon(self) -> int:
-        return self.family.horizon
-
-    @property
-    def num_actions(self) -> int:
-        return self.family.num_actions
-
-    @property
-    def spec(self) -> Spec:
-        return self.family.spec
-
-    def init(self, key: jax.Array, task: jax.Array) -> State:
-        return self.family.init(key, task)
-
-    def observe(self, state: State) -> Observation:
-        return self.family.observe(state)
-
-    def step(self, state: State, action: jax.Array, key: jax.Array) -> tuple[State, Outcome]:
-        return self.family.step(state, action, key)
-
-    def expert(self, state: State, kind: Literal["informed", "fair"] = "informed") -> jax.Array:
-        return self.family.expert(state, kind)
-
-    def distance(self, state: State) -> jax.Array:
-        return self.family.distance(state)
-
-    def start_near(self, key: jax.Array, task: jax.Array, steps: jax.Array) -> State:
-        return self.family.start_near(key, task, steps)
-
-    def blind(self, observation: Observation) -> Observation:
-        return self.family.blind(observation)
-
-    def scripted(self, observation: Observation) -> jax.Array:
-        return self.family.scripted(observation)
-
-    def behaviour(self, task: jax.Array) -> jax.Array:
-        return self.family.behaviour(task)
-
-    def describe(self, task: Any) -> str:
-        return self.family.describe(task)
-
-    @property
-    def action_names(self) -> tuple[str, ...]:
-        return self.family.action_names
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        return self.family.keys
+    @classmethod
+    def fits(cls, family: Family) -> bool:
+        """Whether it is for that family."""
+        return cls.wants in (None, family.reveals_rule) and (family.attempts == 1 or not cls.once)
 
     @property
     def rules(self) -> str:
         return "\n".join(filter(None, (self.family.rules, self.note)))
-
-    def render(self, state: State, described: bool = True) -> Picture:
-        return self.family.render(state, described)
 
 
 @dataclass(frozen=True)
@@ -140,6 +89,7 @@ class Disjoint(Control):
     """What can be found out is another task's rule, drawn anew every episode: finding out teaches nothing."""
 
     wants = False
+    once = True
     note = "But what is revealed is another task's rule."
 
     def _shown(self, key: jax.Array, state: State) -> State:
@@ -207,4 +157,4 @@ CONTROLS: dict[str, type[Control]] = {
 
 def controls_of(family: Family) -> tuple[str, ...]:
     """The controls that are for a family."""
-    return tuple(name for name, kind in CONTROLS.items() if kind.wants in (None, family.reveals_rule))
+    return tuple(name for name, kind in CONTROLS.items() if kind.fits(family))

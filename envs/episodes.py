@@ -39,7 +39,7 @@ class Step(NamedTuple):
     """What one batched step brought. `terminated` and `truncated` exclude each other."""
 
     outcome: Outcome  # leaves [N]
-    terminated: jax.Array  # bool [N]: the episode succeeded or failed
+    terminated: jax.Array  # bool [N]: the outcome ended the episode
     truncated: jax.Array  # bool [N]: it ran out of time
     final: State  # leaves [N, ...]: the state that the action led to, before any reset
 
@@ -129,8 +129,7 @@ def take(bank: Bank, wanted: jax.Array) -> tuple[State, Bank]:
 
 def ends(family: Family, outcome: Outcome, elapsed: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Whether episodes terminated, and whether they ran out of time instead: bool of the shape of `elapsed`."""
-    terminated = outcome.succeeded | outcome.failed
-    return terminated, (elapsed >= family.horizon) & ~terminated
+    return outcome.over, (elapsed >= family.horizon) & ~outcome.over
 
 
 def step(

@@ -26,11 +26,12 @@ class Observation(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a step brought. An episode ends where it succeeded or failed."""
+    """What a step brought."""
 
     succeeded: jax.Array  # bool []
     failed: jax.Array  # bool []
     cost: jax.Array  # float32 []: a price the family itself charges, such as a probe's; mostly 0
+    over: jax.Array  # bool []: the episode ends here; mostly where it succeeded or failed
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,8 @@ class Spec:
 
 
 State = Any
-"""A pytree with fields `task` (digits that the dynamics obey), `shown` (digits that the agent may see) and a
-`_replace` method: a NamedTuple in practice."""
+"""A pytree with fields `task` (digits that the dynamics obey), `shown` (digits that the agent may see), which no
+step changes, and a `_replace` method: a NamedTuple in practice."""
 
 
 class Family(ABC):
@@ -59,6 +60,19 @@ class Family(ABC):
     def members(self) -> "tuple[Family, ...]":
         """The families that an agent meets here: this one alone. A mixture has several."""
         return (self,)
+
+    @property
+    def attempts(self) -> int:
+        """How many attempts at its task an episode has, one after the other. See `envs.lives`."""
+        return 1
+
+    def attempt(self, state: State) -> jax.Array:
+        """Which of them is under way, from 0 on, int32 []."""
+        return jnp.int32(0)
+
+    def last_attempt(self, start: State) -> State:
+        """The state in which the last of them will begin, from the one in which the episode does."""
+        return start
 
     @property
     @abstractmethod
@@ -161,5 +175,6 @@ class Family(ABC):
 
 
 def outcome(succeeded: jax.Array, failed: jax.Array | bool = False, cost: jax.Array | float = 0.0) -> Outcome:
-    """An `Outcome` with the usual defaults."""
-    return Outcome(jnp.asarray(succeeded), jnp.asarray(failed), jnp.float32(cost))
+    """An `Outcome` with the usual defaults: success and failure end the episode."""
+    succeeded, failed = jnp.asarray(succeeded), jnp.asarray(failed)
+    return Outcome(succeeded, failed, jnp.float32(cost), succeeded | failed)

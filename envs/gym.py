@@ -114,7 +114,7 @@ class FamilyEnv(gym.Env[np.ndarray, Any]):
         pool_seed: which tasks.
         control: "shuffled", ...; see `envs.controls`.
         render_mode: "rgb_array" (uint8 [H, W, 3]), "ansi" (coloured text), or None.
-        knobs: of the family.
+        knobs: of the family, and `life`: see `envs.make`.
 
     `reset(options={"task": ...})` plays a given task: its number in the split, or its digits. `info` has
     `action_mask` (int8 [A]) and `succeeded`.

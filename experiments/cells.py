@@ -20,7 +20,8 @@ class Cell:
             are an agent that has learnt nothing.
         simulations: at every point it is evaluated once with each of these numbers of model steps per decision.
         eval_specialists: held-out tasks that have a specialist; 0 for a cell that looks at no held-out task.
-        attempts: at which one success is enough for `success_best`.
+        attempts: at which one success is enough for `success_best`; each is an episode of its own.
+        life: attempts at its task that make one episode, one after the other.
     """
 
     study: str
@@ -42,18 +43,22 @@ class Cell:
     eval_specialists: int
     simulations: tuple[int, ...] = (0,)
     attempts: int = 1
+    life: int = 1
 
     @property
     def id(self) -> str:
         """The hash of the cell's settings, 12 hexadecimal digits."""
         settings = asdict(self) | {"training": self.training.model_dump()}
+        if self.life == 1:
+            del settings["life"]  # so that what was run before there were lives keeps its name
         text = json.dumps(settings, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @property
     def variant(self) -> str:
-        """The knobs in words; empty for the family as shipped."""
-        return " ".join(f"{name}={value}" for name, value in self.knobs)
+        """The knobs in words, and the life if it has several attempts; empty for the family as shipped."""
+        knobs = self.knobs if self.life == 1 else (*self.knobs, ("life", self.life))
+        return " ".join(f"{name}={value}" for name, value in knobs)
 
     @property
     def label(self) -> str:

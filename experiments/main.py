@@ -33,7 +33,7 @@ def check(settings: Settings) -> None:
         unknown = [part for part in training.reward.split("+") if part.strip() not in rewards.names()]
         wrong += [f"reward = {training.reward!r}: {part!r}: {nearest(part, rewards.names())}" for part in unknown]
         try:
-            family = family_of(name, settings.knobs.get(name, {}))
+            family = family_of(settings, name)
         except ValueError as error:
             wrong.append(f"knobs.{name}: {error}")
             continue
@@ -80,7 +80,7 @@ def run_study(settings: Settings, out: Path, console: Console, workers: int | No
     store.open(settings)
     study = studies.load(settings.study)
     cells = study.cells(settings)
-    tasks = {name: family_of(name, settings.knobs.get(name, {})).tasks.size for name in settings.families}
+    tasks = {name: family_of(settings, name).tasks.size for name in settings.families}
     made_with = environment()
     if "versions" not in store.meta():
         store.update_meta(**made_with, tasks=tasks)

@@ -39,7 +39,7 @@ def teaching_of(cell: Cell) -> lr.Setup | None:
 
 
 def _setup(cell: Cell, algorithm: lr.Algorithm, teacher: str | None) -> lr.Setup:
-    family = envs.make(cell.family, cell.control, **dict(cell.knobs))
+    family = envs.make(cell.family, cell.control, cell.life, **dict(cell.knobs))
     training = cell.training
     network = networks.make(
         training.network,
@@ -146,7 +146,7 @@ def compile_program(setup: lr.Setup, teaching: lr.Setup | None, sizes: Evaluatio
         policy = searching(family, setup.network, params, simulations, gamma=hyper.gamma, values=valued)
         memory = setup.network.initial_memory()
         found = evaluate(family, policy, memory, tasks, key, sizes.instances, sizes.attempts)
-        return jax.tree.map(lambda leaf: leaf.reshape(len(sizes.blocks), sizes.tasks), found)
+        return jax.tree.map(lambda leaf: leaf.reshape(len(sizes.blocks), sizes.tasks, *leaf.shape[1:]), found)
 
     begin = jax.jit(jax.vmap(partial(lr.begin, teaching or setup)))
     pools = stack([make_pool(1)] * lanes)

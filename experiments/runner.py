@@ -140,6 +140,7 @@ def _measured(counts: np.ndarray, blind: float | None) -> dict[str, Any]:
         "success_greedy": float(counts["successes_greedy"].sum() / episodes),
         "success_best": float(counts["successes_best"].sum() / episodes),
         "path": steps / expert_steps if expert_steps else None,
+        "success_by_attempt": (counts["by_attempt"].sum(0) / episodes).tolist(),
     }
 
 
@@ -151,7 +152,7 @@ def _ledger(cell: Cell, n_params: int, episodes: int, seconds: float) -> dict[st
     met = begun if cell.pool_size is None else cell.pool_size * -math.expm1(-begun / cell.pool_size)
     taught = steps if cell.learner == "cloning" else min(training.taught_steps, steps)
     labels = taught if cell.teacher is not None else 0
-    actions = family_of(cell.family, dict(cell.knobs)).num_actions
+    actions = setup_of(cell).family.num_actions
     return {
         "label": cell.label,
         "env_steps": steps,
@@ -165,9 +166,16 @@ def _ledger(cell: Cell, n_params: int, episodes: int, seconds: float) -> dict[st
     }
 
 
-def family_of(name: str, knobs: dict[str, Any]) -> Family:
-    """A family with its knobs."""
-    return envs.make(name, **knobs)
+def family_of(settings: Settings, name: str) -> Family:
+    """A family as the settings have it.
+
+    Raises:
+        ValueError: where they will not do.
+    """
+    knobs: dict[str, Any] = settings.knobs.get(name, {})
+    if "life" in knobs:
+        raise ValueError(f"life={knobs['life']!r}: no knob, but the same for all families; want it at the top level")
+    return envs.make(name, life=settings.life, **knobs)
 
 
 def _audited(name: str, settings: Settings, store: Store) -> None:
@@ -180,7 +188,7 @@ def _audited(name: str, settings: Settings, store: Store) -> None:
         return
     largest = settings.pools[-1]
     pool = make_pool(None if largest == "new" else largest)
-    family = family_of(name, settings.knobs.get(name, {}))
+    family = family_of(settings, name)
     found = audit(family, pool, jax.random.key(0), settings.eval_tasks)
     if not found.sound:
         raise RunError(f"{name}: {found.overlap} held-out tasks are drawn for training: nothing could be concluded")
@@ -196,7 +204,7 @@ def _scripted(name: str, settings: Settings, store: Store) -> None:
     # Levels that every score rests on: cheap to estimate well.
     sizes = Evaluation(settings.eval_tasks, 16 * settings.eval_instances, settings.specialists)
     rows = []
-    for which, successes in scripted_success(family_of(name, settings.knobs.get(name, {})), sizes):
+    for which, successes in scripted_success(family_of(settings, name), sizes):
         learner = "scripted" if which else "uniform"
         row = {"cell": f"{learner}-{which}-{name}", "study": settings.study, "family": name, "learner": learner}
         row |= {"role": learner, "env_steps": 0, "simulations": 0, "split": "unseen", "n_tasks": sizes.tasks}

@@ -115,6 +115,7 @@ class Settings(_Strict):
     hungers: tuple[Share, ...] = Field((0.0,), min_length=1, description="costs of a step (taste-and-hunger)")
     simulations: tuple[Steps, ...] = Field((0,), min_length=1, description="model steps per decision (test-time)")
     attempts: Count = Field(1, ge=1, le=1024, description="attempts of which the best counts as well (test-time)")
+    life: Count = Field(1, ge=1, le=16, description="attempts at a task, one after the other, that make one episode")
     control_seeds: Count = Field(1, ge=1, le=1000, description="seeds of the control and of the taught generalist")
     specialists: Count = Field(4, ge=1, le=1024, description="held-out tasks that get a supervised specialist each")
     specialist_envs: Count = Field(32, ge=1, le=2**16, description="environments of a specialist whose budget is small")

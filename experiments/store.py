@@ -27,11 +27,13 @@ ROW_KEYS = (
     "cell", "study", "family", "variant", "control", "learner", "teacher", "reward", "network", "n_params", "pool_size",
     "pool_seed", "seed", "budget_kind", "env_steps", "simulations", "split", "success", "score", "n_tasks",
     "n_episodes", "role", "success_greedy", "success_best", "attempts", "path",
+    "success_by_attempt",
 )
 # fmt: on
 """`success` is of actions drawn from the policy, as in training, `success_greedy` of its most probable ones, and
 `success_best` of the best of so many `attempts` with drawn actions; `path` is the number of steps in episodes that
-succeeded (drawn actions) over the expert's number of steps in the same."""
+succeeded (drawn actions) over the expert's number of steps in the same. Where an episode is a life of several attempts
+at its task, all of these are of the last of them; `success_by_attempt` lists the success of each (drawn actions)."""
 
 TASK_FIELDS = [
     ("cell", "U12"),
@@ -131,11 +133,12 @@ class Store:
 
         Args:
             rows: all rows of the cells.
-            tasks: their counts per task, TASK_FIELDS.
+            tasks: their counts per task, of which TASK_FIELDS are kept.
             order: the cells of the run: rows are kept in this order, whichever worker was first.
         """
         fresh = {row["cell"] for row in rows}
         place = {cell: index for index, cell in enumerate(order)}
+        tasks = tasks[[name for name, _ in TASK_FIELDS]].astype(TASK_FIELDS)
         counts = self.tasks()
         counts = np.concatenate([counts[~np.isin(counts["cell"], list(fresh))], tasks])
         counts = counts[np.argsort([place.get(cell, -1) for cell in counts["cell"].tolist()], kind="stable")]

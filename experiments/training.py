@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -32,7 +32,8 @@ CHUNK = 32  # updates per jitted call at most, so that an interrupt and a loss t
 SIDE_BY_SIDE = 512  # environments per program on a CPU; more fill no core better
 
 
-COUNTED = ("successes_greedy", "successes", "successes_best", "steps", "expert_steps")  # as `Successes` has them
+COUNTED = ("successes_greedy", "successes", "successes_best", "steps", "expert_steps", "by_attempt")
+"""As `Successes` has them. The last is of every attempt of a life, and goes into the rows only."""
 
 
 class RunError(Exception):
@@ -47,9 +48,14 @@ class Trained(NamedTuple):
     """What came of one cell."""
 
     cell: Cell
-    counts: np.ndarray  # TASK_FIELDS: successes per budget, split and task
+    counts: np.ndarray  # TASK_FIELDS and `by_attempt`: successes per budget, split and task
     episodes: int
     seconds: float  # its share, compilation included
+
+
+def count_fields(life: int) -> list[Any]:
+    """What is counted per task: TASK_FIELDS, and successes by attempt of a life, int32 [life]."""
+    return [*TASK_FIELDS, ("by_attempt", np.int32, (life,))]
 
 
 def lanes_of(cell: Cell, cells: int) -> int:
@@ -116,7 +122,7 @@ def _checked(cells: Sequence[Cell], metrics: dict[str, np.ndarray], done: int) -
 
 
 def _counts(cell: Cell, point: int, simulations: int, counted: Successes) -> list[np.ndarray]:
-    """Successes per task, an array of TASK_FIELDS for every split, from those per block and slot."""
+    """Successes per task, an array of `count_fields` for every split, from those per block and slot."""
     found = []
     specialist = cell.pool_split != "training"
     ordinals = block_ordinals(cell)
@@ -127,7 +133,7 @@ def _counts(cell: Cell, point: int, simulations: int, counted: Successes) -> lis
         if specialist and split == "specialty":
             slots = ordinals[block] == cell.pool_first
         known, places = np.unique(ordinals[block][slots], return_inverse=True)
-        counts = np.zeros(len(known), TASK_FIELDS)
+        counts = np.zeros(len(known), count_fields(cell.life))
         counts["cell"], counts["env_steps"], counts["split"], counts["ordinal"] = cell.id, point, split, known
         counts["simulations"] = simulations
         for name, values in zip(COUNTED, counted, strict=True):

@@ -71,6 +71,7 @@ def cells(settings: Settings, trials: Sequence[Trial]) -> dict[Trial, list[Cell]
                 pool_seed=seed,
                 seed=seed,
                 points=tuple((point, "total") for point in points),
+                life=settings.life,
                 eval_tasks=settings.eval_tasks,
                 eval_instances=settings.eval_instances,
                 eval_specialists=0,  # and no held-out task is looked at

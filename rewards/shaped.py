@@ -18,6 +18,5 @@ def shaped(family: Family, move: Move, strength: Strength) -> jax.Array:
     def potential(state: jax.Array) -> jax.Array:
         return -strength.shaping * family.distance(state).astype(jnp.float32) / family.horizon
 
-    ended = move.outcome.succeeded | move.outcome.failed
-    after = jnp.where(ended, 0.0, potential(move.after))
+    after = jnp.where(move.outcome.over, 0.0, potential(move.after))
     return (strength.gamma * after - potential(move.before)).astype(jnp.float32)

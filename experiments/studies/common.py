@@ -42,6 +42,7 @@ def cell_of(study: str, settings: Settings, family: str, role: str, **own: Any) 
         role=role,
         family=family,
         knobs=tuple(sorted(settings.knobs.get(family, {}).items())),
+        life=settings.life,
         eval_tasks=settings.eval_tasks,
         eval_instances=settings.eval_instances,
         eval_specialists=settings.specialists,

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from experiments.cells import Cell
 from experiments.claims import Claim, judge
 from experiments.figures import draw_task_count
-from experiments.settings import Settings, Training
+from experiments.settings import Settings, SettingsError, Training
 from experiments.statistics import Estimate, student
 from experiments.studies.common import by_seed, cell_of, headline_teacher, hidden, paired, size_of
 from experiments.table import Table
@@ -121,9 +121,18 @@ def _specialists(settings: Settings, family: str) -> list[Cell]:
 
 
 def cells(settings: Settings) -> list[Cell]:
-    """The grid, family by family: those that need the same program side by side."""
+    """The grid, family by family: those that need the same program side by side.
+
+    Raises:
+        SettingsError: where a control is wanted that is none.
+    """
     grid = []
     for family in settings.families:
+        if settings.life > 1 and settings.control_pools and hidden(family):
+            raise SettingsError(
+                f"life = {settings.life}: {family} has no control then, as what an attempt brings tells the real rule; "
+                "want control_pools = [] in a file, or life = 1"
+            )
         seeds, few = range(settings.seeds), range(settings.control_seeds)
         grid += [_cell(settings, family, "blind", control="blind", seed=seed, pool_seed=seed) for seed in few]
         for seed in seeds:

@@ -8,6 +8,7 @@ import envs
 from agents import networks
 from agents.evaluate import evaluate, policy_of
 from envs.family import outcome
+from envs.lives import Lives
 from envs.tasks import make_pool
 from tests.agents.probes import Probe
 
@@ -87,6 +88,40 @@ def test_steps_are_counted_where_the_first_attempt_succeeded():
     assert 0 < int(found.sampled.min()) < 20
     assert (found.steps == 4 * found.sampled).all()
     assert (found.expert_steps == 2 * found.sampled).all()
+
+
+@dataclass(frozen=True)
+class Somewhere(Walk):
+    """Begins at most two steps away."""
+
+    def init(self, key, task):
+        return super().init(key, task)._replace(step=jax.random.bernoulli(key, 0.3).astype(jnp.uint8))
+
+
+def test_attempts_of_a_life_are_counted_one_by_one_and_the_last_is_the_result():
+    def right_from_the_second_on(state, elapsed, memory, key):
+        slot = jnp.where(state.attempt == 0, 1 - state.now.seen, state.now.seen)
+        return 20 * jax.nn.one_hot(slot, 2), memory
+
+    family, tasks = Lives(Probe(pays="match"), 3), jnp.zeros((5, 2), jnp.uint8)
+    found = evaluate(family, right_from_the_second_on, (), tasks, KEY, 7)
+    assert found.by_attempt.tolist() == [[0, 7, 7]] * 5
+    assert found.greedy.tolist() == found.sampled.tolist() == [7] * 5
+    found = evaluate(Lives(Probe(pays="match"), 1), right_from_the_second_on, (), tasks, KEY, 7)
+    assert found.by_attempt.tolist() == [[0]] * 5
+    assert evaluate(Probe(pays="match"), right, (), tasks, KEY, 7).by_attempt.tolist() == [[7]] * 5
+
+
+def test_steps_are_those_of_the_last_attempt():
+    """Which begins elsewhere: one or two steps away, however far the first began."""
+
+    def ahead(state, elapsed, memory, key):
+        return jnp.array([0.0, 40.0]), memory
+
+    found = evaluate(Lives(Somewhere(), 3), ahead, (), jnp.zeros((5, 2), jnp.uint8), KEY, 20)
+    assert found.by_attempt.tolist() == [[20] * 3] * 5
+    assert (found.steps == found.expert_steps).all()
+    assert 20 < int(found.steps.min()) <= int(found.steps.max()) < 40
 
 
 def test_what_a_policy_draws_while_thinking_is_new_at_every_step_and_in_every_episode():

@@ -12,6 +12,7 @@ from agents.evaluate import evaluate, policy_of
 from agents.search import searching
 from envs.controls import CONTROLS
 from envs.family import outcome
+from envs.lives import Lives
 from envs.mixture import Mixture
 from tests.agents.probes import Probe
 
@@ -145,6 +146,14 @@ def test_values_are_believed_between_0_and_1_or_not_at_all():
     assert zero == pytest.approx(jax.nn.log_softmax(jnp.array(prior)).tolist(), abs=1e-5)
 
 
+def test_a_search_looks_beyond_an_attempt_and_hopes_for_one_success_in_each():
+    """One step a life's attempt: what follows the first counts, and the second may be hoped for."""
+    think, last = (thinker(Lives(Probe(pays="always"), life), 1) for life in (2, 1))
+    hopes = [think((0.0, 1.0), value)[0].tolist() for value in (0.0, 1.0, 2.0, 7.0)]
+    assert hopes[0] != hopes[1] != hopes[2] == hopes[3]
+    assert last((0.0, 1.0), 1.0)[0].tolist() == last((0.0, 1.0), 2.0)[0].tolist()
+
+
 def test_illegal_actions_are_never_picked_nor_drawn():
     logits, _ = thinker(Barred(pays="action"), 8)((0.0, 5.0))
     assert logits.tolist() == [0.0, -jnp.inf]
@@ -165,11 +174,14 @@ def test_a_search_is_refused_where_it_would_tell_the_rule():
     errands = envs.make("errands")
     refused(envs.make("codebooks"), "the rule")
     refused(envs.make("codebooks", "disjoint"), "the rule")
+    refused(envs.make("codebooks", life=2), "the rule")
+    refused(envs.make("errands", "shuffled", life=2), "the true task")
+    refused(Lives(envs.make("errands", "shuffled"), 2), "the true task")
     for name, why in (("blind", "the rule"), ("shuffled", "the true task")):
         refused(envs.make("errands", name), why)
         refused(CONTROLS["duplicated"](envs.make("errands", name)), why)
         refused(Mixture((errands, envs.make("errands", name))).members[1], why)
     for name in ("duplicated", "leak"):
-        searching(envs.make("errands", name), Opinion(), (), 4, gamma=0.9)
+        searching(envs.make("errands", name, life=2), Opinion(), (), 4, gamma=0.9)
     with pytest.raises(ValueError, match="simulations=-1: want 0 or more"):
         searching(errands, Opinion(), (), -1, gamma=0.9)

@@ -12,13 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import envs
-from envs.controls import CONTROLS, Control, controls_of
+from envs.controls import CONTROLS, controls_of
 from envs.family import Observation, Outcome
 from envs.tasks import make_pool
+from envs.wrapper import Wrapper
 
 VARIANTS = {  # knobs that change what a family does
-    "codebooks": [{}, {"variant": "try", "study": 3}],
-    "errands": [{}, {"chain": 2}],
+    "codebooks": [{}, {"variant": "try", "study": 3}, {"life": 2}],
+    "errands": [{}, {"chain": 2}, {"attributes": 3, "values": 4, "life": 3}],
     "mazes": [{}, {"goal_in_task": False, "room": 9}],
     "programs": [{}, {"silent": True, "room": 9}],
     "puzzles": [{}, {"scramble": 3}],
@@ -29,12 +30,14 @@ SEEN_DIFFERENTLY = ("shuffled", "disjoint", "blind")
 CONTROLLED = [
     *FAMILIES,
     *(CONTROLS[c](f) for f in map(envs.make, envs.names()) for c in controls_of(f) if c in SEEN_DIFFERENTLY),
+    envs.make("errands", "shuffled", life=2),
+    envs.make("codebooks", "blind", life=2),
     *envs.mix(*envs.names(), permuted=1).members,
 ]
 
 
 def label(family):
-    if isinstance(family, Control):  # by name: a member of a mixture has much else to say
+    if isinstance(family, Wrapper):  # by name: a member of a mixture has much else to say
         return f"{type(family).__name__}({label(family.family)})"
     return repr(family).replace(" ", "")
 
@@ -114,7 +117,7 @@ def walk(family):
             after, outcome = family.step(state, action, key)
             another = family.observe(state._replace(task=other))
             look = Look(seen, another, family.expert(state), family.distance(state), running, outcome)
-            return (after, running & ~outcome.succeeded & ~outcome.failed), look
+            return (after, running & ~outcome.over), look
 
         start = family.init(key_start, task), jnp.bool_(True)
         return jax.lax.scan(step, start, (picks, jax.random.split(key, family.horizon)))[1]
@@ -193,7 +196,7 @@ def test_a_step_keeps_the_state_a_state(family):
     state = jax.eval_shape(family.init, jax.random.key(0), jnp.array(family.tasks.train(0)))
     after, outcome = jax.eval_shape(family.step, state, jnp.int32(0), jax.random.key(0))
     chex.assert_trees_all_equal_shapes_and_dtypes(state, after)
-    assert (outcome.succeeded.dtype, outcome.failed.dtype, outcome.cost.dtype) == (bool, bool, jnp.float32)
+    assert [leaf.dtype for leaf in outcome] == [bool, bool, jnp.float32, bool]
 
 
 @every_family

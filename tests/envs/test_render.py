@@ -11,6 +11,7 @@ from PIL import Image
 
 import envs
 from envs.controls import CONTROLS, controls_of
+from envs.lives import Lives
 from envs.render import CELL, MARGIN, PAPER, Picture, lattice, rgb, to_image, to_text, write_gif, write_png
 from tests.envs.test_families import every_control, starts
 
@@ -38,7 +39,7 @@ def played(family, state, steps):
         action = jnp.int32(actions[-1 - turn % len(actions)])
         state, outcome = compiled(family, "step")(states[-1], action, jax.random.key(turn))
         states.append(state)
-        if outcome.succeeded or outcome.failed:
+        if outcome.over:
             break
     return states
 
@@ -113,7 +114,10 @@ def test_the_shuffled_control_shows_the_other_tasks_description():
 @pytest.mark.parametrize("name", envs.names())
 def test_rules_are_short_and_actions_have_names_and_keys(name):
     family = envs.make(name)
-    for one_of in (family, *(CONTROLS[control](family) for control in controls_of(family))):
+    once, life = (
+        (one, *(CONTROLS[control](one) for control in controls_of(one))) for one in (family, Lives(family, 16))
+    )
+    for one_of in (*once, *life):
         lines = one_of.rules.split("\n")
         assert 1 <= len(lines) <= 8
         assert max(map(len, lines)) <= 100
@@ -143,7 +147,7 @@ def test_pictures_and_rules_follow_the_knobs(name, knobs):
     family = envs.make(name, **knobs)
     assert to_text(family.render(one(starts(family, 2), 0)))
     lines = family.rules.split("\n")
-    assert len(lines) <= 7  # a control adds one
+    assert len(lines) <= 6  # a life and a control add one each
     assert max(map(len, lines)) <= 100
     assert len(family.keys) == len(family.action_names) == family.num_actions
 

@@ -55,6 +55,12 @@ def test_scores_wait_for_the_blind_level(order, study, monkeypatch):
         assert row["score"] == (expected if expected is None else pytest.approx(expected))
 
 
+def test_rows_tell_success_by_attempt():
+    counts = np.zeros(2, training.count_fields(life=3))
+    counts["episodes"], counts["by_attempt"] = 10, [[0, 5, 10], [2, 5, 8]]
+    assert runner._measured(counts, None)["success_by_attempt"] == [0.1, 0.5, 0.9]
+
+
 def test_a_cell_that_is_not_whole_is_made_again(study, monkeypatch):
     _, cells, store = study
     run(study, monkeypatch)
@@ -78,6 +84,7 @@ def test_a_run_is_audited_and_a_leak_stops_it(study, monkeypatch):
     assert found["sound"]
     assert sum(found["nearest"].values()) == 8
     (study[2].path / "meta.json").unlink()
-    monkeypatch.setattr(runner, "family_of", lambda name, knobs: envs.make(name, "leak", **knobs))
+    leak = envs.make("errands", "leak", **study[0].knobs["errands"])
+    monkeypatch.setattr(runner, "family_of", lambda settings, name: leak)
     with pytest.raises(training.RunError, match="errands: 8 held-out tasks are drawn for training"):
         run(study, monkeypatch)

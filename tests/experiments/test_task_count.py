@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from experiments import presets
-from experiments.settings import resolve
+from experiments.settings import SettingsError, resolve
 from experiments.studies import task_count
 from experiments.table import Table
 from tests.experiments.counts import counted
@@ -202,6 +202,18 @@ def test_a_hidden_rule_has_a_control_and_two_teachers_of_its_own():
         ("informed", None, "cloning", "dagger"),
         ("specialist", None, "cloning", "dagger"),
     }
+
+
+def test_a_life_goes_into_every_cell_and_leaves_other_cells_what_they_were():
+    """And where what attempts bring would tell the real rule, the control is refused."""
+    lives = task_count.cells(settings_of(life=4))
+    assert {(cell.life, cell.variant) for cell in lives} == {(4, "life=4")}
+    assert not {cell.id for cell in lives} & {cell.id for cell in task_count.cells(settings_of())}
+    assert all("life" not in cell.variant for cell in task_count.cells(settings_of()))
+    base = {"study": "task-count"} | task_count.PRESETS["quick"] | {"families": ("codebooks",)}
+    with pytest.raises(SettingsError, match=r"^life = 4: codebooks has no control then.*want control_pools"):
+        task_count.cells(resolve(base, presets.training("quick"), {"life": 4}))
+    assert task_count.cells(resolve(base, presets.training("quick"), {"life": 4, "control_pools": ()}))
 
 
 def test_a_standard_run_has_what_a_verdict_needs():

@@ -41,7 +41,8 @@ def made_up(monkeypatch):
                 ordinals = program.block_ordinals(cell)
                 assert len(ordinals) == 2
                 won = np.full((2, cell.eval_tasks), round(cell.training.learning_rate * 100 * cell.eval_instances))
-                found = training.Successes(*[np.minimum(won, cell.eval_instances)] * 5)
+                won = np.minimum(won, cell.eval_instances)
+                found = training.Successes(*[won] * 5, won[..., None])
                 counts = [np.concatenate(training._counts(cell, point, 0, found)) for point, _ in cell.points]
                 deliver([training.Trained(cell, np.concatenate(counts), 1, 1.0)])
 

@@ -1,0 +1,89 @@
+"""What an agent makes of several attempts at a task: it keeps its memory from one to the next."""
+
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import rewards
+from agents import learner as lr
+from agents import networks, ppo
+from agents import rollout as ro
+from agents.evaluate import evaluate, policy_of
+from envs.episodes import draw_from, refill
+from envs.family import outcome
+from envs.lives import Lives
+from envs.tasks import make_pool
+from tests.agents.probes import Probe
+
+KEY = jax.random.key(0)
+POOL = make_pool(None)
+SPARSE = rewards.make("sparse")
+
+
+class Notches:
+    """A network that counts the steps since its memory was empty, and says so as its value."""
+
+    def apply(self, params, observation, memory):
+        return jnp.zeros(2), memory.astype(jnp.float32), memory + 1
+
+    def initial_memory(self):
+        return jnp.int32(0)
+
+
+def test_memory_lasts_from_attempt_to_attempt_and_not_from_life_to_life():
+    """Attempts of two steps, three to a life."""
+    acting = ro.Acting(Lives(Probe(steps=2), 3), Notches(), SPARSE)
+    draw = draw_from(acting.family, POOL)
+    actors = ro.begin(acting, draw, KEY, 2, 14)
+    actors = actors._replace(bank=refill(actors.bank, draw, KEY))
+    _, found = jax.jit(lambda: ro.collect(acting, (), actors, KEY, 14, lr.Hyper()))()
+    for env in (0, 1):
+        assert found.value[:, env].tolist() == [step % 6 for step in range(14)]
+        assert found.reset_before[:, env].tolist() == [step % 6 == 0 for step in range(14)]
+        assert found.terminated_after[:, env].tolist() == [step % 6 == 5 for step in range(14)]
+        assert found.reward[:, env].tolist() == [step % 2 for step in range(14)]  # every attempt succeeds, and is paid
+        assert found.observation.context[:, env, -3].tolist() == [step % 6 // 2 for step in range(14)]
+
+
+@dataclass(frozen=True)
+class Secret(Probe):
+    """Which of two answers is right is the task's secret; before the answer there is a step without a choice.
+
+    So the first attempt is a guess that wins half the time, whatever is done. What it brought tells the answer, and
+    is seen at the next step, in which nothing can be done but remember it.
+    """
+
+    steps: int = 2
+
+    @property
+    def reveals_rule(self):
+        return False
+
+    def init(self, key, task):
+        return super().init(key, task)._replace(seen=jnp.uint8(0))
+
+    def observe(self, state):
+        seen = super().observe(state)
+        return seen._replace(action_mask=jnp.array([True, False]) | (state.step == 1))
+
+    def step(self, state, action, key):
+        asked, right = state.step == 1, action == state.task[0] % 2
+        return state._replace(step=state.step + jnp.uint8(1)), outcome(asked & right, asked & ~right)
+
+
+@pytest.mark.parametrize(("memory", "expected"), [("none", 0.5), ("gru", 1.0)])
+def test_only_an_agent_with_a_memory_learns_from_its_first_attempt(memory, expected):
+    family = Lives(Secret(), 2)
+    network = networks.make("mlp", family, width=16, memory=memory)
+    setup = lr.Setup(family, network, ppo.PPO, SPARSE, num_envs=64, steps=8, epochs=4, minibatches=2)
+    hyper = lr.Hyper(learning_rate=5e-3, gamma=0.9, entropy=0.01)
+    state = jax.jit(partial(lr.begin, setup))(POOL, jnp.uint32(0))
+    state, _ = jax.jit(partial(lr.train, setup))(state, hyper, POOL, jnp.int32(150))
+    tasks = jnp.array([[digit, 0] for digit in range(4)], jnp.uint8)  # either answer twice
+    found = evaluate(family, policy_of(family, network, state.params), network.initial_memory(), tasks, KEY, 250)
+    first, second = (found.by_attempt.sum(0) / 1000).tolist()
+    assert first == pytest.approx(0.5, abs=0.05)
+    assert second == pytest.approx(expected, abs=0.05)
