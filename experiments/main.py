@@ -11,11 +11,14 @@ from rich.console import Console
 import rewards
 from agents.encoders import ENCODERS
 from agents.memories import MEMORIES
+from envs.family import Family
 from experiments import studies
+from experiments.checkpoints import load, pin
+from experiments.program import network_of
 from experiments.progress import Progress
 from experiments.report import report
 from experiments.runner import family_of, run
-from experiments.settings import Settings, SettingsError, nearest
+from experiments.settings import Settings, SettingsError, Training, nearest
 from experiments.store import Store, environment
 
 
@@ -37,6 +40,7 @@ def check(settings: Settings) -> None:
         except ValueError as error:
             wrong.append(f"knobs.{name}: {error}")
             continue
+        wrong += _start(training, name, family)
         tasks = family.tasks
         most = tasks.split_size("training")
         for key in ("pools", "control_pools", "taught_pools"):
@@ -53,6 +57,17 @@ def check(settings: Settings) -> None:
         )
     if wrong:
         raise SettingsError("\n".join(dict.fromkeys(wrong)))
+
+
+def _start(training: Training, name: str, family: Family) -> list[str]:
+    """What keeps a family's agents from starting where they are told to."""
+    if not training.start_from:
+        return []
+    try:
+        load(training.start_from, jax.eval_shape(network_of(training, family).init, jax.random.key(0)))
+    except (SettingsError, ValueError) as error:
+        return [f"training.{name}.start_from: {error}"]
+    return []
 
 
 def usual_workers() -> int:
@@ -76,6 +91,7 @@ def run_study(settings: Settings, out: Path, console: Console, workers: int | No
         RunError: where a run cannot go on.
     """
     check(settings)
+    settings = pin(settings)
     store = Store(out)
     store.open(settings)
     study = studies.load(settings.study)

@@ -72,6 +72,9 @@ class Training(_Strict):
     noise: float = Field(0.0, ge=0, le=1, description="how often a teacher errs")
     demonstrations: Count = Field(1000, ge=1, le=2**24, description="how many a teacher has that shows a fixed number")
     taught_steps: Steps = Field(0, description="environment steps of teaching before an agent is incentivized")
+    start_from: str = Field(
+        "", description="a file checkpoints/<cell>.msgpack of another run: every agent starts with its parameters"
+    )
 
     @model_validator(mode="after")
     def _divisible(self) -> "Training":
@@ -109,6 +112,7 @@ class Settings(_Strict):
     pools: tuple[PoolSize, ...] = Field(
         (1, 4, 64, "new"), min_length=1, description='pool sizes; "new": every episode a new task'
     )
+    pool_seed: Count = Field(0, ge=0, le=2**31, description="the first seed's pool; further seeds draw the next ones")
     control_pools: tuple[PoolSize, ...] = Field((), description="pool sizes of the control")
     taught_pools: tuple[PoolSize, ...] = Field((), description="pool sizes of the taught generalist")
     tastes: tuple[Share, ...] = Field((0.0,), min_length=1, description="shares of easy starts (taste-and-hunger)")
