@@ -27,6 +27,7 @@ from experiments.settings import (
 
 DONE, FAILED, BAD_INPUT, STOPPED = 0, 1, 2, 75
 
+NAMES = ("families", "specialist_learners")  # the lists of settings that hold no numbers
 Topic = Literal["families", "rewards", "learners", "networks", "studies"]
 
 
@@ -37,9 +38,7 @@ def _flags() -> list[tuple[str, Any, Any]]:
         for key in keys:
             info = schema.model_fields[key]
             several = get_origin(info.annotation) is tuple
-            kind = (
-                getattr(info.annotation, "__name__", "").upper().replace("TUPLE", "NAME" if key == "families" else "N")
-            )
+            kind = getattr(info.annotation, "__name__", "").upper().replace("TUPLE", "NAME" if key in NAMES else "N")
             argument = tyro.conf.arg(
                 name="family" if key == "families" else key,
                 help=(info.description or "").replace("%", "%%"),

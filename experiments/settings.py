@@ -17,6 +17,7 @@ from pydantic import (
     StrictInt,
     StrictStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -120,7 +121,10 @@ class Settings(_Strict):
     simulations: tuple[Steps, ...] = Field((0,), min_length=1, description="model steps per decision (test-time)")
     attempts: Count = Field(1, ge=1, le=1024, description="attempts of which the best counts as well (test-time)")
     control_seeds: Count = Field(1, ge=1, le=1000, description="seeds of the control and of the taught generalist")
-    specialists: Count = Field(4, ge=1, le=1024, description="held-out tasks that get a supervised specialist each")
+    specialists: Count = Field(4, ge=1, le=1024, description="held-out tasks that get a specialist each")
+    specialist_learners: tuple[Literal["taught", "incentivized"], ...] = Field(
+        ("taught",), min_length=1, description="how: taught, incentivized or both (task-count)"
+    )
     specialist_envs: Count = Field(32, ge=1, le=2**16, description="environments of a specialist whose budget is small")
     eval_tasks: Count = Field(128, ge=1, le=2**20, description="tasks per split in an evaluation")
     eval_instances: Count = Field(8, ge=1, le=2**20, description="episodes per task in an evaluation")
@@ -143,12 +147,12 @@ class Settings(_Strict):
             raise ValueError(f"{list(values)}: every value once")
         return tuple(sorted(values))
 
-    @field_validator("families")
+    @field_validator("families", "specialist_learners")
     @classmethod
-    def _unique(cls, families: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(families)) < len(families):
-            raise ValueError(f"{list(families)}: every family once")
-        return families
+    def _unique(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if len(set(names)) < len(names):
+            raise ValueError(f"{list(names)}: every {'family' if info.field_name == 'families' else 'learner'} once")
+        return names
 
     @model_validator(mode="after")
     def _shared(self) -> "Settings":

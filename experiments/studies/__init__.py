@@ -8,6 +8,7 @@ A new study is one file and one line here. A study is a module with:
     verdicts(table, settings) -> list[Claim]        by rules written before the run
     figure(table, settings) -> (matplotlib Figure, rows drawn)
     summary(table, settings) -> list of rows        the console table
+    tables(table, settings) -> {title: rows}        further ones, if there are any
 
 What studies share is in `common`.
 """
