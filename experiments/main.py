@@ -14,6 +14,7 @@ from agents.memories import MEMORIES
 from envs.family import Family
 from experiments import studies
 from experiments.checkpoints import load, pin
+from experiments.idle import check_idle
 from experiments.program import network_of
 from experiments.progress import Progress
 from experiments.report import report
@@ -92,10 +93,11 @@ def run_study(settings: Settings, out: Path, console: Console, workers: int | No
     """
     check(settings)
     settings = pin(settings)
-    store = Store(out)
-    store.open(settings)
     study = studies.load(settings.study)
     cells = study.cells(settings)
+    check_idle(settings, cells)
+    store = Store(out)
+    store.open(settings)
     tasks = {name: family_of(name, settings.knobs.get(name, {})).tasks.size for name in settings.families}
     made_with = environment()
     if "versions" not in store.meta():
