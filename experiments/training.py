@@ -102,8 +102,7 @@ def train(cells: Sequence[Cell], lanes: int) -> list[Trained]:
             found = jax.device_get(measure(state.params, pools, hyper, evaluation_key()))
             for lane, cell in enumerate(cells):
                 counts[lane] += _counts(cell, point, simulations, _lane(found, lane))
-    seconds = (time.perf_counter() - began) / len(cells)
-    params = jax.device_get(state.params)
+    seconds, params = (time.perf_counter() - began) / len(cells), jax.device_get(state.params)
     return [
         Trained(cell, np.concatenate(counts[lane]), round(episodes[lane]), seconds, _lane(params, lane))
         for lane, cell in enumerate(cells)
