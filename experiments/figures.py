@@ -80,7 +80,8 @@ def draw_task_count(table: Table, settings: Settings) -> tuple[Figure, list[dict
         panels = len(settings.families)
         columns = panels if panels <= 3 else 2
         rows = -(-panels // columns)
-        figure = Figure(figsize=(0.8 + 4.6 * columns, 1.8 + 3.6 * rows), layout="constrained")
+        below = 1.8 if columns > 1 else 2.8  # for the legend, which one panel has in one column
+        figure = Figure(figsize=(0.8 + 4.6 * columns, below + 3.6 * rows), layout="constrained")
         axes = figure.subplots(rows, columns, sharey=True, squeeze=False)
         for axis, family in zip_longest(axes.flat, settings.families):
             if family is None:
@@ -90,7 +91,7 @@ def draw_task_count(table: Table, settings: Settings) -> tuple[Figure, list[dict
         for axis in axes[:, 0]:
             axis.set_ylabel("success")
         handles, labels = axes[0, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=8.5)
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(columns, 2), frameon=False, fontsize=8.5)
     return figure, drawn
 
 
