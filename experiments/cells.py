@@ -48,9 +48,12 @@ class Cell:
     @property
     def id(self) -> str:
         """The hash of the cell's settings, 12 hexadecimal digits."""
-        settings = asdict(self) | {"training": self.training.model_dump()}
+        training = self.training.model_dump()
+        if not self.training.start_from:  # a setting younger than many a run directory
+            del training["start_from"]
+        settings = asdict(self) | {"training": training}
         if self.life == 1:
-            del settings["life"]  # so that what was run before there were lives keeps its name
+            del settings["life"]  # likewise
         text = json.dumps(settings, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 

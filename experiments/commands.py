@@ -8,6 +8,7 @@ import tyro
 
 from experiments.settings import FLAG_KEYS, TRAINING_KEYS, Settings, Training
 
+NAMES = ("families", "specialist_learners")  # the lists of settings that hold no numbers
 Topic = Literal["families", "rewards", "learners", "networks", "studies"]
 
 
@@ -18,9 +19,7 @@ def _flags() -> list[tuple[str, Any, Any]]:
         for key in keys:
             info = schema.model_fields[key]
             several = get_origin(info.annotation) is tuple
-            kind = (
-                getattr(info.annotation, "__name__", "").upper().replace("TUPLE", "NAME" if key == "families" else "N")
-            )
+            kind = getattr(info.annotation, "__name__", "").upper().replace("TUPLE", "NAME" if key in NAMES else "N")
             argument = tyro.conf.arg(
                 name="family" if key == "families" else key,
                 help=(info.description or "").replace("%", "%%"),

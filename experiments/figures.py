@@ -16,6 +16,7 @@ from experiments.statistics import Estimate, student
 from experiments.table import Table
 
 BLUE, ORANGE, GREEN, GREY, BLACK = "#0072B2", "#D55E00", "#009E73", "#7F7F7F", "#000000"
+PURPLE = "#CC79A7"
 STYLE: Any = {
     "font.size": 9.5,
     "axes.spines.top": False,
@@ -79,7 +80,8 @@ def draw_task_count(table: Table, settings: Settings) -> tuple[Figure, list[dict
         panels = len(settings.families)
         columns = panels if panels <= 3 else 2
         rows = -(-panels // columns)
-        figure = Figure(figsize=(0.8 + 4.6 * columns, 1.8 + 3.6 * rows), layout="constrained")
+        below = 1.8 if columns > 1 else 2.8  # for the legend, which one panel has in one column
+        figure = Figure(figsize=(0.8 + 4.6 * columns, below + 3.6 * rows), layout="constrained")
         axes = figure.subplots(rows, columns, sharey=True, squeeze=False)
         for axis, family in zip_longest(axes.flat, settings.families):
             if family is None:
@@ -89,7 +91,7 @@ def draw_task_count(table: Table, settings: Settings) -> tuple[Figure, list[dict
         for axis in axes[:, 0]:
             axis.set_ylabel("success")
         handles, labels = axes[0, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=8.5)
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(columns, 2), frameon=False, fontsize=8.5)
     return figure, drawn
 
 
@@ -177,19 +179,27 @@ class _Panel:
             self.axis.fill_between([x for x, _ in points], low, high, color=colour, alpha=0.12, linewidth=0)
 
     def specialists(self) -> None:
-        """Lines for the full and the split budget; a curve for the share, which ends where it is censored."""
-        mine = self.table.where(role="specialist", split="seen")
+        """Supervised ones, and beside them incentivized ones where there are any."""
         count = self.settings.specialists
-        for kind, label, line in (
-            ("full", f"supervised specialists, B steps each (mean of {count} tasks)", "-"),
-            ("split", f"specialists, B/{count} steps each", "--"),
-        ):
+        labels = {
+            "full": f"supervised specialists, B steps each (mean of {count} tasks)",
+            "split": f"specialists, B/{count} steps each",
+            "share": "specialists, a share B/N",
+        }
+        self.specialist("specialist", labels, ORANGE, "^")
+        labels = {"full": "incentivized specialists, B steps each", "share": "incentivized specialists, a share B/N"}
+        self.specialist("incentivized specialist", labels, PURPLE, "v")
+
+    def specialist(self, role: str, labels: dict[str, str], colour: str, marker: str) -> None:
+        """Lines for the full and the split budget; a curve for the share, which ends where it is censored."""
+        mine = self.table.where(role=role, split="seen")
+        for kind, line in (("full", "-"), ("split", "--")):
             rows = mine.where(budget_kind=kind)
-            if rows.rows:
+            if rows.rows and kind in labels:
                 found = student(rows.values())
-                self.axis.axhline(found.mean, color=ORANGE, linestyle=line, linewidth=1.3, label=label)
+                self.axis.axhline(found.mean, color=colour, linestyle=line, linewidth=1.3, label=labels[kind])
                 self.note(
-                    f"specialist, {kind}", None, rows.rows[0]["env_steps"], found.mean, found.low, found.high, found.n
+                    f"{role}, {kind}", None, rows.rows[0]["env_steps"], found.mean, found.low, found.high, found.n
                 )
         share = []
         for size in self.settings.pools:
@@ -198,24 +208,20 @@ class _Panel:
                 found = student([row["success"] for row in rows])
                 share.append((float(size), found.mean))
                 self.note(
-                    "specialist, share", float(size), rows[0]["env_steps"], found.mean, found.low, found.high, found.n
+                    f"{role}, share", float(size), rows[0]["env_steps"], found.mean, found.low, found.high, found.n
                 )
         if share:
             x, y = zip(*share, strict=True)
-            self.axis.plot(
-                x,
-                y,
-                color=ORANGE,
-                marker="^",
-                markersize=5,
-                linewidth=1.3,
-                linestyle="-.",
-                label="specialists, a share B/N",
-            )
-            beside = (6, 2) if y[-1] < 0.85 else (6, -26)  # clear of the title
-            self.axis.annotate(
-                "less than\none update", (x[-1], y[-1]), beside, textcoords="offset points", color=ORANGE, fontsize=7
-            )
+            style: Any = {"color": colour, "marker": marker, "markersize": 5, "linewidth": 1.3, "linestyle": "-."}
+            self.axis.plot(x, y, label=labels["share"], **style)
+            if role == "specialist":  # the others' curve ends at the same pool
+                self.censored(x[-1], y[-1])
+
+    def censored(self, x: float, y: float) -> None:
+        """Says why a curve of shares ends."""
+        beside = (6, 2) if y < 0.85 else (6, -26)  # clear of the title
+        text = "less than\none update"
+        self.axis.annotate(text, (x, y), beside, textcoords="offset points", color=ORANGE, fontsize=7)
 
     def _share(self, mine: Table, size: int) -> list[dict[str, Any]]:
         """The specialists' rows at B/size in whole updates, if they were evaluated there."""

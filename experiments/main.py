@@ -11,11 +11,15 @@ from rich.console import Console
 import rewards
 from agents.encoders import ENCODERS
 from agents.memories import MEMORIES
+from envs.family import Family
 from experiments import studies
+from experiments.checkpoints import load, pin
+from experiments.idle import check_idle
+from experiments.program import network_of
 from experiments.progress import Progress
 from experiments.report import report
 from experiments.runner import family_of, run
-from experiments.settings import Settings, SettingsError, nearest
+from experiments.settings import Settings, SettingsError, Training, nearest
 from experiments.store import Store, environment
 
 
@@ -37,6 +41,7 @@ def check(settings: Settings) -> None:
         except ValueError as error:
             wrong.append(f"knobs.{name}: {error}")
             continue
+        wrong += _start(training, name, family)
         tasks = family.tasks
         most = tasks.split_size("training")
         for key in ("pools", "control_pools", "taught_pools"):
@@ -53,6 +58,17 @@ def check(settings: Settings) -> None:
         )
     if wrong:
         raise SettingsError("\n".join(dict.fromkeys(wrong)))
+
+
+def _start(training: Training, name: str, family: Family) -> list[str]:
+    """What keeps a family's agents from starting where they are told to."""
+    if not training.start_from:
+        return []
+    try:
+        load(training.start_from, jax.eval_shape(network_of(training, family).init, jax.random.key(0)))
+    except (SettingsError, ValueError) as error:
+        return [f"training.{name}.start_from: {error}"]
+    return []
 
 
 def usual_workers() -> int:
@@ -76,10 +92,12 @@ def run_study(settings: Settings, out: Path, console: Console, workers: int | No
         RunError: where a run cannot go on.
     """
     check(settings)
-    store = Store(out)
-    store.open(settings)
+    settings = pin(settings)
     study = studies.load(settings.study)
     cells = study.cells(settings)
+    check_idle(settings, cells)
+    store = Store(out)
+    store.open(settings)
     tasks = {name: family_of(settings, name).tasks.size for name in settings.families}
     made_with = environment()
     if "versions" not in store.meta():

@@ -18,6 +18,7 @@ from agents.teachers import TEACHERS
 from envs.family import Family
 from envs.tasks import SPLITS, Pool, Split, make_pool
 from experiments.cells import Cell
+from experiments.settings import Training
 
 Tree = TypeVar("Tree")
 
@@ -41,17 +42,9 @@ def teaching_of(cell: Cell) -> lr.Setup | None:
 def _setup(cell: Cell, algorithm: lr.Algorithm, teacher: str | None) -> lr.Setup:
     family = envs.make(cell.family, cell.control, cell.life, **dict(cell.knobs))
     training = cell.training
-    network = networks.make(
-        training.network,
-        family,
-        width=training.width,
-        depth=training.depth,
-        memory=training.memory,
-        parameters=training.parameters or None,
-    )
     return lr.Setup(
         family=family,
-        network=network,
+        network=network_of(training, family),
         algorithm=algorithm,
         reward=rewards.make(training.reward),
         teacher=TEACHERS[teacher] if teacher else None,
@@ -59,6 +52,22 @@ def _setup(cell: Cell, algorithm: lr.Algorithm, teacher: str | None) -> lr.Setup
         steps=training.rollout_steps,
         epochs=training.epochs,
         minibatches=training.minibatches,
+    )
+
+
+def network_of(training: Training, family: Family) -> networks.Network:
+    """The network of a family's agents.
+
+    Raises:
+        ValueError: where there is none of that kind, or none so small.
+    """
+    return networks.make(
+        training.network,
+        family,
+        width=training.width,
+        depth=training.depth,
+        memory=training.memory,
+        parameters=training.parameters or None,
     )
 
 

@@ -13,6 +13,7 @@ from envs.audit import audit
 from envs.family import Family
 from envs.tasks import make_pool
 from experiments.cells import Cell
+from experiments.checkpoints import save
 from experiments.program import Evaluation, scripted_success, setup_of, sizes_of, teaching_of
 from experiments.progress import Progress
 from experiments.settings import Settings, network_name
@@ -84,11 +85,12 @@ def final_success(rows: Sequence[Row], cell: Cell) -> dict[str, float]:
 
 
 def _keep(batch: Sequence[Trained], store: Store, order: Sequence[str]) -> None:
-    """Writes down finished cells: their ledger, their rows, and where one was blind, the blind level."""
+    """Writes down finished cells: parameters, ledger, rows, and where one was blind, the blind level."""
     levels = store.meta()["blind"]
     rows: list[Row] = []
     ledger = {}
-    for cell, counts, episodes, seconds in batch:
+    for cell, counts, episodes, seconds, params in batch:
+        save(store.path / "checkpoints" / f"{cell.id}.msgpack", params)
         n_params = setup_of(cell).network.num_params()
         rows += _rows(cell, counts, n_params, levels[cell.family])
         ledger[cell.id] = _ledger(cell, n_params, episodes, seconds)

@@ -17,6 +17,7 @@ from pydantic import (
     StrictInt,
     StrictStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -72,6 +73,9 @@ class Training(_Strict):
     noise: float = Field(0.0, ge=0, le=1, description="how often a teacher errs")
     demonstrations: Count = Field(1000, ge=1, le=2**24, description="how many a teacher has that shows a fixed number")
     taught_steps: Steps = Field(0, description="environment steps of teaching before an agent is incentivized")
+    start_from: str = Field(
+        "", description="a file checkpoints/<cell>.msgpack of another run: every agent starts with its parameters"
+    )
 
     @model_validator(mode="after")
     def _divisible(self) -> "Training":
@@ -109,6 +113,7 @@ class Settings(_Strict):
     pools: tuple[PoolSize, ...] = Field(
         (1, 4, 64, "new"), min_length=1, description='pool sizes; "new": every episode a new task'
     )
+    pool_seed: Count = Field(0, ge=0, le=2**31, description="the first seed's pool; further seeds draw the next ones")
     control_pools: tuple[PoolSize, ...] = Field((), description="pool sizes of the control")
     taught_pools: tuple[PoolSize, ...] = Field((), description="pool sizes of the taught generalist")
     tastes: tuple[Share, ...] = Field((0.0,), min_length=1, description="shares of easy starts (taste-and-hunger)")
@@ -117,7 +122,10 @@ class Settings(_Strict):
     attempts: Count = Field(1, ge=1, le=1024, description="attempts of which the best counts as well (test-time)")
     life: Count = Field(1, ge=1, le=16, description="attempts at a task, one after the other, that make one episode")
     control_seeds: Count = Field(1, ge=1, le=1000, description="seeds of the control and of the taught generalist")
-    specialists: Count = Field(4, ge=1, le=1024, description="held-out tasks that get a supervised specialist each")
+    specialists: Count = Field(4, ge=1, le=1024, description="held-out tasks that get a specialist each")
+    specialist_learners: tuple[Literal["taught", "incentivized"], ...] = Field(
+        ("taught",), min_length=1, description="how: taught, incentivized or both (task-count)"
+    )
     specialist_envs: Count = Field(32, ge=1, le=2**16, description="environments of a specialist whose budget is small")
     eval_tasks: Count = Field(128, ge=1, le=2**20, description="tasks per split in an evaluation")
     eval_instances: Count = Field(8, ge=1, le=2**20, description="episodes per task in an evaluation")
@@ -140,12 +148,12 @@ class Settings(_Strict):
             raise ValueError(f"{list(values)}: every value once")
         return tuple(sorted(values))
 
-    @field_validator("families")
+    @field_validator("families", "specialist_learners")
     @classmethod
-    def _unique(cls, families: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(families)) < len(families):
-            raise ValueError(f"{list(families)}: every family once")
-        return families
+    def _unique(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if len(set(names)) < len(names):
+            raise ValueError(f"{list(names)}: every {'family' if info.field_name == 'families' else 'learner'} once")
+        return names
 
     @model_validator(mode="after")
     def _shared(self) -> "Settings":

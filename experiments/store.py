@@ -3,6 +3,7 @@
 config.toml    the resolved settings         results.jsonl  one row per cell, budget and split
 meta.json      versions, devices, ledger     tasks.npz      successes per cell, budget, split and task
 claims.json    verdicts                      figures/  report.html
+checkpoints/   the final parameters of every cell, by its id
 """
 
 import json
@@ -50,10 +51,10 @@ TASK_FIELDS = [
 ]
 
 
-def write(path: Path, text: str) -> None:
+def write(path: Path, content: str | bytes) -> None:
     """Writes a file whole or not at all."""
     part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
+    part.write_bytes(content.encode() if isinstance(content, str) else content)
     os.replace(part, path)
 
 

@@ -12,10 +12,13 @@ import numpy as np
 
 from agents import learner as lr
 from agents.evaluate import Successes
+from agents.networks import Params
 from experiments.cells import Cell
+from experiments.checkpoints import load
 from experiments.program import (
     Evaluation,
     Program,
+    Tree,
     block_ordinals,
     compile_program,
     evaluation_key,
@@ -51,6 +54,7 @@ class Trained(NamedTuple):
     counts: np.ndarray  # TASK_FIELDS and `by_attempt`: successes per budget, split and task
     episodes: int
     seconds: float  # its share, compilation included
+    params: Params = ()  # in the end, NumPy arrays
 
 
 def count_fields(life: int) -> list[Any]:
@@ -85,7 +89,7 @@ def train(cells: Sequence[Cell], lanes: int) -> list[Trained]:
     program = _program(setup_of(first), teaching_of(first), sizes, lanes)
     padded = [*cells, *[cells[-1]] * (lanes - len(cells))]
     pools, hyper = stack([pool_of(cell) for cell in padded]), stack([hyper_of(cell) for cell in padded])
-    state = program.begin(pools, jnp.array([cell.seed for cell in padded], jnp.uint32), hyper)
+    state = _started(program.begin(pools, jnp.array([cell.seed for cell in padded], jnp.uint32), hyper), padded)
     counts: list[list[np.ndarray]] = [[] for _ in cells]
     episodes = np.zeros(lanes)
     done = 0
@@ -103,12 +107,31 @@ def train(cells: Sequence[Cell], lanes: int) -> list[Trained]:
         for simulations, measure in program.measures.items():
             found = jax.device_get(measure(state.params, pools, hyper, evaluation_key()))
             for lane, cell in enumerate(cells):
-                mine = jax.tree.map(lambda leaf, lane=lane: leaf[lane], found)
-                counts[lane] += _counts(cell, point, simulations, mine)
-    seconds = (time.perf_counter() - began) / len(cells)
+                counts[lane] += _counts(cell, point, simulations, _lane(found, lane))
+    seconds, params = (time.perf_counter() - began) / len(cells), jax.device_get(state.params)
     return [
-        Trained(cell, np.concatenate(counts[lane]), round(episodes[lane]), seconds) for lane, cell in enumerate(cells)
+        Trained(cell, np.concatenate(counts[lane]), round(episodes[lane]), seconds, _lane(params, lane))
+        for lane, cell in enumerate(cells)
     ]
+
+
+def _lane(tree: Tree, lane: int) -> Tree:
+    """One cell's share of a program's leaves."""
+    return jax.tree.map(lambda leaf: leaf[lane], tree)
+
+
+def _started(state: lr.TrainState, cells: Sequence[Cell]) -> lr.TrainState:
+    """A fresh state, in which cells that start from a file have its parameters.
+
+    Nothing else in it depends on parameters: no moments are gathered yet, and nobody has acted.
+    """
+    if not any(cell.training.start_from for cell in cells):
+        return state
+    params = [_lane(state.params, lane) for lane in range(len(cells))]
+    for lane, cell in enumerate(cells):
+        if cell.training.start_from:
+            params[lane] = load(cell.training.start_from, params[lane])
+    return state._replace(params=stack(params))
 
 
 def _checked(cells: Sequence[Cell], metrics: dict[str, np.ndarray], done: int) -> dict[str, np.ndarray]:

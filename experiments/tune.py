@@ -15,6 +15,7 @@ import tomli_w
 from rich.console import Console
 
 from experiments.cells import Cell, doubling
+from experiments.checkpoints import pin
 from experiments.main import check, usual_workers
 from experiments.report import rich_table
 from experiments.runner import shared_programs
@@ -68,7 +69,7 @@ def cells(settings: Settings, trials: Sequence[Trial]) -> dict[Trial, list[Cell]
                 knobs=tuple(sorted(settings.knobs.get(family, {}).items())),
                 training=shipped.model_copy(update=draw(shipped, (arm, number))),
                 pool_size=None if size == "new" else size,
-                pool_seed=seed,
+                pool_seed=settings.pool_seed + seed,
                 seed=seed,
                 points=tuple((point, "total") for point in points),
                 life=settings.life,
@@ -185,6 +186,7 @@ def tune(
         RunError: where a run cannot go on.
     """
     check(settings)
+    settings = pin(settings)
     (family,) = settings.families
     shipped = settings.training[family]
     grid = cells(settings, [(arm, number) for arm in arms for number in range(trials)])

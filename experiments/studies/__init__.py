@@ -9,6 +9,7 @@ A new study is one file and one line here. A study is a module with:
     figure(table, settings) -> (matplotlib Figure, rows drawn)
     summary(table, settings) -> list of rows        the table a terminal and the report show
     SUMMARY: str                                    what that table says
+    tables(table, settings) -> {title: rows}        further ones, if there are any
 
 What studies share is in `common`.
 """

@@ -37,6 +37,8 @@ def cell_of(study: str, settings: Settings, family: str, role: str, **own: Any) 
     defaults: dict[str, Any] = {"training": training, "points": tuple((point, "total") for point in points)}
     if training.taught_steps and own.get("learner", "ppo") == "ppo":
         defaults["teacher"] = headline_teacher(family)
+    if own.get("pool_split", "training") == "training":  # held-out tasks are the same for every agent
+        own["pool_seed"] = settings.pool_seed + own.get("pool_seed", 0)
     return Cell(
         study=study,
         role=role,

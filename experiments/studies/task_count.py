@@ -5,8 +5,9 @@ easiest" (H. W. Chung, "Don't teach. Incentivize.", 2024); with trillions it sho
 skill. One agent is trained on pools of 1 to "every episode a new task" with nothing but a sparse reward, every pool
 with the same number of environment steps, and tested on tasks that are in no pool. Beside it: a control in which
 nothing can generalise (shuffled descriptions, or a rule that is drawn anew whenever something could be found out); the
-same without the description (blind); a generalist taught by the expert; and supervised specialists, one per held-out
-task, with a share B/N of the generalist's budget B, with B split over those trained, and with the whole of B each.
+same without the description (blind); a generalist taught by the expert; and specialists, one per held-out task, with
+a share B/N of the generalist's budget B, with B split over those trained, and with the whole of B each. They are
+supervised, and where `specialist_learners` says so also incentivized: then signal and scope are crossed, 2 x 2.
 """
 
 from functools import partial
@@ -18,9 +19,10 @@ from matplotlib.figure import Figure
 from experiments.cells import Cell
 from experiments.claims import Claim, judge
 from experiments.figures import draw_task_count
-from experiments.settings import Settings, SettingsError, Training
+from experiments.settings import Settings, SettingsError
 from experiments.statistics import Estimate, student
 from experiments.studies.common import by_seed, cell_of, headline_teacher, hidden, paired, size_of
+from experiments.studies.specialists import ROLES, specialists
 from experiments.table import Table
 
 STUDY = "task-count"
@@ -46,13 +48,12 @@ PRESETS: dict[str, dict[str, Any]] = {
         "taught_pools": (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, "new"),
         "control_seeds": 3,
         "specialists": 32,
+        "specialist_learners": ("taught", "incentivized"),
         "eval_tasks": 256,
         "eval_instances": 8,
         "evaluations": 8,
     },
 }
-
-SMALL = 16  # a specialist with fewer updates of the generalist's batch than this takes small batches instead
 
 # The verdict rules, fixed before any run. Scores are (success - blind) / (1 - blind), acting sampled, last budget.
 RISE = 0.2  # the score on unseen tasks has to gain at least this from the smallest to the largest pool
@@ -72,52 +73,6 @@ INCENTIVE = (
 
 
 _cell = partial(cell_of, STUDY)
-
-
-def specialist_points(settings: Settings, training: Training) -> tuple[dict[int, str], dict[int, str]]:
-    """Budgets at which specialists are evaluated, by batch size: the generalist's batch, and the small one.
-
-    Shares below one small update are left out: they are censored, not drawn.
-    """
-    budget = training.budget
-    wanted = [(budget // size, "share") for size in settings.pools if size != "new"]
-    wanted += [(budget // settings.specialists, "split"), (budget, "full")]
-    large, small = training.steps_per_update, settings.specialist_envs * training.rollout_steps
-    at_large: dict[int, str] = {}
-    at_small: dict[int, str] = {}
-    for steps, kind in wanted:
-        if kind == "full" or steps >= SMALL * large:
-            at_large[steps // large * large] = kind
-        elif steps >= small:
-            at_small[steps // small * small] = kind
-    return at_large, at_small
-
-
-def _specialists(settings: Settings, family: str) -> list[Cell]:
-    training = settings.training[family]
-    at_large, at_small = specialist_points(settings, training)
-    cells = []
-    for points, own in ((at_large, training), (at_small, None)):
-        if not points:
-            continue
-        own = own or training.model_copy(update={"num_envs": settings.specialist_envs, "budget": max(points)})
-        for task in range(settings.specialists):
-            cells.append(
-                _cell(
-                    settings,
-                    family,
-                    "specialist",
-                    learner="cloning",
-                    teacher="dagger",
-                    training=own,
-                    pool_size=1,
-                    pool_split="heldout",
-                    pool_first=task,
-                    seed=task,
-                    points=tuple(sorted(points.items())),
-                )
-            )
-    return cells
 
 
 def cells(settings: Settings) -> list[Cell]:
@@ -148,7 +103,7 @@ def cells(settings: Settings) -> list[Cell]:
                 for pool in settings.taught_pools:
                     own = {"pool_size": size_of(pool), "pool_seed": seed, "seed": seed}
                     grid.append(_cell(settings, family, role, learner="cloning", teacher=teacher, **own))
-        grid += _specialists(settings, family)
+        grid += specialists(STUDY, settings, family)
     return grid
 
 
@@ -182,10 +137,10 @@ def _appears(table: Table, settings: Settings, family: str) -> Claim:
     return judge(STUDY, family, claim, APPEARS, effect, **bounds, objection=objection, too_few=too_few)
 
 
-def _beats(table: Table, settings: Settings, family: str, kind: str, words: str) -> Claim:
+def _beats(table: Table, settings: Settings, family: str, kind: str, words: str, learner: str = "taught") -> Claim:
     final = table.where(family=family)
     size = size_of(settings.pools[-1])
-    specialists = final.where(role="specialist", split="specialty", budget_kind=kind)
+    specialists = final.where(role=ROLES[learner], split="specialty", budget_kind=kind)
     if kind == "share":  # at the largest pool whose share is at least one small update
         budget = settings.training[family].budget
         steps = min(specialists.values("env_steps"), default=0)
@@ -195,7 +150,8 @@ def _beats(table: Table, settings: Settings, family: str, kind: str, words: str)
         words += f" = B/{size:,}" if size else ""
     generalists = final.where(role="generalist", split="specialty", pool_size=size).final()
     effect = _crossed(generalists, specialists.per_task("specialty"), settings)
-    claim = f"a generalist beats supervised specialists in their own specialty ({words})"
+    arms = {"taught": "a generalist beats supervised", "incentivized": "an incentivized generalist beats incentivized"}
+    claim = f"{arms[learner]} specialists in their own specialty ({words})"
     return judge(STUDY, family, claim, BEATS, effect, supported_above=0, refuted_below=0)
 
 
@@ -227,6 +183,8 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
     for family in settings.families:
         claims.append(_appears(table, settings, family))
         claims.append(_beats(table, settings, family, "full", "B steps each"))
+        if "incentivized" in settings.specialist_learners:
+            claims.append(_beats(table, settings, family, "full", "B steps each", "incentivized"))
         claims.append(_beats(table, settings, family, "split", f"B/{settings.specialists} steps each"))
         claims.append(_beats(table, settings, family, "share", "a share of steps"))
         claims.append(_incentive(table, settings, family))
@@ -262,3 +220,21 @@ def summary(table: Table, settings: Settings) -> list[dict[str, str]]:
                 }
             )
     return lines
+
+
+def tables(table: Table, settings: Settings) -> dict[str, list[dict[str, str]]]:
+    """Signal x scope in the specialists' specialty: success on their held-out tasks, the same instances for all."""
+    if set(settings.specialist_learners) != set(ROLES):
+        return {}
+    title = "success in the specialists' specialty, all with B steps; generalists never met these tasks"
+    lines = []
+    for family in settings.families:
+        there = table.where(family=family, split="specialty")
+        pool = settings.pools[-1]
+        largest = there.where(pool_size=size_of(pool)).final()
+        generalists = {"incentivized": largest.where(role="generalist"), "taught": largest.where(role="taught")}
+        full = {learner: there.where(role=ROLES[learner], budget_kind="full") for learner in generalists}
+        for scope, arms in ((f"generalist, pool {pool}", generalists), ("specialist", full)):
+            means = {arm: f"{np.mean(rows.values()):.2f}" if rows.rows else "-" for arm, rows in arms.items()}
+            lines.append({"family": family, "scope": scope} | means)
+    return {title: lines}

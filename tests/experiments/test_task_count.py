@@ -1,11 +1,13 @@
 """The study's grid, and its rules fed with synthetic tables for every answer."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from experiments import presets
 from experiments.settings import SettingsError, resolve
-from experiments.studies import task_count
+from experiments.studies import specialists, task_count
 from experiments.table import Table
 from tests.experiments.counts import counted
 
@@ -19,7 +21,10 @@ def settings_of(preset="quick", **own):
 SETTINGS = settings_of(seeds=5, control_seeds=5, specialists=4, pools=(4, 64, 1024, "new"), taught_pools=("new",))
 
 
-def table_of(unseen, shuffled=0.02, taught=0.9, specialist=0.9, settings=SETTINGS, noise=0.01):
+CROSSED = SETTINGS.model_copy(update={"specialist_learners": ("taught", "incentivized")})
+
+
+def table_of(unseen, shuffled=0.02, taught=0.9, specialist=0.9, incentivized=0.7, settings=SETTINGS, noise=0.01):
     """Results of a run in which success is as given: the generalist's by pool, a specialist's at the full budget."""
     rng = np.random.default_rng(0)
     rows, counts = [], []
@@ -32,6 +37,7 @@ def table_of(unseen, shuffled=0.02, taught=0.9, specialist=0.9, settings=SETTING
                 "taught": taught,
                 "blind": 0.25,
                 "specialist": specialist if kind == "full" else specialist / 2,
+                "incentivized specialist": incentivized if kind == "full" else incentivized / 2,
             }[cell.role]
             success = float(np.clip((level if full else level / 2) + noise * rng.normal(), 0, 1))
             row = {
@@ -45,7 +51,7 @@ def table_of(unseen, shuffled=0.02, taught=0.9, specialist=0.9, settings=SETTING
                 "success": success,
                 "score": (success - 0.25) / 0.75,
             }
-            ordinals = [cell.pool_first] if cell.role == "specialist" else range(settings.specialists)
+            ordinals = [cell.pool_first] if "specialist" in cell.role else range(settings.specialists)
             rows += [row | {"split": split} for split in ("seen", "unseen", "specialty")]
             counts += [
                 (cell.id, point, "specialty", o, round(1000 * np.clip(success + noise * rng.normal(), 0, 1)), 1000)
@@ -63,6 +69,7 @@ def verdicts(*args, settings=SETTINGS, **own):
 RISING = {4: 0.02, 64: 0.05, 1024: 0.8, "new": 0.95}
 FLAT = {4: 0.25, 64: 0.25, 1024: 0.26, "new": 0.25}
 APPEARS = "general skill appears as training tasks multiply"
+AGAINST_INCENTIVIZED = "an incentivized generalist beats incentivized specialists in their own specialty (B steps each)"
 INCENTIVE = "incentivizing generalises better than teaching the same tasks"
 
 
@@ -156,6 +163,44 @@ def test_generalist_against_specialists(specialist, expected):
     assert list(found.values()) == expected
 
 
+@pytest.mark.parametrize(("incentivized", "expected"), [(0.99, "refuted"), (0.5, "supported"), (0.95, "inconclusive")])
+def test_generalist_against_incentivized_specialists(incentivized, expected):
+    """Supervised specialists stay at .9: the verdict has to come from the others, at their full budget."""
+    unseen = dict.fromkeys(RISING, 0.95)
+    found = verdicts(unseen, incentivized=incentivized, settings=CROSSED)
+    assert found[AGAINST_INCENTIVIZED].verdict == expected
+    assert found[AGAINST_INCENTIVIZED].rule == task_count.BEATS
+    assert len(found) == len(verdicts(unseen)) + 1
+
+
+def test_missing_incentivized_specialists_leave_the_claim_open():
+    table = table_of(RISING, settings=CROSSED).where(lambda row: row["role"] != "incentivized specialist")
+    (claim,) = (c for c in task_count.verdicts(table, CROSSED) if c.claim == AGAINST_INCENTIVIZED)
+    assert (claim.verdict, claim.effect) == ("inconclusive", None)
+    (lines,) = task_count.tables(table, CROSSED).values()
+    assert [line["incentivized"] for line in lines][1] == "-"
+
+
+def test_incentivized_specialists_are_like_the_taught_but_for_what_they_learn_from():
+    taught, incentivized = (
+        [c for c in task_count.cells(CROSSED) if c.role == role] for role in specialists.ROLES.values()
+    )
+    assert len(taught) == len(incentivized) == 2 * CROSSED.specialists
+    as_taught = {"role": "specialist", "learner": "cloning", "teacher": "dagger"}
+    assert [replace(cell, **as_taught) for cell in incentivized] == taught
+    assert {(cell.learner, cell.teacher, cell.training.reward) for cell in incentivized} == {("ppo", None, "sparse")}
+
+
+def test_signal_and_scope_are_crossed_in_one_table():
+    assert task_count.tables(table_of(RISING), SETTINGS) == {}
+    table = table_of(RISING, taught=0.8, specialist=0.6, incentivized=0.4, settings=CROSSED, noise=0.0)
+    (lines,) = task_count.tables(table, CROSSED).values()
+    assert lines == [
+        {"family": "errands", "scope": "generalist, pool new", "incentivized": "0.95", "taught": "0.80"},
+        {"family": "errands", "scope": "specialist", "incentivized": "0.40", "taught": "0.60"},
+    ]
+
+
 @pytest.mark.parametrize(("taught", "expected"), [(0.99, "refuted"), (0.6, "supported"), (0.95, "inconclusive")])
 def test_incentive_against_teaching(taught, expected):
     assert verdicts(RISING, taught=taught)[INCENTIVE].verdict == expected
@@ -169,7 +214,7 @@ def test_missing_cells_are_not_imputed():
 
 
 def test_specialists_get_their_budgets_in_whole_updates():
-    at_large, at_small = task_count.specialist_points(SETTINGS, SETTINGS.training["errands"])
+    at_large, at_small = specialists.specialist_points(SETTINGS, SETTINGS.training["errands"])
     budget = SETTINGS.training["errands"].budget
     assert at_large == {budget // 4 // 8192 * 8192: "split", budget // 8192 * 8192: "full"}
     assert at_small == {budget // 64 // 512 * 512: "share", budget // 1024 // 512 * 512: "share"}
@@ -177,7 +222,7 @@ def test_specialists_get_their_budgets_in_whole_updates():
 
 def test_shares_below_one_update_are_censored():
     settings = settings_of(pools=(4, 65536, "new"))
-    _, at_small = task_count.specialist_points(settings, settings.training["errands"])
+    _, at_small = specialists.specialist_points(settings, settings.training["errands"])
     assert at_small == {}
 
 
@@ -188,6 +233,13 @@ def test_cells_are_told_apart():
     again = task_count.cells(settings_of(seeds=5, control_seeds=5, specialists=4, pools=(4, 64, 1024, "new")))
     assert {cell.id for cell in again if cell.role == "generalist"} == {c.id for c in cells if c.role == "generalist"}
     assert {cell.pool_split for cell in cells if cell.role == "specialist"} == {"heldout"}
+
+
+def test_other_pools_leave_the_specialists_their_tasks():
+    cells, others = (task_count.cells(settings_of(pool_seed=first, control_seeds=2)) for first in (0, 10))
+    for cell, other in zip(cells, others, strict=True):
+        moved = 0 if cell.role == "specialist" else 10
+        assert other == replace(cell, pool_seed=cell.pool_seed + moved)
 
 
 def test_a_hidden_rule_has_a_control_and_two_teachers_of_its_own():
@@ -222,6 +274,7 @@ def test_a_standard_run_has_what_a_verdict_needs():
     assert settings.specialists >= 32
     assert settings.control_seeds >= 3
     assert set(settings.control_pools) == set(settings.pools)
+    assert set(settings.specialist_learners) == {"taught", "incentivized"}
 
 
 def test_the_figure_draws_what_it_says():
@@ -233,6 +286,9 @@ def test_the_figure_draws_what_it_says():
     assert [row["pool_size"] for row in drawn] == [4, 64, 1024, ""]
     assert all(row["low"] < row["success"] < row["high"] and row["n"] == 5 for row in drawn)
     assert len(figure.axes) == 1
+    assert not any("incentivized specialist" in name for name in series)
+    more = {row["series"] for row in task_count.figure(table_of(RISING, settings=CROSSED), CROSSED)[1]} - series
+    assert more == {"incentivized specialist, full", "incentivized specialist, share"}
 
 
 def test_no_band_from_two_seeds():

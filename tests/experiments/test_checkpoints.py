@@ -1,0 +1,158 @@
+"""Parameters in files: saved whole, loaded with suspicion, and what fine-tuning starts from."""
+
+import tomllib
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+from flax import serialization
+
+from experiments import checkpoints, training
+from experiments.cli import main
+from experiments.settings import SettingsError
+from experiments.store import Store
+from experiments.studies import task_count
+
+PARAMS = {"encoder": {"kernel": np.arange(6, dtype=np.float32).reshape(2, 3)}, "memory": {}, "heads": np.ones(3, "f4")}
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A file with PARAMS."""
+    path = tmp_path / "checkpoints" / "first.msgpack"
+    checkpoints.save(path, PARAMS)
+    return path
+
+
+@pytest.fixture(scope="module")
+def generalist(tiny_run):
+    """A finished cell, and its file."""
+    cell = next(c for c in task_count.cells(Store(tiny_run).settings()) if c.role == "generalist" and not c.pool_size)
+    return cell, tiny_run / "checkpoints" / f"{cell.id}.msgpack"
+
+
+def params_equal(first, second):
+    return all(jax.tree.leaves(jax.tree.map(np.array_equal, first, second)))
+
+
+def test_what_is_saved_is_loaded(saved):
+    loaded = checkpoints.load(str(saved), PARAMS)
+    assert jax.tree.structure(loaded) == jax.tree.structure(PARAMS)
+    assert params_equal(loaded, PARAMS)
+    assert [path.name for path in saved.parent.iterdir()] == ["first.msgpack"]
+
+
+def whole():
+    return serialization.to_bytes(PARAMS)
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (b"", "cannot be read as parameters"),
+        (b"\x80\x04\x95garbage", "cannot be read as parameters"),
+        (whole()[:-5], "cannot be read as parameters"),
+        (whole() + b"\x00", "cannot be read as parameters"),
+        (b"\x91" * 5000, "cannot be read as parameters"),
+        (serialization.to_bytes(PARAMS | {"heads": np.ones(4, "f4")}), "heads is float32 [4] there, float32 [3] here"),
+        (serialization.to_bytes(PARAMS | {"heads": np.ones(3, "f8")}), "heads is float64 [3] there, float32 [3] here"),
+        (serialization.to_bytes(PARAMS | {"heads": 3}), "heads is int there, float32 [3] here"),
+        (serialization.to_bytes(PARAMS | {"encoder": {}}), "encoder/kernel is missing there"),
+        (serialization.to_bytes(PARAMS | {"more\x1b": np.ones(1)}), "more\\x1b is float64 [1] there, missing here"),
+        (serialization.to_bytes(PARAMS | {"heads": np.full(3, np.nan, "f4")}), "parameters that are no numbers"),
+        (whole() + bytes(2**20 + 1), "is larger than this network's parameters"),
+    ],
+    ids=range(12),
+)
+def test_a_file_that_will_not_do_is_refused_by_name(content, named, saved):
+    saved.write_bytes(content)
+    with pytest.raises(SettingsError) as caught:
+        checkpoints.load(str(saved), PARAMS)
+    assert str(caught.value).startswith(f"{saved}: ")
+    assert named in str(caught.value)
+
+
+def test_a_file_that_changes_is_refused(saved):
+    assert params_equal(checkpoints.load(f"{saved}#sha256={checkpoints._digest(whole())}", PARAMS), PARAMS)
+    with pytest.raises(SettingsError, match="has changed"):
+        checkpoints.load(f"{saved}#sha256={'0' * 16}", PARAMS)
+
+
+@pytest.mark.parametrize("name", ["none.msgpack", "", "a\0b", "."])
+def test_what_is_no_file_is_refused(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingsError):
+        checkpoints.load(name, PARAMS)
+
+
+def test_every_cell_leaves_its_parameters(tiny_run):
+    cells = task_count.cells(Store(tiny_run).settings())
+    assert {path.stem for path in (tiny_run / "checkpoints").iterdir()} == {cell.id for cell in cells}
+
+
+def test_fine_tuning_starts_from_exactly_the_saved_parameters_and_trains_on(generalist, tiny_run):
+    cell, path = generalist
+    own = cell.training.model_copy(update={"start_from": str(path)})
+    last = cell.points[-1][0]
+    tuned = replace(cell, training=own, pool_size=4, pool_seed=7, points=((0, "total"), (last, "total")))
+    fresh = replace(tuned, training=cell.training)  # beside it in the same program
+    start, other = training.train([replace(c, points=((0, "total"),)) for c in (tuned, fresh)], 2)
+    saved = checkpoints.load(str(path), start.params)
+    assert params_equal(start.params, saved)
+    assert not params_equal(other.params, saved)
+    after, _ = training.train([tuned, fresh], 2)
+    counts = Store(tiny_run).tasks()
+    for split in ("validation", "unseen", "specialty"):  # the tasks and instances that both are evaluated on
+        before = counts[(counts["cell"] == cell.id) & (counts["env_steps"] == last) & (counts["split"] == split)]
+        begin = after.counts[(after.counts["env_steps"] == 0) & (after.counts["split"] == split)]
+        for key in ("ordinal", "successes", "successes_greedy", "steps"):
+            assert (before[key] == begin[key]).all()
+    assert not params_equal(after.params, saved)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(after.params))
+
+
+def test_a_study_starts_from_a_file_and_goes_on_only_with_the_same(generalist, tiny_run, tiny_config, tmp_path, capsys):
+    cell, path = generalist
+    mine, out = tmp_path / "mine.msgpack", tmp_path / "run"
+    mine.write_bytes(path.read_bytes())
+    arguments = ["run", "test-time", "--config", str(tiny_config), "--out", str(out), "--workers", "1", "--seeds", "1"]
+    arguments += ["--simulations", "0", "--attempts", "1", "--start-from", str(mine)]
+    assert main([*arguments, "--debug"]) == 0
+    begin = Store(out).tasks()
+    begin = begin[(begin["env_steps"] == 0) & (begin["split"] == "unseen")]
+    end = Store(tiny_run).tasks()
+    end = end[(end["cell"] == cell.id) & (end["env_steps"] == cell.points[-1][0]) & (end["split"] == "unseen")]
+    assert len(begin)
+    assert (begin["successes"] == end["successes"]).all()
+    noted = tomllib.loads((out / "config.toml").read_text())["training"]["errands"]["start_from"]
+    assert noted.startswith(f"{mine}#sha256=")
+    assert main(arguments) == 0
+    assert "0 training runs to do" in capsys.readouterr().out
+    other = next(p for p in sorted(path.parent.iterdir()) if p != path and p.stat().st_size == path.stat().st_size)
+    mine.write_bytes(other.read_bytes())
+    assert main(arguments) == 2
+    text = capsys.readouterr().err
+    assert "holds a run of other settings (training.errands.start_from: " in text
+    assert text.count("#sha256=") == 2
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        (["--start-from", "none.msgpack"], "training.errands.start_from: none.msgpack: there is no such file"),
+        (["--start-from", "FILE", "--width", "16"], "is of another network: "),
+        (["--start-from", "FILE", "--network", "mlp"], "is of another network: "),
+        (["--start-from", "BROKEN"], "cannot be read as parameters"),
+    ],
+)
+def test_bad_files_are_refused_before_anything_compiles(more, named, generalist, tiny_config, tmp_path, capsys):
+    broken = tmp_path / "broken.msgpack"
+    broken.write_bytes(generalist[1].read_bytes()[:-100])
+    files = {"FILE": str(generalist[1]), "BROKEN": str(broken)}
+    arguments = ["run", "task-count", "--config", str(tiny_config), "--out", str(tmp_path / "run")]
+    assert main([*arguments, *(files.get(word, word) for word in more)]) == 2
+    text = capsys.readouterr().err
+    assert named in text
+    assert text.count("\n") == 1
+    assert not (tmp_path / "run").exists()

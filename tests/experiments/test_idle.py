@@ -1,0 +1,60 @@
+"""Settings that would do nothing are refused; the same settings where they do something are not."""
+
+import pytest
+
+from experiments import presets, studies
+from experiments.cli import main
+from experiments.idle import check_idle
+from experiments.settings import SettingsError, resolve
+
+
+def check(study, **own):
+    base = {"study": study, "preset": "quick"} | studies.load(study).PRESETS["quick"] | {"families": ("errands",)}
+    settings = resolve(base, presets.training("quick"), own)
+    check_idle(settings, studies.load(study).cells(settings))
+
+
+@pytest.mark.parametrize(
+    ("study", "idle", "more"),
+    [
+        ("test-time", {"noise": 0.1}, {"taught_steps": 10_000}),
+        ("task-count", {"demonstrations": 9}, None),
+        ("task-count", {"hunger": 0.1}, {"reward": "sparse+hunger"}),
+        ("task-count", {"hunger": 0.1}, {"reward": "fading"}),
+        ("task-count", {"shaping": 2.0}, {"reward": "sparse + shaped"}),
+        ("task-count", {"taste": 0.1}, {"reward": "sparse+taste"}),
+        ("task-count", {"taste_steps": 9}, {"reward": "sparse+taste"}),
+        ("task-count", {"near": 3}, {"reward": "sparse+taste"}),
+        ("taste-and-hunger", {"taste": 0.1}, {"tastes": (0.0, 0.1)}),
+        ("taste-and-hunger", {"hunger": 0.1}, {"hungers": (0.0, 0.1)}),
+        ("taste-and-hunger", {"reward": "fading"}, None),
+        ("task-count", {"entropy_end": 0.001}, {"entropy_steps": 9}),
+        ("task-count", {"entropy_steps": 9}, {"entropy_end": 0.001}),
+        ("task-count", {"parameters": 9000, "width": 32}, {"parameters": 0}),
+    ],
+)
+def test_what_would_do_nothing_is_refused(study, idle, more):
+    key, value = list(idle.items())[-1]
+    with pytest.raises(SettingsError, match=f"^{key} = {value!r}: would do nothing in {study}: [^\n]*$"):
+        check(study, **idle)
+    if more:
+        check(study, **(idle | more))
+
+
+@pytest.mark.parametrize("study", studies.names())
+@pytest.mark.parametrize("preset", presets.PRESETS)
+def test_what_is_shipped_is_never_refused(study, preset):
+    for family in presets.training(preset):
+        if (study, family) == ("test-time", "codebooks"):  # its rule is hidden
+            continue
+        base = {"study": study, "preset": preset} | studies.load(study).PRESETS[preset] | {"families": (family,)}
+        settings = resolve(base, presets.training(preset))
+        check_idle(settings, studies.load(study).cells(settings))
+        check_idle(settings, [])  # as it is for a resolved file with every value in it
+
+
+def test_the_command_refuses_it_before_anything_is_made(tiny_config, tmp_path, capsys):
+    arguments = ["run", "task-count", "--config", str(tiny_config), "--out", str(tmp_path / "run"), "--shaping", "2"]
+    assert main(arguments) == 2
+    assert "shaping = 2.0: would do nothing in task-count: no agent has the reward shaped" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
