@@ -44,7 +44,7 @@ Drawn = list[dict[str, Any]]
 def canvas(rows: int, columns: int, width: float = 4.2) -> tuple[Figure, Any]:
     """A figure of panels in the house style, and its axes [rows, columns]."""
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(width * columns, 3.4 * rows + 0.4), layout="constrained")
+        figure = Figure(figsize=(width * columns, 3.4 * rows + 0.6), layout="constrained")
         return figure, figure.subplots(rows, columns, squeeze=False)
 
 

@@ -198,7 +198,7 @@ def figure(table: Table, settings: Settings) -> tuple[Figure, list[dict[str, Any
 
 def summary(table: Table, settings: Settings) -> list[dict[str, str]]:
     """Success at the last budget, by pool: the console table."""
-    lines = []
+    lines, any_hidden = [], any(map(hidden, settings.families))
     for family in settings.families:
         final = table.where(family=family).final()
 
@@ -216,6 +216,7 @@ def summary(table: Table, settings: Settings) -> list[dict[str, str]]:
                     "unseen": cell("generalist", "unseen", size),
                     "control": cell("control", "unseen", size),
                     "taught": cell("taught", "unseen", size),
+                    **({"informed": cell("informed", "unseen", size)} if any_hidden else {}),
                     "blind": f"{table.meta['blind'][family]:.2f}",
                 }
             )

@@ -22,7 +22,7 @@ from experiments.table import Table
 
 STUDY = "test-time"
 QUESTION = "Can thinking longer when acting stand in for training longer?"
-SUMMARY = "steps of training until unseen success reaches a score, by simulations for every step of acting"
+SUMMARY = "steps of training until unseen success reaches a score, by simulations (sims) for every step of acting"
 
 _QUICK: dict[str, Any] = {
     "families": ("puzzles",),
@@ -129,7 +129,8 @@ def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
         axis.set_ylabel("success, unseen tasks")
         axis.set_ylim(-0.02, 1.02)
         axis.set_title(f"{family}: training against thinking")
-        axis.legend(frameon=False, fontsize=7.5, loc="lower right")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    drawing.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
     drawing.suptitle(f"{settings.seeds} seeds, every episode a new task, 95% Student t", fontsize=9)
     return drawing, drawn
 
@@ -166,6 +167,6 @@ def summary(table: Table, settings: Settings) -> list[dict[str, str]]:
     for family in settings.families:
         for score in SCORES:
             needed = equal_scores(table, settings, family, score)
-            shown = {f"{k} simulations": "-" if v is None else f"{v:,.0f}" for k, v in needed.items()}
-            lines.append({"family": family, "steps for a score of": f"{score:g}"} | shown)
+            shown = {f"{k} sims": "-" if v is None else f"{v:,.0f}" for k, v in needed.items()}
+            lines.append({"family": family, "score": f"{score:g}"} | shown)
     return lines
