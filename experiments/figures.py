@@ -10,6 +10,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from experiments.settings import Settings
 from experiments.statistics import Estimate, student
@@ -71,6 +72,14 @@ def curve(
         low, high = (round(b, 6) if np.isfinite(b) else "" for b in (estimate.low, estimate.high))
         row = {"family": family, "series": series, "x": place, "mean": round(estimate.mean, 6)}
         drawn.append(row | {"low": low, "high": high, "n": estimate.n})
+
+
+def budgets(axis: Axes, steps: Sequence[int]) -> None:
+    """Makes a logarithmic x-axis of environment steps, marked where there was an evaluation."""
+    axis.set_xscale("log")
+    axis.set_xticks(steps, [f"{step / 1e6:.2g} M" for step in steps])
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.set_xlabel("environment steps")
 
 
 def draw_task_count(table: Table, settings: Settings) -> tuple[Figure, list[dict[str, Any]]]:

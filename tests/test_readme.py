@@ -28,6 +28,17 @@ def test_make_targets_exist_and_run_the_study(command):
     assert "incentivize run task-count --preset quick" in shown.stdout
 
 
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("incentivize")])
+def test_the_other_commands_are_understood(command, tmp_path, monkeypatch):
+    """As far as their settings: what they do is tested elsewhere, and with the slow tests they are all run."""
+    for name in ("main.run_study", "main.check", "tune.tune", "bench.bench", "report.report", "play.play"):
+        monkeypatch.setattr(f"experiments.{name}", lambda *_, **__: None)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "mine").mkdir(parents=True)  # the run to be reported
+    assert main(shlex.split(command)[1:]) == 0
+
+
+@pytest.mark.slow
 def test_the_other_commands_run_in_order(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.stdin", io.StringIO())  # nobody plays

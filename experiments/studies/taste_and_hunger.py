@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from experiments.cells import Cell
 from experiments.claims import Claim, judge
-from experiments.figures import BLUE, GREEN, GREY, ORANGE, Drawn, canvas, curve
+from experiments.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, Drawn, budgets, canvas, curve
 from experiments.settings import Settings
 from experiments.statistics import student
 from experiments.studies.common import by_seed, cell_of, paired
@@ -101,32 +101,38 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
     return claims
 
 
-COLOURS = (GREY, BLUE, GREEN, ORANGE)
+COLOURS = (GREY, BLUE, GREEN, ORANGE, PURPLE)
 
 
 def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
-    """A row per family: success against budget by taste, and by hunger; steps over the expert's against hunger."""
+    """A row per family: success against budget by taste, and by hunger, and the way to success, if they were varied."""
     drawn: Drawn = []
-    drawing, axes = canvas(len(settings.families), 3)
+    hungry, full = settings.hungers[0], settings.tastes[0]
+    by_taste = "taste", [(taste, hungry) for taste in settings.tastes]
+    by_hunger = "hunger", [(full, hunger) for hunger in settings.hungers]
+    varied = [(name, arms) for name, arms in (by_taste, by_hunger) if len(arms) > 1] or [by_taste]
+    drawing, axes = canvas(len(settings.families), len(varied) + (len(settings.hungers) > 1))
     for row, family in zip(axes, settings.families, strict=True):
-        hungry, full = settings.hungers[0], settings.tastes[0]
-        _budget(row[0], table, family, [(t, hungry) for t in settings.tastes], f"{family}: taste", drawn)
-        _budget(row[1], table, family, [(full, h) for h in settings.hungers], f"{family}: hunger", drawn)
-        row[1].set_ylim(*row[0].get_ylim())
-        for axis in row[:2]:
-            axis.set_ylabel("success, unseen tasks")
-        for colour, taste in zip(COLOURS, settings.tastes, strict=False):
-            paths = {hunger: by_seed(_final(table, family, taste, hunger), "path") for hunger in settings.hungers}
-            points = [(hunger, student(list(found.values()))) for hunger, found in paths.items() if found]
-            curve(row[2], points, f"taste {taste:g}", colour, drawn, family=family, series=f"path, taste {taste:g}")
-        row[2].axhline(1.0, color="black", linewidth=0.8, linestyle=":")
-        row[2].set_title(f"{family}: the way to success")
-        row[2].set_xlabel("hunger: cost of a step")
-        row[2].set_ylabel("steps / expert's steps")
+        for axis, (name, arms) in zip(row, varied, strict=False):
+            _budget(axis, table, family, arms, f"{family}: {name}", drawn)
+        if len(settings.hungers) > 1:
+            _way(row[-1], table, settings, family, drawn)
         for axis in row:
             axis.legend(frameon=False, fontsize=7.5)
     drawing.suptitle(f"{settings.seeds} seeds, every episode a new task, 95% Student t", fontsize=9)
     return drawing, drawn
+
+
+def _way(axis: Axes, table: Table, settings: Settings, family: str, drawn: Drawn) -> None:
+    """Steps over the expert's against hunger, a curve per taste."""
+    for colour, taste in zip(COLOURS * 3, settings.tastes, strict=False):
+        paths = {hunger: by_seed(_final(table, family, taste, hunger), "path") for hunger in settings.hungers}
+        points = [(hunger, student(list(found.values()))) for hunger, found in paths.items() if found]
+        curve(axis, points, f"taste {taste:g}", colour, drawn, family=family, series=f"path, taste {taste:g}")
+    axis.axhline(1.0, color="black", linewidth=0.8, linestyle=":")
+    axis.set_title(f"{family}: the way to success")
+    axis.set_xlabel("hunger: cost of a step")
+    axis.set_ylabel("steps / expert's steps")
 
 
 def _budget(axis: Axes, table: Table, family: str, arms: list[tuple[float, float]], title: str, drawn: Drawn) -> None:
@@ -137,9 +143,9 @@ def _budget(axis: Axes, table: Table, family: str, arms: list[tuple[float, float
         points = [(float(step), student(mine.where(env_steps=step).values())) for step in steps]
         label = f"taste {taste:g}, hunger {hunger:g}"
         curve(axis, points, label, colour, drawn, family=family, series=f"success, {label}")
-    axis.set_xscale("log")
-    axis.set_xlabel("environment steps")
+        budgets(axis, steps)
     axis.set_ylim(-0.02, 1.02)
+    axis.set_ylabel("success, unseen tasks")
     axis.set_title(title)
 
 

@@ -56,10 +56,17 @@ def test_ppo_bootstraps_when_time_runs_out():
     assert [float(look(slot)[1]) for slot in (0, 1)] == pytest.approx([-2, -2], abs=0.15)
 
 
-@pytest.mark.parametrize("kind", ENCODERS)
-@pytest.mark.parametrize("teacher", [None, "dagger", "bc"])
-@pytest.mark.parametrize("pays", ["action", "match"])
-def test_every_arm_finds_the_right_action(teacher, pays, kind):
+ARMS = [
+    pytest.param(pays, teacher, kind, marks=() if pays == "match" and usual else pytest.mark.slow)
+    for pays in ("match", "action")
+    for teacher in (None, "dagger", "bc")
+    for kind in ENCODERS
+    for usual in (kind == "mlp" or teacher is None,)
+]
+
+
+@pytest.mark.parametrize(("pays", "teacher", "kind"), ARMS)
+def test_every_arm_finds_the_right_action(pays, teacher, kind):
     look, metrics = trained(Probe(pays=pays), teacher, kind)
     for slot in (0, 1):
         right = 1 if pays == "action" else slot
