@@ -146,12 +146,24 @@ def test_values_are_believed_between_0_and_1_or_not_at_all():
     assert zero == pytest.approx(jax.nn.log_softmax(jnp.array(prior)).tolist(), abs=1e-5)
 
 
-def test_a_search_looks_beyond_an_attempt_and_hopes_for_one_success_in_each():
-    """One step a life's attempt: what follows the first counts, and the second may be hoped for."""
-    think, last = (thinker(Lives(Probe(pays="always"), life), 1) for life in (2, 1))
-    hopes = [think((0.0, 1.0), value)[0].tolist() for value in (0.0, 1.0, 2.0, 7.0)]
-    assert hopes[0] != hopes[1] != hopes[2] == hopes[3]
-    assert last((0.0, 1.0), 1.0)[0].tolist() == last((0.0, 1.0), 2.0)[0].tolist()
+@dataclass(frozen=True)
+class Dawdle(Probe):
+    """Action 1 succeeds, 0 lets the step go by."""
+
+    def step(self, state, action, key):
+        return state, outcome(action == 1)
+
+
+def test_a_search_looks_beyond_an_attempt():
+    """The network hopes for 1 after either action: where a success is the end it is worth 1 and no more."""
+    for life, gained in ((2, 1.0), (1, 1 - 0.9)):
+        logits, _ = thinker(Lives(Dawdle(), life), 2)((0.0, 0.0), value=1.0)
+        assert float(logits[1] - logits[0]) == pytest.approx(51 * gained, abs=1e-3)
+
+
+def test_a_search_hopes_for_one_success_in_every_attempt_and_for_no_more():
+    hopes = [thinker(Lives(Probe(steps=3), 2), 1)((0.0, 1.0), value)[0].tolist() for value in (1.0, 2.0, 7.0)]
+    assert hopes[0] != hopes[1] == hopes[2]
 
 
 def test_illegal_actions_are_never_picked_nor_drawn():
