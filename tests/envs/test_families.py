@@ -161,14 +161,14 @@ def test_only_a_visible_rule_shows(family):
     chex.assert_trees_all_equal(*blind)
 
 
-@every_control
+@every_family
 def test_the_same_key_gives_the_same_state_and_another_key_another(family):
     chex.assert_trees_all_equal(starts(family), starts(family))
     first, second = (batched(family, "observe")(starts(family, seed=seed)) for seed in (0, 1))
     assert any((a != b).any() for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True))
 
 
-@every_control
+@every_family
 def test_jit_equals_eager_and_vmap_equals_loop(family):
     states = starts(family)
     actions, keys = jnp.arange(100) % family.num_actions, jax.random.split(jax.random.key(0), 100)
@@ -179,7 +179,7 @@ def test_jit_equals_eager_and_vmap_equals_loop(family):
         chex.assert_trees_all_equal_dtypes(jax.tree.map(lambda leaf, i=i: leaf[i], together), alone)
 
 
-@every_control
+@every_family
 def test_one_trace_for_all_tasks(family):
     chex.clear_trace_counter()
     init = jax.jit(chex.assert_max_traces(family.init, n=1))
@@ -210,7 +210,7 @@ def test_start_near_is_near(family, steps):
     assert set(distances) == set(range(1, min(steps, farthest) + 1))
 
 
-@every_control
+@every_family
 def test_scripted_policies_are_policies_over_legal_actions(family):
     observation = batched(family, "observe")(starts(family))
     policies = batched(family, "scripted")(observation)
@@ -219,7 +219,7 @@ def test_scripted_policies_are_policies_over_legal_actions(family):
     assert jnp.allclose(policies[:, 0] * observation.action_mask.sum(-1, keepdims=True), observation.action_mask)
 
 
-@every_control
+@every_family
 def test_a_family_is_hashable_and_described(family):
     assert hash(family) == hash(family)
     text = family.describe(family.tasks.train(0))
