@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 
 from experiments.settings import Training
 
+YOUNGER = ("start_from", "taught_learning_rate", "taught_minibatches")  # than many a run, whose cells keep their names
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
@@ -49,8 +51,9 @@ class Cell:
     def id(self) -> str:
         """The hash of the cell's settings, 12 hexadecimal digits."""
         training = self.training.model_dump()
-        if not self.training.start_from:  # a setting younger than many a run directory
-            del training["start_from"]
+        for key in YOUNGER:
+            if not training[key]:
+                del training[key]
         settings = asdict(self) | {"training": training}
         if self.life == 1:
             del settings["life"]  # likewise

@@ -39,6 +39,9 @@ Steps = Annotated[Count, Field(ge=0, le=10**15)]
 Knob = StrictBool | StrictInt | StrictStr
 
 
+TAUGHT = ("learning_rate", "minibatches")  # cloning has no bonus, no discount and no advantages to be tuned
+
+
 class Training(_Strict):
     """How one agent is trained. Both arms share every value."""
 
@@ -73,19 +76,30 @@ class Training(_Strict):
     noise: float = Field(0.0, ge=0, le=1, description="how often a teacher errs")
     demonstrations: Count = Field(1000, ge=1, le=2**24, description="how many a teacher has that shows a fixed number")
     taught_steps: Steps = Field(0, description="environment steps of teaching before an agent is incentivized")
+    taught_learning_rate: float | None = Field(None, gt=0, lt=1, description="learning_rate of agents that are taught")
+    taught_minibatches: Count | None = Field(None, ge=1, le=2**16, description="minibatches of agents that are taught")
     start_from: str = Field(
         "", description="a file checkpoints/<cell>.msgpack of another run: every agent starts with its parameters"
     )
 
     @model_validator(mode="after")
     def _divisible(self) -> "Training":
-        if self.num_envs % self.minibatches:
-            raise ValueError(f"minibatches = {self.minibatches} must divide num_envs = {self.num_envs}")
+        for key in ("minibatches", "taught_minibatches"):
+            if self.num_envs % (getattr(self, key) or 1):
+                raise ValueError(f"{key} = {getattr(self, key)} must divide num_envs = {self.num_envs}")
         if self.budget < self.steps_per_update:
             raise ValueError(
                 f"budget = {self.budget} is less than one update of num_envs x rollout_steps = {self.steps_per_update}"
             )
         return self
+
+    def of(self, learner: str) -> "Training":
+        """As the agents of a learner have it: what is tuned for either arm may be another for those that are taught."""
+        update: dict[str, Any] = {}
+        for key in TAUGHT:
+            own = getattr(self, f"taught_{key}")
+            update |= {f"taught_{key}": None} | ({key: own} if learner == "cloning" and own is not None else {})
+        return self.model_copy(update=update)
 
     @property
     def steps_per_update(self) -> int:
@@ -161,10 +175,10 @@ class Settings(_Strict):
             if family not in self.families:
                 raise ValueError(f"{family} is configured but not among families = {list(self.families)}")
         for training in self.training.values():
-            if self.specialist_envs % training.minibatches:
-                raise ValueError(
-                    f"minibatches = {training.minibatches} must divide specialist_envs = {self.specialist_envs}"
-                )
+            for key in ("minibatches", "taught_minibatches"):
+                if self.specialist_envs % (getattr(training, key) or 1):
+                    envs = self.specialist_envs
+                    raise ValueError(f"{key} = {getattr(training, key)} must divide specialist_envs = {envs}")
         return self
 
 

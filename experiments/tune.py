@@ -19,7 +19,7 @@ from experiments.checkpoints import pin
 from experiments.main import check, usual_workers
 from experiments.report import rich_table
 from experiments.runner import shared_programs
-from experiments.settings import Settings, SettingsError, Training
+from experiments.settings import TAUGHT, Settings, SettingsError, Training
 from experiments.store import Store, environment, write
 from experiments.studies.common import headline_teacher
 from experiments.training import RunError, Trained
@@ -33,7 +33,6 @@ RANGES = {"learning_rate": (3e-4, 1e-2), "entropy": (1e-3, 0.2), "entropy_end": 
 """`entropy_end` is drawn as a share of `entropy`, and reached when the setting as shipped says, or else at the end."""
 CHOICES = {"gamma": (0.8, 0.9, 0.95, 0.99, 1.0), "lam": (0.8, 0.9, 0.95, 1.0), "minibatches": (4, 8, 16)}
 TUNED = ("learning_rate", "entropy", "entropy_end", "entropy_steps", "gamma", "lam", "minibatches")
-FOR_TAUGHT = ("learning_rate", "minibatches")  # cloning has no bonus, no discount and no advantages
 
 Trial = tuple[str, int]  # arm and number
 
@@ -50,14 +49,15 @@ def draw(training: Training, trial: Trial) -> dict[str, Any]:
     values = {key: float(f"{value:.4g}") if key in RANGES else value for key, value in drawn.items()}
     values["entropy_steps"] = training.entropy_steps or training.budget
     if number == 0:
-        values = training.model_dump(exclude_none=True)
-    return {key: values[key] for key in (TUNED if arm == "incentivized" else FOR_TAUGHT) if key in values}
+        values = training.of("ppo" if arm == "incentivized" else "cloning").model_dump(exclude_none=True)
+    return {key: values[key] for key in (TUNED if arm == "incentivized" else TAUGHT) if key in values}
 
 
 def cells(settings: Settings, trials: Sequence[Trial]) -> dict[Trial, list[Cell]]:
     """One training run per trial and seed."""
     (family,) = settings.families
     shipped, (size,) = settings.training[family], settings.pools
+    plain = shipped.of("ppo")  # what a trial does not set
     points = doubling(shipped.budget, settings.evaluations, shipped.steps_per_update)
     taught: dict[str, Any] = {"learner": "cloning", "teacher": headline_teacher(family)}
     return {
@@ -67,7 +67,7 @@ def cells(settings: Settings, trials: Sequence[Trial]) -> dict[Trial, list[Cell]
                 role=f"{arm} trial {number}",
                 family=family,
                 knobs=tuple(sorted(settings.knobs.get(family, {}).items())),
-                training=shipped.model_copy(update=draw(shipped, (arm, number))),
+                training=plain.model_copy(update=draw(shipped, (arm, number))),
                 pool_size=None if size == "new" else size,
                 pool_seed=settings.pool_seed + seed,
                 seed=seed,
@@ -169,7 +169,9 @@ def _table(rows: dict[Trial, dict[str, Any]], family: str, grid: dict[Trial, Any
         shipped = "diverged" if mine[0]["score"] is None else f"{mine[0]['score']:.3f}"
         line = {"arm": arm, "trials": str(len(mine)), "best": str(best["trial"]), "validation": f"{best['score']:.3f}"}
         lines.append(line | {"over seeds": f"{min(last):.3f}-{max(last):.3f}", "as shipped": shipped})
-        tables += [f"# {arm}, trial {best['trial']}", tomli_w.dumps({"training": {family: best["settings"]}})]
+        prefix = "taught_" if arm == "taught" else ""
+        pasted = {prefix + key: value for key, value in best["settings"].items()}
+        tables += [f"# {arm}, trial {best['trial']}", tomli_w.dumps({"training": {family: pasted}})]
     console.print(rich_table(f"{family}: success on validation tasks at the last budget", lines))
     for text in tables:
         console.print(text, highlight=False, markup=False, soft_wrap=True)

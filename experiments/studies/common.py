@@ -39,6 +39,8 @@ def cell_of(study: str, settings: Settings, family: str, role: str, **own: Any) 
         defaults["teacher"] = headline_teacher(family)
     if own.get("pool_split", "training") == "training":  # held-out tasks are the same for every agent
         own["pool_seed"] = settings.pool_seed + own.get("pool_seed", 0)
+    merged = defaults | own
+    merged["training"] = merged["training"].of(merged.get("learner", "ppo"))
     return Cell(
         study=study,
         role=role,
@@ -48,7 +50,7 @@ def cell_of(study: str, settings: Settings, family: str, role: str, **own: Any) 
         eval_tasks=settings.eval_tasks,
         eval_instances=settings.eval_instances,
         eval_specialists=settings.specialists,
-        **(defaults | own),
+        **merged,
     )
 
 

@@ -298,3 +298,18 @@ def test_no_band_from_two_seeds():
     assert not figure.axes[0].collections or all(
         type(c).__name__ != "PolyCollection" for c in figure.axes[0].collections
     )
+
+
+def test_taught_agents_may_have_a_step_size_and_minibatches_of_their_own():
+    base = {"study": "task-count", "preset": "quick"} | task_count.PRESETS["quick"]
+    plain = resolve(base, presets.training("quick"))
+    flags = {"taught_learning_rate": 5e-4, "taught_minibatches": 2}
+    for before, cell in zip(
+        task_count.cells(plain), task_count.cells(resolve(base, presets.training("quick"), flags)), strict=True
+    ):
+        if cell.learner == "cloning":
+            assert (cell.training.learning_rate, cell.training.minibatches) == (5e-4, 2)
+        else:
+            assert cell == before
+    with pytest.raises(SettingsError, match="taught_minibatches = 5 must divide num_envs = 512"):
+        resolve(base, presets.training("quick"), {"taught_minibatches": 5})

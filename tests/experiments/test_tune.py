@@ -114,12 +114,25 @@ def test_a_search_goes_on_and_ends_with_the_settings_to_paste(arguments, made_up
     for arm in tune.ARMS:
         best = max((row for row in rows if row["arm"] == arm), key=lambda row: row["score"])
         pasted = tomllib.loads(text.split(f"# {arm}, trial {best['trial']}\n")[1].split("#")[0].split("The best")[0])
-        assert pasted["training"]["errands"] == best["settings"]
+        prefix = "taught_" if arm == "taught" else ""
+        assert pasted["training"]["errands"] == {prefix + key: value for key, value in best["settings"].items()}
         assert list(best["validation"]) == ["512", "1024"]
         assert best["score"] == pytest.approx(np.mean(best["validation"]["1024"]))
     assert main([*arguments, "--trials", "4"]) == 0
     assert len(trained) == 2 * 4 * 2
     assert rows_of(arguments) == rows
+
+
+def test_what_is_tuned_for_the_taught_arm_is_for_it_alone(tiny_config):
+    plain = settings_of(tiny_config)
+    training = plain.training["errands"].model_copy(update={"taught_learning_rate": 0.02, "taught_minibatches": 8})
+    settings = plain.model_copy(update={"training": {"errands": training}})
+    grid = tune.cells(settings, [(arm, number) for arm in tune.ARMS for number in (0, 1)])
+    assert grid["taught", 0][0].training.learning_rate == 0.02  # the setting as shipped
+    assert grid["taught", 0][0].training.minibatches == 8
+    before = tune.cells(plain, list(grid))
+    for trial in (("incentivized", 0), ("incentivized", 1), ("taught", 1)):
+        assert [cell.id for cell in grid[trial]] == [cell.id for cell in before[trial]]
 
 
 def test_one_arm_at_a_time_is_the_same_search(arguments, made_up):
