@@ -61,11 +61,17 @@ def test_it_obeys_the_contract(package):
     assert "passed" in told
 
 
-def test_it_is_listed_studied_and_open_to_gymnasium(package):
-    command = ("-c", "from experiments.cli import entry; entry()")
-    listed = json.loads(python(package, *command, "list", "families", "--json"))
+COMMAND = ("-c", "from experiments.cli import entry; entry()")
+
+
+def test_it_is_listed_and_open_to_gymnasium(package):
+    listed = json.loads(python(package, *COMMAND, "list", "families", "--json"))
     assert next(row["tasks"] for row in listed if row["name"] == "sums") == 5**6
-    python(package, *command, "run", "task-count", "--config", "run.toml", "--out", "out", "--workers", "1")
+    python(package, "-c", "import gymnasium as g; g.make('envs:incentivize/Sums-v0').reset(seed=0)")
+
+
+@pytest.mark.slow
+def test_it_is_studied(package):
+    python(package, *COMMAND, "run", "task-count", "--config", "run.toml", "--out", "out", "--workers", "1")
     assert '"family": "sums"' in (package / "out" / "results.jsonl").read_text()
     assert (package / "out" / "report.html").exists()
-    python(package, "-c", "import gymnasium as g; g.make('envs:incentivize/Sums-v0').reset(seed=0)")

@@ -15,6 +15,9 @@ from envs.tasks import make_pool
 from tests.envs.test_families import starts
 
 EVERY = [(kind, name) for kind in ENCODERS for name in envs.names()]
+USUAL = [(kind, name, list(MEMORIES)[number % 3]) for number, (kind, name) in enumerate(EVERY)]
+SOME = {(kind, name) for at, kind in enumerate(ENCODERS) for name in envs.names()[at % 3 :: 3]}
+"""Two families for every encoder, and every family for one at least: the others are slow, being many."""
 
 
 def test_one_hot_leaves_out_zero():
@@ -30,9 +33,12 @@ def watched(kind, name, memory):
     return network, params, jax.jit(jax.vmap(family.observe))(starts(family, 10))
 
 
-@pytest.mark.parametrize(("number", "kind", "name"), [(i, *pair) for i, pair in enumerate(EVERY)])
-def test_every_network_plays_every_family(number, kind, name):
-    network, params, seen = watched(kind, name, memory=list(MEMORIES)[number % 3])
+@pytest.mark.parametrize(
+    ("kind", "name", "memory"),
+    [pytest.param(*case, marks=() if case[:2] in SOME else pytest.mark.slow) for case in USUAL],
+)
+def test_every_network_plays_every_family(kind, name, memory):
+    network, params, seen = watched(kind, name, memory)
     apply = jax.jit(jax.vmap(network.apply, in_axes=(None, 0, None)))
     logits, value, memory = apply(params, seen, network.initial_memory())
     assert logits.shape == (10, network.num_actions)
@@ -60,8 +66,14 @@ def test_every_network_trains_on_every_family(kind, name, memory):
     assert sum(moved) >= len(moved) - 1  # a slot that is never seen at the start may keep its weights
 
 
-@pytest.mark.parametrize("memory", MEMORIES)
-@pytest.mark.parametrize("kind", ENCODERS)
+@pytest.mark.parametrize(
+    ("kind", "memory"),
+    [
+        pytest.param(kind, memory, marks=() if (i + j) % 3 == 0 else pytest.mark.slow)
+        for i, kind in enumerate(ENCODERS)
+        for j, memory in enumerate(MEMORIES)
+    ],
+)
 def test_one_knob_sets_the_number_of_parameters(kind, memory):
     for budget, least in ((5_000, 0.7), (50_000, 0.9), (5_000_000, 0.95)):
         found = networks.make(kind, envs.make("errands"), memory=memory, parameters=budget).num_params()
