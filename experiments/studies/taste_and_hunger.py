@@ -101,6 +101,7 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
     return claims
 
 
+Arms = dict[str, tuple[float, float]]  # taste and hunger, by what the legend says
 COLOURS = (GREY, BLUE, GREEN, ORANGE, PURPLE)
 
 
@@ -108,8 +109,8 @@ def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
     """A row per family: success against budget by taste, and by hunger, and the way to success, if they were varied."""
     drawn: Drawn = []
     hungry, full = settings.hungers[0], settings.tastes[0]
-    by_taste = "taste", [(taste, hungry) for taste in settings.tastes]
-    by_hunger = "hunger", [(full, hunger) for hunger in settings.hungers]
+    by_taste = "taste", {f"taste {taste:g}": (taste, hungry) for taste in settings.tastes}
+    by_hunger = "hunger", {f"hunger {hunger:g}": (full, hunger) for hunger in settings.hungers}
     varied = [(name, arms) for name, arms in (by_taste, by_hunger) if len(arms) > 1] or [by_taste]
     drawing, axes = canvas(len(settings.families), len(varied) + (len(settings.hungers) > 1))
     for row, family in zip(axes, settings.families, strict=True):
@@ -135,14 +136,14 @@ def _way(axis: Axes, table: Table, settings: Settings, family: str, drawn: Drawn
     axis.set_ylabel("steps / expert's steps")
 
 
-def _budget(axis: Axes, table: Table, family: str, arms: list[tuple[float, float]], title: str, drawn: Drawn) -> None:
+def _budget(axis: Axes, table: Table, family: str, arms: Arms, title: str, drawn: Drawn) -> None:
     """Success on unseen tasks against environment steps, a curve per arm."""
-    for colour, (taste, hunger) in zip(COLOURS * 3, arms, strict=False):
+    for colour, (label, (taste, hunger)) in zip(COLOURS * 3, arms.items(), strict=False):
         mine = table.where(family=family, split="unseen", role=f"taste {taste:g} hunger {hunger:g}")
         steps = sorted({row["env_steps"] for row in mine.rows})
         points = [(float(step), student(mine.where(env_steps=step).values())) for step in steps]
-        label = f"taste {taste:g}, hunger {hunger:g}"
-        curve(axis, points, label, colour, drawn, family=family, series=f"success, {label}")
+        series = f"success, taste {taste:g}, hunger {hunger:g}"
+        curve(axis, points, label, colour, drawn, family=family, series=series)
         budgets(axis, steps)
     axis.set_ylim(-0.02, 1.02)
     axis.set_ylabel("success, unseen tasks")
