@@ -1,5 +1,7 @@
 """Shipped training values by family and preset, chosen on validation tasks. A family without an entry has the schema's.
 
+Those of sequences are for the taught arm: the incentivized one has not learnt it with any yet.
+
 The budgets are the environment steps of one training run; every agent of a family gets the same.
 """
 
@@ -38,6 +40,15 @@ _TRAINING: dict[str, dict[str, Any]] = {
         "entropy": 0.02,
         "minibatches": 8,
     },
+    "sequences": {
+        "network": "mlp",
+        "memory": "attention",
+        "num_envs": 256,
+        "rollout_steps": 32,
+        "gamma": 1.0,
+        "lam": 0.95,
+        "entropy": 0.005,
+    },
 }
 
 _BUDGETS: dict[str, dict[str, int]] = {
@@ -47,6 +58,7 @@ _BUDGETS: dict[str, dict[str, int]] = {
         "mazes": 1_200_000,
         "programs": 6_000_000,
         "puzzles": 1_000_000,
+        "sequences": 2_000_000,
     },
     "standard": {
         "codebooks": 5_000_000,
@@ -54,6 +66,7 @@ _BUDGETS: dict[str, dict[str, int]] = {
         "mazes": 12_000_000,
         "programs": 12_000_000,
         "puzzles": 3_000_000,
+        "sequences": 8_000_000,
     },
 }
 
