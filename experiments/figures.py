@@ -191,7 +191,7 @@ class _Panel:
         """Supervised ones, and beside them incentivized ones where there are any."""
         count = self.settings.specialists
         labels = {
-            "full": f"supervised specialists, B steps each (mean of {count} tasks)",
+            "full": f"supervised specialists, B steps each (mean of {count} task{'s' * (count > 1)})",
             "split": f"specialists, B/{count} steps each",
             "share": "specialists, a share B/N",
         }
@@ -267,4 +267,8 @@ class _Panel:
         tasks = self.table.meta["tasks"][self.family]
         mantissa, _, exponent = f"{tasks:.1e}".partition("e+")
         count = f"${mantissa} \\times 10^{{{exponent}}}$" if tasks >= 1e6 else f"{tasks:,}"
-        axis.set_title(f"{self.family}: {count} tasks, B = {self.budget / 1e6:.2g} M steps")
+        knobs = self.settings.knobs.get(self.family, {}) | (
+            {"life": self.settings.life} if self.settings.life > 1 else {}
+        )
+        name = f"{self.family} ({', '.join(f'{knob}={value}' for knob, value in sorted(knobs.items()))})"
+        axis.set_title(f"{name if knobs else self.family}: {count} tasks, B = {self.budget / 1e6:.2g} M steps")
