@@ -62,9 +62,8 @@ class Cell:
 
     @property
     def variant(self) -> str:
-        """The knobs in words, and the life if it has several attempts; empty for the family as shipped."""
-        knobs = self.knobs if self.life == 1 else (*self.knobs, ("life", self.life))
-        return " ".join(f"{name}={value}" for name, value in knobs)
+        """The family's variant in words."""
+        return variant(dict(self.knobs), self.life)
 
     @property
     def label(self) -> str:
@@ -76,6 +75,12 @@ class Cell:
         if self.pool_split != "training":
             pool = f"task {self.pool_first}"
         return f"{name}, {pool}, seed {self.seed}"
+
+
+def variant(knobs: dict[str, bool | int | str], life: int) -> str:
+    """The knobs in words, and the life if it has several attempts; empty for the family as shipped."""
+    several = {"life": life} if life > 1 else {}
+    return " ".join(f"{name}={value}" for name, value in (dict(sorted(knobs.items())) | several).items())
 
 
 def doubling(budget: int, count: int, update: int) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from experiments.cells import variant
 from experiments.settings import Settings
 from experiments.statistics import Estimate, student
 from experiments.table import Table
@@ -267,8 +268,6 @@ class _Panel:
         tasks = self.table.meta["tasks"][self.family]
         mantissa, _, exponent = f"{tasks:.1e}".partition("e+")
         count = f"${mantissa} \\times 10^{{{exponent}}}$" if tasks >= 1e6 else f"{tasks:,}"
-        knobs = self.settings.knobs.get(self.family, {}) | (
-            {"life": self.settings.life} if self.settings.life > 1 else {}
-        )
-        name = f"{self.family} ({', '.join(f'{knob}={value}' for knob, value in sorted(knobs.items()))})"
-        axis.set_title(f"{name if knobs else self.family}: {count} tasks, B = {self.budget / 1e6:.2g} M steps")
+        changed = variant(self.settings.knobs.get(self.family, {}), self.settings.life)
+        name = f"{self.family} ({changed})" if changed else self.family
+        axis.set_title(f"{name}: {count} tasks, B = {self.budget / 1e6:.2g} M steps")

@@ -46,8 +46,7 @@ def report(store: Store, console: Console, out: Path | None = None) -> None:
     target.path.mkdir(parents=True, exist_ok=True)
     figures.save(figure, drawn, target.figures, settings.study)
     write(target.path / "claims.json", json.dumps([claim.row() for claim in claims], indent=1) + "\n")
-    summary = study.summary(table, settings)
-    more = study.tables(table, settings) if hasattr(study, "tables") else {}
+    tables = study.tables(table, settings)
     image = base64.b64encode((target.figures / f"{settings.study}.png").read_bytes()).decode()
     page = (
         _environment()
@@ -57,9 +56,7 @@ def report(store: Store, console: Console, out: Path | None = None) -> None:
             question=study.QUESTION,
             image=image,
             claims=[claim.row() for claim in claims],
-            summary=summary,
-            summarised=study.SUMMARY,
-            more=more,
+            tables=tables,
             ledger=list(table.meta.get("ledger", {}).values()),
             drawn=drawn,
             audit=[{"family": name, **found} for name, found in table.meta.get("audit", {}).items()],
@@ -69,8 +66,7 @@ def report(store: Store, console: Console, out: Path | None = None) -> None:
         )
     )
     write(target.path / "report.html", page)
-    console.print(rich_table(f"{settings.study}: {study.SUMMARY}", summary))
-    for title, lines in more.items():
+    for title, lines in tables.items():
         console.print(rich_table(f"{settings.study}: {title}", lines))
     for claim in claims:
         console.print(_claim_line(claim.row()), highlight=False, markup=False, soft_wrap=True)

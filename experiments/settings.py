@@ -43,7 +43,7 @@ TAUGHT = ("learning_rate", "minibatches")  # cloning has no bonus, no discount a
 
 
 class Training(_Strict):
-    """How one agent is trained. Both arms share every value."""
+    """How one agent is trained. Both arms share every value, but for the two that have a `taught_` twin."""
 
     network: str = Field("mlp", description="the network: see `incentivize list networks`")
     memory: str = Field("none", description="what it remembers within an episode: none, gru or attention")

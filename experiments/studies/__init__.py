@@ -7,9 +7,7 @@ A new study is one file and one line here. A study is a module with:
     cells(settings) -> list[Cell]                   the grid, in the order in which it is best run
     verdicts(table, settings) -> list[Claim]        by rules written before the run
     figure(table, settings) -> (matplotlib Figure, rows drawn)
-    summary(table, settings) -> list of rows        the table a terminal and the report show
-    SUMMARY: str                                    what that table says
-    tables(table, settings) -> {title: rows}        further ones, if there are any
+    tables(table, settings) -> {title: rows}        what a terminal and the report show
 
 What studies share is in `common`.
 """

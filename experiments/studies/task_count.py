@@ -27,7 +27,6 @@ from experiments.table import Table
 
 STUDY = "task-count"
 QUESTION = "Does general skill appear as the number of training tasks grows?"
-SUMMARY = "success at the last budget, on unseen tasks (seen: of the pool)"
 
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {
@@ -185,7 +184,8 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
         claims.append(_beats(table, settings, family, "full", "B steps each"))
         if "incentivized" in settings.specialist_learners:
             claims.append(_beats(table, settings, family, "full", "B steps each", "incentivized"))
-        claims.append(_beats(table, settings, family, "split", f"B/{settings.specialists} steps each"))
+        if settings.specialists > 1:  # one has all of B
+            claims.append(_beats(table, settings, family, "split", f"B/{settings.specialists} steps each"))
         claims.append(_beats(table, settings, family, "share", "a share of steps"))
         claims.append(_incentive(table, settings, family))
     return claims
@@ -196,8 +196,16 @@ def figure(table: Table, settings: Settings) -> tuple[Figure, list[dict[str, Any
     return draw_task_count(table, settings)
 
 
-def summary(table: Table, settings: Settings) -> list[dict[str, str]]:
-    """Success at the last budget, by pool: the console table."""
+def tables(table: Table, settings: Settings) -> dict[str, list[dict[str, str]]]:
+    """Success by pool, and where specialists are of both kinds, signal crossed with scope."""
+    found = {"success at the last budget, on unseen tasks (seen: of the pool)": _by_pool(table, settings)}
+    if set(settings.specialist_learners) == set(ROLES):
+        title = "success in the specialists' specialty, all with B steps; generalists never met these tasks"
+        found[title] = _crossing(table, settings)
+    return found
+
+
+def _by_pool(table: Table, settings: Settings) -> list[dict[str, str]]:
     lines, any_hidden = [], any(map(hidden, settings.families))
     for family in settings.families:
         final = table.where(family=family).final()
@@ -223,11 +231,8 @@ def summary(table: Table, settings: Settings) -> list[dict[str, str]]:
     return lines
 
 
-def tables(table: Table, settings: Settings) -> dict[str, list[dict[str, str]]]:
-    """Signal x scope in the specialists' specialty: success on their held-out tasks, the same instances for all."""
-    if set(settings.specialist_learners) != set(ROLES):
-        return {}
-    title = "success in the specialists' specialty, all with B steps; generalists never met these tasks"
+def _crossing(table: Table, settings: Settings) -> list[dict[str, str]]:
+    """Signal x scope on the specialists' held-out tasks, the same instances for all."""
     lines = []
     for family in settings.families:
         there = table.where(family=family, split="specialty")
@@ -238,4 +243,4 @@ def tables(table: Table, settings: Settings) -> dict[str, list[dict[str, str]]]:
         for scope, arms in ((f"generalist, pool {pool}", generalists), ("specialist", full)):
             means = {arm: f"{np.mean(rows.values()):.2f}" if rows.rows else "-" for arm, rows in arms.items()}
             lines.append({"family": family, "scope": scope} | means)
-    return {title: lines}
+    return lines

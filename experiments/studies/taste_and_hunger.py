@@ -23,7 +23,6 @@ from experiments.table import Table
 
 STUDY = "taste-and-hunger"
 QUESTION = "Does a taste of success help to find it, and does hunger shorten the way?"
-SUMMARY = "unseen success at the last budget, and steps over the expert's where it succeeds"
 
 _QUICK: dict[str, Any] = {
     "families": ("mazes", "programs"),
@@ -150,8 +149,8 @@ def _budget(axis: Axes, table: Table, family: str, arms: Arms, title: str, drawn
     axis.set_title(title)
 
 
-def summary(table: Table, settings: Settings) -> list[dict[str, str]]:
-    """Success and way at the last budget: the console table."""
+def tables(table: Table, settings: Settings) -> dict[str, list[dict[str, str]]]:
+    """Success and way by taste and hunger."""
     lines = []
     for family in settings.families:
         for taste in settings.tastes:
@@ -161,4 +160,4 @@ def summary(table: Table, settings: Settings) -> list[dict[str, str]]:
                 line = {"family": family, "taste": f"{taste:g}", "hunger": f"{hunger:g}"}
                 line["unseen"] = f"{sum(success) / len(success):.2f}" if success else "-"
                 lines.append(line | {"steps / expert's": f"{sum(path) / len(path):.2f}" if path else "-"})
-    return lines
+    return {"unseen success at the last budget, and steps over the expert's where it succeeds": lines}

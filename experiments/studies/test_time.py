@@ -22,7 +22,6 @@ from experiments.table import Table
 
 STUDY = "test-time"
 QUESTION = "Can thinking longer when acting stand in for training longer?"
-SUMMARY = "steps of training until unseen success reaches a score, by simulations (sims) for every step of acting"
 
 _QUICK: dict[str, Any] = {
     "families": ("puzzles",),
@@ -161,12 +160,13 @@ def equal_scores(table: Table, settings: Settings, family: str, score: float) ->
     return found
 
 
-def summary(table: Table, settings: Settings) -> list[dict[str, str]]:
-    """Training steps for equal scores, by simulations: the console table."""
+def tables(table: Table, settings: Settings) -> dict[str, list[dict[str, str]]]:
+    """Training steps for equal scores, by simulations."""
     lines = []
     for family in settings.families:
         for score in SCORES:
             needed = equal_scores(table, settings, family, score)
             shown = {f"{k} sims": "-" if v is None else f"{v:,.0f}" for k, v in needed.items()}
             lines.append({"family": family, "score": f"{score:g}"} | shown)
-    return lines
+    title = "steps of training until unseen success reaches a score, by simulations (sims) for every step of acting"
+    return {title: lines}

@@ -62,5 +62,5 @@ def test_the_figure_and_the_table_show_what_was_found():
     assert path[0.02] == pytest.approx(1.3, abs=0.02)
     last = [row for row in rows if row["series"] == "success, taste 0.5, hunger 0"][-1]
     assert last["low"] < 0.8 < last["high"]
-    summary = taste_and_hunger.summary(table_of(0.3, 0.2, noise=0.0), SETTINGS)
+    (summary,) = taste_and_hunger.tables(table_of(0.3, 0.2, noise=0.0), SETTINGS).values()
     assert [line["unseen"] for line in summary] == ["0.50", "0.50", "0.80", "0.80", "0.80", "0.80"]

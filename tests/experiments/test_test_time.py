@@ -57,7 +57,8 @@ def test_equal_scores_are_read_off_between_budgets():
     assert needed[16] == pytest.approx(LAST / 4 * 2 / 7, rel=0.1)
     assert study.equal_scores(table, SETTINGS, "puzzles", 0.1)[16] == 0
     assert study.equal_scores(table, SETTINGS, "puzzles", 0.95) == {0: None, 16: None}
-    assert study.summary(table, SETTINGS)[3]["0 sims"] == "-"
+    (lines,) = study.tables(table, SETTINGS).values()
+    assert lines[3]["0 sims"] == "-"
 
 
 def test_cells_begin_with_an_agent_that_has_learnt_nothing():
