@@ -15,7 +15,9 @@ class Cell:
 
     Attributes:
         role: the part it plays in the study's figure, such as "generalist" or "specialist".
-        pool_size: None stands for "every episode a new task".
+        family: one, or several joined by "+": a mixture, whose agent plays them all with an equal share of the steps.
+        knobs: of the family; those of a mixture have its name before theirs, such as "errands.values".
+        pool_size: of every family; None stands for "every episode a new task".
         pool_first: where the pool begins among the tasks of `pool_split`.
         points: where it is evaluated, rising: environment steps, and what they are to the study ("total" for an agent
             that has them all to itself; "full", "split" or "share" for a specialist's). The last is its budget; 0 steps
@@ -61,6 +63,11 @@ class Cell:
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @property
+    def members(self) -> tuple[str, ...]:
+        """The families that its agent plays."""
+        return tuple(self.family.split("+"))
+
+    @property
     def variant(self) -> str:
         """The family's variant in words."""
         return variant(dict(self.knobs), self.life)
@@ -69,9 +76,8 @@ class Cell:
     def label(self) -> str:
         """The cell in a few words, for a person."""
         pool = "new task every episode" if self.pool_size is None else f"pool {self.pool_size:,}"
-        name = f"{self.family} {self.role}" + (
-            f" ({self.control})" if self.control and self.control != self.role else ""
-        )
+        family = self.family if len(self.members) == 1 else f"{len(self.members)} families"
+        name = f"{family} {self.role}" + (f" ({self.control})" if self.control and self.control != self.role else "")
         if self.pool_split != "training":
             pool = f"task {self.pool_first}"
         return f"{name}, {pool}, seed {self.seed}"

@@ -16,6 +16,7 @@ from agents.evaluate import Successes, evaluate
 from agents.search import searching
 from agents.teachers import TEACHERS
 from envs.family import Family
+from envs.mixture import Mixture
 from envs.tasks import SPLITS, Pool, Split, make_pool
 from experiments.cells import Cell
 from experiments.settings import Training
@@ -40,8 +41,7 @@ def teaching_of(cell: Cell) -> lr.Setup | None:
 
 
 def _setup(cell: Cell, algorithm: lr.Algorithm, teacher: str | None) -> lr.Setup:
-    family = envs.make(cell.family, cell.control, cell.life, **dict(cell.knobs))
-    training = cell.training
+    family, training = family_of(cell), cell.training
     return lr.Setup(
         family=family,
         network=network_of(training, family),
@@ -55,8 +55,19 @@ def _setup(cell: Cell, algorithm: lr.Algorithm, teacher: str | None) -> lr.Setup
     )
 
 
-def network_of(training: Training, family: Family) -> networks.Network:
-    """The network of a family's agents.
+def family_of(cell: Cell) -> Family | Mixture:
+    """What a cell's agent plays."""
+    if len(cell.members) == 1:
+        return envs.make(cell.family, cell.control, cell.life, **dict(cell.knobs))
+    knobs: dict[str, dict[str, Any]] = {member: {} for member in cell.members}
+    for name, value in cell.knobs:
+        member, _, knob = name.partition(".")
+        knobs[member][knob] = value
+    return Mixture(tuple(envs.make(name, cell.control, cell.life, **own) for name, own in knobs.items()))
+
+
+def network_of(training: Training, family: Family | Mixture) -> networks.Network:
+    """The network of a family's agents, or a mixture's.
 
     Raises:
         ValueError: where there is none of that kind, or none so small.
@@ -131,7 +142,8 @@ def evaluation_key() -> jax.Array:
 Train = Callable[[lr.TrainState, lr.Hyper, Pool, jax.Array], tuple[lr.TrainState, lr.Metrics]]  # ..., updates []
 
 
-Measure = Callable[[Any, Pool, lr.Hyper, jax.Array], Successes]  # parameters, ..., key []: [cells, blocks, tasks]
+Measure = Callable[[Any, Pool, lr.Hyper, jax.Array], tuple[Successes, ...]]
+"""From parameters, pools, hyperparameters and a key to what is counted, family by family: [cells, blocks, tasks]."""
 
 
 class Program(NamedTuple):
@@ -147,9 +159,11 @@ class Program(NamedTuple):
 
 def compile_program(setup: lr.Setup, teaching: lr.Setup | None, sizes: Evaluation, lanes: int) -> Program:
     """Compiles all functions, ahead of their use."""
-    (family,) = setup.family.members  # studies train on one family at a time
 
-    def measure(simulations: int, params, pool, hyper, key) -> Successes:
+    def measure(simulations: int, params, pool, hyper, key) -> tuple[Successes, ...]:
+        return tuple(measured(member, simulations, params, pool, hyper, key) for member in setup.family.members)
+
+    def measured(family: Family, simulations: int, params, pool, hyper, key) -> Successes:
         tasks = _tasks(family, _blocks(pool, sizes), sizes)
         valued = setup.algorithm.name == "ppo"  # a taught network's value is nothing to go by
         policy = searching(family, setup.network, params, simulations, gamma=hyper.gamma, values=valued)

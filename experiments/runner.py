@@ -21,6 +21,8 @@ from experiments.store import TASK_FIELDS, Row, Store
 from experiments.training import RunError, Trained, lanes_of
 from experiments.workers import run_groups
 
+PLACE = ("family", "env_steps", "simulations", "split")  # tells a cell's rows apart
+
 
 def run(cells: Sequence[Cell], settings: Settings, store: Store, progress: Progress, workers: int) -> int:
     """Runs every cell that the store does not have yet, or not whole; returns how many those were."""
@@ -55,11 +57,11 @@ def _finished(cells: Sequence[Cell], store: Store) -> set[str]:
     """The cells of which all rows and the counts behind them are there."""
     rows, counted = ({cell.id: set() for cell in cells} for _ in range(2))
     for row in store.rows():
-        rows.get(row["cell"], set()).add((row["env_steps"], row["simulations"], row["split"]))
-    for cell, *place in np.unique(store.tasks()[["cell", "env_steps", "simulations", "split"]]).tolist():
+        rows.get(row["cell"], set()).add(tuple(row[key] for key in PLACE))
+    for cell, *place in np.unique(store.tasks()[["cell", *PLACE]]).tolist():
         counted.get(cell, set()).add(tuple(place))
-    wanted = {cell.id: {(steps, sims) for steps, _ in cell.points for sims in cell.simulations} for cell in cells}
-    found = {key: {(steps, simulations) for steps, simulations, _ in places} for key, places in rows.items()}
+    wanted = {c.id: set(product(c.members, [steps for steps, _ in c.points], c.simulations)) for c in cells}
+    found = {key: {place[:-1] for place in places} for key, places in rows.items()}
     return {key for key in wanted if rows[key] == counted[key] and found[key] == wanted[key]}
 
 
@@ -79,9 +81,12 @@ def shared_programs(cells: Sequence[Cell]) -> list[tuple[int, list[Cell]]]:
 
 
 def final_success(rows: Sequence[Row], cell: Cell) -> dict[str, float]:
-    """A cell's success at its last budget by split."""
-    last = cell.points[-1][0]
-    return {row["split"]: row["success"] for row in rows if row["cell"] == cell.id and row["env_steps"] == last}
+    """A cell's success at its last budget by split, the mean over its families."""
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        if row["cell"] == cell.id and row["env_steps"] == cell.points[-1][0]:
+            found.setdefault(row["split"], []).append(row["success"])
+    return {split: sum(values) / len(values) for split, values in found.items()}
 
 
 def _keep(batch: Sequence[Trained], store: Store, order: Sequence[str]) -> None:
@@ -92,7 +97,8 @@ def _keep(batch: Sequence[Trained], store: Store, order: Sequence[str]) -> None:
     for cell, counts, episodes, seconds, params in batch:
         save(store.path / "checkpoints" / f"{cell.id}.msgpack", params)
         n_params = setup_of(cell).network.num_params()
-        rows += _rows(cell, counts, n_params, levels[cell.family])
+        for family in cell.members:
+            rows += _rows(cell, family, counts[counts["family"] == family], n_params, levels[family])
         ledger[cell.id] = _ledger(cell, n_params, episodes, seconds)
     store.update_meta(ledger=ledger)
     store.append(rows, np.concatenate([trained.counts for trained in batch]), order)
@@ -101,12 +107,12 @@ def _keep(batch: Sequence[Trained], store: Store, order: Sequence[str]) -> None:
         _level([row for row in known if row["role"] in ("uniform", "scripted", "blind")], family, store)
 
 
-def _rows(cell: Cell, counts: np.ndarray, n_params: int, blind: float) -> list[Row]:
-    """One row per budget and split."""
+def _rows(cell: Cell, family: str, counts: np.ndarray, n_params: int, blind: float) -> list[Row]:
+    """One row per budget and split, of one of the cell's families."""
     fixed = {
         "cell": cell.id,
         "study": cell.study,
-        "family": cell.family,
+        "family": family,
         "variant": cell.variant,
         "control": cell.control,
         "learner": cell.learner,
@@ -151,7 +157,8 @@ def _ledger(cell: Cell, n_params: int, episodes: int, seconds: float) -> dict[st
     training, steps = cell.training, cell.points[-1][0]
     # Of a pool drawn with replacement, so many distinct tasks are expected.
     begun = episodes + training.num_envs
-    met = begun if cell.pool_size is None else cell.pool_size * -math.expm1(-begun / cell.pool_size)
+    tasks = None if cell.pool_size is None else cell.pool_size * len(cell.members)
+    met = begun if tasks is None else tasks * -math.expm1(-begun / tasks)
     taught = steps if cell.learner == "cloning" else min(training.taught_steps, steps)
     labels = taught if cell.teacher is not None else 0
     actions = setup_of(cell).family.num_actions

@@ -212,7 +212,7 @@ def resolve(base: dict[str, Any], defaults: dict[str, dict[str, Any]], *layers: 
     """The settings of a run.
 
     Args:
-        base: the study, the preset and the preset's values.
+        base: the study, the preset and the preset's values, among them training values for every family if it has any.
         defaults: shipped training values by family.
         layers: file and flags, rising in rank. A training key at the top level is meant for every family, one in a
             table `training.<family>` for that family.
@@ -220,10 +220,10 @@ def resolve(base: dict[str, Any], defaults: dict[str, dict[str, Any]], *layers: 
     Raises:
         SettingsError: every wrong key and value at once.
     """
-    merged: dict[str, Any] = dict(base)
+    merged: dict[str, Any] = {}
     shared: dict[str, Any] = {}
     own: dict[str, dict[str, Any]] = {}
-    for layer in layers:
+    for layer in (base, *layers):
         tables = layer.get("training", {})
         if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
             raise SettingsError(f"training = {tables!r}: want a table by family, such as [training.errands]")

@@ -1,7 +1,7 @@
 """Run directories: what a run wrote, where other programs find it. Does not import jax.
 
 config.toml    the resolved settings         results.jsonl  one row per cell, budget and split
-meta.json      versions, devices, ledger     tasks.npz      successes per cell, budget, split and task
+meta.json      versions, devices, ledger     tasks.npz      successes per cell, family, budget, split, task
 claims.json    verdicts                      figures/  report.html
 checkpoints/   the final parameters of every cell, by its id
 """
@@ -38,6 +38,7 @@ at its task, all of these are of the last of them; `success_by_attempt` lists th
 
 TASK_FIELDS = [
     ("cell", "U12"),
+    ("family", "U32"),  # a cell whose agent plays several is counted in each
     ("env_steps", np.int64),
     ("simulations", np.int32),
     ("split", "U16"),
@@ -153,7 +154,7 @@ class Store:
         )
 
     def tasks(self) -> np.ndarray:
-        """Successes and episodes per cell, budget, split and task: a structured array of TASK_FIELDS."""
+        """Successes and episodes per cell, family, budget, split and task: a structured array of TASK_FIELDS."""
         path = self.path / "tasks.npz"
         if not path.exists():
             return np.empty(0, TASK_FIELDS)

@@ -39,8 +39,9 @@ class Table:
         """Success by task ordinal over all rows, each at its cell and budget."""
         totals: dict[int, list[int]] = {}
         for row in self.rows:
-            mine = (self.tasks["cell"] == row["cell"]) & (self.tasks["env_steps"] == row["env_steps"])
-            for task in self.tasks[mine & (self.tasks["split"] == split)]:
+            wanted = {"cell": row["cell"], "family": row["family"], "env_steps": row["env_steps"], "split": split}
+            mine = np.logical_and.reduce([self.tasks[key] == value for key, value in wanted.items()])
+            for task in self.tasks[mine]:
                 total = totals.setdefault(int(task["ordinal"]), [0, 0])
                 total[0] += int(task["successes"])
                 total[1] += int(task["episodes"])

@@ -107,7 +107,8 @@ def train(cells: Sequence[Cell], lanes: int) -> list[Trained]:
         for simulations, measure in program.measures.items():
             found = jax.device_get(measure(state.params, pools, hyper, evaluation_key()))
             for lane, cell in enumerate(cells):
-                counts[lane] += _counts(cell, point, simulations, _lane(found, lane))
+                for family, counted in zip(cell.members, _lane(found, lane), strict=True):
+                    counts[lane] += _counts(cell, family, point, simulations, counted)
     seconds, params = (time.perf_counter() - began) / len(cells), jax.device_get(state.params)
     return [
         Trained(cell, np.concatenate(counts[lane]), round(episodes[lane]), seconds, _lane(params, lane))
@@ -144,7 +145,7 @@ def _checked(cells: Sequence[Cell], metrics: dict[str, np.ndarray], done: int) -
     return metrics
 
 
-def _counts(cell: Cell, point: int, simulations: int, counted: Successes) -> list[np.ndarray]:
+def _counts(cell: Cell, family: str, point: int, simulations: int, counted: Successes) -> list[np.ndarray]:
     """Successes per task, an array of `count_fields` for every split, from those per block and slot."""
     found = []
     specialist = cell.pool_split != "training"
@@ -158,7 +159,7 @@ def _counts(cell: Cell, point: int, simulations: int, counted: Successes) -> lis
         known, places = np.unique(ordinals[block][slots], return_inverse=True)
         counts = np.zeros(len(known), count_fields(cell.life))
         counts["cell"], counts["env_steps"], counts["split"], counts["ordinal"] = cell.id, point, split, known
-        counts["simulations"] = simulations
+        counts["family"], counts["simulations"] = family, simulations
         for name, values in zip(COUNTED, counted, strict=True):
             np.add.at(counts[name], places, values[block][slots])
         np.add.at(counts["episodes"], places, cell.eval_instances)

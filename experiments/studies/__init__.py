@@ -16,6 +16,7 @@ import importlib
 from types import ModuleType
 
 STUDIES = {
+    "mixture": "experiments.studies.mixture",
     "taste-and-hunger": "experiments.studies.taste_and_hunger",
     "task-count": "experiments.studies.task_count",
     "test-time": "experiments.studies.test_time",

@@ -58,7 +58,7 @@ class Recorder:
         self.measured.append(self.updates)
         counts = jnp.broadcast_to(jnp.arange(self.sizes.tasks), (self.lanes, len(BLOCKS), self.sizes.tasks))
         own = {"greedy": counts, "best": counts, "steps": counts, "expert_steps": counts}
-        return Successes(**own, sampled=counts + 100, by_attempt=counts[..., None] + 100)
+        return (Successes(**own, sampled=counts + 100, by_attempt=counts[..., None] + 100),)
 
 
 def test_cells_are_trained_and_evaluated_as_long_as_they_say(cells, monkeypatch):

@@ -1,0 +1,199 @@
+"""Can one agent play every family as well as an agent of each does?
+
+One network is trained on all families at once, with as many environment steps in each as an agent that plays that
+family alone: the same settings, the same number of gradient steps altogether. If it falls behind, is it too small? So
+the same mixture is given to one of twice the width, and, as a sign of what the first could have held, taught.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from experiments.cells import Cell
+from experiments.claims import Claim, judge
+from experiments.figures import BLUE, GREEN, GREY, PURPLE, Drawn, budgets, canvas, curve
+from experiments.settings import Settings, SettingsError
+from experiments.statistics import student
+from experiments.studies.common import by_seed, cell_of, headline_teacher, paired
+from experiments.table import Table
+
+STUDY = "mixture"
+QUESTION = "Can one agent play every family as well as an agent of each does?"
+
+_QUICK: dict[str, Any] = {
+    "families": ("codebooks", "errands", "mazes", "programs", "puzzles", "sequences"),
+    "seeds": 3,
+    "pools": ("new",),
+    "control_seeds": 1,
+    "specialists": 2,
+    "eval_tasks": 128,
+    "eval_instances": 4,
+    "evaluations": 4,
+    # One setting for all, alone or mixed: a network that learns every family but sequences, and a bonus that falls.
+    "network": "pairs",
+    "memory": "gru",
+    "width": 32,
+    "budget": 2_000_000,
+    "num_envs": 512,
+    "rollout_steps": 16,
+    "minibatches": 8,
+    "learning_rate": 2e-3,
+    "gamma": 0.95,
+    "lam": 0.9,
+    "entropy": 0.03,
+    "entropy_end": 0.003,
+    "entropy_steps": 2_000_000,
+    "taught_learning_rate": None,
+    "taught_minibatches": None,
+}
+PRESETS: dict[str, dict[str, Any]] = {"quick": _QUICK, "standard": _QUICK | {"seeds": 5, "budget": 6_000_000}}
+
+# The verdict rules, fixed before any run.
+SHARE = 0.8
+LEARNT = 0.2  # a score below: not learnt alone either, and nothing to compare with
+GAIN = 0.05
+KEEPS = (
+    f"unseen score of the agent that plays all families minus {SHARE} of that of one that plays this family alone, "
+    "with as many steps in it, paired by seed, Student t 95%; supported above 0, refuted below; 3 seeds at least"
+)
+CAPACITY = (
+    f"unseen score at twice the width minus that at the width, mean over the families learnt alone (score {LEARNT} or "
+    f"more), paired by seed, Student t 95%; supported above {GAIN}, refuted below it; 3 seeds at least"
+)
+ARMS = {"alone": GREY, "mixture": BLUE, "wide": PURPLE, "taught": GREEN}
+"""The parts that are played, and their colours."""
+
+
+def cells(settings: Settings) -> list[Cell]:
+    """Blind agents and agents of one family each, then those of all.
+
+    Raises:
+        SettingsError: where there is no mixture, or its families are to be trained in different ways.
+    """
+    _check(settings)
+    grid = []
+    for family in settings.families:
+        for seed in range(settings.control_seeds):
+            grid.append(cell_of(STUDY, settings, family, "blind", control="blind", seed=seed))
+        grid += [cell_of(STUDY, settings, family, "alone", seed=seed) for seed in range(settings.seeds)]
+    taught: dict[str, Any] = {"learner": "cloning", "teacher": "fair-dagger" if _fair(settings) else "dagger"}
+    grid += [_mixed(settings, "mixture", seed) for seed in range(settings.seeds)]
+    grid += [_mixed(settings, "taught", seed, **taught) for seed in range(settings.control_seeds)]
+    grid += [_mixed(settings, "wide", seed, wider=2) for seed in range(settings.seeds)]
+    return grid
+
+
+def _fair(settings: Settings) -> bool:
+    """Whether any rule is hidden; where none is, a fair teacher knows what an informed one does."""
+    return "fair-dagger" in map(headline_teacher, settings.families)
+
+
+def _check(settings: Settings) -> None:
+    if len(settings.families) < 2:
+        raise SettingsError(f"families = {list(settings.families)}: a mixture has two at least")
+    first, *others = (settings.training[family].model_dump() for family in settings.families)
+    for other, family in zip(others, settings.families[1:], strict=True):
+        for key, value in first.items():
+            if other[key] != value:
+                raise SettingsError(
+                    f"training.{family}.{key} = {other[key]!r}, but {value!r} for {settings.families[0]}: one agent "
+                    "plays them all, so want the same for all"
+                )
+
+
+def _mixed(settings: Settings, role: str, seed: int, wider: int = 1, **own: Any) -> Cell:
+    """An agent of all families: what is counted in steps or environments is of each."""
+    times, first = len(settings.families), settings.families[0]
+    training = settings.training[first]
+    of_each = ("num_envs", "minibatches", "budget", "entropy_steps", "taste_steps", "taught_steps")
+    more = {key: times * getattr(training, key) for key in of_each} | {"width": wider * training.width}
+    cell = cell_of(STUDY, settings, first, role, seed=seed, training=training.model_copy(update=more), **own)
+    knobs = {f"{name}.{knob}": value for name in settings.families for knob, value in _knobs(settings, name).items()}
+    points = tuple((times * point, kind) for point, kind in cell.points)
+    return replace(cell, family="+".join(settings.families), knobs=tuple(sorted(knobs.items())), points=points)
+
+
+def _knobs(settings: Settings, family: str) -> dict[str, Any]:
+    return settings.knobs.get(family, {})
+
+
+def _final(table: Table, family: str, role: str) -> dict[int, float]:
+    """Unseen score at the last budget, by seed."""
+    return by_seed(table.where(family=family, split="unseen", role=role).final(), "score")
+
+
+def _mean(scores: dict[int, float]) -> float | None:
+    return sum(scores.values()) / len(scores) if scores else None
+
+
+def _learnt(table: Table, settings: Settings) -> list[str]:
+    """The families that an agent of their own learns."""
+    return [family for family in settings.families if (_mean(_final(table, family, "alone")) or 0.0) >= LEARNT]
+
+
+def verdicts(table: Table, settings: Settings) -> list[Claim]:
+    """One row per family, and one on capacity."""
+    claims, learnt = [], _learnt(table, settings)
+    claim = f"an agent of all families has {SHARE} of the score of an agent of this one"
+    for family in settings.families:
+        mixed, alone = (_final(table, family, role) for role in ("mixture", "alone"))
+        effect = paired(mixed, {seed: SHARE * score for seed, score in alone.items()}, settings.seeds)
+        why = None if family in learnt else f"it is not learnt alone: score below {LEARNT}"
+        claims.append(judge(STUDY, family, claim, KEEPS, effect, supported_above=0, refuted_below=0, too_few=why))
+    wide, plain = (_over_families(table, learnt, role) for role in ("wide", "mixture"))
+    claim = "capacity holds the agent of all families back: twice the width does better"
+    gain = paired(wide, plain, settings.seeds)
+    why = None if learnt else "no family is learnt alone"
+    return [*claims, judge(STUDY, "all", claim, CAPACITY, gain, supported_above=GAIN, refuted_below=GAIN, too_few=why)]
+
+
+def _over_families(table: Table, families: list[str], role: str) -> dict[int, float]:
+    """The mean of a part's unseen scores in these families, by those seeds that have them all."""
+    scores = [_final(table, family, role) for family in families]
+    seeds = set.intersection(*map(set, scores)) if scores else set()
+    return {seed: sum(score[seed] for score in scores) / len(scores) for seed in seeds}
+
+
+def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
+    """A panel per family: success against the steps in it, a curve per part."""
+    drawn: Drawn = []
+    columns = min(3, len(settings.families))
+    drawing, axes = canvas(-(-len(settings.families) // columns), columns)
+    for axis in axes.flat[len(settings.families) :]:
+        axis.set_visible(False)
+    for axis, family in zip(axes.flat, settings.families, strict=False):
+        _panel(axis, table.where(family=family, split="unseen"), settings, family, drawn)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    drawing.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    drawing.suptitle(f"{settings.seeds} seeds, every episode a new task, 95% Student t", fontsize=9)
+    return drawing, drawn
+
+
+def _panel(axis: Axes, table: Table, settings: Settings, family: str, drawn: Drawn) -> None:
+    for role, colour in ARMS.items():
+        mine = table.where(role=role)
+        each = 1 if role == "alone" else len(settings.families)
+        steps = sorted({row["env_steps"] for row in mine.rows})
+        points = [(step / each, student(mine.where(env_steps=step).values())) for step in steps]
+        curve(axis, points, role, colour, drawn, family=family, series=role)
+        if points:
+            budgets(axis, [int(step) for step, _ in points])
+    axis.axhline(table.meta["blind"][family], color="black", linewidth=0.8, linestyle=":", label="blind level")
+    axis.set_ylim(-0.02, 1.02)
+    axis.set_xlabel("environment steps in this family")
+    axis.set_ylabel("success, unseen tasks")
+    axis.set_title(family)
+
+
+def tables(table: Table, settings: Settings) -> dict[str, list[dict[str, str]]]:
+    """Scores by family and part."""
+    lines = []
+    for family in settings.families:
+        means = {role: _mean(_final(table, family, role)) for role in ARMS}
+        shown = {role: "-" if mean is None else f"{mean:.2f}" for role, mean in means.items()}
+        alone, mixed = means["alone"], means["mixture"]
+        share = "-" if mixed is None or alone is None or alone < LEARNT else f"{mixed / alone:.2f}"
+        lines.append({"family": family} | shown | {"mixture/alone": share})
+    return {"unseen score at the last budget (0: the blind level, 1: the expert)": lines}
