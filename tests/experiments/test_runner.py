@@ -1,5 +1,7 @@
 """What is written down does not depend on which worker is first."""
 
+import json
+
 import numpy as np
 import pytest
 from rich.console import Console
@@ -9,7 +11,7 @@ from experiments import presets, runner, training
 from experiments.progress import Progress
 from experiments.settings import load_file, resolve
 from experiments.store import Store
-from experiments.studies import task_count
+from experiments.studies import mixture, task_count
 from experiments.training import Trained
 from tests.experiments.counts import counted
 
@@ -19,7 +21,7 @@ def results(cell):
     splits = ("seen", "specialty") if cell.role == "specialist" else ("seen", "validation", "unseen", "specialty")
     won = 5 if cell.role == "blind" else int(cell.id, 16) % 11
     counts = [(cell.id, point, split, 0, won, 10) for point, _ in cell.points for split in splits]
-    return Trained(cell, counted(*counts), 100, 1.0)
+    return Trained(cell, np.concatenate([counted(*counts, family=name) for name in cell.members]), 100, 1.0)
 
 
 @pytest.fixture
@@ -53,6 +55,26 @@ def test_scores_wait_for_the_blind_level(order, study, monkeypatch):
     for row in rows:
         expected = None if row["role"] == "blind" else (row["success"] - 0.5) / 0.5
         assert row["score"] == (expected if expected is None else pytest.approx(expected))
+
+
+def test_an_agent_of_several_families_has_rows_and_scores_in_each(tiny_config, tmp_path, monkeypatch):
+    base = {"study": "mixture", "preset": "quick"} | mixture.PRESETS["quick"]
+    own = {"families": ("errands", "mazes"), "pools": ("new",), "control_pools": (), "taught_pools": ()}
+    settings = resolve(base, presets.training("quick"), load_file(tiny_config), own)
+    cells, store = mixture.cells(settings), Store(tmp_path / "run")
+    store.open(settings)
+    study = settings, cells, store
+    assert run(study, monkeypatch) == len(cells)
+    mixed = [cell.id for cell in cells if cell.role == "mixture"]
+    rows = [row for row in store.rows() if row["cell"] in mixed and row["split"] == "unseen"]
+    assert {row["family"] for row in rows} == {"errands", "mazes"}
+    assert all(row["score"] == pytest.approx((row["success"] - 0.5) / 0.5) for row in rows)
+    lines = (store.path / "results.jsonl").read_text().splitlines(keepends=True)
+    (store.path / "results.jsonl").write_text(
+        "".join(line for line in lines if mixed[0] not in line or '"errands"' in line)
+    )
+    assert run(study, monkeypatch) == 1
+    assert sorted(map(str, store.rows())) == sorted(map(str, map(json.loads, lines)))
 
 
 def test_rows_tell_success_by_attempt():
