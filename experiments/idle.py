@@ -1,11 +1,12 @@
 """Settings that would do nothing in a run: refused, where somebody set them to other values than those shipped."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from agents.teachers import TEACHERS
-from experiments import presets
+from experiments import presets, studies
 from experiments.cells import Cell
-from experiments.settings import Settings, SettingsError, Training
+from experiments.settings import Settings, SettingsError, Training, resolve
 
 
 def _rewarded(*names: str) -> Callable[[Cell], bool]:
@@ -46,15 +47,23 @@ NEEDS: dict[str, tuple[Callable[[Cell], bool], str]] = {
 """Of a training setting, the cells in which it does something, and what to say where there is none."""
 
 
+def _shipped(settings: Settings) -> dict[str, Training]:
+    """Training settings by family where nobody sets any."""
+    base: dict[str, Any] = {"study": settings.study, "preset": settings.preset}
+    if settings.study in studies.STUDIES:
+        base |= studies.load(settings.study).PRESETS[settings.preset]
+    return resolve(base | {"families": settings.families}, presets.training(settings.preset)).training
+
+
 def check_idle(settings: Settings, cells: Sequence[Cell]) -> None:
     """Refuses what was set and does nothing in any cell.
 
     Raises:
         SettingsError: all of it at once.
     """
-    wrong = []
+    wrong, as_shipped = [], _shipped(settings)
     for family, training in settings.training.items():
-        shipped = Training(**presets.training(settings.preset).get(family, {}))
+        shipped = as_shipped[family]
         for key, (acts, why) in NEEDS.items():
             value = getattr(training, key)
             if value == getattr(shipped, key) or any(acts(c) and getattr(c.training, key) == value for c in cells):

@@ -208,6 +208,16 @@ def load_file(path: Path) -> dict[str, Any]:
         raise SettingsError(f"--config {path}: not a readable TOML file ({error})") from None
 
 
+FOLLOWERS = {key: f"taught_{key}" for key in TAUGHT} | {"entropy": "entropy_end"}
+"""Keys whose absence means "the same", by the key that they follow: who sets that alone sets both."""
+
+
+def _over(lower: dict[str, Any], upper: dict[str, Any], keep: bool = True) -> dict[str, Any]:
+    """The lower values that the upper ones leave, and the upper ones, if those are to be kept."""
+    gone = {*upper, *(follower for key, follower in FOLLOWERS.items() if key in upper)}
+    return {key: value for key, value in lower.items() if key not in gone} | (upper if keep else {})
+
+
 def resolve(base: dict[str, Any], defaults: dict[str, dict[str, Any]], *layers: dict[str, Any]) -> Settings:
     """The settings of a run.
 
@@ -215,7 +225,7 @@ def resolve(base: dict[str, Any], defaults: dict[str, dict[str, Any]], *layers: 
         base: the study, the preset and the preset's values, among them training values for every family if it has any.
         defaults: shipped training values by family.
         layers: file and flags, rising in rank. A training key at the top level is meant for every family, one in a
-            table `training.<family>` for that family.
+            table `training.<family>` for that family. What goes with a key falls with it: see `FOLLOWERS`.
 
     Raises:
         SettingsError: every wrong key and value at once.
@@ -229,13 +239,15 @@ def resolve(base: dict[str, Any], defaults: dict[str, dict[str, Any]], *layers: 
             raise SettingsError(f"training = {tables!r}: want a table by family, such as [training.errands]")
         flat = {key: value for key, value in layer.items() if key in TRAINING_KEYS}
         merged |= {key: value for key, value in layer.items() if key not in flat and key != "training"}
-        shared |= flat
-        own = {family: {k: v for k, v in table.items() if k not in flat} for family, table in own.items()}
+        shared = _over(shared, flat)
+        own = {family: _over(table, flat, keep=False) for family, table in own.items()}
         for family, table in tables.items():
-            own[family] = own.get(family, {}) | table
+            own[family] = _over(own.get(family, {}), table)
     families = merged.get("families", Settings.model_fields["families"].default)
     chosen = [name for name in families if isinstance(name, str)] if isinstance(families, (list, tuple)) else []
-    merged["training"] = own | {name: defaults.get(name, {}) | shared | own.get(name, {}) for name in chosen}
+    merged["training"] = own | {
+        name: _over(_over(defaults.get(name, {}), shared), own.get(name, {})) for name in chosen
+    }
     try:
         return Settings.model_validate(merged)
     except ValidationError as error:

@@ -45,8 +45,6 @@ _QUICK: dict[str, Any] = {
     "entropy": 0.03,
     "entropy_end": 0.003,
     "entropy_steps": 2_000_000,
-    "taught_learning_rate": None,
-    "taught_minibatches": None,
 }
 PRESETS: dict[str, dict[str, Any]] = {"quick": _QUICK, "standard": _QUICK | {"seeds": 5, "budget": 6_000_000}}
 
@@ -101,6 +99,10 @@ def _check(settings: Settings) -> None:
                     f"training.{family}.{key} = {other[key]!r}, but {value!r} for {settings.families[0]}: one agent "
                     "plays them all, so want the same for all"
                 )
+    if first["start_from"]:
+        raise SettingsError(
+            f"start_from = {first['start_from']!r}: no parameters fit agents of one family and those of all"
+        )
 
 
 def _mixed(settings: Settings, role: str, seed: int, wider: int = 1, **own: Any) -> Cell:

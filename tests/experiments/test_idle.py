@@ -10,7 +10,7 @@ from experiments.studies.common import hidden
 
 
 def check(study, **own):
-    base = {"study": study, "preset": "quick"} | studies.load(study).PRESETS["quick"] | {"families": ("errands",)}
+    base = {"study": study, "preset": "quick"} | studies.load(study).PRESETS["quick"] | {"families": ("mazes",)}
     settings = resolve(base, presets.training("quick"), own)
     check_idle(settings, studies.load(study).cells(settings))
 
@@ -48,7 +48,8 @@ def test_what_is_shipped_is_never_refused(study, preset):
     for family in presets.training(preset):
         if study == "test-time" and hidden(family):
             continue
-        base = {"study": study, "preset": preset} | studies.load(study).PRESETS[preset] | {"families": (family,)}
+        several = ("codebooks", "errands") if study == "mixture" else (family,)
+        base = {"study": study, "preset": preset} | studies.load(study).PRESETS[preset] | {"families": several}
         settings = resolve(base, presets.training(preset))
         check_idle(settings, studies.load(study).cells(settings))
         check_idle(settings, [])  # as it is for a resolved file with every value in it

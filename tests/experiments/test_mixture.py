@@ -99,6 +99,8 @@ def test_one_family_or_different_training_is_refused():
         mixture.cells(settings_of(families=("errands",)))
     with pytest.raises(SettingsError, match=r"training.puzzles.gamma = 0.5, but 0.95 for errands"):
         mixture.cells(settings_of({"training": {"puzzles": {"gamma": 0.5}}}))
+    with pytest.raises(SettingsError, match=r"start_from = 'a.msgpack': no parameters fit"):
+        mixture.cells(settings_of({"start_from": "a.msgpack"}))
 
 
 def test_the_figure_and_the_table_show_every_family_by_steps_in_it():

@@ -31,6 +31,25 @@ def test_precedence_is_default_preset_file_flag():
     assert flagged.seeds == 5
 
 
+def test_who_sets_a_key_sets_what_follows_it_unless_that_is_set_too():
+    twins = {"learning_rate": 1e-3, "taught_learning_rate": 2e-3, "entropy": 0.1, "entropy_end": 0.01}
+
+    def of(*layers, name="errands"):
+        training = resolve(BASE, {"errands": twins}, *layers).training[name]
+        return tuple(getattr(training, key) for key in twins)
+
+    shipped = (1e-3, 2e-3, 0.1, 0.01)
+    assert of() == of({"width": 32}) == shipped
+    assert of({"learning_rate": 5e-3}) == (5e-3, None, 0.1, 0.01)
+    assert of({"entropy": 0.2}) == (1e-3, 2e-3, 0.2, None)
+    assert of({"entropy_end": 0.02}) == (1e-3, 2e-3, 0.1, 0.02)
+    assert of({"learning_rate": 5e-3, "taught_learning_rate": 6e-3}) == (5e-3, 6e-3, 0.1, 0.01)
+    table = {"training": {"errands": {"learning_rate": 5e-3, "taught_learning_rate": 6e-3}}}
+    assert of(table) == (5e-3, 6e-3, 0.1, 0.01)
+    assert of(table, {"learning_rate": 7e-3}) == (7e-3, None, 0.1, 0.01)
+    assert of({"learning_rate": 7e-3}, table) == of({"learning_rate": 7e-3} | table) == (5e-3, 6e-3, 0.1, 0.01)
+
+
 def test_every_wrong_key_and_value_is_named_at_once():
     text = wrong({"learning_rat": 1, "seeds": 0, "training": {"errands": {"widht": 3}}}, {"gamma": 1.5})
     assert "learning_rat: there is no such key; did you mean 'learning_rate'?" in text

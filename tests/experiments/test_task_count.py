@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from experiments import presets
-from experiments.settings import SettingsError, resolve
+from experiments.settings import TAUGHT, SettingsError, resolve
 from experiments.studies import specialists, task_count
 from experiments.table import Table
 from tests.experiments.counts import counted
@@ -132,7 +132,7 @@ def test_what_differs_widens_the_interval_against_specialists(scattered):
         level = rng.normal(0, 0.05, (5, 1) if scattered == "seeds" else (1, 4)) + rng.normal(0, 0.01, (5, 4))
         rows, counts = [], []
         for s in range(5):
-            rows.append({"cell": f"g{s}", "seed": s, "env_steps": 1})
+            rows.append({"cell": f"g{s}", "family": "errands", "seed": s, "env_steps": 1})
             counts += [(f"g{s}", 1, "specialty", t, round(1000 * (0.5 + level[s, t])), 1000) for t in range(4)]
         table = Table(rows, counted(*counts), {})
         found = task_count._crossed(table, dict.fromkeys(range(4), 0.5), SETTINGS)
@@ -194,7 +194,10 @@ def test_incentivized_specialists_are_like_the_taught_but_for_what_they_learn_fr
     )
     assert len(taught) == len(incentivized) == 2 * CROSSED.specialists
     as_taught = {"role": "specialist", "learner": "cloning", "teacher": "dagger"}
-    assert [replace(cell, **as_taught) for cell in incentivized] == taught
+    tuned = {key: getattr(taught[0].training, key) for key in TAUGHT}
+    assert [
+        replace(cell, training=cell.training.model_copy(update=tuned), **as_taught) for cell in incentivized
+    ] == taught
     assert {(cell.learner, cell.teacher, cell.training.reward) for cell in incentivized} == {("ppo", None, "sparse")}
 
 

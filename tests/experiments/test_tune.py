@@ -43,7 +43,8 @@ def made_up(monkeypatch):
                 won = np.full((2, cell.eval_tasks), round(cell.training.learning_rate * 100 * cell.eval_instances))
                 won = np.minimum(won, cell.eval_instances)
                 found = training.Successes(*[won] * 5, won[..., None])
-                counts = [np.concatenate(training._counts(cell, point, 0, found)) for point, _ in cell.points]
+                points = [point for point, _ in cell.points]
+                counts = [np.concatenate(training._counts(cell, cell.family, point, 0, found)) for point in points]
                 deliver([training.Trained(cell, np.concatenate(counts), 1, 1.0)])
 
     monkeypatch.setattr(tune, "run_groups", run_groups)
