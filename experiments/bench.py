@@ -250,6 +250,14 @@ def _specialists_row(
     return row | {"settings": text}
 
 
+def _upright(rows: list[Measurement]) -> list[dict[str, str]]:
+    """A line per family; a column for each where a line would not fit a terminal."""
+    keys = [key for key in rows[0] if key not in ("benchmark", "settings")]
+    if len(keys) <= 6:
+        return [{key: number(row[key]) for key in keys} for row in rows]
+    return [{"": key} | {row["family"]: number(row[key]) for row in rows} for key in keys[1:]]
+
+
 BENCHMARKS = {"envs": _envs, "train": _train, "tasks": _tasks, "specialists": _specialists}
 ALL = ("envs", "train", "tasks")  # specialists take minutes a family: only where asked for
 
@@ -262,8 +270,8 @@ def bench(what: str, families: Sequence[str], repeats: int, as_json: bool, conso
     if as_json:
         print(json.dumps({"machine": machine, "repeats": repeats, "results": found}, indent=1))
         return
-    keys = list(dict.fromkeys(key for row in found for key in row if key != "settings"))
-    console.print(rich_table("benchmarks", [{key: number(row.get(key)) for key in keys} for row in found]))
+    for name in dict.fromkeys(row["benchmark"] for row in found):
+        console.print(rich_table(name, _upright([row for row in found if row["benchmark"] == name])))
     for row in found:
         console.print(f"{row['benchmark']} {row['family']}: {row['settings']}", highlight=False, soft_wrap=True)
     versions = machine["versions"]

@@ -88,7 +88,7 @@ class Bench:
     """envs: random policies; train: whole updates; tasks: cost against the number of tasks (all: these three);
     specialists: a thousand in one program against one after another (minutes a family)."""
     family: tuple[str, ...] = ()
-    """The families to measure (default: all)."""
+    """The families to measure, all if none is named."""
     repeats: int = 5
     """Measurements of which the median is printed."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False

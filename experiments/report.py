@@ -85,7 +85,7 @@ def _environment() -> Environment:
 
 
 def number(value: Any) -> str:
-    """A value for a person: thousands set apart, three decimals at most, a dash for nothing."""
+    """A value for a person: thousands set apart, three decimals or two digits, a dash for nothing."""
     if value is None:
         return "-"
     if isinstance(value, bool):
@@ -93,6 +93,8 @@ def number(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key}: {number(entry)}" for key, entry in value.items())
     if isinstance(value, float):
+        if 0 < abs(value) < 0.01:
+            return f"{value:.2g}"
         return f"{value:,.3f}" if abs(value) < 1000 else f"{value:,.0f}"
     return f"{value:,}" if isinstance(value, int) else str(value)
 

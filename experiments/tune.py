@@ -159,7 +159,7 @@ def _search(grid: dict[Trial, list[Cell]], shipped: Training, found: Trials, wor
 
 def _table(rows: dict[Trial, dict[str, Any]], family: str, grid: dict[Trial, Any], console: Console) -> None:
     """The best setting of each arm, beside the one as shipped."""
-    lines, tables = [], []
+    lines, pasted = [], [f"[training.{family}]"]
     for arm in dict.fromkeys(arm for arm, _ in grid):
         mine = [rows[trial] for trial in grid if trial[0] == arm]
         best = max(mine, key=lambda row: -1.0 if row["score"] is None else row["score"])  # of equals the first
@@ -170,11 +170,10 @@ def _table(rows: dict[Trial, dict[str, Any]], family: str, grid: dict[Trial, Any
         line = {"arm": arm, "trials": str(len(mine)), "best": str(best["trial"]), "validation": f"{best['score']:.3f}"}
         lines.append(line | {"over seeds": f"{min(last):.3f}-{max(last):.3f}", "as shipped": shipped})
         prefix = "taught_" if arm == "taught" else ""
-        pasted = {prefix + key: value for key, value in best["settings"].items()}
-        tables += [f"# {arm}, trial {best['trial']}", tomli_w.dumps({"training": {family: pasted}})]
+        values = tomli_w.dumps({prefix + key: value for key, value in best["settings"].items()})
+        pasted += [f"# {arm}, trial {best['trial']}", values.rstrip()]
     console.print(rich_table(f"{family}: success on validation tasks at the last budget", lines))
-    for text in tables:
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
+    console.print("\n".join(pasted), highlight=False, markup=False, soft_wrap=True)
     console.print("The best of many trials scored by luck too: expect a little less on tasks not used here.")
 
 

@@ -8,8 +8,10 @@ from rewards import Move, Strength
 
 
 def shaped(family: Family, move: Move, strength: Strength) -> jax.Array:
-    """What the potential gained, gamma phi(after) - phi(before), with phi = -`shaping` x the expert's
-    steps to success / horizon, and 0 after an end.
+    """What the potential gained on the way to success, as the expert measures it.
+
+    That is gamma phi(after) - phi(before), with phi = -`shaping` x the expert's steps to success / horizon, and 0 after
+    an end.
 
     Optimal: what was optimal without it. Over an episode the sum is -phi of its start, whatever the policy (Ng, Harada
     and Russell 1999); where time runs out, the value of what follows makes up for phi of the last state.

@@ -217,3 +217,21 @@ def test_specialists_in_one_program_equal_those_trained_alone(capsys, monkeypatc
     assert row["program/recompiled"] < row["program/loop"]
     assert "2 at a time" in row["settings"]
     assert "measured on one specialist" in row["settings"]
+
+
+def test_benchmarks_are_read_in_80_columns(capsys, monkeypatch):
+    from experiments import bench
+
+    long = {"benchmark": "specialists", "family": "mazes", "specialists": 1000, "settings": "so"}
+    long |= {f"program/{what} range": "0.476-0.594" for what in ("loop", "recompiled", "a", "b", "c")}
+    short = {"benchmark": "envs", "family": "mazes", "steps/s": 2_900_000, "difference": 8.9e-8, "settings": "so"}
+    rows = {"specialists": lambda *_: [long], "envs": lambda *_: [short]}
+    monkeypatch.setattr(bench, "BENCHMARKS", rows)
+    monkeypatch.setattr(bench, "ALL", tuple(rows))
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["bench", "--family", "mazes"]) == 0
+    text = capsys.readouterr().out
+    assert "program/recompiled range │ 0.476-0.594 │" in text
+    assert "2,900,000 │" in text
+    assert "8.9e-08" in text
+    assert "…" not in text
