@@ -60,8 +60,13 @@ CAPACITY = (
     f"unseen score at twice the width minus that at the width, mean over the families learnt alone (score {LEARNT} or "
     f"more), paired by seed, Student t 95%; supported above {GAIN}, refuted below it; 3 seeds at least"
 )
-ARMS = {"alone": GREY, "mixture": BLUE, "wide": PURPLE, "taught": GREEN}
-"""The parts that are played, and their colours."""
+ARMS = {
+    "alone": (GREY, "an agent of this family alone"),
+    "mixture": (BLUE, "an agent of all families"),
+    "wide": (PURPLE, "an agent of all, twice the width"),
+    "taught": (GREEN, "an agent of all, taught"),
+}
+"""The parts that are played, with their colours and words."""
 
 
 def cells(settings: Settings) -> list[Cell]:
@@ -169,17 +174,20 @@ def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
         _panel(axis, table.where(family=family, split="unseen"), settings, family, drawn)
     handles, labels = axes[0, 0].get_legend_handles_labels()
     drawing.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
-    drawing.suptitle(f"{settings.seeds} seeds, every episode a new task, 95% Student t", fontsize=9)
+    drawing.suptitle(
+        f"{settings.seeds} seeds (taught: {settings.control_seeds}), every episode a new task, 95% Student t",
+        fontsize=9,
+    )
     return drawing, drawn
 
 
 def _panel(axis: Axes, table: Table, settings: Settings, family: str, drawn: Drawn) -> None:
-    for role, colour in ARMS.items():
+    for role, (colour, label) in ARMS.items():
         mine = table.where(role=role)
         each = 1 if role == "alone" else len(settings.families)
         steps = sorted({row["env_steps"] for row in mine.rows})
         points = [(step / each, student(mine.where(env_steps=step).values())) for step in steps]
-        curve(axis, points, role, colour, drawn, family=family, series=role)
+        curve(axis, points, label, colour, drawn, family=family, series=role)
         if points:
             budgets(axis, [int(step) for step, _ in points])
     axis.axhline(table.meta["blind"][family], color="black", linewidth=0.8, linestyle=":", label="blind level")
