@@ -123,14 +123,14 @@ class _Panel:
             if self.settings.seeds >= 3
             else f"{self.settings.seeds} seeds"
         )
-        self.curve(
-            final, "generalist", "unseen", f"incentivized generalist, unseen tasks ({seeds})", BLUE, "-", "o", 2.2
-        )
+        taught = self.settings.training[self.family].taught_steps
+        words = f"generalist taught for {taught:,} steps, then incentivized" if taught else "incentivized generalist"
+        self.curve(final, "generalist", "unseen", f"{words}, unseen tasks ({seeds})", BLUE, "-", "o", 2.2)
         self.curve(final, "generalist", "seen", "the same, tasks in its pool", BLUE, ":", "o", 1.2)
         few = self.settings.control_seeds
         count = f"{few} seed{'s' * (few > 1)}"
         self.curve(final, "taught", "unseen", f"taught generalist, unseen tasks ({count})", GREEN, "-", "D", 1.4)
-        label = f"taught by one who knows the hidden rule, which shows no finding out ({count})"
+        label = f"taught by one who knows the hidden rule ({count})"
         self.curve(final, "informed", "unseen", label, GREEN, (0, (4, 2)), "x", 1.2)
         label = f"control: descriptions shuffled, or rule redrawn, unseen tasks ({count})"
         self.curve(final, "control", "unseen", label, GREY, "-", "s", 1.4)

@@ -301,6 +301,14 @@ def test_the_figure_draws_what_it_says():
     assert more == {"incentivized specialist, full", "incentivized specialist, share"}
 
 
+def test_a_generalist_that_was_taught_first_is_not_called_incentivized():
+    settings = settings_of(taught_steps=8192)
+    figure, _ = task_count.figure(table_of(RISING, settings=settings), settings)
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels[0].startswith("generalist taught for 8,192 steps, then incentivized, unseen tasks")
+    assert not [label for label in labels if label.startswith("incentivized generalist")]
+
+
 def test_no_band_from_two_seeds():
     settings = settings_of(seeds=2, pools=(4, "new"))
     figure, rows = task_count.figure(table_of(RISING, settings=settings), settings)
