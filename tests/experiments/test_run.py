@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from experiments import presets
 from experiments.cli import main
 from experiments.store import ROW_KEYS, Store
 from experiments.studies import task_count
@@ -165,5 +166,7 @@ def test_another_run_in_the_same_directory_is_refused(tiny_run, tiny_config, cap
 
 def test_config_is_resolved(tiny_run):
     config = tomllib.loads((tiny_run / "config.toml").read_text())
-    assert config["training"]["errands"]["learning_rate"] == 3e-3
+    shipped = presets.training("quick")["errands"]
+    assert config["training"]["errands"]["learning_rate"] == shipped["learning_rate"]
+    assert config["training"]["errands"]["width"] == 8
     assert config["pools"] == [1, 4, "new"]
