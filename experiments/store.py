@@ -159,7 +159,11 @@ class Store:
         if not path.exists():
             return np.empty(0, TASK_FIELDS)
         with _sound(path), np.load(path, allow_pickle=False) as archive:
-            return archive["tasks"].astype(TASK_FIELDS)
+            found = archive["tasks"]
+            missing = {name for name, *_ in TASK_FIELDS}.difference(found.dtype.names or ())
+            if missing:
+                raise ValueError(f"another version of incentivize wrote it, without {', '.join(sorted(missing))}")
+            return found.astype(TASK_FIELDS)
 
     def meta(self) -> dict[str, Any]:
         """What `meta.json` says, empty at first."""

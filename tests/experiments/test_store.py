@@ -1,3 +1,7 @@
+import numpy as np
+import pytest
+
+from experiments.settings import SettingsError
 from experiments.store import ROW_KEYS, Store
 from tests.experiments.counts import counted
 
@@ -32,3 +36,12 @@ def test_meta_is_merged_one_level_deep(tmp_path):
     store.update_meta(blind={"errands": 0.2}, seconds=1)
     store.update_meta(blind={"mazes": 0.5}, seconds=2)
     assert store.meta() == {"blind": {"errands": 0.2, "mazes": 0.5}, "seconds": 2}
+
+
+def test_counts_of_another_version_are_refused_in_a_sentence(tmp_path):
+    store = Store(tmp_path)
+    store.append(*result("a", 0.2), order=["a"])
+    counts = store.tasks()
+    np.savez(tmp_path / "tasks.npz", tasks=counts[[name for name in counts.dtype.names if name != "family"]])
+    with pytest.raises(SettingsError, match="another version of incentivize wrote it, without family"):
+        store.tasks()
