@@ -66,7 +66,9 @@ def check_idle(settings: Settings, cells: Sequence[Cell]) -> None:
         shipped = as_shipped[family]
         for key, (acts, why) in NEEDS.items():
             value = getattr(training, key)
-            if value == getattr(shipped, key) or any(acts(c) and getattr(c.training, key) == value for c in cells):
+            if value in (getattr(shipped, key), Training.model_fields[key].default):
+                continue
+            if any(acts(cell) and getattr(cell.training, key) == value for cell in cells):
                 continue
             wrong.append(f"{key} = {value!r}: would do nothing in {settings.study}: {why}")
     if wrong:

@@ -81,10 +81,11 @@ def shared_programs(cells: Sequence[Cell]) -> list[tuple[int, list[Cell]]]:
 
 
 def final_success(rows: Sequence[Row], cell: Cell) -> dict[str, float]:
-    """A cell's success at its last budget by split, the mean over its families."""
+    """A cell's success at its last budget and most simulations by split, the mean over its families."""
     found: dict[str, list[float]] = {}
+    last = (cell.id, cell.points[-1][0], cell.simulations[-1])
     for row in rows:
-        if row["cell"] == cell.id and row["env_steps"] == cell.points[-1][0]:
+        if (row["cell"], row["env_steps"], row["simulations"]) == last:
             found.setdefault(row["split"], []).append(row["success"])
     return {split: sum(values) / len(values) for split, values in found.items()}
 

@@ -212,10 +212,10 @@ FOLLOWERS = {key: f"taught_{key}" for key in TAUGHT} | {"entropy": "entropy_end"
 """Keys whose absence means "the same", by the key that they follow: who sets that alone sets both."""
 
 
-def _over(lower: dict[str, Any], upper: dict[str, Any], keep: bool = True) -> dict[str, Any]:
-    """The lower values that the upper ones leave, and the upper ones, if those are to be kept."""
-    gone = {*upper, *(follower for key, follower in FOLLOWERS.items() if key in upper)}
-    return {key: value for key, value in lower.items() if key not in gone} | (upper if keep else {})
+def _over(lower: dict[str, Any], upper: dict[str, Any]) -> dict[str, Any]:
+    """The upper values, and those of the lower ones that they leave."""
+    gone = {follower for key, follower in FOLLOWERS.items() if key in upper}
+    return {key: value for key, value in lower.items() if key not in gone} | upper
 
 
 def resolve(base: dict[str, Any], defaults: dict[str, dict[str, Any]], *layers: dict[str, Any]) -> Settings:
@@ -231,23 +231,22 @@ def resolve(base: dict[str, Any], defaults: dict[str, dict[str, Any]], *layers: 
         SettingsError: every wrong key and value at once.
     """
     merged: dict[str, Any] = {}
-    shared: dict[str, Any] = {}
-    own: dict[str, dict[str, Any]] = {}
+    told: list[tuple[dict[str, Any], dict[str, dict[str, Any]]]] = []  # for every family, and by family
     for layer in (base, *layers):
         tables = layer.get("training", {})
         if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
             raise SettingsError(f"training = {tables!r}: want a table by family, such as [training.errands]")
         flat = {key: value for key, value in layer.items() if key in TRAINING_KEYS}
         merged |= {key: value for key, value in layer.items() if key not in flat and key != "training"}
-        shared = _over(shared, flat)
-        own = {family: _over(table, flat, keep=False) for family, table in own.items()}
-        for family, table in tables.items():
-            own[family] = _over(own.get(family, {}), table)
+        told.append((flat, tables))
     families = merged.get("families", Settings.model_fields["families"].default)
     chosen = [name for name in families if isinstance(name, str)] if isinstance(families, (list, tuple)) else []
-    merged["training"] = own | {
-        name: _over(_over(defaults.get(name, {}), shared), own.get(name, {})) for name in chosen
-    }
+    merged["training"] = {}
+    for name in dict.fromkeys([*(name for _, tables in told for name in tables), *chosen]):
+        values = defaults.get(name, {})
+        for flat, tables in told:
+            values = _over(values, flat | tables.get(name, {}))
+        merged["training"][name] = values
     try:
         return Settings.model_validate(merged)
     except ValidationError as error:

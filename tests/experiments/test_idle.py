@@ -42,6 +42,13 @@ def test_what_would_do_nothing_is_refused(study, idle, more):
         check(study, **(idle | more))
 
 
+@pytest.mark.parametrize("constant", [{"entropy": 0.02}, {"entropy_steps": 0}, {"entropy": 0.02, "entropy_steps": 0}])
+def test_a_bonus_that_falls_as_shipped_may_be_made_constant(constant):
+    base = {"study": "task-count"} | studies.load("task-count").PRESETS["quick"] | {"families": ("errands",)}
+    settings = resolve(base, presets.training("quick"), constant)
+    check_idle(settings, studies.load("task-count").cells(settings))
+
+
 @pytest.mark.parametrize("study", studies.names())
 @pytest.mark.parametrize("preset", presets.PRESETS)
 def test_what_is_shipped_is_never_refused(study, preset):

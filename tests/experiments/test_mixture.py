@@ -94,11 +94,24 @@ def test_the_teacher_is_fair_where_any_rule_is_hidden():
     assert taught == ["fair-dagger", "dagger"]
 
 
+def test_who_is_taught_first_has_the_same_teacher_in_any_order():
+    for families in (("errands", "codebooks"), ("codebooks", "errands")):
+        settings = settings_of({"taught_steps": 8192, "taught_minibatches": 4}, families=families)
+        mixed = [cell for cell in mixture.cells(settings) if len(cell.members) > 1]
+        assert {cell.teacher for cell in mixed} == {"fair-dagger"}
+        assert {cell.training.taught_steps for cell in mixed if cell.learner == "ppo"} == {2 * 8192}
+        assert {cell.training.minibatches for cell in mixed if cell.learner == "cloning"} == {8}
+
+
 def test_one_family_or_different_training_is_refused():
     with pytest.raises(SettingsError, match=r"families = \['errands'\]: a mixture has two at least"):
         mixture.cells(settings_of(families=("errands",)))
     with pytest.raises(SettingsError, match=r"training.puzzles.gamma = 0.5, but 0.95 for errands"):
         mixture.cells(settings_of({"training": {"puzzles": {"gamma": 0.5}}}))
+    with pytest.raises(SettingsError, match=r"parameters = 9000: want width"):
+        mixture.cells(settings_of({"parameters": 9000}))
+    with pytest.raises(SettingsError, match=r"pools = \[64\]: want \[\"new\"\]"):
+        mixture.cells(settings_of({"pools": (64,)}))
     with pytest.raises(SettingsError, match=r"start_from = 'a.msgpack': no parameters fit"):
         mixture.cells(settings_of({"start_from": "a.msgpack"}))
 

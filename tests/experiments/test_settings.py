@@ -47,6 +47,8 @@ def test_who_sets_a_key_sets_what_follows_it_unless_that_is_set_too():
     table = {"training": {"errands": {"learning_rate": 5e-3, "taught_learning_rate": 6e-3}}}
     assert of(table) == (5e-3, 6e-3, 0.1, 0.01)
     assert of(table, {"learning_rate": 7e-3}) == (7e-3, None, 0.1, 0.01)
+    assert of(table, {"taught_learning_rate": 8e-3}) == (5e-3, 8e-3, 0.1, 0.01)
+    assert of({"training": {"errands": {"learning_rate": 5e-3}}}, {"taught_learning_rate": 8e-3})[:2] == (5e-3, 8e-3)
     assert of({"learning_rate": 7e-3}, table) == of({"learning_rate": 7e-3} | table) == (5e-3, 6e-3, 0.1, 0.01)
 
 
