@@ -1,9 +1,10 @@
 """Shipped training values by family and preset, chosen on validation tasks. A family without an entry has the schema's.
 
-Step sizes, minibatches, discounts and entropy bonuses come from `incentivize tune`, with as many trials for either arm:
-12, of programs 40 (docs/results/tuning has them all). What was shipped before was replaced where the best trial beat it
-by more than .01 on validation tasks; less may be luck. Networks were chosen by hand. The values of sequences were, too,
-for the taught arm: the incentivized one has not learnt it with any yet.
+Step sizes, minibatches, discounts and entropy bonuses were held against `incentivize tune`, with as many trials for
+either arm: 12, of programs 40 (docs/results/tuning has them all). They were replaced where the best trial beat them by
+more than .01 on validation tasks (less may be luck): errands and programs incentivized, mazes taught. Networks were
+chosen by hand. The values of sequences were, too, for the taught arm: the incentivized one has not learnt it with any
+yet.
 
 The budgets are the environment steps of one training run; every agent of a family gets the same.
 """

@@ -1,6 +1,6 @@
 """Run directories: what a run wrote, where other programs find it. Does not import jax.
 
-config.toml    the resolved settings         results.jsonl  one row per cell, budget and split
+config.toml    the resolved settings         results.jsonl  one row per cell, family, budget, split
 meta.json      versions, devices, ledger     tasks.npz      successes per cell, family, budget, split, task
 claims.json    verdicts                      figures/  report.html
 checkpoints/   the final parameters of every cell, by its id

@@ -133,13 +133,10 @@ def _mixed(settings: Settings, role: str, seed: int, wider: int = 1, learner: st
     if learner == "cloning" or training.taught_steps:
         own["teacher"] = _teacher(settings)
     cell = cell_of(STUDY, settings, first, role, **own)
-    knobs = {f"{name}.{knob}": value for name in settings.families for knob, value in _knobs(settings, name).items()}
+    own_knobs = ((name, settings.knobs.get(name, {})) for name in settings.families)
+    knobs = {f"{name}.{knob}": value for name, values in own_knobs for knob, value in values.items()}
     points = tuple((times * point, kind) for point, kind in cell.points)
     return replace(cell, family="+".join(settings.families), knobs=tuple(sorted(knobs.items())), points=points)
-
-
-def _knobs(settings: Settings, family: str) -> dict[str, Any]:
-    return settings.knobs.get(family, {})
 
 
 def _final(table: Table, family: str, role: str) -> dict[int, float]:

@@ -1,6 +1,7 @@
 """What is written down does not depend on which worker is first."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -83,6 +84,13 @@ def test_an_agent_of_several_families_has_rows_and_scores_in_each(tiny_config, t
     )
     assert run(study, monkeypatch) == 1
     assert sorted(map(str, store.rows())) == sorted(map(str, map(json.loads, lines)))
+
+
+def test_progress_tells_the_last_number_of_simulations(study):
+    cell = replace(study[1][0], simulations=(0, 16))
+    row = {"cell": cell.id, "env_steps": cell.points[-1][0], "split": "unseen"}
+    rows = [row | {"simulations": count, "success": count / 16} for count in cell.simulations]
+    assert runner.final_success(rows, cell) == {"unseen": 1.0}
 
 
 def test_rows_tell_success_by_attempt():
