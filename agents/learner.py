@@ -184,7 +184,11 @@ def update(setup: Setup, state: TrainState, hyper: Hyper, pool: Pool) -> tuple[T
 
 
 def train(setup: Setup, state: TrainState, hyper: Hyper, pool: Pool, updates: jax.Array) -> tuple[TrainState, Metrics]:
-    """`updates` (int [], traced, at least 1) updates in one program; metrics are means, counts are sums."""
+    """`updates` (int [], traced, at least 1) updates in one program.
+
+    Metrics are means, counts are sums, and the parameters' norm is of the end: if all are numbers, so are all
+    losses, gradients and parameters.
+    """
     shapes = jax.eval_shape(partial(update, setup), state, hyper, pool)[1]
     zeros = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
 
@@ -195,4 +199,5 @@ def train(setup: Setup, state: TrainState, hyper: Hyper, pool: Pool, updates: ja
 
     state, total = jax.lax.fori_loop(0, updates, body, (state, zeros))
     counts = {"episodes", "successes"}
-    return state, {name: value if name in counts else value / updates for name, value in total.items()}
+    means = {name: value if name in counts else value / updates for name, value in total.items()}
+    return state, means | {"params_norm": optax.tree.norm(state.params)}

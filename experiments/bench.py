@@ -17,12 +17,12 @@ from agents import learner as lr
 from envs import episodes as ep
 from envs.tasks import make_pool
 from experiments.cells import Cell
+from experiments.groups import lanes_of
 from experiments.presets import training
 from experiments.program import hyper_of, setup_of
 from experiments.report import number, rich_table
 from experiments.settings import Training
 from experiments.store import environment
-from experiments.training import lanes_of
 
 NUM_ENVS, STEPS = 1024, 32  # of the random-policy benchmark
 SPECIALISTS, UPDATES, SPECIALIST_ENVS = 1000, 2, 32  # of the benchmark of specialists: how many, each of what size

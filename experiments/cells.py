@@ -3,10 +3,9 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from experiments.settings import Training
-
-YOUNGER = ("start_from", "taught_learning_rate", "taught_minibatches")  # than many a run, whose cells keep their names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,16 +50,18 @@ class Cell:
 
     @property
     def id(self) -> str:
-        """The hash of the cell's settings, 12 hexadecimal digits."""
-        training = self.training.model_dump()
-        for key in YOUNGER:
-            if not training[key]:
-                del training[key]
-        settings = asdict(self) | {"training": training}
-        if self.life == 1:
-            del settings["life"]  # likewise
-        text = json.dumps(settings, sort_keys=True, separators=(",", ":"))
+        """The hash of what it computes, 12 hexadecimal digits: the same in every study, whatever its part there."""
+        text = json.dumps(self.computed, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def computed(self) -> dict[str, Any]:
+        """All that decides what it computes, as JSON has it."""
+        settings = asdict(self) | {"training": self.training.model_dump()}
+        del settings["study"], settings["role"]
+        settings["points"] = [steps for steps, _ in self.points]
+        settings["training"]["start_from"] = self.training.start_from.rpartition("#")[2]  # wherever the file lies
+        return dict(json.loads(json.dumps(settings)))
 
     @property
     def members(self) -> tuple[str, ...]:

@@ -1,109 +1,209 @@
-"""Parameters of trained agents in files, and agents that start from them.
+"""Checkpoints: a group of cells in the middle of its training, saved so that it goes on as if nothing had happened.
 
-A file is msgpack as Flax writes it: arrays by name, no code, so that one from elsewhere can be opened. A setting
-`start_from` names such a file; `pin` adds the digest of its content, so that a run means one content and no other.
+Written by Orbax, whole or not at all, the last two of every group. Orbax restores into whatever types it is asked for
+and does not notice every damage, so a checkpoint also holds what it is of (settings, code, shapes) and two digests.
+Arrays and JSON only: one from elsewhere can be opened.
 """
 
 import hashlib
-import re
+import json
+import logging
+import shutil
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from flax import serialization
+import orbax.checkpoint as ocp
 
-from agents.networks import Params
-from experiments.settings import Settings, SettingsError
-from experiments.store import write
+from agents.learner import TrainState
+from experiments.code import code_of
+from experiments.groups import Group
+from experiments.settings import SettingsError
+from experiments.store import differences, short
 
-ROOM = 2**20  # bytes that a file may have beyond its arrays: their names and shapes take far less
-
-
-def save(path: Path, params: Params) -> None:
-    """Writes parameters (arrays of any shape) whole or not at all."""
-    path.parent.mkdir(exist_ok=True)
-    write(path, serialization.to_bytes(params))
+logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax tells of every file
+KEPT = 2
 
 
-def load(start_from: str, like: Params) -> Params:
-    """Parameters from a file, NumPy arrays.
+class Standing(NamedTuple):
+    """How far a group is.
 
-    Args:
-        start_from: the file's path, with or without a digest.
-        like: what has the tree, shapes and dtypes that are wanted.
-
-    Raises:
-        SettingsError: where the file is missing, damaged, of another content or of another network.
+    Attributes:
+        state: of its learner, all leaves [lanes, ...].
+        found: what the evaluations so far have counted, in the order they were made; leaves [lanes, ...].
+        episodes: finished in training, float64 [lanes].
+        done: environment steps of training.
+        seconds: that it took.
+        failed: why lanes are given up, by their number.
     """
-    path, digest = _parts(start_from)
-    wanted = _leaves(like)
-    data = _read(path, sum(leaf.size * leaf.dtype.itemsize for leaf in wanted.values()) + ROOM)
-    if digest and _digest(data) != digest:
-        raise SettingsError(f"{path}: has changed: its digest is {_digest(data)}, and was {digest}")
-    try:
-        found = _leaves(serialization.msgpack_restore(data))
-    except Exception as error:  # whatever the decoder stumbles over
-        raise SettingsError(f"{path}: cannot be read as parameters ({type(error).__name__}: {_short(error)})") from None
-    for name in (*wanted, *found):
-        there, here = (_kind(leaves.get(name)) for leaves in (found, wanted))
-        if there != here:
-            raise SettingsError(f"{path}: is of another network: {_short(name)} is {there} there, {here} here")
-    if not all(np.isfinite(leaf).all() for leaf in found.values()):
-        raise SettingsError(f"{path}: holds parameters that are no numbers")
-    return jax.tree.unflatten(jax.tree.structure(like), [found[name] for name in wanted])
+
+    state: TrainState
+    found: tuple[Any, ...]
+    episodes: np.ndarray
+    done: int = 0
+    seconds: float = 0.0
+    failed: dict[int, str] = {}  # noqa: RUF012, replaced and never changed
 
 
-def pin(settings: Settings) -> Settings:
-    """The settings with the digest of every file that agents start from; they have to have passed `check`."""
-    training = {}
-    for family, one in settings.training.items():
-        path, digest = _parts(one.start_from)
-        if one.start_from and not digest:
-            one = one.model_copy(update={"start_from": f"{path}#sha256={_digest(path.read_bytes())}"})
-        training[family] = one
-    return settings.model_copy(update={"training": training})
+def raw(tree: Any) -> Any:
+    """The tree as NumPy arrays, keys as their data."""
+    return jax.device_get(jax.tree.map(lambda leaf: jax.random.key_data(leaf) if _is_key(leaf) else leaf, tree))
 
 
-def _parts(start_from: str) -> tuple[Path, str | None]:
-    """The path and, where there is one, the digest."""
-    match = re.fullmatch(r"(.*)#sha256=([0-9a-f]{16})", start_from, re.DOTALL)
-    return (Path(match[1]), match[2]) if match else (Path(start_from), None)
+def digest(tree: Any) -> str:
+    """SHA-256 of all leaves, their names, types and shapes, in hexadecimal."""
+    found = hashlib.sha256()
+    for path, leaf in jax.tree.leaves_with_path(raw(tree)):
+        leaf = np.asarray(leaf)
+        found.update(f"{jax.tree_util.keystr(path)} {leaf.dtype} {leaf.shape}".encode())
+        found.update(np.ascontiguousarray(leaf).tobytes())
+    return found.hexdigest()
 
 
-def _digest(data: bytes) -> str:
-    """64 bits of SHA-256 in hexadecimal: to notice a change, not to keep out a forger."""
-    return hashlib.sha256(data).hexdigest()[:16]
+class Keeper:
+    """The checkpoints of one group."""
+
+    def __init__(self, folder: Path, group: Group, every: float) -> None:
+        """`every`: seconds between checkpoints, at least; those that are asked for come beside them."""
+        self.path = folder / group.id
+        self.every, self.last = every, time.monotonic()
+        self.of = {"lanes": group.lanes, "cells": {cell.id: cell.computed for cell in group.cells}}
+        self.code = {cell.id: code_of(cell) for cell in group.cells}
+        options = ocp.CheckpointManagerOptions(max_to_keep=KEPT, enable_async_checkpointing=False, create=True)
+        self.manager = ocp.CheckpointManager(self.path.absolute(), options=options)
+
+    def due(self) -> bool:
+        """Whether it is time for another checkpoint."""
+        return time.monotonic() - self.last >= self.every
+
+    def save(self, standing: Standing) -> None:
+        """Writes a checkpoint, unless there is one of this number of steps, and drops all but the last two."""
+        tree = raw((standing.state, standing.found, standing.episodes))
+        meta = {"of": self.of, "code": self.code, "arrays": _arrays(tree), "found": len(standing.found)}
+        meta |= {"done": standing.done, "seconds": standing.seconds, "failed": standing.failed}
+        meta = json.loads(json.dumps(meta))  # with the keys that JSON makes of numbers
+        sealed = {"meta": meta, "seal": _seal(meta), "digest": digest(tree)}
+        items = ocp.args.Composite(arrays=ocp.args.StandardSave(_named(tree)), meta=ocp.args.JsonSave(sealed))
+        if standing.done not in self.manager.all_steps():
+            self.manager.save(standing.done, args=items)
+        self.last = time.monotonic()
+
+    def load(self, state: TrainState, found: Callable[[int], tuple[Any, ...]]) -> Standing | None:
+        """The newest checkpoint that is sound, or None where there is none; says so where that is not the newest.
+
+        Args:
+            state: what has the tree, shapes and types that are wanted.
+            found: likewise for so many evaluations.
+
+        Raises:
+            SettingsError: where a sound one is of another group, another code, or other shapes.
+        """
+        for step in sorted(self.manager.all_steps(), reverse=True):
+            try:
+                meta = self._meta(step)
+            except Exception as error:  # whatever the decoder stumbles over
+                self._warn(step, error)
+                continue
+            self._agree(step, meta)
+            like = _like((state, found(meta["found"]), np.zeros(self.of["lanes"])))
+            self._differ(step, {"arrays": meta["arrays"]}, {"arrays": _arrays(like)})
+            try:
+                tree = self._arrays(step, like)
+            except Exception as error:
+                self._warn(step, error)
+                continue
+            keys, evaluations, episodes = tree
+            failed = {int(lane): str(why) for lane, why in meta["failed"].items()}
+            return Standing(_keyed(keys, state), evaluations, episodes, meta["done"], meta["seconds"], failed)
+        return None
+
+    def spare(self, name: str) -> None:
+        """Keeps the newest checkpoint, if there is one, under a name of its own."""
+        step = self.manager.latest_step()
+        if step is not None:
+            there = self.path.parent.parent / "diverged" / name / str(step)
+            shutil.copytree(self.path / str(step), there, dirs_exist_ok=True)
+
+    def close(self) -> None:
+        """Lets go of the files."""
+        self.manager.close()
+
+    def _meta(self, step: int) -> dict[str, Any]:
+        items = ocp.args.Composite(meta=ocp.args.JsonRestore())
+        sealed = self.manager.restore(step, args=items)["meta"]
+        meta = sealed["meta"]
+        if sealed["seal"] != _seal(meta) or meta["done"] != step:
+            raise ValueError("its description is not what was written")
+        return meta | {"digest": sealed["digest"]}
+
+    def _arrays(self, step: int, like: Any) -> Any:
+        items = ocp.args.Composite(arrays=ocp.args.StandardRestore(_named(like)), meta=ocp.args.JsonRestore())
+        restored = self.manager.restore(step, args=items)
+        tree = jax.tree.unflatten(jax.tree.structure(like), list(_ordered(restored["arrays"], like)))
+        if digest(tree) != restored["meta"]["digest"]:
+            raise ValueError("its arrays are not what was written")
+        return tree
+
+    def _agree(self, step: int, meta: dict[str, Any]) -> None:
+        self._differ(step, meta["of"], self.of)
+        self._differ(step, {"code": meta["code"]}, {"code": self.code})
+
+    def _differ(self, step: int, there: Any, here: Any) -> None:
+        changes = [f"{key}: {short(a)} there, {short(b)} here" for key, a, b in differences(there, here)]
+        if changes:
+            more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
+            raise SettingsError(
+                f"{self.path / str(step)}: is a checkpoint of something else ({'; '.join(changes[:3])}{more}); "
+                "without it, its training runs begin anew"
+            )
+
+    def _warn(self, step: int, error: Exception) -> None:
+        why = f"{type(error).__name__}: {short(error)}"
+        print(f"{self.path / str(step)}: damaged, so the one before is taken ({why})", file=sys.stderr)
 
 
-def _read(path: Path, most: int) -> bytes:
-    """A file of so many bytes at most."""
-    try:
-        if not path.is_file():
-            raise SettingsError(f"{path}: there is no such file")
-        with path.open("rb") as file:
-            data = file.read(most + 1)
-    except (OSError, ValueError) as error:  # a name with a null byte is a ValueError
-        raise SettingsError(f"{path}: cannot be read ({error})") from None
-    if len(data) > most:
-        raise SettingsError(f"{path}: is larger than this network's parameters, of at most {most:,} bytes")
-    return data
+def _like(tree: Any) -> Any:
+    """Arrays as `raw` would give, of any content."""
+
+    def like(leaf: Any) -> np.ndarray:
+        leaf = jax.eval_shape(jax.random.key_data, leaf) if _is_key(leaf) else leaf
+        return np.empty(leaf.shape, leaf.dtype)
+
+    return jax.tree.map(like, tree)
 
 
-def _leaves(tree: Any) -> dict[str, Any]:
-    """Leaves by their names, such as "heads/policy/kernel"."""
+def _keyed(tree: Any, like: Any) -> Any:
+    """The data of keys as keys, where `like` has keys; JAX arrays."""
+    return jax.tree.map(
+        lambda leaf, own: jax.random.wrap_key_data(leaf) if _is_key(own) else jnp.asarray(leaf), tree, like
+    )
+
+
+def _is_key(leaf: Any) -> bool:
+    return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _named(tree: Any) -> dict[str, Any]:
+    """Leaves by number: Orbax sees a flat table, whatever the tree is made of."""
+    return {f"{number:04}": leaf for number, leaf in enumerate(jax.tree.leaves(tree))}
+
+
+def _ordered(named: dict[str, Any], like: Any) -> Any:
+    return (np.asarray(named[key]) for key in _named(like))
+
+
+def _arrays(tree: Any) -> dict[str, str]:
+    """What every leaf is, in words."""
     return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in jax.tree.leaves_with_path(tree)
+        jax.tree_util.keystr(path, simple=True, separator="/"): f"{leaf.dtype} {list(leaf.shape)}"
+        for path, leaf in jax.tree.leaves_with_path(tree)
     }
 
 
-def _short(said: object) -> str:
-    """What a file says, fit for a terminal."""
-    return ascii(str(said))[1:-1][:120]
-
-
-def _kind(leaf: Any) -> str:
-    """What a leaf is, in words."""
-    if not hasattr(leaf, "dtype"):
-        return "missing" if leaf is None else type(leaf).__name__
-    return f"{leaf.dtype} [{', '.join(map(str, leaf.shape))}]"
+def _seal(meta: Any) -> str:
+    return hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import math
 import os
 import signal
 import sys
@@ -15,8 +16,10 @@ from rich.console import Console
 from experiments import presets, studies
 from experiments.commands import Bench, Command, List, Play, Report, Run, Topic, Tune
 from experiments.settings import Settings, SettingsError, check_name, load_file, resolve
+from experiments.stopping import STATUS as STOPPED
+from experiments.stopping import Stopped
 
-DONE, FAILED, BAD_INPUT, STOPPED = 0, 1, 2, 75
+DONE, FAILED, BAD_INPUT = 0, 1, 2
 
 
 def _settings(command: Run) -> Settings:
@@ -51,9 +54,12 @@ def _at_least_one(**flags: int | None) -> None:
 def _run(command: Run, console: Console) -> None:
     settings = _settings(command)
     _at_least_one(workers=command.workers)
+    if not 0 <= command.save_every < math.inf:
+        raise SettingsError(f"--save-every = {command.save_every}: want 0 or more seconds")
     from experiments.main import run_study  # imports jax
 
-    run_study(settings, command.out or Path("runs") / f"{settings.study}-{settings.preset}", console, command.workers)
+    out = command.out or Path("runs") / f"{settings.study}-{settings.preset}"
+    run_study(settings, out, console, command.workers, command.save_every, not command.alone)
 
 
 def _report(command: Report, console: Console) -> None:
@@ -163,8 +169,8 @@ def main(args: list[str] | None = None) -> int:
     actions = {Run: _run, Report: _report, List: _list, Bench: _bench, Play: _play, Tune: _tune}
     try:
         actions[type(command)](command, console)
-    except KeyboardInterrupt:
-        resumes = "; the same command goes on from the last finished training run"
+    except (KeyboardInterrupt, Stopped):
+        resumes = "; the same command goes on where it was"
         errors.print("stopped" + resumes * isinstance(command, (Run, Tune)))
         return STOPPED
     except Exception as error:

@@ -52,6 +52,10 @@ class Run:
     """The run directory."""
     workers: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
     """Processes that train side by side, if not one for every core (a CPU) or one alone (an accelerator)."""
+    save_every: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 60.0
+    """How often what is being trained is saved: no more than this is lost when the machine dies."""
+    alone: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Take over no training runs from the runs in the same folder that had the same."""
     debug: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Show a traceback where something fails."""
 

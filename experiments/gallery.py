@@ -18,6 +18,7 @@ from envs.render import Picture, write_gif
 from envs.tasks import make_pool
 from experiments.bench import random_policy, seconds
 from experiments.cells import Cell
+from experiments.groups import Group
 from experiments.play import environment, episode, expert
 from experiments.presets import training
 from experiments.program import Evaluation, scripted_success
@@ -109,7 +110,7 @@ def levels(name: str) -> Levels:
         eval_instances=INSTANCES,
         eval_specialists=1,
     )
-    counts = train([cell], lanes=1)[0].counts
+    counts = train(Group((cell,), lanes=1))[0].counts
     unseen = counts[counts["split"] == "unseen"]
     trained = max(unseen[key].sum() / unseen["episodes"].sum() for key in ("successes", "successes_greedy"))
     return Levels(uniform, max(scripted, default=uniform), float(trained), steps)

@@ -2,8 +2,12 @@
 
 import math
 import os
+import shutil
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import jax
 from rich.console import Console
@@ -12,15 +16,22 @@ import rewards
 from agents.encoders import ENCODERS
 from agents.memories import MEMORIES
 from envs.family import Family
-from experiments import studies
-from experiments.checkpoints import load, pin
+from experiments import stopping, studies
+from experiments.archive import Archive
+from experiments.cells import Cell
 from experiments.idle import check_idle
+from experiments.owner import owned, set_status
+from experiments.parameters import load, pin
 from experiments.program import network_of
 from experiments.progress import Progress
 from experiments.report import report
 from experiments.runner import family_of, run
 from experiments.settings import Settings, SettingsError, Training, nearest
 from experiments.store import Store, environment
+from experiments.training import RunError
+from experiments.workers import Work
+
+STOPPING = "stopping: the chunk is finished and saved first; once more to stop at once"
 
 
 def check(settings: Settings) -> None:
@@ -78,7 +89,9 @@ def usual_workers() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def run_study(settings: Settings, out: Path, console: Console, workers: int | None = None) -> None:
+def run_study(
+    settings: Settings, out: Path, console: Console, workers: int | None = None, every: float = 60.0, reuse: bool = True
+) -> None:
     """Runs what is missing of a study, and reports.
 
     Args:
@@ -86,30 +99,54 @@ def run_study(settings: Settings, out: Path, console: Console, workers: int | No
         out: the run directory.
         console: for progress and tables.
         workers: processes; None is one for every core on a CPU, and one on an accelerator.
+        every: seconds between checkpoints.
+        reuse: whether cells of the runs beside this one count.
 
     Raises:
         SettingsError: where settings or directory will not do.
-        RunError: where a run cannot go on.
+        RunError: where a run cannot go on, or some of its cells had to be given up.
+        Stopped: on request.
     """
     check(settings)
     settings = pin(settings)
-    study = studies.load(settings.study)
-    cells = study.cells(settings)
+    cells = studies.load(settings.study).cells(settings)
     check_idle(settings, cells)
-    store = Store(out)
-    store.open(settings)
-    tasks = {name: family_of(settings, name).tasks.size for name in settings.families}
-    made_with = environment()
-    if "versions" not in store.meta():
+    with stopping.heeded(lambda: console.print(STOPPING)), owned(out, settings) as store:
+        archive = Archive(out, out.absolute().parent if reuse else None, environment())
+        if _finished(store, archive, cells):
+            console.print(
+                f"{out}: finished, 0 training runs to do; `incentivize report {out}` shows it", soft_wrap=True
+            )
+        else:
+            set_status(store, "running")
+            work = Work(workers or usual_workers(), out / "checkpoints" / "groups", every)
+            with _timed(store, settings, archive.made_with), Progress(console) as progress:
+                run(cells, settings, store, archive, progress, work)
+            shutil.rmtree(out / "checkpoints" / "groups", ignore_errors=True)
+            report(store, console)
+            console.print(f"{len(cells)} training runs in {math.ceil(store.meta()['seconds'])} s altogether")
+        if given_up := store.meta().get("given_up"):
+            raise RunError("given up, and missing in the verdicts:\n" + "\n".join(map(str, given_up.values())))
+
+
+def _finished(store: Store, archive: Archive, cells: Sequence[Cell]) -> bool:
+    """Whether a run has been finished and nothing in it has changed since."""
+    status = store.status()
+    if status.get("state") not in ("done", "failed") or status.get("files") != store.digests():
+        return False
+    return all(archive.own(cell) is not None for cell in cells) and (store.path / "report.html").exists()
+
+
+@contextmanager
+def _timed(store: Store, settings: Settings, made_with: dict[str, Any]) -> Iterator[None]:
+    """Notes down what a run is made with, and how long it takes altogether, however it ends."""
+    if "tasks" not in store.meta():
+        tasks = {name: family_of(settings, name).tasks.size for name in settings.families}
         store.update_meta(**made_with, tasks=tasks)
+    elif any(store.meta().get(key) != value for key, value in made_with.items()):
+        store.update_meta(continued_with={made_with["commit"] or "unknown": made_with})
     began = time.perf_counter()
-    with Progress(console) as progress:
-        trained = run(cells, settings, store, progress, workers or usual_workers())
-    spent = store.meta().get("seconds", 0.0)
-    if trained:
-        spent += time.perf_counter() - began
-        store.update_meta(seconds=round(spent, 1))
-        if any(store.meta().get(key) != value for key, value in made_with.items()):
-            store.update_meta(continued_with={made_with["commit"] or "unknown": made_with})
-    report(store, console)
-    console.print(f"{len(cells)} training runs in {math.ceil(spent)} s altogether")
+    try:
+        yield
+    finally:
+        store.update_meta(seconds=round(store.meta().get("seconds", 0.0) + time.perf_counter() - began, 1))

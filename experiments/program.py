@@ -155,6 +155,7 @@ class Program(NamedTuple):
     teach: Train | None  # before training, where an agent is taught first
     train: Train
     measures: dict[int, Measure]  # by simulations
+    counted: dict[int, Any]  # likewise, shapes and types of what they return
 
 
 def compile_program(setup: lr.Setup, teaching: lr.Setup | None, sizes: Evaluation, lanes: int) -> Program:
@@ -181,19 +182,21 @@ def compile_program(setup: lr.Setup, teaching: lr.Setup | None, sizes: Evaluatio
         train = jax.jit(jax.vmap(partial(lr.train, setup), in_axes=(0, 0, 0, None)), donate_argnums=0)
         return train.lower(state, hyper, pools, jnp.int32(1)).compile()
 
-    def measurer(simulations: int) -> Measure:
+    def measurer(simulations: int) -> Any:
         score = jax.jit(jax.vmap(partial(measure, simulations), in_axes=(0, 0, 0, None)))
-        return score.lower(state.params, pools, hyper, evaluation_key()).compile(seldom)
+        return score.lower(state.params, pools, hyper, evaluation_key())
 
     # What runs seldom need not be quick: less optimisation saves some 2 s per program, of 17.
     seldom: Any = {"xla_backend_optimization_level": 2} if jax.default_backend() == "cpu" else None
+    lowered = {simulations: measurer(simulations) for simulations in sizes.simulations}
     return Program(
         setup=setup,
         lanes=lanes,
         begin=begin.lower(pools, seeds, hyper).compile(seldom),
         teach=trainer(teaching) if teaching else None,
         train=trainer(setup),
-        measures={simulations: measurer(simulations) for simulations in sizes.simulations},
+        measures={simulations: one.compile(seldom) for simulations, one in lowered.items()},
+        counted={simulations: one.out_info for simulations, one in lowered.items()},
     )
 
 

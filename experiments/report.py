@@ -4,6 +4,7 @@ import base64
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from experiments import figures, studies
+from experiments.claims import Claim
 from experiments.settings import SettingsError, check_name, dump
 from experiments.store import Store, write
 from experiments.table import Table
@@ -38,9 +40,11 @@ def report(store: Store, console: Console, out: Path | None = None) -> None:
     for key in ("blind", "uniform", "tasks"):
         if not isinstance(table.meta.get(key), dict):
             raise SettingsError(f"{store.path / 'meta.json'}: lacks the table {key!r}; the run has to be made again")
+    store.unchanged()
+    given_up = [str(why) for why in dict(table.meta.get("given_up") or {}).values()]
     if missing:
         console.print(f"{len(missing)} training runs are missing: the report shows what there is")
-    claims = study.verdicts(table, settings)
+    claims = [_without(claim, given_up) for claim in study.verdicts(table, settings)]
     figure, drawn = study.figure(table, settings)
     target = Store(out or store.path)
     target.path.mkdir(parents=True, exist_ok=True)
@@ -63,6 +67,7 @@ def report(store: Store, console: Console, out: Path | None = None) -> None:
             config=dump(settings),
             environment={key: table.meta.get(key) for key in ("versions", "devices", "cores", "commit")},
             missing=len(missing),
+            given_up=given_up,
         )
     )
     write(target.path / "report.html", page)
@@ -73,6 +78,13 @@ def report(store: Store, console: Console, out: Path | None = None) -> None:
     console.print(
         f"{target.path / 'report.html'} and figures/ hold the figure, the table drawn and the ledger", soft_wrap=True
     )
+
+
+def _without(claim: Claim, given_up: Sequence[str]) -> Claim:
+    """A claim that says which training runs were given up, where some are missing: nothing is imputed."""
+    if claim.effect is not None or not given_up:
+        return claim
+    return replace(claim, reason=f"{claim.reason}; given up: {'; '.join(given_up)}")
 
 
 def _environment() -> Environment:

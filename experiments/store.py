@@ -3,9 +3,12 @@
 config.toml    the resolved settings         results.jsonl  one row per cell, family, budget, split
 meta.json      versions, devices, ledger     tasks.npz      successes per cell, family, budget, split, task
 claims.json    verdicts                      figures/  report.html
-checkpoints/   the final parameters of every cell, by its id
+status.json    how it stands, and whose it is; the lock lies beside it
+cells/         what came of every cell, by its id: all of the above is made from these
+checkpoints/   the final parameters of every cell; groups/ what is being trained; diverged/ what was given up
 """
 
+import hashlib
 import json
 import os
 import subprocess
@@ -14,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -52,19 +55,37 @@ TASK_FIELDS = [
 ]
 
 
-def write(path: Path, content: str | bytes) -> None:
-    """Writes a file whole or not at all."""
+@contextmanager
+def whole(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that takes the place of `path` in the end, on the disk and not only in its cache."""
     part = path.with_name(path.name + ".part")
-    part.write_bytes(content.encode() if isinstance(content, str) else content)
+    with part.open("wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
     os.replace(part, path)
 
 
+REPORTED = ("config.toml", "results.jsonl", "tasks.npz", "meta.json")
+
+
+def write(path: Path, content: str | bytes) -> None:
+    """Writes a file whole or not at all."""
+    with whole(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+def short(said: object) -> str:
+    """What a file says, fit for a line on a terminal."""
+    return ascii(str(said))[1:-1][:120]
+
+
 @contextmanager
-def _sound(path: Path) -> Iterator[None]:
+def sound(path: Path) -> Iterator[None]:
     """Says which file is damaged, where one cannot be understood."""
     try:
         yield
-    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, TypeError, KeyError, EOFError, RecursionError, zipfile.BadZipFile) as error:
         raise SettingsError(f"{path}: cannot be read as part of a run ({type(error).__name__}: {error})") from None
 
 
@@ -91,31 +112,50 @@ class Store:
         except (OSError, UnicodeDecodeError):
             raise SettingsError(f"{self.path}: not a run directory (it has no readable config.toml)") from None
 
-    def open(self, settings: Settings) -> None:
-        """Makes the directory, or continues it if it was made with the same settings.
+    def status(self) -> dict[str, Any]:
+        """How the run stands, as its last owner said; empty where nobody has or nothing can be read."""
+        try:
+            return dict(json.loads((self.path / "status.json").read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError, RecursionError):
+            return {}
+
+    def digests(self) -> dict[str, str]:
+        """What tells whether files that reports are made from have changed."""
+        paths = [self.path / name for name in REPORTED if (self.path / name).is_file()]
+        return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+
+    def enclosed(self) -> None:
+        """Refuses a directory that leads out of itself: what is read and written has to lie within.
 
         Raises:
-            SettingsError: where it holds another run, or something else.
+            SettingsError: where there is such a link.
         """
-        config = self.path / "config.toml"
-        if config.exists():
-            old, new = (s.model_dump(mode="json") for s in (self.settings(), settings))
-            if old != new:
-                changes = "; ".join(f"{k}: {a!r} there, {b!r} now" for k, a, b in _differences(old, new))
-                raise SettingsError(f"--out {self.path}: holds a run of other settings ({changes})")
+        root = self.path.resolve()
+        for path in self.path.rglob("*"):
+            if path.is_symlink() and not path.resolve().is_relative_to(root):
+                raise SettingsError(f"{path}: leads out of the run directory")
+
+    def unchanged(self) -> None:
+        """Refuses a finished run whose files are not what it wrote.
+
+        Raises:
+            SettingsError: where one has changed.
+        """
+        status = self.status()
+        written = status.get("files")
+        if status.get("state") == "running" or not isinstance(written, dict):
             return
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-            raise SettingsError(f"--out {self.path}: exists and is not a run directory")
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            write(config, st.dump(settings))
-        except OSError as error:
-            raise SettingsError(f"--out {self.path}: cannot be written ({error.strerror})") from None
+        found = self.digests()
+        for name in REPORTED:
+            if found.get(name) != written.get(name):
+                raise SettingsError(
+                    f"{self.path / name}: is not what the run wrote; the same `incentivize run` mends it"
+                )
 
     def rows(self) -> list[Row]:
         """All rows; a last line that was cut off is left out."""
         path = self.path / "results.jsonl"
-        with _sound(path):
+        with sound(path):
             lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
             rows = []
             for number, line in enumerate(lines, start=1):
@@ -130,35 +170,22 @@ class Store:
                 rows.append(row)
             return rows
 
-    def append(self, rows: Sequence[Row], tasks: np.ndarray, order: Sequence[str]) -> None:
-        """Adds what came of finished cells, so that a stop in between loses nothing and doubles nothing.
-
-        Args:
-            rows: all rows of the cells.
-            tasks: their counts per task, of which TASK_FIELDS are kept.
-            order: the cells of the run: rows are kept in this order, whichever worker was first.
-        """
-        fresh = {row["cell"] for row in rows}
-        place = {cell: index for index, cell in enumerate(order)}
-        tasks = tasks[[name for name, _ in TASK_FIELDS]].astype(TASK_FIELDS)
-        counts = self.tasks()
-        counts = np.concatenate([counts[~np.isin(counts["cell"], list(fresh))], tasks])
-        counts = counts[np.argsort([place.get(cell, -1) for cell in counts["cell"].tolist()], kind="stable")]
-        part = self.path / "tasks.part.npz"
-        np.savez_compressed(part, tasks=counts)
-        os.replace(part, self.path / "tasks.npz")
-        kept = [row for row in self.rows() if row["cell"] not in fresh]
-        merged = sorted([*kept, *rows], key=lambda row: place.get(row["cell"], -1))
-        write(
-            self.path / "results.jsonl", "".join(json.dumps({k: row.get(k) for k in ROW_KEYS}) + "\n" for row in merged)
-        )
+    def publish(self, rows: Sequence[Row], tasks: np.ndarray | None = None, **meta: Any) -> None:
+        """Replaces the rows, the counts per task where they are given, and entries of `meta.json`, each whole."""
+        lines = (json.dumps({key: row.get(key) for key in ROW_KEYS}) + "\n" for row in rows)
+        write(self.path / "results.jsonl", "".join(lines))
+        if tasks is not None:
+            tasks = tasks[[name for name, _ in TASK_FIELDS]].astype(TASK_FIELDS)
+            with whole(self.path / "tasks.npz") as file:
+                np.savez_compressed(file, tasks=tasks)
+        self.update_meta(**meta)
 
     def tasks(self) -> np.ndarray:
         """Successes and episodes per cell, family, budget, split and task: a structured array of TASK_FIELDS."""
         path = self.path / "tasks.npz"
         if not path.exists():
             return np.empty(0, TASK_FIELDS)
-        with _sound(path), np.load(path, allow_pickle=False) as archive:
+        with sound(path), np.load(path, allow_pickle=False) as archive:
             found = archive["tasks"]
             missing = {name for name, *_ in TASK_FIELDS}.difference(found.dtype.names or ())
             if missing:
@@ -168,7 +195,7 @@ class Store:
     def meta(self) -> dict[str, Any]:
         """What `meta.json` says, empty at first."""
         path = self.path / "meta.json"
-        with _sound(path):
+        with sound(path):
             return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
 
     def update_meta(self, **entries: Any) -> None:
@@ -179,12 +206,11 @@ class Store:
         write(self.path / "meta.json", json.dumps(meta, indent=1) + "\n")
 
 
-def _differences(old: Any, new: Any, path: str = "") -> list[tuple[str, Any, Any]]:
+def differences(old: Any, new: Any, path: str = "") -> list[tuple[str, Any, Any]]:
+    """Where two trees of tables differ: the path, and both values."""
     if isinstance(old, dict) and isinstance(new, dict):
         keys = sorted({*old, *new})
-        return [
-            found for key in keys for found in _differences(old.get(key), new.get(key), f"{path}.{key}".lstrip("."))
-        ]
+        return [found for key in keys for found in differences(old.get(key), new.get(key), f"{path}.{key}".lstrip("."))]
     return [] if old == new else [(path, old, new)]
 
 

@@ -32,8 +32,8 @@ class Table:
         return self.where(lambda row: row["env_steps"] == last[row["cell"]])
 
     def values(self, key: str = "success") -> list[float]:
-        """A column."""
-        return [row[key] for row in self.rows]
+        """A column, where it has a value."""
+        return [row[key] for row in self.rows if row[key] is not None]
 
     def per_task(self, split: str) -> dict[int, float]:
         """Success by task ordinal over all rows, each at its cell and budget."""

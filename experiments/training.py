@@ -4,6 +4,8 @@ import math
 import time
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import cycle, islice, product
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -13,8 +15,12 @@ import numpy as np
 from agents import learner as lr
 from agents.evaluate import Successes
 from agents.networks import Params
+from envs.tasks import Pool
+from experiments import stopping
 from experiments.cells import Cell
-from experiments.checkpoints import load
+from experiments.checkpoints import Keeper, Standing, digest, raw
+from experiments.groups import Group
+from experiments.parameters import load
 from experiments.program import (
     Evaluation,
     Program,
@@ -29,22 +35,17 @@ from experiments.program import (
     stack,
     teaching_of,
 )
+from experiments.stopping import Stopped
 from experiments.store import TASK_FIELDS
 
-CHUNK = 32  # updates per jitted call at most, so that an interrupt and a loss that is no number are noticed
-SIDE_BY_SIDE = 512  # environments per program on a CPU; more fill no core better
-
+CHUNK = 32  # updates per jitted call at most, so that a request to stop and a loss that is no number are noticed
 
 COUNTED = ("successes_greedy", "successes", "successes_best", "steps", "expert_steps", "by_attempt")
 """As `Successes` has them. The last is of every attempt of a life, and goes into the rows only."""
 
 
 class RunError(Exception):
-    """A run that cannot go on: its message says why, `cell` where it is that cell's loss. Exit status 1."""
-
-    def __init__(self, message: str, cell: Cell | None = None) -> None:
-        super().__init__(message)
-        self.cell = cell
+    """A run that cannot go on, or not whole: its message says why. Exit status 1."""
 
 
 class Trained(NamedTuple):
@@ -55,6 +56,8 @@ class Trained(NamedTuple):
     episodes: int
     seconds: float  # its share, compilation included
     params: Params = ()  # in the end, NumPy arrays
+    digest: str = ""  # of everything that it had to remember, in the end: keys and environments too
+    failure: str = ""  # why it was given up, in which case nothing else counts
 
 
 def count_fields(life: int) -> list[Any]:
@@ -62,58 +65,99 @@ def count_fields(life: int) -> list[Any]:
     return [*TASK_FIELDS, ("by_attempt", np.int32, (life,))]
 
 
-def lanes_of(cell: Cell, cells: int) -> int:
-    """How many of so many cells like this one run side by side in one program."""
-    most = max(1, SIDE_BY_SIDE // cell.training.num_envs) if jax.default_backend() == "cpu" else 64
-    return min(most, cells)
-
-
 @lru_cache(maxsize=2)
 def _program(setup: lr.Setup, teaching: lr.Setup | None, sizes: Evaluation, lanes: int) -> Program:
     return compile_program(setup, teaching, sizes, lanes)
 
 
-def train(cells: Sequence[Cell], lanes: int) -> list[Trained]:
-    """Trains cells that share shapes and points side by side.
+def train(group: Group, folder: Path | None = None, every: float = math.inf) -> list[Trained]:
+    """Trains a group of cells, from its last checkpoint if there is one.
+
+    A cell whose numbers are none is given up at the end of the chunk; the others of the group go on.
 
     Args:
-        cells: at most `lanes`; lanes beyond them repeat the last one, unheeded.
-        lanes: the number of cells that the program is compiled for.
+        group: the cells.
+        folder: where its checkpoints are; None for none.
+        every: seconds between checkpoints.
 
     Raises:
-        RunError: where a loss is no number.
+        Stopped: on request, after a checkpoint.
+        SettingsError: where a checkpoint is of something else.
     """
-    began = time.perf_counter()
-    first = cells[0]
-    sizes = sizes_of(first)
-    program = _program(setup_of(first), teaching_of(first), sizes, lanes)
-    padded = [*cells, *[cells[-1]] * (lanes - len(cells))]
-    pools, hyper = stack([pool_of(cell) for cell in padded]), stack([hyper_of(cell) for cell in padded])
-    state = _started(program.begin(pools, jnp.array([cell.seed for cell in padded], jnp.uint32), hyper), padded)
-    counts: list[list[np.ndarray]] = [[] for _ in cells]
-    episodes = np.zeros(lanes)
-    done = 0
+    if stopping.requested.is_set():
+        raise Stopped
+    first = group.cells[0]
+    program = _program(setup_of(first), teaching_of(first), sizes_of(first), group.lanes)
+    padded = [*group.cells, *[group.cells[-1]] * (group.lanes - len(group.cells))]
+    inputs = stack([hyper_of(cell) for cell in padded]), stack([pool_of(cell) for cell in padded])
+    seeds = jnp.array([cell.seed for cell in padded], jnp.uint32)
+    begun = Standing(_started(program.begin(inputs[1], seeds, inputs[0]), padded), (), np.zeros(group.lanes))
+    if folder is None:
+        return _trained(group, _train(group, program, inputs, begun, None))
+    keeper = Keeper(folder, group, every)
+    try:
+        counted = program.counted.values()
+        found = keeper.load(begun.state, lambda number: tuple(islice(cycle(counted), number)))
+        return _trained(group, _train(group, program, inputs, found or begun, keeper))
+    finally:
+        keeper.close()
+
+
+def _train(
+    group: Group, program: Program, inputs: tuple[lr.Hyper, Pool], now: Standing, keeper: Keeper | None
+) -> Standing:
+    """The host loop: chunks of updates up to every point, where policies are evaluated."""
+    hyper, pools = inputs
     update = program.setup.steps_per_update
-    taught = first.training.taught_steps // update * update if program.teach else 0
-    for point, _ in first.points:
-        while done < point:
+    taught = group.cells[0].training.taught_steps // update * update if program.teach else 0
+    began = time.perf_counter() - now.seconds
+    evaluations = [(point, simulations) for point, _ in group.cells[0].points for simulations in program.measures]
+    for point, simulations in evaluations[len(now.found) :]:
+        while now.done < point and len(now.failed) < len(group.cells):
             step, until = (
-                (program.teach, min(taught, point)) if program.teach and done < taught else (program.train, point)
+                (program.teach, min(taught, point)) if program.teach and now.done < taught else (program.train, point)
             )
-            updates = min(CHUNK, (until - done) // update)
-            state, metrics = step(state, hyper, pools, jnp.int32(updates))
-            done += updates * update
-            episodes += _checked(cells, jax.device_get(metrics), done)["episodes"]
-        for simulations, measure in program.measures.items():
-            found = jax.device_get(measure(state.params, pools, hyper, evaluation_key()))
-            for lane, cell in enumerate(cells):
-                for family, counted in zip(cell.members, _lane(found, lane), strict=True):
-                    counts[lane] += _counts(cell, family, point, simulations, counted)
-    seconds, params = (time.perf_counter() - began) / len(cells), jax.device_get(state.params)
-    return [
-        Trained(cell, np.concatenate(counts[lane]), round(episodes[lane]), seconds, _lane(params, lane))
-        for lane, cell in enumerate(cells)
-    ]
+            updates = min(CHUNK, (until - now.done) // update)
+            state, metrics = step(now.state, hyper, pools, jnp.int32(updates))
+            metrics, done = jax.device_get(metrics), now.done + updates * update
+            failed = now.failed | _failures(group, metrics, done, keeper, now.failed)
+            seconds = time.perf_counter() - began
+            now = Standing(state, now.found, now.episodes + metrics["episodes"], done, seconds, failed)
+            if keeper and (stopping.requested.is_set() or keeper.due()):
+                keeper.save(now)
+            if stopping.requested.is_set():
+                raise Stopped
+        if len(now.failed) == len(group.cells):
+            break
+        measured = jax.device_get(program.measures[simulations](now.state.params, pools, hyper, evaluation_key()))
+        now = now._replace(found=(*now.found, measured))
+    return now._replace(seconds=time.perf_counter() - began)
+
+
+def _trained(group: Group, now: Standing) -> list[Trained]:
+    """What came of a group's cells."""
+    first = group.cells[0]
+    evaluations = list(product((point for point, _ in first.points), first.simulations))
+    state, seconds = raw(now.state), now.seconds / len(group.cells)
+    results = []
+    for lane, cell in enumerate(group.cells):
+        counts: list[np.ndarray] = [np.zeros(0, count_fields(cell.life))]
+        for (point, simulations), found in zip(evaluations, now.found, strict=False):  # fewer where all failed
+            for family, counted in zip(cell.members, _lane(found, lane), strict=True):
+                counts += _counts(cell, family, point, simulations, counted)
+        own = _lane(state, lane)
+        results.append(
+            Trained(
+                cell,
+                np.concatenate(counts),
+                round(now.episodes[lane]),
+                seconds,
+                own.params,
+                digest(own),
+                now.failed.get(lane, ""),
+            )
+        )
+    return results
 
 
 def _lane(tree: Tree, lane: int) -> Tree:
@@ -135,14 +179,19 @@ def _started(state: lr.TrainState, cells: Sequence[Cell]) -> lr.TrainState:
     return state._replace(params=stack(params))
 
 
-def _checked(cells: Sequence[Cell], metrics: dict[str, np.ndarray], done: int) -> dict[str, np.ndarray]:
-    """The metrics of a chunk, all of which are numbers."""
-    for lane, cell in enumerate(cells):
-        for name, values in metrics.items():
-            if not math.isfinite(values[lane]):
-                why = f"{name} is {values[lane]} after {done:,} steps; try a lower learning_rate"
-                raise RunError(f"{cell.label}: {why}", cell)
-    return metrics
+def _failures(
+    group: Group, metrics: dict[str, np.ndarray], done: int, keeper: Keeper | None, known: dict[int, str]
+) -> dict[int, str]:
+    """Why lanes are to be given up after a chunk: a metric that is no number. Their last checkpoint is kept."""
+    found = {}
+    for lane, cell in enumerate(group.cells):
+        broken = [name for name, values in metrics.items() if not math.isfinite(values[lane])]
+        if broken and lane not in known:
+            values = ", ".join(f"{name} is {metrics[name][lane]}" for name in broken)
+            found[lane] = f"{values} after {done:,} steps, seed {cell.seed}; try a lower learning_rate"
+            if keeper:
+                keeper.spare(cell.id)
+    return found
 
 
 def _counts(cell: Cell, family: str, point: int, simulations: int, counted: Successes) -> list[np.ndarray]:

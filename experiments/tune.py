@@ -6,6 +6,7 @@ averaged over seeds. Held-out tasks are not evaluated at all.
 """
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,19 @@ import numpy as np
 import tomli_w
 from rich.console import Console
 
+from experiments import stopping
+from experiments.archive import Archive, Found
 from experiments.cells import Cell, doubling
-from experiments.checkpoints import pin
-from experiments.main import check, usual_workers
+from experiments.main import STOPPING, check, usual_workers
+from experiments.owner import owned, set_status
+from experiments.parameters import pin
 from experiments.report import rich_table
-from experiments.runner import shared_programs
+from experiments.runner import find, train_missing
 from experiments.settings import TAUGHT, Settings, SettingsError, Training
-from experiments.store import Store, environment, write
+from experiments.store import environment, write
 from experiments.studies.common import headline_teacher
 from experiments.training import RunError, Trained
-from experiments.workers import run_groups
+from experiments.workers import Work
 
 ARMS = ("incentivized", "taught")
 PRESET: dict[str, Any] = {"study": "tune", "seeds": 2, "eval_tasks": 256, "eval_instances": 4, "evaluations": 3}
@@ -111,50 +115,52 @@ class Trials:
         write(self.path, "".join(json.dumps(entry) + "\n" for entry in [*self.rows().values(), row]))
 
 
-def _measured(runs: Sequence[Trained]) -> dict[str, Any]:
-    """What is written down of a trial: success on validation tasks by budget and seed."""
+def _measured(runs: Sequence[Found]) -> dict[str, Any]:
+    """What is written down of a trial: success on validation tasks by budget and seed, no score where one was given up.
+
+    Args:
+        runs: its cells, finished, by seed.
+    """
+    seeds, seconds = [run.cell.seed for run in runs], round(sum(run.about["seconds"] for run in runs), 2)
+    given_up = [run.about["failure"] for run in runs if run.about["failure"]]
+    if given_up:
+        return {"seeds": seeds, "validation": {}, "score": None, "seconds": seconds, "reason": given_up[0]}
     by_budget: dict[int, list[float]] = {}
-    for trained in runs:
-        counts = trained.counts[trained.counts["split"] == "validation"]
-        for point, _ in trained.cell.points:
+    for run in runs:
+        counts = run.counts[run.counts["split"] == "validation"]
+        for point, _ in run.cell.points:
             now = counts[counts["env_steps"] == point]
             by_budget.setdefault(point, []).append(float(now["successes"].sum() / now["episodes"].sum()))
     score = float(np.mean(by_budget[max(by_budget)]))
-    seeds, seconds = [run.cell.seed for run in runs], round(sum(run.seconds for run in runs), 2)
     return {"seeds": seeds, "validation": by_budget, "score": score, "seconds": seconds}
 
 
-def _search(grid: dict[Trial, list[Cell]], shipped: Training, found: Trials, workers: int, console: Console) -> None:
-    """Trains what is missing. A trial whose loss is no number has no score; it does not end the search."""
-    of_cell = {cell.id: trial for trial, mine in grid.items() for cell in mine}
-    held: dict[Trial, list[Trained]] = {}
+def _search(
+    grid: dict[Trial, list[Cell]], shipped: Training, trials: Trials, archive: Archive, work: Work, console: Console
+) -> None:
+    """Trains what is missing. A trial of which a run is given up has no score; it does not end the search."""
+    cells = [cell for mine in grid.values() for cell in mine]
+    own, elsewhere = find(cells, archive)
+    known = own | elsewhere
 
-    def finish(trial: Trial, **measured: Any) -> None:
-        found.append(trial, draw(shipped, trial), **measured)
-        score = "diverged" if measured["score"] is None else f"validation {measured['score']:.3f}"
-        line = f"[{len(found.rows().keys() & grid.keys())}/{len(grid)}] {' trial '.join(map(str, trial))}: {score}"
-        console.print(line, highlight=False, soft_wrap=True)
+    def settle() -> None:
+        done = trials.rows()
+        for trial in (trial for trial, mine in grid.items() if trial not in done):
+            if all(cell.id in known for cell in grid[trial]):
+                measured = _measured([known[cell.id] for cell in grid[trial]])
+                trials.append(trial, draw(shipped, trial), **measured)
+                score = "diverged" if measured["score"] is None else f"validation {measured['score']:.3f}"
+                line = f"[{len(trials.rows().keys() & grid.keys())}/{len(grid)}] {' trial '.join(map(str, trial))}: "
+                console.print(line + score, highlight=False, markup=False, soft_wrap=True)
 
     def deliver(batch: list[Trained]) -> None:
         for trained in batch:
-            trial = of_cell[trained.cell.id]
-            held.setdefault(trial, []).append(trained)
-            if len(held[trial]) == len(grid[trial]):
-                finish(trial, **_measured(sorted(held.pop(trial), key=lambda run: run.cell.seed)))
+            known.setdefault(trained.cell.id, archive.keep(trained))
+        settle()
 
-    groups = shared_programs([cell for mine in grid.values() for cell in mine])
-    while True:
-        done = found.rows()
-        kept = {run.cell.id for runs in held.values() for run in runs}
-        waiting = [(n, [cell for cell in g if of_cell[cell.id] not in done and cell.id not in kept]) for n, g in groups]
-        try:
-            run_groups([group for group in waiting if group[1]], workers, deliver)
-            return
-        except RunError as error:
-            if error.cell is None:
-                raise
-            seeds = [cell.seed for cell in grid[of_cell[error.cell.id]]]
-            finish(of_cell[error.cell.id], seeds=seeds, validation={}, score=None, seconds=None, reason=str(error))
+    settle()
+    done = {cell.id for trial in trials.rows() for cell in grid.get(trial, ())}
+    train_missing(cells, done | set(known), work, deliver)
 
 
 def _table(rows: dict[Trial, dict[str, Any]], family: str, grid: dict[Trial, Any], console: Console) -> None:
@@ -191,19 +197,24 @@ def tune(
     (family,) = settings.families
     shipped = settings.training[family]
     grid = cells(settings, [(arm, number) for arm in arms for number in range(trials)])
-    store, found = Store(out), Trials(out / "trials.jsonl")
-    store.open(settings)
-    rows = found.rows()
-    for trial in grid.keys() & rows.keys():
-        if rows[trial]["settings"] != draw(shipped, trial):
-            raise SettingsError(f"--out {out}: {' trial '.join(map(str, trial))} was made with another search space")
-    if "versions" not in store.meta():
-        store.update_meta(**environment())
-    steps = grid[arms[0], 0][0].points[-1][0]
-    cost = f"{trials} trials x {settings.seeds} seeds x {steps:,} steps for {' and '.join(arms)}"
-    total = len(grid) * settings.seeds * steps / 1e6
-    done = len(grid.keys() & rows.keys())
-    line = f"{cost}: {total:,.1f} million environment steps ({done} of {len(grid)} trials found done)"
-    console.print(line, highlight=False, soft_wrap=True)
-    _search(grid, shipped, found, workers or usual_workers(), console)
-    _table(found.rows(), family, grid, console)
+    with stopping.heeded(lambda: console.print(STOPPING)), owned(out, settings) as store:
+        archive, found = Archive(out, out.absolute().parent, environment()), Trials(out / "trials.jsonl")
+        rows = found.rows()
+        for trial in grid.keys() & rows.keys():
+            if rows[trial]["settings"] != draw(shipped, trial):
+                raise SettingsError(
+                    f"--out {out}: {' trial '.join(map(str, trial))} was made with another search space"
+                )
+        if "versions" not in store.meta():
+            store.update_meta(**archive.made_with)
+        steps = grid[arms[0], 0][0].points[-1][0]
+        cost = f"{trials} trials x {settings.seeds} seeds x {steps:,} steps for {' and '.join(arms)}"
+        total = len(grid) * settings.seeds * steps / 1e6
+        done = len(grid.keys() & rows.keys())
+        line = f"{cost}: {total:,.1f} million environment steps ({done} of {len(grid)} trials found done)"
+        console.print(line, highlight=False, soft_wrap=True)
+        set_status(store, "running")
+        work = Work(workers or usual_workers(), out / "checkpoints" / "groups")
+        _search(grid, shipped, found, archive, work, console)
+        shutil.rmtree(out / "checkpoints" / "groups", ignore_errors=True)
+        _table(found.rows(), family, grid, console)

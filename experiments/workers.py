@@ -1,4 +1,4 @@
-"""Workers: processes that train cells, one to a core.
+"""Workers: processes that train groups of cells, one to a core.
 
 The networks are small: one program gains little from a second core, two programs gain nearly all of it, and compile
 side by side too. So on a CPU each worker is a process of its own, kept to one core, and gets whole groups of cells
@@ -8,89 +8,139 @@ that share a program. What a worker computes does not depend on how many there a
 import multiprocessing
 import os
 import queue
+import shutil
 import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
 
-from experiments.cells import Cell
+from filelock import FileLock
+
+from experiments import stopping
+from experiments.groups import Group
+from experiments.stopping import Stopped
 from experiments.training import RunError, Trained, train
 
-Group = tuple[int, Sequence[Cell]]  # how many run side by side, and cells that share a program
+ORPHANED = 30  # seconds within which a worker has noticed that its parent is gone, by far
 
 
-def run_groups(groups: Sequence[Group], workers: int, deliver: Callable[[list[Trained]], None]) -> None:
+class Work(NamedTuple):
+    """How groups are trained.
+
+    Attributes:
+        workers: processes; 1 trains in this one.
+        folder: where checkpoints of groups go; None for none.
+        every: seconds between checkpoints.
+    """
+
+    workers: int
+    folder: Path | None = None
+    every: float = 60.0
+
+
+def run_groups(programs: Sequence[Sequence[Group]], work: Work, deliver: Callable[[list[Trained]], None]) -> None:
     """Trains groups of cells, and delivers what is finished from the calling thread.
 
     Args:
-        groups: trained in this order, as workers become free.
-        workers: processes; 1 trains in this one.
-        deliver: called with every batch of finished cells.
+        programs: the groups of every program, which one worker trains one after the other; in this order, as workers
+            become free.
+        work: how.
+        deliver: called with every finished group, after which its checkpoints are of no more use.
+
+    Raises:
+        Stopped: on request, when every worker has stopped.
     """
-    batches = [_batches(group) for group in groups]
-    if workers == 1:
-        for batch, lanes in (pair for group in batches for pair in group):
-            deliver(train(batch, lanes))
-        return
-    finished: queue.Queue[list[Trained] | BaseException | None] = queue.Queue()
-    waiting: queue.SimpleQueue[list[tuple[Sequence[Cell], int]]] = queue.SimpleQueue()
-    for group in batches:
-        waiting.put(group)
-    pools = [_process(core) for core in range(min(workers, len(groups)))]
+    finished: queue.Queue[tuple[Group, list[Trained]] | BaseException | None] = queue.Queue()
+    waiting: queue.SimpleQueue[Sequence[Group]] = queue.SimpleQueue()
+    for groups in programs:
+        waiting.put(groups)
+    pools = [_process(core) for core in range(min(work.workers, len(programs)))] if work.workers > 1 else [_thread()]
+    told = stopped = False
     with ThreadPoolExecutor(len(pools)) as threads:
         try:
             for pool in pools:
-                threads.submit(_serve, pool, waiting, finished)
-            for _ in range(len(pools)):
-                while (result := finished.get()) is not None:
-                    if isinstance(result, BaseException):
+                threads.submit(_serve, pool, work, waiting, finished)
+            serving = len(pools)
+            while serving:
+                if stopping.requested.is_set() and not told:
+                    told = True
+                    _tell(pools)
+                with suppress(queue.Empty):
+                    result = finished.get(timeout=0.5)
+                    serving -= result is None or isinstance(result, Stopped)
+                    stopped |= isinstance(result, Stopped)
+                    if isinstance(result, tuple):
+                        deliver(result[1])
+                        _forget(result[0], work.folder)
+                    elif isinstance(result, BaseException) and not isinstance(result, Stopped):
                         raise result
-                    deliver(result)
+        except BaseException:
+            stopping.requested.set()  # a thread cannot be ended, but stops soon
+            raise
         finally:
             with suppress(queue.Empty):
                 while True:
                     waiting.get_nowait()
             for pool in pools:
-                _kill(pool)
+                _end(pool)
+    if stopped:
+        raise Stopped
 
 
-def _batches(group: Group) -> list[tuple[Sequence[Cell], int]]:
-    """The cells that run side by side, and how many the program takes."""
-    lanes, cells = group
-    return [(cells[start : start + lanes], lanes) for start in range(0, len(cells), lanes)]
-
-
-def _serve(pool: ProcessPoolExecutor, waiting: queue.SimpleQueue, finished: queue.Queue) -> None:
+def _serve(pool: Executor, work: Work, waiting: queue.SimpleQueue, finished: queue.Queue) -> None:
     """Feeds one process with groups until there are none; None says that it is done."""
     try:
         while True:
-            for batch, lanes in waiting.get_nowait():
-                finished.put(pool.submit(train, batch, lanes).result())
+            for group in waiting.get_nowait():
+                finished.put((group, pool.submit(_train, group, work).result()))
     except queue.Empty:
         finished.put(None)
     except BrokenProcessPool:
-        finished.put(
-            RunError(
-                "a worker was ended from outside, perhaps for want of memory; with --workers 1 less is"
-                " needed, and the same command goes on from the last finished training run"
-            )
-        )
+        ended = (
+            "a worker was ended from outside, perhaps for want of memory; with --workers 1 less is needed, and the "
+            "same command goes on from the last checkpoint"
+        )  # or it was asked to stop before it could hear
+        finished.put(Stopped() if stopping.requested.is_set() else RunError(ended))
     except BaseException as error:
         finished.put(error)
 
 
-def _process(core: int) -> ProcessPoolExecutor:
+def _train(group: Group, work: Work) -> list[Trained]:
+    """Trains a group, once nobody else does: a worker whose parent was killed may still be at it."""
+    if work.folder is None:
+        return train(group)
+    work.folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(work.folder / f"{group.id}.lock", timeout=ORPHANED):
+        return train(group, work.folder, work.every)
+
+
+def _forget(group: Group, folder: Path | None) -> None:
+    """Removes the checkpoints of a group that is done."""
+    if folder is not None:
+        shutil.rmtree(folder / group.id, ignore_errors=True)
+        (folder / f"{group.id}.lock").unlink(missing_ok=True)
+
+
+def _thread() -> Executor:
+    """A thread for training in this process, so that signals find the main one idle."""
+    return ThreadPoolExecutor(1)
+
+
+def _process(core: int) -> Executor:
     """A process of its own; spawned, since JAX has threads that a fork would lose."""
     context = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(1, mp_context=context, initializer=_settle, initargs=(core,))
 
 
 def _settle(core: int) -> None:
-    """Keeps this process to one core and one thread, and leaves interrupts to its parent. Runs before jax starts."""
+    """Keeps this process to one core and one thread; its parent says when to stop. Runs before jax starts."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: stopping.requested.set())
     threading.Thread(target=_follow, args=(os.getppid(),), daemon=True).start()
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false".strip()
     if hasattr(os, "sched_setaffinity"):
@@ -105,8 +155,18 @@ def _follow(parent: int) -> None:
     os._exit(1)
 
 
-def _kill(pool: ProcessPoolExecutor) -> None:
+def _processes(pool: Executor) -> list[multiprocessing.Process]:
+    return list((getattr(pool, "_processes", None) or {}).values())
+
+
+def _tell(pools: Sequence[Executor]) -> None:
+    """Asks every worker to stop."""
+    for process in (process for pool in pools for process in _processes(pool)):
+        process.terminate()
+
+
+def _end(pool: Executor) -> None:
     """Ends a process at once, whatever it is doing (what `kill_workers` does from Python 3.14 on)."""
-    for process in list((pool._processes or {}).values()):
+    for process in _processes(pool):
         process.kill()
     pool.shutdown(wait=True, cancel_futures=True)

@@ -16,6 +16,6 @@ def tiny_config():
 def tiny_run(tiny_config, tmp_path_factory):
     """The directory of a finished run, made by two workers."""
     out = tmp_path_factory.mktemp("runs") / "tiny"
-    arguments = ["run", "task-count", "--config", str(tiny_config), "--out", str(out), "--debug", "--workers", "2"]
+    arguments = ["run", "task-count", "--config", str(tiny_config), "--out", str(out), "--workers", "2"]
     assert main(arguments) == 0
     return out

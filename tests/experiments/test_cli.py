@@ -143,7 +143,7 @@ def test_an_interrupt_says_how_to_go_on(monkeypatch, capsys, tmp_path):
 
     monkeypatch.setattr(experiments.main, "run_study", stop)
     assert main(["run", "task-count", "--out", str(tmp_path / "run")]) == 75
-    assert "goes on from" in capsys.readouterr().err
+    assert "goes on where it was" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

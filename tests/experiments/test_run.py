@@ -104,28 +104,33 @@ def test_the_report_is_one_offline_file(tiny_run):
     assert {row["family"] for row in drawn} == {"errands"}
 
 
+def content(run):
+    return {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+
+
 def test_a_finished_run_is_left_as_it_is(tiny_run, tiny_config, capsys):
-    before = {name: (tiny_run / name).read_bytes() for name in ("results.jsonl", "tasks.npz", "claims.json")}
+    before = content(tiny_run)
     assert main(["run", "task-count", "--config", str(tiny_config), "--out", str(tiny_run)]) == 0
-    assert "0 training runs to do" in capsys.readouterr().out
-    assert {name: (tiny_run / name).read_bytes() for name in before} == before
+    assert "finished, 0 training runs to do" in capsys.readouterr().out
+    assert content(tiny_run) == before
 
 
 def test_the_same_settings_give_the_same_rows_and_a_stopped_run_goes_on(tiny_run, tiny_config, tmp_path):
-    """A second run starts with half of the rows of the first, the last one cut off, and ends with the same."""
-    lines = (tiny_run / "results.jsonl").read_text().splitlines(keepends=True)
-    cells = list(dict.fromkeys(json.loads(line)["cell"] for line in lines))
-    kept = [line for line in lines if json.loads(line)["cell"] in cells[: len(cells) // 2]]
-    out = tmp_path / "again"
-    out.mkdir()
-    for name in ("config.toml", "meta.json", "tasks.npz"):
-        (out / name).write_bytes((tiny_run / name).read_bytes())
-    (out / "results.jsonl").write_text("".join(kept) + lines[-1][: len(lines[-1]) // 2])
-    arguments = ["run", "task-count", "--config", str(tiny_config), "--out", str(out), "--workers", "2"]
-    assert main(arguments) == 0
-    assert sorted((out / "results.jsonl").read_text().splitlines(keepends=True)) == sorted(lines)
-    first, second = (np.sort(Store(path).tasks()) for path in (tiny_run, out))
-    assert (first == second).all()
+    """A second run begins with half of the cells of the first, and ends with the same, the last states included."""
+    again = tmp_path / "again"
+    shutil.copytree(tiny_run, again)
+    for name in ("results.jsonl", "tasks.npz", "status.json", "report.html"):
+        (again / name).unlink()
+    cells = sorted((again / "cells").iterdir())
+    for path in cells[::2]:
+        path.unlink()
+    assert main(["run", "task-count", "--config", str(tiny_config), "--out", str(again), "--workers", "2"]) == 0
+    for name in ("results.jsonl", "claims.json", *(f"checkpoints/{path.stem}.msgpack" for path in cells)):
+        assert (again / name).read_bytes() == (tiny_run / name).read_bytes()
+    assert (Store(again).tasks() == Store(tiny_run).tasks()).all()
+    digests = [{k: v["digest"] for k, v in Store(run).meta()["ledger"].items()} for run in (tiny_run, again)]
+    assert digests[0] == digests[1]
+    assert len(set(digests[0].values())) == len(cells)
 
 
 def test_report_draws_a_run_again_elsewhere(tiny_run, tmp_path):

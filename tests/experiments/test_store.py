@@ -8,27 +8,27 @@ from tests.experiments.counts import counted
 
 def result(cell, success):
     counts = counted((cell, 8, "unseen", 0, round(10 * success), 10))
-    return [{"cell": cell, "env_steps": 8, "simulations": 0, "split": "unseen", "success": success}], counts
+    row = {"cell": cell, "family": "errands", "role": "generalist", "env_steps": 8, "simulations": 0}
+    return [row | {"split": "unseen", "success": success}], counts
 
 
-def test_a_cell_that_comes_again_replaces_itself_and_the_order_is_the_grids(tmp_path):
+def test_what_is_published_is_read_and_replaces_what_was_there(tmp_path):
     store = Store(tmp_path)
-    for cell, success in (("b", 0.1), ("a", 0.2), ("b", 0.3)):
-        store.append(*result(cell, success), order=["a", "b"])
-    assert [(row["cell"], row["success"]) for row in store.rows()] == [("a", 0.2), ("b", 0.3)]
-    assert [(cell, won) for cell, won in store.tasks()[["cell", "successes"]].tolist()] == [("a", 2), ("b", 3)]
+    store.publish(*result("b", 0.1), seconds=1)
+    store.publish(*result("a", 0.2), blind={"errands": 0.5})
+    assert [(row["cell"], row["success"]) for row in store.rows()] == [("a", 0.2)]
+    assert [(cell, won) for cell, won in store.tasks()[["cell", "successes"]].tolist()] == [("a", 2)]
     assert all(tuple(row) == ROW_KEYS for row in store.rows())
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["results.jsonl", "tasks.npz"]
+    assert store.meta() == {"seconds": 1, "blind": {"errands": 0.5}}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["meta.json", "results.jsonl", "tasks.npz"]
 
 
 def test_a_line_that_was_cut_off_is_left_out(tmp_path):
     store = Store(tmp_path)
-    store.append(*result("a", 0.2), order=["a"])
+    store.publish(*result("a", 0.2))
     with (tmp_path / "results.jsonl").open("a") as file:
         file.write('{"cell": "b", "succ')
     assert [row["cell"] for row in store.rows()] == ["a"]
-    store.append(*result("c", 0.4), order=["a", "c"])
-    assert [row["cell"] for row in store.rows()] == ["a", "c"]
 
 
 def test_meta_is_merged_one_level_deep(tmp_path):
@@ -40,7 +40,7 @@ def test_meta_is_merged_one_level_deep(tmp_path):
 
 def test_counts_of_another_version_are_refused_in_a_sentence(tmp_path):
     store = Store(tmp_path)
-    store.append(*result("a", 0.2), order=["a"])
+    store.publish(*result("a", 0.2))
     counts = store.tasks()
     np.savez(tmp_path / "tasks.npz", tasks=counts[[name for name in counts.dtype.names if name != "family"]])
     with pytest.raises(SettingsError, match="another version of incentivize wrote it, without family"):

@@ -1,6 +1,7 @@
 """What is trained for how long, and which tasks it is evaluated on."""
 
 from dataclasses import replace
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import envs
 from agents.evaluate import Successes
 from experiments import presets, program, training
+from experiments.groups import Group
 from experiments.program import BLOCKS, Evaluation
 from experiments.settings import load_file, resolve
 from experiments.studies import task_count
@@ -33,6 +35,10 @@ def test_every_split_is_evaluated_on_its_own_tasks(cells):
             assert found == [(split, ordinal) for ordinal in program.block_ordinals(cell)[block]]
 
 
+class State(NamedTuple):
+    params: Any
+
+
 class Recorder:
     """A program that counts the updates it was asked for, and succeeds as often as the slot's number says."""
 
@@ -43,7 +49,7 @@ class Recorder:
         self.measures = dict.fromkeys(sizes.simulations, self.measure)
 
     def begin(self, pools, seeds, hyper):
-        return type("State", (), {"params": ()})()
+        return State({"kernel": np.zeros((self.lanes, 3), np.float32)})
 
     def train(self, state, hyper, pools, updates):
         self.updates += int(updates)
@@ -70,7 +76,7 @@ def test_cells_are_trained_and_evaluated_as_long_as_they_say(cells, monkeypatch)
 
     monkeypatch.setattr(training, "_program", record)
     for cell in cells:
-        (trained,) = training.train([cell], 1)
+        (trained,) = training.train(Group((cell,), 1))
         per_update = recorders[-1].setup.steps_per_update
         assert [n * per_update for n in recorders[-1].measured] == [steps for steps, _ in cell.points]
         assert trained.episodes == 3 * recorders[-1].updates
@@ -84,7 +90,7 @@ def test_an_agent_is_taught_first_and_incentivized_after(cells, monkeypatch):
     per_update = cell.training.steps_per_update
     own = cell.training.model_copy(update={"taught_steps": 5 * per_update // 2})
     for learner, teacher, expected in (("ppo", "dagger", 2), ("ppo", None, 0), ("cloning", "dagger", 0)):
-        training.train([replace(cell, learner=learner, teacher=teacher, training=own)], 1)
+        training.train(Group((replace(cell, learner=learner, teacher=teacher, training=own),), 1))
         assert recorders[-1].taught == expected
         assert recorders[-1].updates == cell.points[-1][0] // per_update
 
@@ -92,7 +98,7 @@ def test_an_agent_is_taught_first_and_incentivized_after(cells, monkeypatch):
 def test_every_number_of_simulations_is_evaluated_at_every_point_and_also_before_learning(cells, monkeypatch):
     monkeypatch.setattr(training, "_program", Recorder)
     points = ((0, "total"), *cells[0].points)
-    counts = training.train([replace(cells[0], simulations=(0, 4), points=points)], 1)[0].counts
+    counts = training.train(Group((replace(cells[0], simulations=(0, 4), points=points),), 1))[0].counts
     found = set(counts[["env_steps", "simulations"]].tolist())
     assert found == {(steps, simulations) for steps, _ in points for simulations in (0, 4)}
 
@@ -100,7 +106,7 @@ def test_every_number_of_simulations_is_evaluated_at_every_point_and_also_before
 def test_counts_belong_to_the_tasks_of_the_slots(cells, monkeypatch):
     monkeypatch.setattr(training, "_program", Recorder)
     for cell in cells:
-        counts = training.train([cell], 1)[0].counts
+        counts = training.train(Group((cell,), 1))[0].counts
         counts = counts[counts["env_steps"] == cell.points[-1][0]]
         ordinals = program.block_ordinals(cell)
         for block, split in enumerate(BLOCKS):
@@ -117,12 +123,36 @@ def test_counts_belong_to_the_tasks_of_the_slots(cells, monkeypatch):
                 assert row["episodes"] == cell.eval_instances * len(slots)
 
 
-def test_a_loss_that_is_no_number_stops_the_run(cells, monkeypatch):
+def test_a_cell_whose_numbers_are_none_is_given_up_and_the_others_go_on(cells, monkeypatch):
     class Broken(Recorder):
         def train(self, *args):
             state, metrics = super().train(*args)
-            return state, metrics | {"loss": jnp.full(self.lanes, jnp.nan)}
+            loss = jnp.where((jnp.arange(self.lanes) == 1) & (self.updates > 4), jnp.nan, 1.0)
+            return state, metrics | {"loss": loss}
 
     monkeypatch.setattr(training, "_program", Broken)
-    with pytest.raises(training.RunError, match=r"errands blind.*loss is nan.*try a lower learning_rate"):
-        training.train(cells[:1], 1)
+    monkeypatch.setattr(training, "CHUNK", 4)
+    mine = [cell for cell in cells if cell.role == "generalist" and cell.pool_size == 4]
+    first, second = training.train(Group(tuple(mine), 2))
+    assert first.failure == ""
+    assert set(first.counts["env_steps"].tolist()) == {point for point, _ in mine[0].points}
+    steps = 8 * mine[1].training.steps_per_update
+    assert second.failure == f"loss is nan after {steps:,} steps, seed 1; try a lower learning_rate"
+    (alone,) = training.train(Group((mine[0],), 1))  # in the only lane, which is sound
+    assert alone.failure == ""
+
+
+def test_a_group_of_which_all_are_given_up_is_not_trained_on(cells, monkeypatch):
+    recorders = []
+
+    class Broken(Recorder):
+        def train(self, *args):
+            state, metrics = super().train(*args)
+            return state, metrics | {"params_norm": jnp.full(self.lanes, jnp.inf)}
+
+    monkeypatch.setattr(training, "_program", lambda *args: recorders.append(Broken(*args)) or recorders[-1])
+    monkeypatch.setattr(training, "CHUNK", 1)
+    (trained,) = training.train(Group((cells[0],), 1))
+    assert trained.failure.startswith("params_norm is inf after 128 steps, seed 0")
+    assert recorders[0].updates == 1
+    assert recorders[0].measured == []

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import envs
-from experiments import presets, program, training, tune
+from experiments import presets, program, runner, training, tune
 from experiments.cli import main
+from experiments.groups import groups_of
 from experiments.settings import Training, load_file, resolve
-from experiments.training import RunError, lanes_of
 
 SHIPPED = Training(num_envs=16, budget=1024, rollout_steps=8, minibatches=2, entropy_steps=300)
 
@@ -31,23 +31,23 @@ def made_up(monkeypatch):
     """Training replaced by made-up counts: success grows with the learning rate. Returns the cells trained."""
     trained, broken = [], set()
 
-    def run_groups(groups, workers, deliver):
-        for lanes, cells in groups:
-            assert lanes == lanes_of(cells[0], len(cells))
-            for cell in cells:
-                if cell.role in broken:
-                    raise RunError("loss is nan", cell)
-                trained.append(cell)
-                ordinals = program.block_ordinals(cell)
-                assert len(ordinals) == 2
-                won = np.full((2, cell.eval_tasks), round(cell.training.learning_rate * 100 * cell.eval_instances))
-                won = np.minimum(won, cell.eval_instances)
-                found = training.Successes(*[won] * 5, won[..., None])
-                points = [point for point, _ in cell.points]
-                counts = [np.concatenate(training._counts(cell, cell.family, point, 0, found)) for point in points]
-                deliver([training.Trained(cell, np.concatenate(counts), 1, 1.0)])
+    def run_groups(programs, work, deliver):
+        for cell in (cell for groups in programs for group in groups for cell in group.cells):
+            trained.append(cell)
+            if cell.role in broken:
+                none = np.zeros(0, training.count_fields(cell.life))
+                deliver([training.Trained(cell, none, 1, 1.0, failure="loss is nan")])
+                continue
+            ordinals = program.block_ordinals(cell)
+            assert len(ordinals) == 2
+            won = np.full((2, cell.eval_tasks), round(cell.training.learning_rate * 100 * cell.eval_instances))
+            won = np.minimum(won, cell.eval_instances)
+            found = training.Successes(*[won] * 5, won[..., None])
+            points = [point for point, _ in cell.points]
+            counts = [np.concatenate(training._counts(cell, cell.family, point, 0, found)) for point in points]
+            deliver([training.Trained(cell, np.concatenate(counts), 1, 1.0)])
 
-    monkeypatch.setattr(tune, "run_groups", run_groups)
+    monkeypatch.setattr(runner, "run_groups", run_groups)
     return trained, broken
 
 
@@ -96,8 +96,8 @@ def test_a_hidden_rule_is_taught_by_the_teacher_who_knows_what_the_agent_was_sho
 
 def test_trials_that_differ_in_traced_values_share_a_program(tiny_config):
     grid = tune.cells(settings_of(tiny_config), [("incentivized", number) for number in range(8)])
-    groups = tune.shared_programs([cell for mine in grid.values() for cell in mine])
-    assert sorted(cells[0].training.minibatches for _, cells in groups) == [2, 4, 8, 16]
+    programs = groups_of([cell for mine in grid.values() for cell in mine])
+    assert sorted(groups[0].cells[0].training.minibatches for groups in programs) == [2, 4, 8, 16]
 
 
 def test_a_search_goes_on_and_ends_with_the_settings_to_paste(arguments, made_up, capsys):
@@ -154,7 +154,7 @@ def test_a_trial_that_diverges_has_no_score_and_does_not_end_the_search(argument
     assert len(rows) == 6
     assert rows["incentivized", 1]["score"] is None
     assert "incentivized trial 1: diverged" in capsys.readouterr().out
-    assert len({cell.id for cell in trained}) == len(trained) == 5 * 2  # nothing is trained twice
+    assert len({cell.id for cell in trained}) == len(trained) == 6 * 2  # nothing is trained twice
 
 
 @pytest.mark.parametrize(

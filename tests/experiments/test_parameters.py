@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from flax import serialization
 
-from experiments import checkpoints, training
+from experiments import parameters, training
 from experiments.cli import main
+from experiments.groups import Group
 from experiments.settings import SettingsError
 from experiments.store import Store
 from experiments.studies import task_count
@@ -21,7 +22,7 @@ PARAMS = {"encoder": {"kernel": np.arange(6, dtype=np.float32).reshape(2, 3)}, "
 def saved(tmp_path):
     """A file with PARAMS."""
     path = tmp_path / "checkpoints" / "first.msgpack"
-    checkpoints.save(path, PARAMS)
+    parameters.save(path, PARAMS)
     return path
 
 
@@ -37,7 +38,7 @@ def params_equal(first, second):
 
 
 def test_what_is_saved_is_loaded(saved):
-    loaded = checkpoints.load(str(saved), PARAMS)
+    loaded = parameters.load(str(saved), PARAMS)
     assert jax.tree.structure(loaded) == jax.tree.structure(PARAMS)
     assert params_equal(loaded, PARAMS)
     assert [path.name for path in saved.parent.iterdir()] == ["first.msgpack"]
@@ -68,22 +69,22 @@ def whole():
 def test_a_file_that_will_not_do_is_refused_by_name(content, named, saved):
     saved.write_bytes(content)
     with pytest.raises(SettingsError) as caught:
-        checkpoints.load(str(saved), PARAMS)
+        parameters.load(str(saved), PARAMS)
     assert str(caught.value).startswith(f"{saved}: ")
     assert named in str(caught.value)
 
 
 def test_a_file_that_changes_is_refused(saved):
-    assert params_equal(checkpoints.load(f"{saved}#sha256={checkpoints._digest(whole())}", PARAMS), PARAMS)
+    assert params_equal(parameters.load(f"{saved}#sha256={parameters.digest_of(whole())}", PARAMS), PARAMS)
     with pytest.raises(SettingsError, match="has changed"):
-        checkpoints.load(f"{saved}#sha256={'0' * 16}", PARAMS)
+        parameters.load(f"{saved}#sha256={'0' * 16}", PARAMS)
 
 
 @pytest.mark.parametrize("name", ["none.msgpack", "", "a\0b", "."])
 def test_what_is_no_file_is_refused(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SettingsError):
-        checkpoints.load(name, PARAMS)
+        parameters.load(name, PARAMS)
 
 
 def test_every_cell_leaves_its_parameters(tiny_run):
@@ -97,11 +98,11 @@ def test_fine_tuning_starts_from_exactly_the_saved_parameters_and_trains_on(gene
     last = cell.points[-1][0]
     tuned = replace(cell, training=own, pool_size=4, pool_seed=7, points=((0, "total"), (last, "total")))
     fresh = replace(tuned, training=cell.training)  # beside it in the same program
-    start, other = training.train([replace(c, points=((0, "total"),)) for c in (tuned, fresh)], 2)
-    saved = checkpoints.load(str(path), start.params)
+    start, other = training.train(Group(tuple(replace(c, points=((0, "total"),)) for c in (tuned, fresh)), 2))
+    saved = parameters.load(str(path), start.params)
     assert params_equal(start.params, saved)
     assert not params_equal(other.params, saved)
-    after, _ = training.train([tuned, fresh], 2)
+    after, _ = training.train(Group((tuned, fresh), 2))
     counts = Store(tiny_run).tasks()
     for split in ("validation", "unseen", "specialty"):  # the tasks and instances that both are evaluated on
         before = counts[(counts["cell"] == cell.id) & (counts["env_steps"] == last) & (counts["split"] == split)]

@@ -1,0 +1,89 @@
+"""What defines a cell's meaning beside its settings: the code that plays, learns and evaluates. Does not import jax."""
+
+import ast
+import hashlib
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+
+import envs
+import rewards
+from experiments.cells import Cell
+
+ROOT = Path(__file__).resolve().parent.parent
+MEANS = ("envs", "rewards", "agents")  # packages that say what a cell means
+TRAINER = "experiments.training"  # of ours, what runs the learner, and the module that it gets its programs from
+OURS = (TRAINER, "experiments.program")
+LOOKS = ("envs.render",)  # what a task looks like to a person
+
+
+def code_of(cell: Cell) -> str:
+    """The version of the code that defines a cell: a hash of all modules of ours that it needs, 16 hexadecimal digits.
+
+    Comments, docstrings and layout do not count, and neither do registries of names: another family, reward or network
+    beside it changes nothing for this one.
+    """
+    families = [envs.FAMILIES[member].partition(":")[0] for member in cell.members]
+    told = [rewards.REWARDS[part.strip()].partition(":")[0] for part in cell.training.reward.split("+")]
+    return _hash(frozenset([TRAINER, *families, *told]))
+
+
+@lru_cache
+def _hash(needed: frozenset[str]) -> str:
+    known: set[str] = set()
+    waiting = list(needed)
+    while waiting:
+        module = waiting.pop()
+        if module not in known:
+            known.add(module)
+            waiting += _imports(module)
+    text = "\n".join(f"# {module}\n{_meaning(module)}" for module in sorted(known))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@lru_cache
+def _tree(module: str) -> ast.Module:
+    return ast.parse(_file(module).read_text(encoding="utf-8"))
+
+
+def _file(module: str) -> Path:
+    path = ROOT.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def _counts(module: str) -> bool:
+    ours = module in OURS or (module.split(".")[0] in MEANS and module not in LOOKS)
+    return ours and _file(module).is_file()
+
+
+def _imports(module: str) -> Iterable[str]:
+    """Modules of ours that one imports, wherever in it."""
+    for node in ast.walk(_tree(module)):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names if _counts(name.name))
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{name.name}" for name in node.names)]
+            yield from (name for name in names if _counts(name))
+
+
+@lru_cache
+def _meaning(module: str) -> str:
+    """A module's code without docstrings and registries of names."""
+    tree = ast.parse(ast.unparse(_tree(module)))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            node.body = [one for one in node.body if not (_is_said(one) or _is_registry(one))] or [ast.Pass()]
+    return ast.unparse(tree)
+
+
+def _is_said(node: ast.stmt) -> bool:
+    """Whether a statement is only a string."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _is_registry(node: ast.stmt) -> bool:
+    """Whether a statement is a table from names to where things are, such as FAMILIES."""
+    if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Dict) or not node.value.values:
+        return False
+    values = [value.value if isinstance(value, ast.Constant) else None for value in node.value.values]
+    return all(isinstance(value, str) and ":" in value for value in values)

@@ -1,0 +1,125 @@
+"""What is written down of finished cells: rows, their scores, the ledger. Does not import jax."""
+
+import math
+from collections.abc import Iterable, Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from experiments.cells import Cell
+from experiments.settings import network_name
+from experiments.store import Row
+
+GROUND = ("uniform", "scripted", "blind")  # roles that know nothing of the task
+
+
+def rows_of(cell: Cell, counts: np.ndarray, n_params: int) -> list[Row]:
+    """One row per family, budget and split, without scores.
+
+    Args:
+        cell: that they are of.
+        counts: per task, of `count_fields`.
+        n_params: of its network.
+    """
+    fixed = {
+        "cell": cell.id,
+        "study": cell.study,
+        "variant": cell.variant,
+        "control": cell.control,
+        "learner": cell.learner,
+        "teacher": cell.teacher,
+        "reward": cell.training.reward if cell.learner == "ppo" else None,
+        "network": network_name(cell.training),
+        "n_params": n_params,
+        "pool_size": cell.pool_size,
+        "pool_seed": cell.pool_seed,
+        "seed": cell.seed,
+        "role": cell.role,
+        "attempts": cell.attempts,
+    }
+    rows = []
+    for family, (point, kind), simulations in product(cell.members, cell.points, cell.simulations):
+        mine = (counts["family"] == family) & (counts["env_steps"] == point) & (counts["simulations"] == simulations)
+        now = counts[mine]
+        for split in dict.fromkeys(now["split"].tolist()):
+            row = {"family": family, "budget_kind": kind, "env_steps": point, "simulations": simulations}
+            rows.append(fixed | row | {"split": split} | measured(now[now["split"] == split]))
+    return rows
+
+
+def measured(counts: np.ndarray) -> dict[str, Any]:
+    """What a row says of an evaluation, from its counts per task."""
+    episodes = int(counts["episodes"].sum())
+    steps, expert_steps = int(counts["steps"].sum()), int(counts["expert_steps"].sum())
+    return {
+        "success": float(counts["successes"].sum() / episodes),
+        "n_tasks": len(counts),
+        "n_episodes": episodes,
+        "success_greedy": float(counts["successes_greedy"].sum() / episodes),
+        "success_best": float(counts["successes_best"].sum() / episodes),
+        "path": steps / expert_steps if expert_steps else None,
+        "success_by_attempt": (counts["by_attempt"].sum(0) / episodes).tolist(),
+    }
+
+
+def scored(rows: Sequence[Row], levels: dict[str, float]) -> list[Row]:
+    """The rows with scores: none where the blind level is not known or leaves no room, and none of blind agents."""
+
+    def score(row: Row) -> float | None:
+        level = levels.get(row["family"], 1.0)
+        return None if level >= 1 or row["role"] in GROUND else (row["success"] - level) / (1 - level)
+
+    return [row | {"score": score(row)} for row in rows]
+
+
+def levels(rows: Iterable[Row], cells: Sequence[Cell]) -> tuple[dict[str, float], set[str]]:
+    """Blind levels by family: the best that is known without the description, acting either way.
+
+    Returns:
+        The levels as far as they are known, and the families of which no blind agent is missing: a level that lacks
+        some would flatter every score.
+    """
+    blind = {cell.id: (cell.family, cell.points[-1][0]) for cell in cells if cell.control == "blind"}
+    missing = set(blind)
+    final: dict[str, list[float]] = {}
+    for row in rows:
+        last = blind[row["cell"]][1] if row["cell"] in blind else 0
+        if row["role"] in GROUND and (row["split"], row["env_steps"]) == ("unseen", last):
+            both = (row["success"], row["success_greedy"])
+            final.setdefault(row["family"], []).extend(value for value in both if value is not None)
+            missing.discard(row["cell"])
+    known = {family: max(values) for family, values in final.items()}
+    return known, set(known) - {blind[cell][0] for cell in missing}
+
+
+def final_success(rows: Sequence[Row], cell: Cell) -> dict[str, float]:
+    """A cell's success at its last budget and most simulations by split, the mean over its families."""
+    found: dict[str, list[float]] = {}
+    last = (cell.id, cell.points[-1][0], cell.simulations[-1])
+    for row in rows:
+        if (row["cell"], row["env_steps"], row["simulations"]) == last:
+            found.setdefault(row["split"], []).append(row["success"])
+    return {split: sum(values) / len(values) for split, values in found.items()}
+
+
+def ledger(cell: Cell, num_actions: int, n_params: int, episodes: int, seconds: float) -> dict[str, float | int | str]:
+    """What a cell consumed."""
+    training, steps = cell.training, cell.points[-1][0]
+    # Of a pool drawn with replacement, so many distinct tasks are expected.
+    begun = episodes + training.num_envs
+    tasks = None if cell.pool_size is None else cell.pool_size * len(cell.members)
+    met = begun if tasks is None else tasks * -math.expm1(-begun / tasks)
+    taught = steps if cell.learner == "cloning" else min(training.taught_steps, steps)
+    labels = taught if cell.teacher is not None else 0
+    return {
+        "label": cell.label,
+        "env_steps": steps,
+        "episodes": episodes,
+        "distinct_tasks": round(met),
+        "expert_labels": labels,
+        "supervision_bits": round(labels * math.log2(num_actions)) if labels else episodes,  # at most
+        "gradient_steps": steps // training.steps_per_update * training.epochs * training.minibatches,
+        "parameters": n_params,
+        "seconds": round(seconds, 2),
+    }

@@ -1,0 +1,42 @@
+"""Stopping on request: a first SIGINT or SIGTERM asks for it, a second one ends the process at once.
+
+What is trained looks at `requested` between chunks, and saves before it stops. Does not import jax.
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+STATUS = 75  # of a process that stopped and can go on
+requested = threading.Event()
+
+
+class Stopped(Exception):  # noqa: N818, no error
+    """Training stopped on request, and can go on."""
+
+
+@contextmanager
+def heeded(said: Callable[[], None]) -> Iterator[None]:
+    """Takes signals for requests for a while, and calls `said` at the first.
+
+    In another thread than the main one, which signals do not reach, it does nothing.
+    """
+    requested.clear()
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(*_: object) -> None:
+        if requested.is_set():
+            os._exit(STATUS)
+        requested.set()
+        said()
+
+    before = {polite: signal.signal(polite, handle) for polite in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for polite, handler in before.items():
+            signal.signal(polite, handler)
