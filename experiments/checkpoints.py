@@ -5,9 +5,11 @@ and does not notice every damage, so a checkpoint also holds what it is of (sett
 Arrays and JSON only: one from elsewhere can be opened.
 """
 
+import errno
 import hashlib
 import json
 import logging
+import os
 import shutil
 import sys
 import time
@@ -26,8 +28,9 @@ from experiments.groups import Group
 from experiments.settings import SettingsError
 from experiments.store import differences, short
 
-logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax tells of every file
+logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax tells of every file, and of every error twice
 KEPT = 2
+ROOM = 2**20  # bytes for what Orbax adds to arrays, by far
 
 
 class Standing(NamedTuple):
@@ -90,6 +93,7 @@ class Keeper:
         sealed = {"meta": meta, "seal": _seal(meta), "digest": digest(tree)}
         items = ocp.args.Composite(arrays=ocp.args.StandardSave(_named(tree)), meta=ocp.args.JsonSave(sealed))
         if standing.done not in self.manager.all_steps():
+            self._room(sum(leaf.nbytes for leaf in jax.tree.leaves(tree)))
             self.manager.save(standing.done, args=items)
         self.last = time.monotonic()
 
@@ -132,6 +136,11 @@ class Keeper:
     def close(self) -> None:
         """Lets go of the files."""
         self.manager.close()
+
+    def _room(self, size: int) -> None:
+        """Refuses to begin what will not fit: Orbax has threads that make much noise where they find no room."""
+        if shutil.disk_usage(self.path).free < 2 * size + ROOM:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
 
     def _meta(self, step: int) -> dict[str, Any]:
         items = ocp.args.Composite(meta=ocp.args.JsonRestore())

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from experiments import presets, studies
 from experiments.commands import Bench, Command, List, Play, Report, Run, Topic, Tune
+from experiments.failures import printable, reason
 from experiments.settings import Settings, SettingsError, check_name, load_file, resolve
 from experiments.stopping import STATUS as STOPPED
 from experiments.stopping import Stopped
@@ -59,7 +60,7 @@ def _run(command: Run, console: Console) -> None:
     from experiments.main import run_study  # imports jax
 
     out = command.out or Path("runs") / f"{settings.study}-{settings.preset}"
-    run_study(settings, out, console, command.workers, command.save_every, not command.alone)
+    run_study(settings, out, console, command.workers, command.save_every, reuse=not command.alone, debug=command.debug)
 
 
 def _report(command: Report, console: Console) -> None:
@@ -175,7 +176,7 @@ def main(args: list[str] | None = None) -> int:
         return STOPPED
     except Exception as error:
         bad = isinstance(error, SettingsError)
-        text = str(error) if bad else f"failed: {error or type(error).__name__}"
+        text = printable(str(error) if bad else f"failed: {reason(error)}")
         errors.print(text, markup=False, highlight=False, soft_wrap=True)
         if command.debug:
             traceback.print_exc()

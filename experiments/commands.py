@@ -57,7 +57,7 @@ class Run:
     alone: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Take over no training runs from the runs in the same folder that had the same."""
     debug: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Show a traceback where something fails."""
+    """Show a traceback where something fails, and stop where a number first is none (slow: one agent at a time)."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,9 @@ from envs.family import Family
 from experiments import stopping, studies
 from experiments.archive import Archive
 from experiments.cells import Cell
+from experiments.groups import groups_of
 from experiments.idle import check_idle
+from experiments.memory import check_memory
 from experiments.owner import owned, set_status
 from experiments.parameters import load, pin
 from experiments.program import network_of
@@ -40,6 +42,7 @@ def check(settings: Settings) -> None:
     Raises:
         SettingsError: all of it at once.
     """
+    _device()
     wrong = []
     for name, training in settings.training.items():
         for key, known in (("network", ENCODERS), ("memory", MEMORIES)):
@@ -71,6 +74,15 @@ def check(settings: Settings) -> None:
         raise SettingsError("\n".join(dict.fromkeys(wrong)))
 
 
+def _device() -> None:
+    """Refuses to start without the accelerator that somebody asked for."""
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError):  # from jax, where no backend is left
+        asked = os.environ.get("JAX_PLATFORMS", "")
+        raise SettingsError(f"JAX_PLATFORMS = {asked!r}: there is no such device here; unset it for what is") from None
+
+
 def _start(training: Training, name: str, family: Family) -> list[str]:
     """What keeps a family's agents from starting where they are told to."""
     if not training.start_from:
@@ -90,7 +102,13 @@ def usual_workers() -> int:
 
 
 def run_study(
-    settings: Settings, out: Path, console: Console, workers: int | None = None, every: float = 60.0, reuse: bool = True
+    settings: Settings,
+    out: Path,
+    console: Console,
+    workers: int | None = None,
+    every: float = 60.0,
+    reuse: bool = True,
+    debug: bool = False,
 ) -> None:
     """Runs what is missing of a study, and reports.
 
@@ -101,6 +119,7 @@ def run_study(
         workers: processes; None is one for every core on a CPU, and one on an accelerator.
         every: seconds between checkpoints.
         reuse: whether cells of the runs beside this one count.
+        debug: whether training stops where a number first is none, and says where that came from.
 
     Raises:
         SettingsError: where settings or directory will not do.
@@ -111,6 +130,8 @@ def run_study(
     settings = pin(settings)
     cells = studies.load(settings.study).cells(settings)
     check_idle(settings, cells)
+    many = workers or usual_workers()
+    check_memory(groups_of(cells), many)
     with stopping.heeded(lambda: console.print(STOPPING)), owned(out, settings) as store:
         archive = Archive(out, out.absolute().parent if reuse else None, environment())
         if _finished(store, archive, cells):
@@ -119,7 +140,7 @@ def run_study(
             )
         else:
             set_status(store, "running")
-            work = Work(workers or usual_workers(), out / "checkpoints" / "groups", every)
+            work = Work(many, out / "checkpoints" / "groups", every, debug)
             with _timed(store, settings, archive.made_with), Progress(console) as progress:
                 run(cells, settings, store, archive, progress, work)
             shutil.rmtree(out / "checkpoints" / "groups", ignore_errors=True)

@@ -18,6 +18,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from experiments import settings as st
+from experiments.failures import reason
 from experiments.settings import Settings, SettingsError
 from experiments.stopping import Stopped
 from experiments.store import Store, differences, short, write
@@ -51,7 +52,7 @@ def owned(path: Path, settings: Settings) -> Iterator[Store]:
         raise
     except BaseException as error:
         if _running(store):
-            set_status(store, "failed", str(error) or type(error).__name__)
+            set_status(store, "failed", reason(error))
         raise
     finally:
         lock.release()

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental import checkify
 
 import envs
 import rewards
@@ -158,8 +159,10 @@ class Program(NamedTuple):
     counted: dict[int, Any]  # likewise, shapes and types of what they return
 
 
-def compile_program(setup: lr.Setup, teaching: lr.Setup | None, sizes: Evaluation, lanes: int) -> Program:
-    """Compiles all functions, ahead of their use."""
+def compile_program(
+    setup: lr.Setup, teaching: lr.Setup | None, sizes: Evaluation, lanes: int, checked: bool = False
+) -> Program:
+    """Compiles all functions, ahead of their use; where `checked`, training stops where a number first is none."""
 
     def measure(simulations: int, params, pool, hyper, key) -> tuple[Successes, ...]:
         return tuple(measured(member, simulations, params, pool, hyper, key) for member in setup.family.members)
@@ -179,6 +182,8 @@ def compile_program(setup: lr.Setup, teaching: lr.Setup | None, sizes: Evaluatio
     state = jax.eval_shape(begin, pools, seeds, hyper)
 
     def trainer(setup: lr.Setup) -> Train:
+        if checked:
+            return _checked(setup)
         train = jax.jit(jax.vmap(partial(lr.train, setup), in_axes=(0, 0, 0, None)), donate_argnums=0)
         return train.lower(state, hyper, pools, jnp.int32(1)).compile()
 
@@ -198,6 +203,23 @@ def compile_program(setup: lr.Setup, teaching: lr.Setup | None, sizes: Evaluatio
         measures={simulations: one.compile(seldom) for simulations, one in lowered.items()},
         counted={simulations: one.out_info for simulations, one in lowered.items()},
     )
+
+
+def _checked(setup: lr.Setup) -> Train:
+    """Training that raises where the first NaN comes from, one cell after the other: checks know no `vmap` of loops."""
+    one = jax.jit(checkify.checkify(partial(lr.train, setup), errors=checkify.nan_checks))
+
+    def train(
+        state: lr.TrainState, hyper: lr.Hyper, pools: Pool, updates: jax.Array
+    ) -> tuple[lr.TrainState, lr.Metrics]:
+        done = []
+        for lane in range(len(hyper.gamma)):
+            error, result = one(*jax.tree.map(lambda leaf, lane=lane: leaf[lane], (state, hyper, pools)), updates)
+            error.throw()
+            done.append(result)
+        return stack(done)
+
+    return train
 
 
 def stack(trees: Sequence[Tree]) -> Tree:

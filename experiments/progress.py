@@ -75,7 +75,9 @@ class Progress:
             mine = known.get(_kind(cell.computed), [usual])
             total += cell.points[-1][0] * sum(mine) / len(mine)
         minutes = total / self.workers / 60
-        return f"about {minutes / 60:.1f} h left" if minutes > 90 else f"about {max(minutes, 1):.0f} min left"
+        if minutes > 90:
+            return f"about {minutes / 60:.1f} h left"
+        return f"about {minutes:.0f} min left" if minutes > 1 else "less than a minute left"
 
     def finished(self, cell: Cell, success: Mapping[str, float], seconds: float) -> None:
         """A cell is done: one line, with its last success by split."""

@@ -84,7 +84,8 @@ def _without(claim: Claim, given_up: Sequence[str]) -> Claim:
     """A claim that says which training runs were given up, where some are missing: nothing is imputed."""
     if claim.effect is not None or not given_up:
         return claim
-    return replace(claim, reason=f"{claim.reason}; given up: {'; '.join(given_up)}")
+    more = f"; and {len(given_up) - 2} more" if len(given_up) > 2 else ""
+    return replace(claim, reason=f"{claim.reason}; given up: {'; '.join(given_up[:2])}{more}")
 
 
 def _environment() -> Environment:

@@ -59,11 +59,15 @@ TASK_FIELDS = [
 def whole(path: Path) -> Iterator[BinaryIO]:
     """A file to write that takes the place of `path` in the end, on the disk and not only in its cache."""
     part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
+    try:
+        with part.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)  # on a full disk every bit of room counts
+        raise
 
 
 REPORTED = ("config.toml", "results.jsonl", "tasks.npz", "meta.json")

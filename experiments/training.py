@@ -66,11 +66,13 @@ def count_fields(life: int) -> list[Any]:
 
 
 @lru_cache(maxsize=2)
-def _program(setup: lr.Setup, teaching: lr.Setup | None, sizes: Evaluation, lanes: int) -> Program:
-    return compile_program(setup, teaching, sizes, lanes)
+def _program(
+    setup: lr.Setup, teaching: lr.Setup | None, sizes: Evaluation, lanes: int, checked: bool = False
+) -> Program:
+    return compile_program(setup, teaching, sizes, lanes, checked)
 
 
-def train(group: Group, folder: Path | None = None, every: float = math.inf) -> list[Trained]:
+def train(group: Group, folder: Path | None = None, every: float = math.inf, checked: bool = False) -> list[Trained]:
     """Trains a group of cells, from its last checkpoint if there is one.
 
     A cell whose numbers are none is given up at the end of the chunk; the others of the group go on.
@@ -79,6 +81,7 @@ def train(group: Group, folder: Path | None = None, every: float = math.inf) -> 
         group: the cells.
         folder: where its checkpoints are; None for none.
         every: seconds between checkpoints.
+        checked: whether training stops with an error where a number first is none.
 
     Raises:
         Stopped: on request, after a checkpoint.
@@ -87,7 +90,7 @@ def train(group: Group, folder: Path | None = None, every: float = math.inf) -> 
     if stopping.requested.is_set():
         raise Stopped
     first = group.cells[0]
-    program = _program(setup_of(first), teaching_of(first), sizes_of(first), group.lanes)
+    program = _program(setup_of(first), teaching_of(first), sizes_of(first), group.lanes, checked)
     padded = [*group.cells, *[group.cells[-1]] * (group.lanes - len(group.cells))]
     inputs = stack([hyper_of(cell) for cell in padded]), stack([pool_of(cell) for cell in padded])
     seeds = jnp.array([cell.seed for cell in padded], jnp.uint32)
@@ -188,7 +191,7 @@ def _failures(
         broken = [name for name, values in metrics.items() if not math.isfinite(values[lane])]
         if broken and lane not in known:
             values = ", ".join(f"{name} is {metrics[name][lane]}" for name in broken)
-            found[lane] = f"{values} after {done:,} steps, seed {cell.seed}; try a lower learning_rate"
+            found[lane] = f"{values} after {done:,} steps; try a lower learning_rate"
             if keeper:
                 keeper.spare(cell.id)
     return found

@@ -18,7 +18,9 @@ from rich.console import Console
 from experiments import stopping
 from experiments.archive import Archive, Found
 from experiments.cells import Cell, doubling
+from experiments.groups import groups_of
 from experiments.main import STOPPING, check, usual_workers
+from experiments.memory import check_memory
 from experiments.owner import owned, set_status
 from experiments.parameters import pin
 from experiments.report import rich_table
@@ -197,6 +199,8 @@ def tune(
     (family,) = settings.families
     shipped = settings.training[family]
     grid = cells(settings, [(arm, number) for arm in arms for number in range(trials)])
+    many = workers or usual_workers()
+    check_memory(groups_of([cell for mine in grid.values() for cell in mine]), many)
     with stopping.heeded(lambda: console.print(STOPPING)), owned(out, settings) as store:
         archive, found = Archive(out, out.absolute().parent, environment()), Trials(out / "trials.jsonl")
         rows = found.rows()
@@ -214,7 +218,7 @@ def tune(
         line = f"{cost}: {total:,.1f} million environment steps ({done} of {len(grid)} trials found done)"
         console.print(line, highlight=False, soft_wrap=True)
         set_status(store, "running")
-        work = Work(workers or usual_workers(), out / "checkpoints" / "groups")
+        work = Work(many, out / "checkpoints" / "groups")
         _search(grid, shipped, found, archive, work, console)
         shutil.rmtree(out / "checkpoints" / "groups", ignore_errors=True)
         _table(found.rows(), family, grid, console)

@@ -36,11 +36,13 @@ class Work(NamedTuple):
         workers: processes; 1 trains in this one.
         folder: where checkpoints of groups go; None for none.
         every: seconds between checkpoints.
+        checked: whether training stops where a number first is none, and says where that came from.
     """
 
     workers: int
     folder: Path | None = None
     every: float = 60.0
+    checked: bool = False
 
 
 def run_groups(programs: Sequence[Sequence[Group]], work: Work, deliver: Callable[[list[Trained]], None]) -> None:
@@ -113,10 +115,10 @@ def _serve(pool: Executor, work: Work, waiting: queue.SimpleQueue, finished: que
 def _train(group: Group, work: Work) -> list[Trained]:
     """Trains a group, once nobody else does: a worker whose parent was killed may still be at it."""
     if work.folder is None:
-        return train(group)
+        return train(group, checked=work.checked)
     work.folder.mkdir(parents=True, exist_ok=True)
     with FileLock(work.folder / f"{group.id}.lock", timeout=ORPHANED):
-        return train(group, work.folder, work.every)
+        return train(group, work.folder, work.every, work.checked)
 
 
 def _forget(group: Group, folder: Path | None) -> None:

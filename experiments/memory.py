@@ -1,0 +1,80 @@
+"""Whether a run fits into memory, guessed from shapes before anything compiles."""
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import jax
+import psutil
+
+from agents.networks import Network
+from envs.family import Family
+from experiments.groups import Group
+from experiments.program import family_of, network_of, sizes_of
+from experiments.settings import SettingsError
+
+FLOATS = 8  # of the network's width that a loss and its gradient keep for every entity of an observation, about
+
+
+def check_memory(programs: Sequence[Sequence[Group]], workers: int) -> None:
+    """Refuses groups that cannot fit, as many at a time as there are workers.
+
+    Raises:
+        SettingsError: which settings are to blame, and how much there is.
+    """
+    needs = [(needed(group), group.cells[0]) for groups in programs for group in groups[:1]]
+    needs = sorted(needs, key=lambda need: need[0])[-workers:]
+    total, room = sum(size for size, _ in needs), available()
+    if total > room:
+        cell = needs[-1][1]
+        training = cell.training
+        blame = (
+            f"num_envs = {training.num_envs:,}, rollout_steps = {training.rollout_steps:,}, width = {training.width:,}"
+        )
+        blame += f", eval_tasks = {cell.eval_tasks:,}, eval_instances = {cell.eval_instances:,}"
+        if cell.attempts > 1:
+            blame += f", attempts = {cell.attempts:,}"
+        many = f" with {len(needs)} workers" if len(needs) > 1 else ""
+        raise SettingsError(
+            f"{cell.label}: needs about {total / 2**30:,.0f} GiB of memory{many} ({blame}), and there are "
+            f"{room / 2**30:,.0f} GiB; want less of these" + (", or --workers 1" if many else "")
+        )
+
+
+def needed(group: Group) -> int:
+    """Bytes that a group takes at its peak, about: training and evaluation come one after the other."""
+    cell = group.cells[0]
+    training, sizes = cell.training, sizes_of(cell)
+    family = family_of(cell)
+    network = network_of(training, family)
+    of_each = [_sizes(member, network) for member in family.members]
+    state, seen, entities, remembered, params = (max(sizes) for sizes in zip(*of_each, strict=True))
+    steps = training.num_envs * training.rollout_steps
+    kept = steps * (state + 2 * seen) + training.num_envs * (state + remembered)  # the bank, and a rollout twice
+    learnt = steps / training.minibatches * training.width * FLOATS * 4 * max(entities, 1) + 5 * params
+    episodes = (1 + sizes.attempts) * len(sizes.blocks) * sizes.tasks * sizes.instances
+    tried = 2 + max(sizes.simulations)  # a search's tree has a state at every node
+    evaluated = episodes * (tried * (state + remembered) + seen + 8 * training.width * max(entities, 1))
+    return math.ceil(group.lanes * (kept + max(learnt, evaluated)))
+
+
+def available() -> int:
+    """Bytes of memory there are: of the accelerator where there is one, or else of this machine."""
+    stats = jax.local_devices()[0].memory_stats() if jax.default_backend() != "cpu" else None
+    return int((stats or {}).get("bytes_limit", psutil.virtual_memory().total))
+
+
+@lru_cache(maxsize=256)
+def _sizes(family: Family, network: Network) -> tuple[int, int, int, int, int]:
+    """Bytes of a state and an observation, entities in it, bytes of the network's memory and of its parameters."""
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    task = jax.ShapeDtypeStruct((len(family.tasks.radices),), family.tasks.dtype)
+    state = jax.eval_shape(family.init, key, task)
+    seen = jax.eval_shape(family.observe, state)
+    memory, params = jax.eval_shape(network.initial_memory), jax.eval_shape(network.init, key)
+    return _bytes(state), _bytes(seen), seen.entities.shape[0], _bytes(memory), _bytes(params)
+
+
+def _bytes(tree: Any) -> int:
+    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
