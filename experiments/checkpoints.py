@@ -1,8 +1,8 @@
 """Checkpoints: a group of cells in the middle of its training, saved so that it goes on as if nothing had happened.
 
 Written by Orbax, whole or not at all, the last two of every group. Orbax restores into whatever types it is asked for
-and does not notice every damage, so a checkpoint also holds what it is of (settings, code, shapes) and two digests.
-Arrays and JSON only: one from elsewhere can be opened.
+and does not notice every damage, so a checkpoint is sealed: with what it is of (settings, code, shapes) and a digest of
+each of its files. One without a seal counts for nothing. Arrays and JSON only: one from elsewhere can be opened.
 """
 
 import errno
@@ -26,7 +26,7 @@ from agents.learner import TrainState
 from experiments.code import code_of
 from experiments.groups import Group
 from experiments.settings import SettingsError
-from experiments.store import differences, short
+from experiments.store import differences, short, write
 
 logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax tells of every file, and of every error twice
 KEPT = 2
@@ -75,7 +75,7 @@ class Keeper:
         """`every`: seconds between checkpoints, at least; those that are asked for come beside them."""
         self.path = folder / group.id
         self.every, self.last = every, time.monotonic()
-        self.of = {"lanes": group.lanes, "cells": {cell.id: cell.computed for cell in group.cells}}
+        self.of = {"lanes": group.lanes, "cells": [cell.computed for cell in group.cells]}
         self.code = {cell.id: code_of(cell) for cell in group.cells}
         options = ocp.CheckpointManagerOptions(max_to_keep=KEPT, enable_async_checkpointing=False, create=True)
         self.manager = ocp.CheckpointManager(self.path.absolute(), options=options)
@@ -86,16 +86,18 @@ class Keeper:
 
     def save(self, standing: Standing) -> None:
         """Writes a checkpoint, unless there is one of this number of steps, and drops all but the last two."""
-        tree = raw((standing.state, standing.found, standing.episodes))
-        meta = {"of": self.of, "code": self.code, "arrays": _arrays(tree), "found": len(standing.found)}
-        meta |= {"done": standing.done, "seconds": standing.seconds, "failed": standing.failed}
-        meta = json.loads(json.dumps(meta))  # with the keys that JSON makes of numbers
-        sealed = {"meta": meta, "seal": _seal(meta), "digest": digest(tree)}
-        items = ocp.args.Composite(arrays=ocp.args.StandardSave(_named(tree)), meta=ocp.args.JsonSave(sealed))
-        if standing.done not in self.manager.all_steps():
-            self._room(sum(leaf.nbytes for leaf in jax.tree.leaves(tree)))
-            self.manager.save(standing.done, args=items)
+        step = standing.done
         self.last = time.monotonic()
+        if step in self.manager.all_steps():
+            return
+        tree = raw((standing.state, standing.found, standing.episodes))
+        self._room(sum(leaf.nbytes for leaf in jax.tree.leaves(tree)))
+        self.manager.save(step, args=ocp.args.StandardSave(_named(tree)))
+        meta = {"of": self.of, "code": self.code, "arrays": _arrays(tree), "found": len(standing.found)}
+        meta |= {"done": step, "seconds": standing.seconds, "failed": standing.failed}
+        meta["files"] = {path: _digest(self.path / str(step) / path) for path in self._files(step)}
+        text = json.dumps(meta, indent=1)
+        write(self._seal(step), f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}")
 
     def load(self, state: TrainState, found: Callable[[int], tuple[Any, ...]]) -> Standing | None:
         """The newest checkpoint that is sound, or None where there is none; says so where that is not the newest.
@@ -109,19 +111,20 @@ class Keeper:
         """
         for step in sorted(self.manager.all_steps(), reverse=True):
             try:
-                meta = self._meta(step)
+                meta = self._sealed(step)
             except Exception as error:  # whatever the decoder stumbles over
-                self._warn(step, error)
+                why = f"{type(error).__name__}: {short(error)}"
+                print(f"{self.path / str(step)}: damaged, so the one before is taken ({why})", file=sys.stderr)
+                shutil.rmtree(self.path / str(step), ignore_errors=True)
+                self.manager.reload()
                 continue
-            self._agree(step, meta)
+            self._differ(step, meta["of"], self.of)
+            self._differ(step, {"code": meta["code"]}, {"code": self.code})
             like = _like((state, found(meta["found"]), np.zeros(self.of["lanes"])))
             self._differ(step, {"arrays": meta["arrays"]}, {"arrays": _arrays(like)})
-            try:
-                tree = self._arrays(step, like)
-            except Exception as error:
-                self._warn(step, error)
-                continue
-            keys, evaluations, episodes = tree
+            named = self.manager.restore(step, args=ocp.args.StandardRestore(_named(like)))
+            leaves = [np.asarray(named[key]) for key in _named(like)]
+            keys, evaluations, episodes = jax.tree.unflatten(jax.tree.structure(like), leaves)
             failed = {int(lane): str(why) for lane, why in meta["failed"].items()}
             return Standing(_keyed(keys, state), evaluations, episodes, meta["done"], meta["seconds"], failed)
         return None
@@ -142,25 +145,29 @@ class Keeper:
         if shutil.disk_usage(self.path).free < 2 * size + ROOM:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
 
-    def _meta(self, step: int) -> dict[str, Any]:
-        items = ocp.args.Composite(meta=ocp.args.JsonRestore())
-        sealed = self.manager.restore(step, args=items)["meta"]
-        meta = sealed["meta"]
-        if sealed["seal"] != _seal(meta) or meta["done"] != step:
+    def _files(self, step: int) -> list[str]:
+        there = self.path / str(step)
+        return sorted(str(path.relative_to(there)) for path in there.rglob("*") if path.is_file())
+
+    def _seal(self, step: int) -> Path:
+        return self.path / str(step) / "sealed.json"
+
+    def _sealed(self, step: int) -> dict[str, Any]:
+        """What a checkpoint says of itself, once all that is in it has been found to be what was written.
+
+        Raises:
+            Exception: of many kinds, where it is not.
+        """
+        digest, text = self._seal(step).read_text(encoding="utf-8").split("\n", 1)
+        if hashlib.sha256(text.encode()).hexdigest() != digest:
             raise ValueError("its description is not what was written")
-        return meta | {"digest": sealed["digest"]}
-
-    def _arrays(self, step: int, like: Any) -> Any:
-        items = ocp.args.Composite(arrays=ocp.args.StandardRestore(_named(like)), meta=ocp.args.JsonRestore())
-        restored = self.manager.restore(step, args=items)
-        tree = jax.tree.unflatten(jax.tree.structure(like), list(_ordered(restored["arrays"], like)))
-        if digest(tree) != restored["meta"]["digest"]:
-            raise ValueError("its arrays are not what was written")
-        return tree
-
-    def _agree(self, step: int, meta: dict[str, Any]) -> None:
-        self._differ(step, meta["of"], self.of)
-        self._differ(step, {"code": meta["code"]}, {"code": self.code})
+        meta = dict(json.loads(text))
+        for path, known in meta["files"].items():
+            if _digest(self.path / str(step) / path) != known:
+                raise ValueError(f"{path} is not what was written")
+        if meta["done"] != step:
+            raise ValueError(f"it is of {meta['done']} steps")
+        return meta
 
     def _differ(self, step: int, there: Any, here: Any) -> None:
         changes = [f"{key}: {short(a)} there, {short(b)} here" for key, a, b in differences(there, here)]
@@ -168,12 +175,8 @@ class Keeper:
             more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
             raise SettingsError(
                 f"{self.path / str(step)}: is a checkpoint of something else ({'; '.join(changes[:3])}{more}); "
-                "without it, its training runs begin anew"
+                f"remove {self.path} to begin its training runs anew"
             )
-
-    def _warn(self, step: int, error: Exception) -> None:
-        why = f"{type(error).__name__}: {short(error)}"
-        print(f"{self.path / str(step)}: damaged, so the one before is taken ({why})", file=sys.stderr)
 
 
 def _like(tree: Any) -> Any:
@@ -202,10 +205,6 @@ def _named(tree: Any) -> dict[str, Any]:
     return {f"{number:04}": leaf for number, leaf in enumerate(jax.tree.leaves(tree))}
 
 
-def _ordered(named: dict[str, Any], like: Any) -> Any:
-    return (np.asarray(named[key]) for key in _named(like))
-
-
 def _arrays(tree: Any) -> dict[str, str]:
     """What every leaf is, in words."""
     return {
@@ -214,5 +213,5 @@ def _arrays(tree: Any) -> dict[str, str]:
     }
 
 
-def _seal(meta: Any) -> str:
-    return hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

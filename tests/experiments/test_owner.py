@@ -1,0 +1,156 @@
+"""Run directories: made whole, written by one at a time, with a status that says how they stand."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from experiments import owner
+from experiments.owner import owned, set_status
+from experiments.settings import Settings, SettingsError
+from experiments.stopping import Stopped
+from experiments.store import Store, write
+
+SETTINGS = Settings(study="task-count", families=("errands",))
+
+
+def status(path):
+    return json.loads((path / "status.json").read_text())
+
+
+def test_a_directory_is_made_with_its_configuration_in_one_step(tmp_path, monkeypatch):
+    with owned(tmp_path / "deep" / "run", SETTINGS) as store:
+        assert store.settings() == SETTINGS
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["run"]
+    (tmp_path / "empty").mkdir()
+    with owned(tmp_path / "empty", SETTINGS) as store:
+        assert store.settings() == SETTINGS
+    monkeypatch.setattr(owner, "write", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(SettingsError, match="cannot be written"), owned(tmp_path / "full", SETTINGS):
+        pass
+    assert not (tmp_path / "full").exists()
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_who_is_second_to_make_it_takes_what_the_first_has_made(tmp_path, monkeypatch):
+    rename = os.rename
+
+    def lose(source, target):
+        target.mkdir()
+        write(target / "config.toml", (source / "config.toml").read_text())
+        rename(source, target)
+
+    monkeypatch.setattr(owner.os, "rename", lose)
+    with owned(tmp_path / "run", SETTINGS) as store:
+        assert store.settings() == SETTINGS
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_second_writer_is_refused_and_told_who_the_first_is(tmp_path):
+    with owned(tmp_path / "run", SETTINGS) as store:
+        set_status(store, "running")
+        with (
+            pytest.raises(SettingsError, match="is being written by another run") as caught,
+            owned(tmp_path / "run", SETTINGS),
+        ):
+            pass
+        assert f"process {os.getpid()} on " in str(caught.value)
+        assert status(tmp_path / "run")["state"] == "running"
+    with owned(tmp_path / "run", SETTINGS):
+        pass
+
+
+def test_what_a_killed_process_held_is_free(tmp_path):
+    code = (
+        "import sys, time\nfrom pathlib import Path\nfrom experiments.owner import owned, set_status\n"
+        "from experiments.settings import Settings\n"
+        "with owned(Path(sys.argv[1]), Settings(study='task-count', families=('errands',))) as store:\n"
+        "    set_status(store, 'running')\n    print('held', flush=True)\n    time.sleep(60)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "run")], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "held\n"
+    with pytest.raises(SettingsError, match=f"process {process.pid} on"), owned(tmp_path / "run", SETTINGS):
+        pass
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    for _ in range(100):
+        try:
+            with owned(tmp_path / "run", SETTINGS):
+                break
+        except SettingsError:
+            time.sleep(0.05)
+    else:
+        raise AssertionError("it is still held")
+    assert status(tmp_path / "run")["state"] == "running"  # nobody said otherwise
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "reason"),
+    [
+        (None, "done", ""),
+        (Stopped(), "stopped", "on request"),
+        (OSError(28, "No space left on device"), "failed", "the disk is full"),
+        (ValueError("so it is"), "failed", "so it is"),
+    ],
+)
+def test_the_status_says_how_it_ended(error, state, reason, tmp_path):
+    try:
+        with owned(tmp_path / "run", SETTINGS) as store:
+            set_status(store, "running")
+            if error:
+                raise error
+    except type(error or Stopped()):
+        pass
+    found = status(tmp_path / "run")
+    assert (found["state"], found["reason"][: len(reason)]) == (state, reason)
+    assert found["files"]["config.toml"]
+
+
+def test_who_only_looks_changes_nothing(tmp_path):
+    with owned(tmp_path / "run", SETTINGS) as store:
+        set_status(store, "running")
+    before = (tmp_path / "run" / "status.json").read_bytes()
+    with owned(tmp_path / "run", SETTINGS):
+        pass
+    with pytest.raises(SettingsError, match="no"), owned(tmp_path / "run", SETTINGS):
+        raise SettingsError("no")
+    assert (tmp_path / "run" / "status.json").read_bytes() == before
+
+
+def test_other_settings_are_refused_with_the_difference(tmp_path):
+    with owned(tmp_path / "run", SETTINGS):
+        pass
+    other = SETTINGS.model_copy(update={"seeds": 3, "pools": (1, "new")})
+    with pytest.raises(SettingsError, match="holds a run of other settings") as caught, owned(tmp_path / "run", other):
+        pass
+    assert "pools: [1, 4, 64, 'new'] there, [1, 'new'] now; seeds: 2 there, 3 now" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["cells", "figures", "results.jsonl", "checkpoints/abc.msgpack"])
+def test_a_directory_that_leads_out_of_itself_is_refused(name, tmp_path):
+    with owned(tmp_path / "run", SETTINGS):
+        pass
+    (tmp_path / "secret").mkdir()
+    link = tmp_path / "run" / name
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(tmp_path / "secret")
+    with pytest.raises(SettingsError, match="leads out of the run directory"), owned(tmp_path / "run", SETTINGS):
+        pass
+    link.unlink()
+    link.symlink_to(tmp_path / "run" / "config.toml")  # within, it may
+    with owned(tmp_path / "run", SETTINGS):
+        pass
+
+
+def test_files_that_changed_since_are_noticed(tmp_path):
+    with owned(tmp_path / "run", SETTINGS) as store:
+        store.publish([], None, blind={})
+        set_status(store, "running")
+    store.unchanged()
+    store.publish([{"cell": "a"}], None)
+    with pytest.raises(SettingsError, match=r"results.jsonl: is not what the run wrote"):
+        Store(tmp_path / "run").unchanged()
