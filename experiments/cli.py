@@ -166,6 +166,11 @@ def main(args: list[str] | None = None) -> int:
         description=description,
         args=args,
     )
+    return act(command)
+
+
+def act(command: Any) -> int:
+    """Does what a command says; whatever goes wrong is a sentence and an exit status."""
     console, errors = Console(), Console(stderr=True)
     actions = {Run: _run, Report: _report, List: _list, Bench: _bench, Play: _play, Tune: _tune}
     try:

@@ -3,6 +3,7 @@
 import math
 import os
 import shutil
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -152,10 +153,26 @@ def run_study(
 
 def _finished(store: Store, archive: Archive, cells: Sequence[Cell]) -> bool:
     """Whether a run has been finished and nothing in it has changed since."""
-    status = store.status()
-    if status.get("state") not in ("done", "failed") or status.get("files") != store.digests():
-        return False
-    return all(archive.own(cell) is not None for cell in cells) and (store.path / "report.html").exists()
+    return (
+        _unchanged(store)
+        and store.status().get("state") in ("done", "failed")
+        and all(archive.own(cell) is not None for cell in cells)
+        and (store.path / "report.html").exists()
+    )
+
+
+def _unchanged(store: Store) -> bool:
+    """Whether all files are what was written; says so where not, and drops what cannot be read."""
+    try:
+        store.unchanged()
+        return True
+    except SettingsError as error:
+        print(f"{error}; it is made again", file=sys.stderr)
+    try:
+        store.meta()
+    except SettingsError:
+        (store.path / "meta.json").unlink()
+    return False
 
 
 @contextmanager

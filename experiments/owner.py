@@ -70,8 +70,6 @@ def set_status(store: Store, state: str, reason: str = "") -> None:
     now = datetime.now(UTC).isoformat(timespec="seconds")
     status: dict[str, Any] = {"state": state, "reason": reason, "since": now}
     status |= {"host": socket.gethostname(), "process": os.getpid()}
-    if state != "running":
-        status["files"] = store.digests()
     try:
         write(store.path / "status.json", json.dumps(status, indent=1) + "\n")
     except OSError:

@@ -33,6 +33,10 @@ def report(store: Store, console: Console, out: Path | None = None) -> None:
     settings = store.settings()
     check_name("study", settings.study, studies.names())
     study = studies.load(settings.study)
+    try:
+        store.unchanged()
+    except SettingsError as error:
+        raise SettingsError(f"{error}; the same `incentivize run` mends it") from None
     table = Table(store.rows(), store.tasks(), store.meta())
     missing = {cell.id for cell in study.cells(settings)} - {row["cell"] for row in table.rows}
     if len(missing) == len(study.cells(settings)):
@@ -40,7 +44,6 @@ def report(store: Store, console: Console, out: Path | None = None) -> None:
     for key in ("blind", "uniform", "tasks"):
         if not isinstance(table.meta.get(key), dict):
             raise SettingsError(f"{store.path / 'meta.json'}: lacks the table {key!r}; the run has to be made again")
-    store.unchanged()
     given_up = [str(why) for why in dict(table.meta.get("given_up") or {}).values()]
     if missing:
         console.print(f"{len(missing)} training runs are missing: the report shows what there is")

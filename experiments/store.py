@@ -70,7 +70,7 @@ def whole(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
-REPORTED = ("config.toml", "results.jsonl", "tasks.npz", "meta.json")
+REPORTED = ("config.toml", "results.jsonl", "tasks.npz")  # files that reports are made from, beside meta.json
 
 
 def write(path: Path, content: str | bytes) -> None:
@@ -123,11 +123,6 @@ class Store:
         except (OSError, ValueError, TypeError, RecursionError):
             return {}
 
-    def digests(self) -> dict[str, str]:
-        """What tells whether files that reports are made from have changed."""
-        paths = [self.path / name for name in REPORTED if (self.path / name).is_file()]
-        return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
-
     def enclosed(self) -> None:
         """Refuses a directory that leads out of itself: what is read and written has to lie within.
 
@@ -140,21 +135,15 @@ class Store:
                 raise SettingsError(f"{path}: leads out of the run directory")
 
     def unchanged(self) -> None:
-        """Refuses a finished run whose files are not what it wrote.
+        """Refuses files that are not what the run wrote last.
 
         Raises:
             SettingsError: where one has changed.
         """
-        status = self.status()
-        written = status.get("files")
-        if status.get("state") == "running" or not isinstance(written, dict):
-            return
-        found = self.digests()
-        for name in REPORTED:
-            if found.get(name) != written.get(name):
-                raise SettingsError(
-                    f"{self.path / name}: is not what the run wrote; the same `incentivize run` mends it"
-                )
+        for name, digest in dict(self.meta().get("files") or {}).items():
+            path = self.path / name
+            if name in REPORTED and (not path.is_file() or _digest(path.read_bytes()) != digest):
+                raise SettingsError(f"{path}: is not what the run wrote")
 
     def rows(self) -> list[Row]:
         """All rows; a last line that was cut off is left out."""
@@ -182,7 +171,8 @@ class Store:
             tasks = tasks[[name for name, _ in TASK_FIELDS]].astype(TASK_FIELDS)
             with whole(self.path / "tasks.npz") as file:
                 np.savez_compressed(file, tasks=tasks)
-        self.update_meta(**meta)
+        paths = [self.path / name for name in REPORTED if (self.path / name).is_file()]
+        self.update_meta(**meta, files={path.name: _digest(path.read_bytes()) for path in paths})
 
     def tasks(self) -> np.ndarray:
         """Successes and episodes per cell, family, budget, split and task: a structured array of TASK_FIELDS."""
@@ -197,17 +187,35 @@ class Store:
             return found.astype(TASK_FIELDS)
 
     def meta(self) -> dict[str, Any]:
-        """What `meta.json` says, empty at first."""
+        """What `meta.json` says, empty at first.
+
+        Raises:
+            SettingsError: where it is not what was written.
+        """
         path = self.path / "meta.json"
+        if not path.exists():
+            return {}
         with sound(path):
-            return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+            meta = dict(json.loads(path.read_text(encoding="utf-8")))
+            if meta.pop("seal", None) != _sealed(meta):
+                raise ValueError("it is not what was written")
+            return meta
 
     def update_meta(self, **entries: Any) -> None:
         """Adds to `meta.json`; tables are merged one level deep."""
         meta = self.meta()
         for key, value in entries.items():
             meta[key] = meta.get(key, {}) | value if isinstance(value, dict) else value
-        write(self.path / "meta.json", json.dumps(meta, indent=1) + "\n")
+        meta = json.loads(json.dumps(meta))  # with the keys that JSON makes of numbers
+        write(self.path / "meta.json", json.dumps(meta | {"seal": _sealed(meta)}, indent=1) + "\n")
+
+
+def _sealed(meta: dict[str, Any]) -> str:
+    return _digest(json.dumps(meta, sort_keys=True).encode())
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def differences(old: Any, new: Any, path: str = "") -> list[tuple[str, Any, Any]]:

@@ -19,7 +19,9 @@ def test_what_is_published_is_read_and_replaces_what_was_there(tmp_path):
     assert [(row["cell"], row["success"]) for row in store.rows()] == [("a", 0.2)]
     assert [(cell, won) for cell, won in store.tasks()[["cell", "successes"]].tolist()] == [("a", 2)]
     assert all(tuple(row) == ROW_KEYS for row in store.rows())
-    assert store.meta() == {"seconds": 1, "blind": {"errands": 0.5}}
+    meta = store.meta()
+    assert set(meta.pop("files")) == {"results.jsonl", "tasks.npz"}
+    assert meta == {"seconds": 1, "blind": {"errands": 0.5}}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["meta.json", "results.jsonl", "tasks.npz"]
 
 
