@@ -16,7 +16,7 @@ from rich.console import Console
 from experiments import presets, studies
 from experiments.commands import Bench, Command, List, Play, Report, Run, Topic, Tune
 from experiments.failures import printable, reason
-from experiments.settings import Settings, SettingsError, check_name, load_file, resolve
+from experiments.settings import Settings, SettingsError, check_name, load_file, nearest, resolve
 from experiments.stopping import STATUS as STOPPED
 from experiments.stopping import Stopped
 
@@ -32,11 +32,19 @@ def _settings(command: Run) -> Settings:
     given = {key: value for key, value in vars(command.settings).items() if value is not None}
     file = load_file(command.config) if command.config else {}
     _agree(file, command.config, study=command.study, preset=command.preset)
+    wrong = []
     for source in (file, given):
-        for name in source.get("families", ()) if isinstance(source.get("families", ()), (list, tuple)) else ():
-            check_name("--family", str(name), envs.names())
+        named = source.get("families")
+        for name in map(str, named if isinstance(named, (list, tuple)) else ()):
+            wrong += [f"families: {name!r}: {nearest(name, envs.names())}"] * (name not in envs.names())
     base = {"study": command.study, "preset": command.preset} | study.PRESETS[command.preset]
-    return resolve(base, presets.training(command.preset), file, given)
+    try:
+        settings = resolve(base, presets.training(command.preset), file, given)
+    except SettingsError as error:
+        wrong.append(str(error))
+    if wrong:
+        raise SettingsError("\n".join(wrong))
+    return settings
 
 
 def _agree(file: dict[str, Any], path: Path | None, **said: str) -> None:

@@ -12,9 +12,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from rich.console import Console
 from rich.table import Table as RichTable
 
+import envs
 from experiments import figures, studies
+from experiments.cells import Cell
 from experiments.claims import Claim
-from experiments.settings import SettingsError, check_name, dump
+from experiments.failures import printable
+from experiments.settings import Settings, SettingsError, check_name, dump
 from experiments.store import Store, write
 from experiments.table import Table
 
@@ -38,8 +41,9 @@ def report(store: Store, console: Console, out: Path | None = None) -> None:
     except SettingsError as error:
         raise SettingsError(f"{error}; the same `incentivize run` mends it") from None
     table = Table(store.rows(), store.tasks(), store.meta())
-    missing = {cell.id for cell in study.cells(settings)} - {row["cell"] for row in table.rows}
-    if len(missing) == len(study.cells(settings)):
+    cells = _cells(store, settings)
+    missing = {cell.id for cell in cells} - {row["cell"] for row in table.rows}
+    if len(missing) == len({cell.id for cell in cells}):
         raise SettingsError(f"{store.path}: has no results yet; `incentivize run` makes them")
     for key in ("blind", "uniform", "tasks"):
         if not isinstance(table.meta.get(key), dict):
@@ -83,6 +87,22 @@ def report(store: Store, console: Console, out: Path | None = None) -> None:
     )
 
 
+def _cells(store: Store, settings: Settings) -> list[Cell]:
+    """The cells of a run.
+
+    Raises:
+        SettingsError: where its settings can be those of no run.
+    """
+    try:
+        for family in settings.families:
+            check_name("families", family, envs.names())
+            knobs: dict[str, Any] = settings.knobs.get(family, {})
+            envs.make(family, life=settings.life, **knobs)
+        return studies.load(settings.study).cells(settings)
+    except (SettingsError, ValueError, TypeError, KeyError) as error:
+        raise SettingsError(f"{store.path / 'config.toml'}: not the settings of a run ({error})") from None
+
+
 def _without(claim: Claim, given_up: Sequence[str]) -> Claim:
     """A claim that says which training runs were given up, where some are missing: nothing is imputed."""
     if claim.effect is not None or not given_up:
@@ -119,7 +139,7 @@ def _claim_line(claim: dict[str, Any]) -> str:
     """A verdict in two lines, for the terminal."""
     interval = "" if claim["low"] is None else f" [{claim['low']:+.2f}, {claim['high']:+.2f}]"
     effect = "" if claim["effect"] is None else f", effect {claim['effect']:+.2f}{interval}, n = {claim['n']}"
-    return f"{claim['verdict']}: {claim['family']}: {claim['claim']}\n    {claim['reason']}{effect}"
+    return printable(f"{claim['verdict']}: {claim['family']}: {claim['claim']}\n    {claim['reason']}{effect}")
 
 
 def rich_table(title: str, lines: Sequence[dict[str, str]]) -> RichTable:

@@ -28,13 +28,13 @@ CODE = "import sys; from experiments.cli import entry; sys.argv[0] = 'incentiviz
 def begin(out: Path, workers: int, config: Path = CONFIG) -> subprocess.Popen:
     """The command, in a process group of its own, saving after every chunk."""
     arguments = ["run", "task-count", "--config", str(config), "--out", str(out), "--save-every", "0", "--alone"]
-    log = out.with_suffix(".log").open("ab")
-    return subprocess.Popen(
-        [sys.executable, "-c", CODE, *arguments, "--workers", str(workers)],
-        stdout=log,
-        stderr=log,
-        start_new_session=True,
-    )
+    with out.with_suffix(".log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-c", CODE, *arguments, "--workers", str(workers)],
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
 
 
 def said(out: Path) -> str:
@@ -74,7 +74,16 @@ def interrupt(process: subprocess.Popen, out: Path, how: str) -> str:
     return "done" if before is not None else how
 
 
-def harness(folder: Path, kills: int, terms: int, workers: int, seed: int = 0, most: float = 10.0) -> Counter[str]:
+def harness(
+    folder: Path,
+    kills: int,
+    terms: int,
+    workers: int,
+    seed: int = 0,
+    most: float = 13.0,
+    first: float = 1.0,
+    config: Path = CONFIG,
+) -> Counter[str]:
     """Runs, interrupts, goes on, and compares whenever a run has got to its end.
 
     Args:
@@ -84,19 +93,21 @@ def harness(folder: Path, kills: int, terms: int, workers: int, seed: int = 0, m
         workers: of the command.
         seed: of the moments.
         most: seconds until an interruption, at most.
+        first: and at least.
+        config: what is run.
 
     Returns:
         How many there were of what.
     """
     rng, counts = random.Random(seed), Counter[str]()
-    assert begin(folder / "alone", workers).wait() == 0, said(folder / "alone")
+    assert begin(folder / "alone", workers, config).wait() == 0, said(folder / "alone")
     wanted, out = hashes(folder / "alone"), folder / "round-0"
     ways = ["kill"] * (kills - kills // 2) + ["kill all"] * (kills // 2) + ["term"] * terms
     rng.shuffle(ways)
     while ways or counts["compared"] == 0 or out.exists():
-        process = begin(out, workers)
+        process = begin(out, workers, config)
         if ways:
-            deadline = time.monotonic() + rng.uniform(1.0, most)
+            deadline = time.monotonic() + rng.uniform(first, most)
             while process.poll() is None and time.monotonic() < deadline:
                 time.sleep(0.01)
         elif process.wait() != 0:
@@ -126,7 +137,7 @@ def main() -> None:
     parser.add_argument("--terms", type=int, default=10)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--most", type=float, default=10.0)
+    parser.add_argument("--most", type=float, default=13.0)
     given = parser.parse_args()
     given.folder.mkdir(parents=True)
     print(dict(harness(given.folder, given.kills, given.terms, given.workers, given.seed, given.most)))

@@ -36,7 +36,12 @@ def test_help_names_the_commands_and_does_not_import_jax():
     ("arguments", "named"),
     [
         (["run", "task-cuont"], ["task-cuont", "did you mean 'task-count'"]),
-        (["run", "task-count", "--family", "erands"], ["--family = 'erands'", "errands"]),
+        (["run", "task-count", "--family", "erands"], ["families: 'erands': did you mean 'errands'?"]),
+        (
+            ["run", "task-count", "--family", "maze", "--seeds", "0", "--gamma", "2"],
+            ["did you mean 'mazes'", "seeds = 0", "gamma = 2"],
+        ),
+        (["run", "task-count", "--save-every", "-1"], ["--save-every = -1.0: want 0 or more seconds"]),
         (["run", "task-count", "--preset", "qick"], ["--preset = 'qick'", "quick"]),
         (["run", "task-count", "--lerning-rate", "1"], ["--lerning-rate", "--learning-rate"]),
         (["run", "task-count", "--learning-rate", "-1"], ["learning_rate = -1.0", "greater than 0"]),
@@ -138,7 +143,7 @@ def test_refusal_is_quick_and_so_is_help():
 def test_an_interrupt_says_how_to_go_on(monkeypatch, capsys, tmp_path):
     import experiments.main
 
-    def stop(*_):
+    def stop(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(experiments.main, "run_study", stop)
@@ -150,7 +155,7 @@ def test_an_interrupt_says_how_to_go_on(monkeypatch, capsys, tmp_path):
 def test_a_signal_stops_the_command_with_75(number):
     code = (
         "import os, signal, experiments.main\nfrom experiments import cli\n"
-        f"def run(*_):\n    try: os.kill(os.getpid(), {int(number)})\n"
+        f"def run(*_, **__):\n    try: os.kill(os.getpid(), {int(number)})\n"
         f"    finally: os.kill(os.getpid(), {int(number)})\n"  # an impatient second one
         "experiments.main.run_study = run\nimport sys\nsys.argv = ['incentivize', 'run', 'task-count']\ncli.entry()"
     )
@@ -161,7 +166,7 @@ def test_a_signal_stops_the_command_with_75(number):
 def test_a_failure_gives_its_reason_and_a_traceback_only_where_asked(monkeypatch, capsys, tmp_path):
     import experiments.main
 
-    def fail(*_):
+    def fail(*_, **__):
         raise OSError("the disk is full")
 
     monkeypatch.setattr(experiments.main, "run_study", fail)

@@ -10,19 +10,16 @@ from datetime import date
 
 import pytest
 import tomli_w
-from flax import serialization
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import envs
 import experiments.main
-from experiments import cli, runner
-from experiments.archive import Archive
+from experiments import cli
 from experiments.commands import Flags, Run
 from experiments.settings import FLAG_KEYS, TRAINING_KEYS, Settings, dump, load
 from experiments.store import Store, write
 from experiments.studies import STUDIES, task_count
-from experiments.training import Trained
 from tests.experiments.damage import copy, damage
 
 KEYS = ("study", "preset", "knobs", "training", *FLAG_KEYS, *TRAINING_KEYS)
@@ -117,21 +114,6 @@ def test_ten_thousand_configurations(tmp_path, capsys, begun):
     with capsys.disabled():
         print(f"\n{sum(counts.values())} configurations: {dict(counts)}")
     assert sum(counts.values()) >= 10_000
-
-
-@pytest.fixture
-def trained(tiny_run, monkeypatch):
-    """Training replaced by what came of it in the sound run."""
-    archive = Archive(tiny_run, None, {})
-
-    def run_groups(programs, work, deliver):
-        for cell in (cell for groups in programs for group in groups for cell in group.cells):
-            found = archive.own(cell)
-            params = serialization.msgpack_restore((tiny_run / "checkpoints" / f"{cell.id}.msgpack").read_bytes())
-            about = found.about
-            deliver([Trained(cell, found.counts, about["episodes"], about["seconds"], params, about["digest"])])
-
-    monkeypatch.setattr(runner, "run_groups", run_groups)
 
 
 def damaged_runs(seeds, tiny_run, tiny_config, folder, capsys, monkeypatch):

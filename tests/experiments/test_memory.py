@@ -1,0 +1,56 @@
+"""Memory is guessed before anything compiles."""
+
+from dataclasses import replace
+
+import pytest
+
+from experiments import memory, presets
+from experiments.groups import groups_of
+from experiments.memory import check_memory, needed
+from experiments.settings import SettingsError, load_file, resolve
+from experiments.studies import mixture, task_count, test_time
+
+
+def programs(*layers, study=task_count, family="errands"):
+    base = {"study": study.STUDY, "preset": "quick"} | study.PRESETS["quick"]
+    own = {} if study is not task_count else {"families": [family]}
+    return groups_of(study.cells(resolve(base, presets.training("quick"), own, *layers)))
+
+
+def size(*layers):
+    return max(needed(group) for groups in programs(*layers) for group in groups)
+
+
+def test_what_takes_memory_counts():
+    usual = size()
+    assert 2**20 < usual < 2**30
+    for more in ({"num_envs": 8192}, {"rollout_steps": 512}, {"eval_tasks": 2**14}, {"eval_instances": 2**14}):
+        assert size(more) > 4 * usual
+
+
+def test_what_does_not_fit_is_refused_and_says_why(monkeypatch):
+    monkeypatch.setattr(memory, "available", lambda: 2**30)
+    check_memory(programs(), 2)
+    with pytest.raises(SettingsError) as caught:
+        check_memory(programs({"num_envs": 2**16, "rollout_steps": 4096, "budget": 2**40}), 2)
+    text = str(caught.value)
+    assert "GiB of memory with 2 workers (num_envs = 65,536, rollout_steps = 4,096, " in text
+    assert "there are 1 GiB; want less of these, or --workers 1" in text
+
+
+def test_workers_and_lanes_add_up(monkeypatch, tiny_config):
+    groups = programs(load_file(tiny_config))
+    group = next(mine[0] for mine in groups if mine[0].lanes > 1)
+    assert needed(group) == pytest.approx(group.lanes * needed(group._replace(lanes=1)), rel=1e-6)
+    largest = sorted((needed(mine[0]) for mine in groups), reverse=True)
+    monkeypatch.setattr(memory, "available", lambda: largest[0] + largest[1] - 1)
+    check_memory(groups, 1)
+    with pytest.raises(SettingsError, match="with 2 workers"):
+        check_memory(groups, 2)
+
+
+def test_mixtures_and_searches_are_known():
+    assert all(needed(group) > 0 for groups in programs(study=mixture) for group in groups)
+    group = programs(study=test_time)[0][0]
+    thinks = group._replace(cells=(replace(group.cells[0], simulations=(0, 4096)),))
+    assert needed(thinks) > 8 * needed(group._replace(cells=(replace(group.cells[0], simulations=(0,)),)))

@@ -1,0 +1,162 @@
+"""A run directory from somebody else is data: nothing in it is executed, unpacked without bounds, or left unescaped."""
+
+import io
+import os
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+
+from experiments import parameters
+from experiments.archive import ROOM, Archive
+from experiments.checkpoints import Keeper
+from experiments.cli import main
+from experiments.groups import Group
+from experiments.settings import SettingsError
+from experiments.store import Store
+from experiments.studies import task_count
+from tests.experiments.damage import copy
+
+SCRIPT = "<script>alert(1)</script>\x1b[31m"
+
+
+class Evil:
+    """Makes a directory when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+@pytest.fixture
+def run(tiny_run, tmp_path):
+    return copy(tiny_run, tmp_path / "run")
+
+
+def objects(evil):
+    """An .npz whose array has to be unpickled."""
+    buffer = io.BytesIO()
+    np.savez(buffer, tasks=np.array([evil], object), counts=np.array([evil], object), about=np.array([evil], object))
+    return buffer.getvalue()
+
+
+def again(run, tiny_config):
+    return main(["run", "task-count", "--config", str(tiny_config), "--out", str(run), "--alone"])
+
+
+def test_it_would_be_noticed(tmp_path):
+    pickle.loads(pickle.dumps(Evil(tmp_path / "hurt")))
+    assert (tmp_path / "hurt").exists()
+
+
+@pytest.mark.parametrize("content", [objects, pickle.dumps], ids=["npz", "pickle"])
+def test_nothing_is_unpickled(content, run, tiny_config, trained, tmp_path, capsys):
+    evil = content(Evil(tmp_path / "hurt"))
+    files = ["tasks.npz", "meta.json", "config.toml", "results.jsonl", "status.json"]
+    cell = task_count.cells(Store(run).settings())[3].id
+    files += [f"cells/{cell}.npz", f"checkpoints/{cell}.msgpack"]
+    for name in files:
+        kept = (run / name).read_bytes()
+        (run / name).write_bytes(evil)
+        assert main(["report", str(run), "--out", str(tmp_path / "report")]) in (0, 2)
+        assert again(run, tiny_config) in (0, 2)
+        (run / name).write_bytes(kept)
+    (run / "params.msgpack").write_bytes(evil)
+    with pytest.raises(SettingsError, match="cannot be read as parameters"):
+        parameters.load(str(run / "params.msgpack"), {"kernel": np.zeros(10_000, np.float32)})
+    assert "Traceback" not in capsys.readouterr().err
+    assert not (tmp_path / "hurt").exists()
+
+
+def test_counts_that_have_to_be_unpickled_are_refused_though_they_are_what_was_written(run, tmp_path, capsys):
+    store = Store(run)
+    (run / "tasks.npz").write_bytes(objects(Evil(tmp_path / "hurt")))
+    store.publish(store.rows())  # with the digest of these
+    assert main(["report", str(run)]) == 2
+    assert "tasks.npz: cannot be read as part of a run" in capsys.readouterr().err
+    assert not (tmp_path / "hurt").exists()
+
+
+def test_a_checkpoint_of_pickles_is_no_checkpoint(tiny_run, tmp_path, capsys):
+    (cell, *_) = task_count.cells(Store(tiny_run).settings())
+    group = Group((cell,), 1)
+    keeper = Keeper(tmp_path, group, 0)
+    for name in ("sealed.json", "manifest.ocdbt", "_METADATA", "default/_METADATA"):
+        path = tmp_path / group.id / "512" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(pickle.dumps(Evil(tmp_path / "hurt")))
+    keeper.manager.reload()
+    assert keeper.load(None, lambda number: ()) is None  # type: ignore[arg-type]
+    keeper.close()
+    assert "damaged" in capsys.readouterr().err
+    assert not (tmp_path / "hurt").exists()
+
+
+def test_a_file_that_unpacks_to_more_than_it_can_hold_is_not_unpacked(tiny_run, run, capsys):
+    cell = task_count.cells(Store(run).settings())[0]
+    path = run / "cells" / f"{cell.id}.npz"
+    for name in ("about.npy", "counts.npy"):
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(name, bytes(64 * ROOM))
+        assert path.stat().st_size < ROOM
+        assert Archive(run, None, {}).own(cell) is None
+        assert "it is larger than it can be" in capsys.readouterr().err
+
+
+def test_strings_from_files_are_escaped(run, capsys):
+    store = Store(run)
+    meta, rows = store.meta(), store.rows()
+    for row in rows:
+        row["variant"] = row["network"] = SCRIPT
+    ledger = {key: entry | {"label": SCRIPT, SCRIPT: SCRIPT} for key, entry in meta["ledger"].items()}
+    audit = {SCRIPT: meta["audit"]["errands"] | {"nearest": {SCRIPT: SCRIPT}}}
+    store.publish(
+        rows[:-40], ledger=ledger, audit=audit, given_up={"a": SCRIPT}, versions={SCRIPT: SCRIPT}, commit=SCRIPT
+    )
+    assert main(["report", str(run)]) == 0
+    page = (run / "report.html").read_text()
+    assert page.count("alert(1)") > 10
+    assert "<script" not in page
+    for path in (run / "figures").iterdir():
+        assert b"<script>alert" not in path.read_bytes()
+    said = capsys.readouterr()
+    assert "\x1b" not in said.out + said.err
+    assert "alert(1)" in said.out
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ('study = "task-count"', 'study = "../../../etc/passwd"', "study = '../../../etc/passwd'"),
+        ('"errands",', '"../errands",', "families"),
+        ('study = "task-count"', f'study = "{SCRIPT[:-5]}\\u001b"', "study = "),
+        ("attributes = 3", "attributes = 0", "attributes=0: want 2 to 64"),
+        ("attributes = 3", '__class__ = "x"', "__class__"),
+        ('reward = "sparse"', 'reward = "os.system"', "os.system"),
+    ],
+)
+def test_settings_name_what_there_is_and_nothing_else(old, new, named, run, tmp_path, capsys):
+    store = Store(run)
+    text = (run / "config.toml").read_text()
+    assert old in text
+    (run / "config.toml").write_text(text.replace(old, new))
+    store.publish(store.rows())
+    status = main(["report", str(run), "--out", str(tmp_path / "report")])
+    said = capsys.readouterr().err
+    if "reward" in old:  # a report asks no reward
+        assert status in (0, 2)
+        return
+    assert status == 2
+    assert named in said
+    assert "\x1b" not in said
+
+
+def test_parameters_from_elsewhere_are_named_by_their_content(run, tiny_config, tmp_path, capsys):
+    arguments = ["run", "task-count", "--config", str(tiny_config), "--out", str(tmp_path / "new")]
+    assert main([*arguments, "--start-from", "/etc/hostname"]) == 2
+    said = capsys.readouterr().err
+    assert "cannot be read as parameters" in said or "is larger than" in said or "there is no such file" in said
+    assert not (tmp_path / "new").exists()
