@@ -5,6 +5,8 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import jax
@@ -17,11 +19,12 @@ from agents import learner as lr
 from envs import episodes as ep
 from envs.tasks import make_pool
 from experiments.cells import Cell
-from experiments.groups import lanes_of
+from experiments.checkpoints import Keeper, Standing, raw
+from experiments.groups import Group, lanes_of
 from experiments.presets import training
-from experiments.program import hyper_of, setup_of
+from experiments.program import hyper_of, pool_of, setup_of, stack
 from experiments.report import number, rich_table
-from experiments.settings import Training
+from experiments.settings import SAVE_EVERY, Training
 from experiments.store import environment
 
 NUM_ENVS, STEPS = 1024, 32  # of the random-policy benchmark
@@ -250,6 +253,22 @@ def _specialists_row(
     return row | {"settings": text}
 
 
+def _saves(name: str, repeats: int) -> list[Measurement]:
+    """Checkpoints of a training run as shipped, and the share of its time that they take."""
+    cell = _cell(name)
+    state = jax.jit(jax.vmap(partial(lr.begin, setup_of(cell))))(stack([pool_of(cell)]), jnp.zeros(1, jnp.uint32))
+    megabytes = sum(leaf.nbytes for leaf in jax.tree.leaves(raw(state))) / 1e6
+    with TemporaryDirectory() as folder:
+        keeper = Keeper(Path(folder), Group((cell,), 1), SAVE_EVERY)
+        steps = iter(range(1, repeats + 2))
+        taken = seconds(lambda: keeper.save(Standing(state, (), np.zeros(1), next(steps))), repeats)
+        keeper.close()
+    usual = statistics.median(taken)
+    row = {"benchmark": "saves", "family": name, "s/save": round(usual, 4), "slowest": round(max(taken), 4)}
+    row |= {"MB": round(megabytes, 2), "share": round(usual / (usual + SAVE_EVERY), 5)}
+    return [row | {"settings": f"parameters, optimiser, environments and bank, one agent, every {SAVE_EVERY:.0f} s"}]
+
+
 def _upright(rows: list[Measurement]) -> list[dict[str, str]]:
     """A line per family; a column for each where a line would not fit a terminal."""
     keys = [key for key in rows[0] if key not in ("benchmark", "settings")]
@@ -258,8 +277,8 @@ def _upright(rows: list[Measurement]) -> list[dict[str, str]]:
     return [{"": key} | {row["family"]: number(row[key]) for row in rows} for key in keys[1:]]
 
 
-BENCHMARKS = {"envs": _envs, "train": _train, "tasks": _tasks, "specialists": _specialists}
-ALL = ("envs", "train", "tasks")  # specialists take minutes a family: only where asked for
+BENCHMARKS = {"envs": _envs, "train": _train, "tasks": _tasks, "specialists": _specialists, "saves": _saves}
+ALL = ("envs", "train", "tasks", "saves")  # specialists take minutes a family: only where asked for
 
 
 def bench(what: str, families: Sequence[str], repeats: int, as_json: bool, console: Console) -> None:

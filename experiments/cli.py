@@ -41,7 +41,7 @@ def _settings(command: Run) -> Settings:
     try:
         settings = resolve(base, presets.training(command.preset), file, given)
     except SettingsError as error:
-        wrong.append(str(error))
+        raise SettingsError("\n".join([*wrong, str(error)])) from None
     if wrong:
         raise SettingsError("\n".join(wrong))
     return settings

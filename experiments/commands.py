@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_origin
 
 import tyro
 
-from experiments.settings import FLAG_KEYS, TRAINING_KEYS, Settings, Training
+from experiments.settings import FLAG_KEYS, SAVE_EVERY, TRAINING_KEYS, Settings, Training
 
 NAMES = ("families", "specialist_learners")  # the lists of settings that hold no numbers
 Topic = Literal["families", "rewards", "learners", "networks", "studies"]
@@ -52,7 +52,7 @@ class Run:
     """The run directory."""
     workers: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
     """Processes that train side by side, if not one for every core (a CPU) or one alone (an accelerator)."""
-    save_every: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 60.0
+    save_every: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = SAVE_EVERY
     """How often what is being trained is saved: no more than this is lost when the machine dies."""
     alone: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Take over no training runs from the runs in the same folder that had the same."""
@@ -88,9 +88,9 @@ class List:
 class Bench:
     """Measure steps per second here: compiled beforehand, blocked until ready, the median of several."""
 
-    what: tyro.conf.Positional[Literal["all", "envs", "train", "tasks", "specialists"]] = "all"
-    """envs: random policies; train: whole updates; tasks: cost against the number of tasks (all: these three);
-    specialists: a thousand in one program against one after another (minutes a family)."""
+    what: tyro.conf.Positional[Literal["all", "envs", "train", "tasks", "saves", "specialists"]] = "all"
+    """envs: random policies; train: whole updates; tasks: cost against the number of tasks; saves: checkpoints (all:
+    these four); specialists: a thousand in one program against one after another (minutes a family)."""
     family: tuple[str, ...] = ()
     """The families to measure, all if none is named."""
     repeats: int = 5

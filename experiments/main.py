@@ -29,7 +29,7 @@ from experiments.program import network_of
 from experiments.progress import Progress
 from experiments.report import report
 from experiments.runner import family_of, run
-from experiments.settings import Settings, SettingsError, Training, nearest
+from experiments.settings import SAVE_EVERY, Settings, SettingsError, Training, nearest
 from experiments.store import Store, environment
 from experiments.training import RunError
 from experiments.workers import Work
@@ -107,7 +107,7 @@ def run_study(
     out: Path,
     console: Console,
     workers: int | None = None,
-    every: float = 60.0,
+    every: float = SAVE_EVERY,
     reuse: bool = True,
     debug: bool = False,
 ) -> None:

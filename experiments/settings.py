@@ -182,6 +182,7 @@ class Settings(_Strict):
         return self
 
 
+SAVE_EVERY = 60.0  # seconds between checkpoints, unless somebody asks for others; decides nothing that is computed
 TRAINING_KEYS = tuple(Training.model_fields)
 FLAG_KEYS = tuple(name for name in Settings.model_fields if name not in ("study", "preset", "knobs", "training"))
 

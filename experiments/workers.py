@@ -2,7 +2,8 @@
 
 The networks are small: one program gains little from a second core, two programs gain nearly all of it, and compile
 side by side too. So on a CPU each worker is a process of its own, kept to one core, and gets whole groups of cells
-that share a program. What a worker computes does not depend on how many there are.
+that share a program. What a worker computes does not depend on how many there are, be it one; it would on the number
+of its threads. On an accelerator there is one worker, a thread of this process.
 """
 
 import multiprocessing
@@ -19,10 +20,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
 from filelock import FileLock
 
 from experiments import stopping
 from experiments.groups import Group
+from experiments.settings import SAVE_EVERY
 from experiments.stopping import Stopped
 from experiments.training import RunError, Trained, train
 
@@ -33,7 +36,7 @@ class Work(NamedTuple):
     """How groups are trained.
 
     Attributes:
-        workers: processes; 1 trains in this one.
+        workers: how many train at a time.
         folder: where checkpoints of groups go; None for none.
         every: seconds between checkpoints.
         checked: whether training stops where a number first is none, and says where that came from.
@@ -41,7 +44,7 @@ class Work(NamedTuple):
 
     workers: int
     folder: Path | None = None
-    every: float = 60.0
+    every: float = SAVE_EVERY
     checked: bool = False
 
 
@@ -61,7 +64,8 @@ def run_groups(programs: Sequence[Sequence[Group]], work: Work, deliver: Callabl
     waiting: queue.SimpleQueue[Sequence[Group]] = queue.SimpleQueue()
     for groups in programs:
         waiting.put(groups)
-    pools = [_process(core) for core in range(min(work.workers, len(programs)))] if work.workers > 1 else [_thread()]
+    apart = jax.default_backend() == "cpu"
+    pools = [_process(core) if apart else _thread() for core in range(min(work.workers, len(programs)))]
     told = stopped = False
     with ThreadPoolExecutor(len(pools)) as threads:
         try:
@@ -104,8 +108,8 @@ def _serve(pool: Executor, work: Work, waiting: queue.SimpleQueue, finished: que
         finished.put(None)
     except BrokenProcessPool:
         ended = (
-            "a worker was ended from outside, perhaps for want of memory; with --workers 1 less is needed, and the "
-            "same command goes on from the last checkpoint"
+            "a worker was ended from outside, perhaps for want of memory; with fewer --workers less is needed, and "
+            "the same command goes on from the last checkpoint"
         )  # or it was asked to stop before it could hear
         finished.put(Stopped() if stopping.requested.is_set() else RunError(ended))
     except BaseException as error:
@@ -129,7 +133,7 @@ def _forget(group: Group, folder: Path | None) -> None:
 
 
 def _thread() -> Executor:
-    """A thread for training in this process, so that signals find the main one idle."""
+    """A thread of this process, so that signals find the main one idle."""
     return ThreadPoolExecutor(1)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import envs
-from experiments import presets, program, runner, training, tune
+from experiments import presets, program, runner, training, tune, workers
 from experiments.cli import main
 from experiments.groups import groups_of
 from experiments.settings import Training, load_file, resolve
@@ -201,6 +201,7 @@ def test_a_small_search_trains(arguments, monkeypatch):
         return compile_program(setup, teaching, sizes, lanes)
 
     monkeypatch.setattr(training, "compile_program", spy)
+    monkeypatch.setattr(workers, "_process", lambda core: workers._thread())
     monkeypatch.setitem(tune.CHOICES, "minibatches", (2,))
     assert main([*arguments, "--trials", "2", "--arm", "taught"]) == 0
     assert len(compiled) == 1
