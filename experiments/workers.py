@@ -140,14 +140,14 @@ def _thread() -> Executor:
 def _process(core: int) -> Executor:
     """A process of its own; spawned, since JAX has threads that a fork would lose."""
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(1, mp_context=context, initializer=_settle, initargs=(core,))
+    return ProcessPoolExecutor(1, mp_context=context, initializer=_settle, initargs=(core, os.getpid()))
 
 
-def _settle(core: int) -> None:
+def _settle(core: int, parent: int) -> None:
     """Keeps this process to one core and one thread; its parent says when to stop. Runs before jax starts."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: stopping.requested.set())
-    threading.Thread(target=_follow, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false".strip()
     if hasattr(os, "sched_setaffinity"):
         allowed = sorted(os.sched_getaffinity(0))
@@ -155,7 +155,7 @@ def _settle(core: int) -> None:
 
 
 def _follow(parent: int) -> None:
-    """Ends this process when its parent is gone, even where that had no time to say so."""
+    """Ends this process when its parent is gone, even where that was before it had begun."""
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)

@@ -14,14 +14,17 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 import tests.conftest  # noqa: F401, its environment: compiled programs are kept for the next attempt
 
 CONFIG = Path(__file__).parent.parent / "crash.toml"
+MARK = "INCENTIVIZE_CRASHING"  # in the environment of all processes of a harness
 CODE = "import sys; from experiments.cli import entry; sys.argv[0] = 'incentivize'; entry()"
 
 
@@ -34,6 +37,7 @@ def begin(out: Path, workers: int, config: Path = CONFIG) -> subprocess.Popen:
             stdout=log,
             stderr=log,
             start_new_session=True,
+            env=os.environ | {MARK: str(out.parent)},
         )
 
 
@@ -56,6 +60,20 @@ def hashes(out: Path) -> dict[str, Any]:
 def saving(out: Path) -> int:
     """How many checkpoints are half written."""
     return len(list(out.glob("checkpoints/groups/*/*orbax-checkpoint-tmp*")))
+
+
+def orphans(folder: Path) -> list[int]:
+    """Processes of a harness that are still there, after the time that they have to notice that they are alone."""
+    deadline = time.monotonic() + 10
+    while True:
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if process.environ().get(MARK) == str(folder) and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process.pid)
+        if not found or time.monotonic() > deadline:
+            return found
+        time.sleep(0.2)
 
 
 def interrupt(process: subprocess.Popen, out: Path, how: str) -> str:
@@ -127,6 +145,7 @@ def harness(
             out = folder / f"round-{counts['compared']}"
         else:
             raise AssertionError(f"{process.returncode}: {said(out)[-3000:]}")
+    assert not orphans(folder)
     return counts
 
 

@@ -20,9 +20,8 @@ def short(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_run_that_was_killed_and_stopped_ends_as_if_it_had_not_been(workers, short, tmp_path):
-    counts = harness(tmp_path, kills=2, terms=1, workers=workers, config=short, first=6.0)
+def test_a_run_that_was_killed_and_stopped_ends_as_if_it_had_not_been(short, tmp_path):
+    counts = harness(tmp_path, kills=2, terms=1, workers=2, config=short, first=6.0)
     assert counts["kill"] + counts["kill all"] + counts["term"] == 3
     assert counts["compared"]
 

@@ -195,10 +195,10 @@ def test_a_small_search_trains(arguments, monkeypatch):
     compiled, measured = [], []
     compile_program = training.compile_program
 
-    def spy(setup, teaching, sizes, lanes):
+    def spy(setup, teaching, sizes, *more):
         compiled.append(setup)
         measured.append(sizes.blocks)
-        return compile_program(setup, teaching, sizes, lanes)
+        return compile_program(setup, teaching, sizes, *more)
 
     monkeypatch.setattr(training, "compile_program", spy)
     monkeypatch.setattr(workers, "_process", lambda core: workers._thread())
