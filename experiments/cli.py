@@ -65,7 +65,10 @@ def _run(command: Run, console: Console) -> None:
     _at_least_one(workers=command.workers)
     if not 0 <= command.save_every < math.inf:
         raise SettingsError(f"--save-every = {command.save_every}: want 0 or more seconds")
-    from experiments.main import run_study  # imports jax
+    from experiments.checks import check  # imports jax, and little else
+
+    check(settings)
+    from experiments.main import run_study  # imports all the rest
 
     out = command.out or Path("runs") / f"{settings.study}-{settings.preset}"
     run_study(settings, out, console, command.workers, command.save_every, reuse=not command.alone, debug=command.debug)
@@ -154,12 +157,14 @@ def _tune(command: Tune, console: Console) -> None:
         arms = (command.arm,)
     file = load_file(command.config) if command.config else {}
     _agree(file, command.config, study="tune", preset=command.preset)
+    from experiments.checks import check
     from experiments.tune import PRESET, tune  # imports jax
 
     said = {"families": [command.family], "seeds": command.seeds, "pools": [command.pool], "budget": command.budget}
     given = {key: value for key, value in said.items() if value is not None}
     base = PRESET | {"preset": command.preset}
     settings = resolve(base, presets.training(command.preset), file, given)
+    check(settings)
     tune(
         settings, command.trials, arms, command.out or Path("runs") / f"tune-{command.family}", console, command.workers
     )

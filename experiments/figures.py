@@ -1,21 +1,25 @@
 """Figures: matplotlib without a display, colours that colour-blind readers can tell apart (Okabe & Ito 2008)."""
 
+from __future__ import annotations
+
 import csv
 from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
 
 from experiments.cells import variant
 from experiments.settings import Settings
 from experiments.statistics import Estimate, student
 from experiments.table import Table
+
+if TYPE_CHECKING:  # matplotlib takes long to import, and studies are loaded before anything is drawn
+    from contextlib import AbstractContextManager
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 BLUE, ORANGE, GREEN, GREY, BLACK = "#0072B2", "#D55E00", "#009E73", "#7F7F7F", "#000000"
 PURPLE = "#CC79A7"
@@ -29,10 +33,16 @@ STYLE: Any = {
 }
 
 
+def _style() -> AbstractContextManager[None]:
+    import matplotlib as mpl
+
+    return mpl.rc_context(STYLE)
+
+
 def save(figure: Figure, rows: Sequence[dict[str, Any]], folder: Path, name: str) -> None:
     """Writes the figure as PNG and SVG, and what it shows as CSV."""
     figure.savefig(folder / f"{name}.png", dpi=160, metadata={"Software": None})
-    with mpl.rc_context(STYLE):
+    with _style():
         figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
     with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else ["family"])
@@ -45,7 +55,9 @@ Drawn = list[dict[str, Any]]
 
 def canvas(rows: int, columns: int, width: float = 4.2) -> tuple[Figure, Any]:
     """A figure of panels in the house style, and its axes [rows, columns]."""
-    with mpl.rc_context(STYLE):
+    from matplotlib.figure import Figure
+
+    with _style():
         figure = Figure(figsize=(width * columns, 3.4 * rows + 0.6), layout="constrained")
         return figure, figure.subplots(rows, columns, squeeze=False)
 
@@ -79,6 +91,8 @@ def budgets(axis: Axes, steps: Sequence[int]) -> None:
     """Makes a logarithmic x-axis of environment steps, marked where there was an evaluation."""
     axis.set_xscale("log")
     axis.set_xticks(steps, [f"{step / 1e6:.2g} M" for step in steps])
+    from matplotlib.ticker import NullLocator
+
     axis.xaxis.set_minor_locator(NullLocator())
     axis.set_xlabel("environment steps")
 
@@ -86,7 +100,9 @@ def budgets(axis: Axes, steps: Sequence[int]) -> None:
 def draw_task_count(table: Table, settings: Settings) -> tuple[Figure, list[dict[str, Any]]]:
     """Success against the number of training tasks, a panel per family: generalists, controls and specialists."""
     drawn: list[dict[str, Any]] = []
-    with mpl.rc_context(STYLE):
+    from matplotlib.figure import Figure
+
+    with _style():
         panels = len(settings.families)
         columns = panels if panels <= 3 else 2
         rows = -(-panels // columns)

@@ -5,13 +5,12 @@ from typing import Any
 
 import jax
 
-import envs
 from envs.audit import audit
-from envs.family import Family
 from envs.tasks import make_pool
 from experiments.archive import Archive, Found
 from experiments.book import Book
 from experiments.cells import Cell
+from experiments.checks import family_of
 from experiments.code import code_of
 from experiments.groups import groups_of
 from experiments.program import Evaluation, scripted_success
@@ -84,18 +83,6 @@ def find(cells: Sequence[Cell], archive: Archive) -> tuple[dict[str, Found], dic
             "--out beside it, where those that still mean the same are taken over"
         )
     return own, {cell.id: found for cell in missing if (found := archive.elsewhere(cell)) is not None}
-
-
-def family_of(settings: Settings, name: str) -> Family:
-    """A family as the settings have it.
-
-    Raises:
-        ValueError: where they will not do.
-    """
-    knobs: dict[str, Any] = settings.knobs.get(name, {})
-    if "life" in knobs:
-        raise ValueError(f"life={knobs['life']!r}: no knob, but the same for all families; want it at the top level")
-    return envs.make(name, life=settings.life, **knobs)
 
 
 def _audited(name: str, settings: Settings, store: Store) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit  # not scipy.stats, which takes long to import
 
 
 class Estimate(NamedTuple):
@@ -27,5 +27,5 @@ def student(values: Sequence[float] | np.ndarray) -> Estimate:
     mean, n = float(sample.mean()), len(sample)
     if n < 3:
         return Estimate(mean, -np.inf, np.inf, n)
-    half = float(stats.t.ppf(0.975, n - 1) * sample.std(ddof=1) / np.sqrt(n))
+    half = float(stdtrit(n - 1, 0.975) * sample.std(ddof=1) / np.sqrt(n))
     return Estimate(mean, mean - half, mean + half, n)

@@ -19,7 +19,7 @@ from experiments import stopping
 from experiments.archive import Archive, Found
 from experiments.cells import Cell, doubling
 from experiments.groups import groups_of
-from experiments.main import STOPPING, check, usual_workers
+from experiments.main import STOPPING, usual_workers
 from experiments.memory import check_memory
 from experiments.owner import owned, set_status
 from experiments.parameters import pin
@@ -194,7 +194,6 @@ def tune(
         SettingsError: where settings or directory will not do.
         RunError: where a run cannot go on.
     """
-    check(settings)
     settings = pin(settings)
     (family,) = settings.families
     shipped = settings.training[family]

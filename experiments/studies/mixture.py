@@ -5,11 +5,10 @@ family alone: the same settings, as many gradient steps as those agents take tog
 small? So the same mixture is given to one of twice the width, and, as a sign of what the first could have held, taught.
 """
 
-from dataclasses import replace
-from typing import Any
+from __future__ import annotations
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from experiments.cells import Cell
 from experiments.claims import Claim, judge
@@ -18,6 +17,10 @@ from experiments.settings import Settings, SettingsError
 from experiments.statistics import student
 from experiments.studies.common import by_seed, cell_of, headline_teacher, paired
 from experiments.table import Table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 STUDY = "mixture"
 QUESTION = "Can one agent play every family as well as an agent of each does?"

@@ -10,11 +10,12 @@ a share B/N of the generalist's budget B, with B split over those trained, and w
 supervised, and where `specialist_learners` says so also incentivized: then signal and scope are crossed, 2 x 2.
 """
 
+from __future__ import annotations
+
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from experiments.cells import Cell
 from experiments.claims import Claim, judge
@@ -24,6 +25,9 @@ from experiments.statistics import Estimate, student
 from experiments.studies.common import by_seed, cell_of, headline_teacher, hidden, paired, size_of
 from experiments.studies.specialists import ROLES, specialists
 from experiments.table import Table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 STUDY = "task-count"
 QUESTION = "Does general skill appear as the number of training tasks grows?"

@@ -6,12 +6,11 @@ a cost for every step. Both leave the task, the agent and its evaluation as they
 tasks never met, and the steps taken over the expert's in the episodes that succeed.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
-
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any
 
 from experiments.cells import Cell
 from experiments.claims import Claim, judge
@@ -20,6 +19,10 @@ from experiments.settings import Settings
 from experiments.statistics import student
 from experiments.studies.common import by_seed, cell_of, paired
 from experiments.table import Table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 STUDY = "taste-and-hunger"
 QUESTION = "Does a taste of success help to find it, and does hunger shorten the way?"

@@ -6,11 +6,12 @@ own model, and with several attempts of which the best counts. If search alone d
 as well.
 """
 
+from __future__ import annotations
+
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from experiments.cells import Cell, doubling
 from experiments.claims import Claim, judge
@@ -19,6 +20,9 @@ from experiments.settings import Settings, SettingsError
 from experiments.statistics import student
 from experiments.studies.common import by_seed, cell_of, hidden, paired
 from experiments.table import Table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 STUDY = "test-time"
 QUESTION = "Can thinking longer when acting stand in for training longer?"

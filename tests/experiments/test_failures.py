@@ -5,7 +5,7 @@ import errno
 import jax.numpy as jnp
 import pytest
 
-from experiments import main, runner, training
+from experiments import checks, runner, training
 from experiments.cli import main as cli
 from experiments.failures import printable, reason
 from experiments.groups import Group
@@ -42,7 +42,7 @@ def test_an_accelerator_that_is_not_there_is_named(monkeypatch, tiny_config, tmp
     def none():
         raise RuntimeError("Unable to initialize backend 'cuda'")
 
-    monkeypatch.setattr(main.jax, "devices", none)
+    monkeypatch.setattr(checks.jax, "devices", none)
     monkeypatch.setenv("JAX_PLATFORMS", "cuda")
     assert cli(["run", "task-count", "--config", str(tiny_config), "--out", str(tmp_path / "run")]) == 2
     assert "JAX_PLATFORMS = 'cuda': there is no such device here; unset it for what is" in capsys.readouterr().err

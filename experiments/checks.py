@@ -1,0 +1,92 @@
+"""What can be wrong across settings, found before anything compiles. It imports little, so that refusal is quick."""
+
+import os
+from typing import Any
+
+import jax
+
+import envs
+import rewards
+from agents.encoders import ENCODERS
+from agents.memories import MEMORIES
+from envs.family import Family
+from experiments.program import network_of
+from experiments.settings import Settings, SettingsError, Training, nearest
+
+
+def check(settings: Settings) -> None:
+    """What can be wrong across fields, found before anything compiles.
+
+    Raises:
+        SettingsError: all of it at once.
+    """
+    _device()
+    wrong = []
+    for name, training in settings.training.items():
+        for key, known in (("network", ENCODERS), ("memory", MEMORIES)):
+            if getattr(training, key) not in known:
+                wrong.append(f"{key} = {getattr(training, key)!r}: {nearest(getattr(training, key), known)}")
+        unknown = [part for part in training.reward.split("+") if part.strip() not in rewards.names()]
+        wrong += [f"reward = {training.reward!r}: {part!r}: {nearest(part, rewards.names())}" for part in unknown]
+        try:
+            family = family_of(settings, name)
+        except ValueError as error:
+            wrong.append(f"knobs.{name}: {error}")
+            continue
+        wrong += _network(training, name, family)
+        tasks = family.tasks
+        most = tasks.split_size("training")
+        for key in ("pools", "control_pools", "taught_pools"):
+            for size in getattr(settings, key):
+                if size != "new" and size > most:
+                    wrong.append(f"{key}: pool size {size:,} is larger than the {most:,} training tasks of {name}")
+        for key in ("specialists", "eval_tasks"):
+            if getattr(settings, key) > tasks.split_size("heldout"):
+                held = tasks.split_size("heldout")
+                wrong.append(f"{key} = {getattr(settings, key):,}: {name} has only {held:,} held-out tasks")
+    if settings.eval_tasks < settings.specialists:
+        wrong.append(
+            f"eval_tasks = {settings.eval_tasks}: want at least as many as specialists = {settings.specialists}"
+        )
+    if wrong:
+        raise SettingsError("\n".join(dict.fromkeys(wrong)))
+
+
+def _device() -> None:
+    """Refuses to start without the accelerator that somebody asked for."""
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError):  # from jax, where no backend is left
+        asked = os.environ.get("JAX_PLATFORMS", "")
+        raise SettingsError(f"JAX_PLATFORMS = {asked!r}: there is no such device here; unset it for what is") from None
+
+
+def _network(training: Training, name: str, family: Family) -> list[str]:
+    """What keeps a family's agents from having the network, or starting where they are told to."""
+    if training.network not in ENCODERS or training.memory not in MEMORIES:
+        return []  # told already
+    try:
+        network = network_of(training, family)
+    except ValueError as error:
+        return [f"training.{name}: {error}"]
+    if not training.start_from:
+        return []
+    from experiments.parameters import load  # only here, as it takes long to import
+
+    try:
+        load(training.start_from, jax.eval_shape(network.init, jax.random.key(0)))
+    except (SettingsError, ValueError) as error:
+        return [f"training.{name}.start_from: {error}"]
+    return []
+
+
+def family_of(settings: Settings, name: str) -> Family:
+    """A family as the settings have it.
+
+    Raises:
+        ValueError: where they will not do.
+    """
+    knobs: dict[str, Any] = settings.knobs.get(name, {})
+    if "life" in knobs:
+        raise ValueError(f"life={knobs['life']!r}: no knob, but the same for all families; want it at the top level")
+    return envs.make(name, life=settings.life, **knobs)
