@@ -1,6 +1,7 @@
 """Training of cells: jitted chunks under a host loop, and an evaluation wherever the study wants one."""
 
 import math
+import sys
 import time
 from collections.abc import Sequence
 from functools import lru_cache
@@ -101,6 +102,8 @@ def train(group: Group, folder: Path | None = None, every: float = math.inf, che
     try:
         counted = program.counted.values()
         found = keeper.load(begun.state, lambda number: tuple(islice(cycle(counted), number)))
+        if found is not None:
+            print(f"{first.label}: goes on from {found.done:,} of {first.points[-1][0]:,} steps", file=sys.stderr)
         return _trained(group, _train(group, program, inputs, found or begun, keeper))
     finally:
         keeper.close()
