@@ -86,7 +86,8 @@ def run_study(
             with _timed(store, settings, archive.made_with), Progress(console) as progress:
                 run(cells, settings, store, archive, progress, work)
             shutil.rmtree(out / "checkpoints" / "groups", ignore_errors=True)
-            report(store, console)
+            if len(store.meta()["given_up"]) < len({cell.id for cell in cells}):
+                report(store, console)
             console.print(f"{len(cells)} training runs in {math.ceil(store.meta()['seconds'])} s altogether")
         if given_up := store.meta().get("given_up"):
             raise RunError("given up, and missing in the verdicts:\n" + "\n".join(map(str, given_up.values())))

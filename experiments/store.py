@@ -172,7 +172,7 @@ class Store:
             with whole(self.path / "tasks.npz") as file:
                 np.savez_compressed(file, tasks=tasks)
         paths = [self.path / name for name in REPORTED if (self.path / name).is_file()]
-        self.update_meta(**meta, files={path.name: _digest(path.read_bytes()) for path in paths})
+        self._set_meta(**meta, files={path.name: _digest(path.read_bytes()) for path in paths})
 
     def tasks(self) -> np.ndarray:
         """Successes and episodes per cell, family, budget, split and task: a structured array of TASK_FIELDS."""
@@ -203,10 +203,11 @@ class Store:
 
     def update_meta(self, **entries: Any) -> None:
         """Adds to `meta.json`; tables are merged one level deep."""
-        meta = self.meta()
-        for key, value in entries.items():
-            meta[key] = meta.get(key, {}) | value if isinstance(value, dict) else value
-        meta = json.loads(json.dumps(meta))  # with the keys that JSON makes of numbers
+        old = self.meta()
+        self._set_meta(**{k: old.get(k, {}) | v if isinstance(v, dict) else v for k, v in entries.items()})
+
+    def _set_meta(self, **entries: Any) -> None:
+        meta = json.loads(json.dumps(self.meta() | entries))  # with the keys that JSON makes of numbers
         write(self.path / "meta.json", json.dumps(meta | {"seal": _sealed(meta)}, indent=1) + "\n")
 
 

@@ -121,7 +121,8 @@ def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
         if len(settings.hungers) > 1:
             _way(row[-1], table, settings, family, drawn)
         for axis in row:
-            axis.legend(frameon=False, fontsize=7.5)
+            if axis.get_legend_handles_labels()[0]:  # none where all of a panel is missing
+                axis.legend(frameon=False, fontsize=7.5)
     drawing.suptitle(f"{settings.seeds} seeds, every episode a new task, 95% Student t", fontsize=9)
     return drawing, drawn
 

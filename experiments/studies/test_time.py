@@ -127,7 +127,8 @@ def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
             if settings.attempts > 1 and simulations == 0:
                 label = f"the policy alone, best of {settings.attempts} attempts"
                 draw(_points(mine, "success_best"), label, series=label, line="--")
-        axis.set_xscale("symlog", linthresh=_steps(_unseen(table, family, settings.simulations[0]))[1])
+        trained = [step for step in _steps(_unseen(table, family, settings.simulations[0])) if step]
+        axis.set_xscale("symlog", linthresh=min(trained, default=1))
         axis.set_xlabel("environment steps of training (0: an untrained network)")
         axis.set_ylabel("success, unseen tasks")
         axis.set_ylim(-0.02, 1.02)

@@ -173,6 +173,9 @@ def test_a_cell_that_is_given_up_leaves_a_gap_and_is_not_tried_again(study, monk
     assert {row["score"] for row in store.rows()} == {None}  # the level lacks what was given up
     assert run(study, monkeypatch) == 0
     table = Table(store.rows(), store.tasks(), store.meta())
+    (store.path / "cells" / f"{lost.id}.npz").unlink()  # to try again, which goes well
+    assert run(study, monkeypatch) == 1
+    assert store.meta()["given_up"] == {}
     assert {claim.effect for claim in task_count.verdicts(table, settings) if "appears" in claim.claim} == {None}
 
 

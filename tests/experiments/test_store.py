@@ -15,7 +15,8 @@ def result(cell, success):
 def test_what_is_published_is_read_and_replaces_what_was_there(tmp_path):
     store = Store(tmp_path)
     store.publish(*result("b", 0.1), seconds=1)
-    store.publish(*result("a", 0.2), blind={"errands": 0.5})
+    store.publish(*result("a", 0.2), blind={"mazes": 0.1})
+    store.publish(*result("a", 0.2), blind={"errands": 0.5})  # in place of what was said before
     assert [(row["cell"], row["success"]) for row in store.rows()] == [("a", 0.2)]
     assert [(cell, won) for cell, won in store.tasks()[["cell", "successes"]].tolist()] == [("a", 2)]
     assert all(tuple(row) == ROW_KEYS for row in store.rows())

@@ -1,0 +1,83 @@
+"""Every study shows what there is where cells are missing, whichever they are, and claims nothing from them."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from experiments import presets, results, studies
+from experiments.settings import resolve
+from experiments.table import Table
+from tests.experiments.counts import counted
+
+OWN = {
+    "task-count": {"families": ("errands", "codebooks"), "seeds": 3, "control_seeds": 3, "pools": (1, 64, "new")},
+    "mixture": {"families": ("errands", "mazes")},
+}
+
+
+def made_up(cell):
+    """Rows of a finished cell."""
+    splits = ("seen", "specialty") if cell.role == "specialist" else ("seen", "validation", "unseen", "specialty")
+    tasks = [cell.pool_first] if cell.role == "specialist" else range(cell.eval_specialists)
+    parts = []
+    for family in cell.members:
+        for simulations in cell.simulations:
+            told = [
+                (cell.id, point, split, task, 5, 10) for point, _ in cell.points for split in splits for task in tasks
+            ]
+            counts = counted(*told, family=family)
+            counts["simulations"], counts["steps"], counts["expert_steps"] = simulations, 7, 6
+            parts.append(counts)
+    return np.concatenate(parts)
+
+
+@pytest.fixture(params=studies.STUDIES, scope="module")
+def grid(request):
+    """A study, its settings, its cells, and what came of each."""
+    study = studies.load(request.param)
+    base = {"study": request.param, "preset": "quick"} | study.PRESETS["quick"]
+    settings = resolve(base, presets.training("quick"), OWN.get(request.param, {}))
+    cells = study.cells(settings)
+    return study, settings, cells, {cell.id: made_up(cell) for cell in cells}
+
+
+def shown(grid, missing):
+    """Verdicts, figure and tables of a study without some cells."""
+    study, settings, cells, counts = grid
+    kept = [cell for cell in cells if cell.id not in missing]
+    rows = [row for cell in kept for row in results.rows_of(cell, counts[cell.id], 100)]
+    for family in settings.families:
+        level = {"family": family, "role": "uniform", "split": "unseen", "env_steps": 0, "success": 0.1}
+        rows.append(level | {"success_greedy": None, "cell": f"uniform-{family}", "simulations": 0, "seed": None})
+    levels, sure = results.levels(rows, cells)
+    rows = results.scored(rows, {family: levels[family] for family in sure})
+    tasks = np.concatenate([counts[cell.id] for cell in kept]) if kept else made_up(cells[0])[:0]
+    uniform = dict.fromkeys(settings.families, 0.1)
+    meta = {"blind": levels, "uniform": uniform, "tasks": dict.fromkeys(settings.families, 10**12)}
+    table = Table(rows, tasks, meta)
+    claims = study.verdicts(table, settings)
+    figure, _ = study.figure(table, settings)
+    plt.close(figure)
+    study.tables(table, settings)
+    return claims
+
+
+def parts(cells):
+    """Cells to be without: all of a role, all of a seed, single ones, all."""
+    for role in dict.fromkeys(cell.role for cell in cells):
+        mine = [cell.id for cell in cells if cell.role == role]
+        yield set(mine)
+        yield {mine[0]}
+        yield {mine[-1]}
+    yield {cell.id for cell in cells if cell.seed == 0}
+    yield {cell.id for cell in cells}
+
+
+def test_a_study_lives_with_missing_cells(grid):
+    whole = shown(grid, set())
+    for missing in parts(grid[2]):
+        claims = shown(grid, missing)
+        assert len(claims) == len(whole)
+        for claim, before in zip(claims, whole, strict=True):
+            assert claim.effect is None or claim.effect == pytest.approx(before.effect), (claim, before)
+    assert all(claim.verdict == "inconclusive" for claim in claims)  # without any cell
