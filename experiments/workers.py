@@ -66,15 +66,14 @@ def run_groups(programs: Sequence[Sequence[Group]], work: Work, deliver: Callabl
         waiting.put(groups)
     apart = jax.default_backend() == "cpu"
     pools = [_process(core) if apart else _thread() for core in range(min(work.workers, len(programs)))]
-    told = stopped = False
+    stopped = False
     with ThreadPoolExecutor(len(pools)) as threads:
         try:
             for pool in pools:
                 threads.submit(_serve, pool, work, waiting, finished)
             serving = len(pools)
             while serving:
-                if stopping.requested.is_set() and not told:
-                    told = True
+                if stopping.requested.is_set():  # again and again: one that begins just now cannot hear yet
                     _tell(pools)
                 with suppress(queue.Empty):
                     result = finished.get(timeout=0.5)

@@ -36,13 +36,13 @@ def test_fifty_kills_and_ten_requests(workers, tmp_path, capsys):
     assert counts["term"] == 10
 
 
-def test_a_second_run_of_the_same_is_refused_while_the_first_goes_on(short, tmp_path):
-    first = begin(tmp_path / "run", 1, short)
+def test_a_second_run_of_the_same_is_refused_while_the_first_goes_on(tmp_path):
+    first = begin(tmp_path / "run", 1)
     try:
         while not (tmp_path / "run" / "status.json").exists():
             assert first.poll() is None, said(tmp_path / "run")
             time.sleep(0.05)
-        second = begin(tmp_path / "run", 1, short)
+        second = begin(tmp_path / "run", 1)
         assert second.wait(60) == 2
         assert f"is being written by another run (process {first.pid} on " in said(tmp_path / "run")
         first.send_signal(signal.SIGTERM)
