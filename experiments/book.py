@@ -48,7 +48,7 @@ class Book:
         self.store.publish(
             rows,
             self._counts() if whole else None,
-            blind=levels,
+            blind={family: level if family in sure else None for family, level in levels.items()},
             uniform={row["family"]: row["success"] for row in ground if row["role"] == "uniform"},
             ledger={key: self.ledger[key] for key in order if key in self.ledger},
             given_up={key: self.failures[key] for key in order if key in self.failures},

@@ -87,8 +87,29 @@ def curve(
         drawn.append(row | {"low": low, "high": high, "n": estimate.n})
 
 
+def seeds(drawn: Drawn) -> str:
+    """How many seeds points rest on, in words: cells may be missing."""
+    counts = {row["n"] for row in drawn} or {0}
+    most = max(counts)
+    words = f"{min(counts)} to {most}" if len(counts) > 1 else str(most)
+    return f"{words} seed{'s' * (most != 1)}"
+
+
+def legend(figure: Figure, axes: Any, columns: int = 2) -> None:
+    """One legend below all panels, of whatever is in any of them."""
+    known: dict[str, Any] = {}
+    for axis in axes.flat:
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
+            known.setdefault(label, handle)
+    if known:
+        handles, labels = list(known.values()), list(known)
+        figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
+
+
 def budgets(axis: Axes, steps: Sequence[int]) -> None:
-    """Makes a logarithmic x-axis of environment steps, marked where there was an evaluation."""
+    """Makes a logarithmic x-axis of environment steps, marked where there was an evaluation, if there was any."""
+    if not steps:
+        return
     axis.set_xscale("log")
     axis.set_xticks(steps, [f"{step / 1e6:.2g} M" for step in steps])
     from matplotlib.ticker import NullLocator
@@ -116,8 +137,7 @@ def draw_task_count(table: Table, settings: Settings) -> tuple[Figure, list[dict
                 drawn += _Panel(axis, table.where(family=family), settings, family).draw()
         for axis in axes[:, 0]:
             axis.set_ylabel("success")
-        handles, labels = axes[0, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(columns, 2), frameon=False, fontsize=8.5)
+        legend(figure, axes, columns=min(columns, 2))
     return figure, drawn
 
 
@@ -152,7 +172,8 @@ class _Panel:
         self.curve(final, "control", "unseen", label, GREY, "-", "s", 1.4)
         self.specialists()
         meta = self.table.meta
-        self.level(meta["blind"][self.family], "blind level: best without the description", (0, (1, 2)))
+        if (blind := meta["blind"][self.family]) is not None:
+            self.level(blind, "blind level: best without the description", (0, (1, 2)))
         self.level(meta["uniform"][self.family], "uniform actions", (0, (1, 6)))
         self.dress()
         return self.rows

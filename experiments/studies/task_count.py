@@ -23,7 +23,7 @@ from experiments.figures import draw_task_count
 from experiments.settings import Settings, SettingsError
 from experiments.statistics import Estimate, student
 from experiments.studies.common import by_seed, cell_of, headline_teacher, hidden, paired, size_of
-from experiments.studies.specialists import ROLES, specialists
+from experiments.studies.specialists import ROLES, specialist_points, specialists
 from experiments.table import Table
 
 if TYPE_CHECKING:
@@ -128,7 +128,10 @@ def _appears(table: Table, settings: Settings, family: str) -> Claim:
     smallest, largest = settings.pools[0], settings.pools[-1]
     effect = objection = None
     too_few = "one pool size shows no rise" if smallest == largest else None
-    if table.meta["blind"][family] >= 1:
+    level = table.meta["blind"][family]
+    if level is None:
+        too_few = "a blind agent is missing, and without its level there are no scores"
+    elif level >= 1:
         too_few = "the blind level leaves no room"
     elif not too_few:
         generalist = final.where(role="generalist")
@@ -142,20 +145,27 @@ def _appears(table: Table, settings: Settings, family: str) -> Claim:
 
 def _beats(table: Table, settings: Settings, family: str, kind: str, words: str, learner: str = "taught") -> Claim:
     final = table.where(family=family)
-    size = size_of(settings.pools[-1])
+    size, too_few = size_of(settings.pools[-1]), None
     specialists = final.where(role=ROLES[learner], split="specialty", budget_kind=kind)
-    if kind == "share":  # at the largest pool whose share is at least one small update
-        budget = settings.training[family].budget
-        steps = min(specialists.values("env_steps"), default=0)
+    if kind == "share":
+        steps, size = _smallest_share(settings, family)
         specialists = specialists.where(env_steps=steps)
-        sizes = [pool for pool in settings.pools if pool != "new" and budget // pool >= steps]
-        size = max(sizes, default=None)
         words += f" = B/{size:,}" if size else ""
+        too_few = None if size else "no share of the steps is as much as one small update"
     generalists = final.where(role="generalist", split="specialty", pool_size=size).final()
-    effect = _crossed(generalists, specialists.per_task("specialty"), settings)
+    effect = None if too_few else _crossed(generalists, specialists.per_task("specialty"), settings)
     arms = {"taught": "a generalist beats supervised", "incentivized": "an incentivized generalist beats incentivized"}
     claim = f"{arms[learner]} specialists in their own specialty ({words})"
-    return judge(STUDY, family, claim, BEATS, effect, supported_above=0, refuted_below=0)
+    return judge(STUDY, family, claim, BEATS, effect, supported_above=0, refuted_below=0, too_few=too_few)
+
+
+def _smallest_share(settings: Settings, family: str) -> tuple[int, int | None]:
+    """The smallest share that is at least one small update, and the largest pool that leaves it; 0 and None: none."""
+    points = specialist_points(settings, settings.training[family])
+    steps = min((steps for at in points for steps, kind in at.items() if kind == "share"), default=0)
+    budget = settings.training[family].budget
+    sizes = [pool for pool in settings.pools if pool != "new" and steps and budget // pool >= steps]
+    return steps, max(sizes, default=None)
 
 
 def _crossed(generalists: Table, specialists: dict[int, float], settings: Settings) -> Estimate | None:
@@ -212,7 +222,7 @@ def tables(table: Table, settings: Settings) -> dict[str, list[dict[str, str]]]:
 def _by_pool(table: Table, settings: Settings) -> list[dict[str, str]]:
     lines, any_hidden = [], any(map(hidden, settings.families))
     for family in settings.families:
-        final = table.where(family=family).final()
+        final, blind = table.where(family=family).final(), table.meta["blind"][family]
 
         def cell(role: str, split: str, size: int | None, final: Table = final) -> str:
             values = final.where(role=role, split=split, pool_size=size).values()
@@ -229,7 +239,7 @@ def _by_pool(table: Table, settings: Settings) -> list[dict[str, str]]:
                     "control": cell("control", "unseen", size),
                     "taught": cell("taught", "unseen", size),
                     **({"informed": cell("informed", "unseen", size)} if any_hidden else {}),
-                    "blind": f"{table.meta['blind'][family]:.2f}",
+                    "blind": "-" if blind is None else f"{blind:.2f}",
                 }
             )
     return lines

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.cells import Cell
 from experiments.claims import Claim, judge
-from experiments.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, Drawn, budgets, canvas, curve
+from experiments.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, Drawn, budgets, canvas, curve, seeds
 from experiments.settings import Settings
 from experiments.statistics import student
 from experiments.studies.common import by_seed, cell_of, paired
@@ -96,10 +96,13 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
             claim = "a taste of success helps to find it"
             claims.append(judge(STUDY, family, claim, TASTE, effect, supported_above=GAIN, refuted_below=GAIN))
         if len(settings.hungers) > 1 and {0.0} <= set(settings.hungers) and 0.0 in settings.tastes:
-            without, most = (by_seed(final(0.0, hunger), "path") for hunger in (0.0, settings.hungers[-1]))
+            ends = [final(0.0, hunger) for hunger in (0.0, settings.hungers[-1])]
+            without, most = (by_seed(end, "path") for end in ends)
             effect = paired(without, most, settings.seeds)
+            lost = effect is None and all(len(by_seed(end)) == settings.seeds for end in ends)
+            why = "an agent never succeeds, so that it has no way to measure" if lost else None
             claim = "hunger shortens the way"
-            claims.append(judge(STUDY, family, claim, HUNGER, effect, supported_above=0, refuted_below=0))
+            claims.append(judge(STUDY, family, claim, HUNGER, effect, supported_above=0, refuted_below=0, too_few=why))
     return claims
 
 
@@ -123,7 +126,7 @@ def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
         for axis in row:
             if axis.get_legend_handles_labels()[0]:  # none where all of a panel is missing
                 axis.legend(frameon=False, fontsize=7.5)
-    drawing.suptitle(f"{settings.seeds} seeds, every episode a new task, 95% Student t", fontsize=9)
+    drawing.suptitle(f"{seeds(drawn)}, every episode a new task, 95% Student t", fontsize=9)
     return drawing, drawn
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from experiments.cells import Cell, doubling
 from experiments.claims import Claim, judge
-from experiments.figures import BLUE, GREEN, GREY, ORANGE, Drawn, canvas, curve
+from experiments.figures import BLUE, GREEN, GREY, ORANGE, Drawn, canvas, curve, legend, seeds
 from experiments.settings import Settings, SettingsError
 from experiments.statistics import student
 from experiments.studies.common import by_seed, cell_of, hidden, paired
@@ -63,15 +63,19 @@ def cells(settings: Settings) -> list[Cell]:
     _check(settings)
     grid = []
     for family in settings.families:
-        training = settings.training[family]
-        steps = (0, *doubling(training.budget, settings.evaluations, training.steps_per_update))
         own = {"simulations": settings.simulations, "attempts": settings.attempts}
-        points = tuple((step, "total") for step in steps)
+        points = tuple((step, "total") for step in (0, *_trained(settings, family)))
         grid += [
             cell_of(STUDY, settings, family, "generalist", points=points, seed=seed, **own)
             for seed in range(settings.seeds)
         ]
     return grid
+
+
+def _trained(settings: Settings, family: str) -> tuple[int, ...]:
+    """The steps of training after which there is an evaluation."""
+    training = settings.training[family]
+    return doubling(training.budget, settings.evaluations, training.steps_per_update)
 
 
 def _check(settings: Settings) -> None:
@@ -95,7 +99,7 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
     for family in settings.families:
         plain, thinking = (_unseen(table, family, simulations) for simulations in (0, most))
         effect = objection = too_few = None
-        budgets = [step for step in _steps(plain) if step]
+        budgets = _trained(settings, family)
         cut = [step for step in budgets if step <= budgets[-1] / SHARE]
         if not cut or 0 not in settings.simulations or not most:
             too_few = f"there is no evaluation at 1/{SHARE} of the budget, or none with and without search"
@@ -133,9 +137,8 @@ def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
         axis.set_ylabel("success, unseen tasks")
         axis.set_ylim(-0.02, 1.02)
         axis.set_title(f"{family}: training against thinking")
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    drawing.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
-    drawing.suptitle(f"{settings.seeds} seeds, every episode a new task, 95% Student t", fontsize=9)
+    legend(drawing, axes)
+    drawing.suptitle(f"{seeds(drawn)}, every episode a new task, 95% Student t", fontsize=9)
     return drawing, drawn
 
 
