@@ -12,7 +12,7 @@ from experiments.table import Table
 from tests.experiments.counts import counted
 
 OWN = {
-    "task-count": {"families": ("errands", "codebooks"), "seeds": 3, "control_seeds": 3, "pools": (1, 4, 1024, "new")},
+    "task-count": {"families": ("errands", "codebooks"), "seeds": 3, "control_seeds": 3, "pools": (1, 16, 1024, "new")},
     "mixture": {"families": ("errands", "mazes")},
 }
 
