@@ -5,12 +5,13 @@ it was computed from, the version of the code, what it was made with). `checkpoi
 Rows and all else in the directory are made from these.
 """
 
-import io
 import json
+import math
 import shutil
 import sys
 import zipfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,12 +22,24 @@ import numpy as np
 from experiments.cells import Cell
 from experiments.code import code_of
 from experiments.parameters import digest_of, save
-from experiments.program import sizes_of
-from experiments.store import short, whole
+from experiments.program import most_counts
+from experiments.progress import Pace, pace_of
+from experiments.store import ROOM, read, short, unpacked, whole
 from experiments.training import Trained, count_fields
 
-ROOM = 2**20  # bytes for what is said of a cell, beside its counts
 RECENT = 256
+ABOUT: dict[str, Any] = {
+    "computed": dict,
+    "code": str,
+    "episodes": int,
+    "seconds": (int, float),
+    "n_params": int,
+    "digest": str,
+    "parameters": str,
+    "failure": str,
+    "made_with": dict,
+}
+"""What is said of a cell, and what it is."""
 
 
 class Found(NamedTuple):
@@ -35,7 +48,7 @@ class Found(NamedTuple):
     Attributes:
         cell: which one.
         counts: per task, of `count_fields`; none where it was given up.
-        about: its `code`, `episodes`, `seconds`, `n_params`, `digest` of its last state, `failure`, `made_with`.
+        about: as in ABOUT: `digest` is of its last state, `failure` says why it was given up, if it was.
     """
 
     cell: Cell
@@ -46,10 +59,16 @@ class Found(NamedTuple):
 class Archive:
     """The finished cells of a run directory, and those beside it."""
 
-    def __init__(self, run: Path, beside: Path | None, made_with: dict[str, Any]) -> None:
-        """Where `beside` is named, the run directories in it are looked through for cells too."""
-        self.run, self.beside, self.made_with = run, beside, made_with
-        (run / "cells").mkdir(exist_ok=True)
+    def __init__(self, run: Path, beside: Path | None, made_with: dict[str, Any], checked: bool = False) -> None:
+        """Where `beside` is named, the run directories in it are looked through for cells too.
+
+        `checked`: whether the programs that train here check every number: they are others, and count as other code.
+        """
+        self.run, self.beside, self.made_with, self.checked = run, beside, made_with, checked
+
+    def code(self, cell: Cell) -> str:
+        """The version of the code by which a cell counts here."""
+        return code_of(cell, self.checked)
 
     @cached_property
     def others(self) -> dict[str, list[Path]]:
@@ -64,9 +83,10 @@ class Archive:
         """Writes a cell down, its parameters first: a cell with a file has them."""
         params = self.run / "checkpoints" / f"{trained.cell.id}.msgpack"
         save(params, trained.params)
+        (self.run / "cells").mkdir(exist_ok=True)
         about = {
             "computed": trained.cell.computed,
-            "code": code_of(trained.cell),
+            "code": self.code(trained.cell),
             "episodes": trained.episodes,
             "seconds": round(trained.seconds, 3),
             "n_params": sum(leaf.size for leaf in jax.tree.leaves(trained.params)),
@@ -98,25 +118,40 @@ class Archive:
     def elsewhere(self, cell: Cell) -> Found | None:
         """A cell that another run has finished with the same code, taken over; None where there is none."""
         for path in self.others.get(cell.id, ()):
-            try:
+            with suppress(Exception):  # a file that cannot be taken is not ours to judge
                 found = _read(path, cell)
-            except Exception:  # not ours to judge
-                continue
-            if found.about["code"] == code_of(cell) and not found.about["failure"]:
-                _copy(path.parent.parent / "checkpoints" / f"{cell.id}.msgpack", self.run / "checkpoints")
-                _copy(path, self.run / "cells")
-                return found
+                if found.about["code"] == self.code(cell) and not found.about["failure"]:
+                    _copy(path.parent.parent / "checkpoints" / f"{cell.id}.msgpack", self.run / "checkpoints")
+                    _copy(path, self.run / "cells")
+                    return self.own(cell)
         return None
 
-    def paces(self) -> list[tuple[dict[str, Any], float]]:
-        """What the last cells of all runs here were computed from, and seconds each: to guess how long others take."""
+    def paces(self) -> list[Pace]:
+        """Of the last cells of all runs here, to guess how long others take."""
         files = [*(self.run / "cells").glob("*.npz"), *(path for paths in self.others.values() for path in paths)]
         found = []
-        for path in sorted(files, key=lambda path: path.stat().st_mtime)[-RECENT:]:
-            with suppress(Exception), zipfile.ZipFile(path) as archive:
+        for path in sorted(files, key=_written)[-RECENT:]:
+            with suppress(Exception), _opened(path) as archive:
                 about = _about(archive)
-                found.append((about["computed"], float(about["seconds"])))
+                found.append(pace_of(about["computed"], about["seconds"]))
         return found
+
+
+def _written(path: Path) -> float:
+    """When a file was written last; long ago where nobody can say."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    """A cell's file; a pipe or the like is none."""
+    if not path.is_file():
+        raise ValueError("it is no file")
+    with zipfile.ZipFile(path) as archive:
+        yield archive
 
 
 def _copy(path: Path, folder: Path) -> None:
@@ -126,9 +161,18 @@ def _copy(path: Path, folder: Path) -> None:
 
 
 def _about(archive: zipfile.ZipFile) -> dict[str, Any]:
-    if archive.getinfo("about.npy").file_size > ROOM:
-        raise ValueError("it is larger than it can be")
-    return dict(json.loads(np.load(io.BytesIO(archive.read("about.npy")), allow_pickle=False).tobytes()))
+    """What is said of a cell.
+
+    Raises:
+        Exception: of many kinds, where that is not all that there is to say.
+    """
+    about = dict(json.loads(unpacked(archive, "about", ROOM).tobytes()))
+    for name, kinds in ABOUT.items():
+        if not isinstance(about[name], kinds) or isinstance(about[name], bool):
+            raise TypeError(f"its {name} is {type(about[name]).__name__}")
+    if not 0 <= about["seconds"] < math.inf:
+        raise ValueError(f"it took {about['seconds']} seconds")
+    return about
 
 
 def _read(path: Path, cell: Cell) -> Found:
@@ -138,18 +182,14 @@ def _read(path: Path, cell: Cell) -> Found:
         Exception: of many kinds, where it is damaged or of another cell.
     """
     fields = np.dtype(count_fields(cell.life))
-    sizes = sizes_of(cell)
-    most = len(cell.points) * len(cell.simulations) * len(cell.members) * len(sizes.blocks) * sizes.tasks
-    with zipfile.ZipFile(path) as archive:
-        if sum(member.file_size for member in archive.infolist()) > most * fields.itemsize + ROOM:
-            raise ValueError("it is larger than it can be")
+    with _opened(path) as archive:
         about = _about(archive)
-        counts = np.load(io.BytesIO(archive.read("counts.npy")), allow_pickle=False)
+        counts = unpacked(archive, "counts", most_counts(cell) * fields.itemsize)
     if about["computed"] != cell.computed:
         raise ValueError("it is of another training run")
     if counts.dtype != fields or (len(counts) == 0) != bool(about["failure"]):
         raise ValueError("its counts are not what they should be")
     params = path.parent.parent / "checkpoints" / f"{cell.id}.msgpack"
-    if digest_of(params.read_bytes()) != about["parameters"]:
+    if not params.is_file() or digest_of(read(params, 16 * about["n_params"] + ROOM)) != about["parameters"]:
         raise ValueError(f"{params.name} has changed")
     return Found(cell, counts, about)

@@ -9,6 +9,7 @@ import errno
 import hashlib
 import json
 import logging
+import math
 import os
 import shutil
 import sys
@@ -26,11 +27,21 @@ from agents.learner import TrainState
 from experiments.code import code_of
 from experiments.groups import Group
 from experiments.settings import SettingsError
-from experiments.store import differences, short, write
+from experiments.store import ROOM, differences, digest_of, read, short, write
 
 logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax tells of every file, and of every error twice
 KEPT = 2
-ROOM = 2**20  # bytes for what Orbax adds to arrays, by far
+SEALED: dict[str, Any] = {
+    "of": dict,
+    "code": dict,
+    "arrays": dict,
+    "found": int,
+    "done": int,
+    "seconds": (int, float),
+    "failed": dict,
+    "files": dict,
+}
+"""What a checkpoint says of itself, and what it is."""
 
 
 class Standing(NamedTuple):
@@ -71,12 +82,21 @@ def digest(tree: Any) -> str:
 class Keeper:
     """The checkpoints of one group."""
 
-    def __init__(self, folder: Path, group: Group, every: float) -> None:
-        """`every`: seconds between checkpoints, at least; those that are asked for come beside them."""
+    def __init__(self, folder: Path, group: Group, every: float, checked: bool = False) -> None:
+        """The checkpoints of a group, whose program may be one that checks every number.
+
+        Args:
+            folder: of all groups.
+            group: that is trained.
+            every: seconds between checkpoints, at least; those that are asked for come beside them.
+            checked: whether every number is checked.
+        """
         self.path = folder / group.id
         self.every, self.last = every, time.monotonic()
+        self.reached: tuple[int, int] | None = None  # steps and evaluations of the newest
+        self.evaluations = len(group.cells[0].points) * len(group.cells[0].simulations)
         self.of = {"lanes": group.lanes, "cells": [cell.computed for cell in group.cells]}
-        self.code = {cell.id: code_of(cell) for cell in group.cells}
+        self.code = {cell.id: code_of(cell, checked) for cell in group.cells}
         options = ocp.CheckpointManagerOptions(max_to_keep=KEPT, enable_async_checkpointing=False, create=True)
         self.manager = ocp.CheckpointManager(self.path.absolute(), options=options)
 
@@ -85,17 +105,20 @@ class Keeper:
         return time.monotonic() - self.last >= self.every
 
     def save(self, standing: Standing) -> None:
-        """Writes a checkpoint, unless there is one of this number of steps, and drops all but the last two."""
-        step = standing.done
+        """Writes a checkpoint and drops all but the last two; one of as many steps but fewer evaluations gives way."""
+        step, reached = standing.done, (standing.done, len(standing.found))
         self.last = time.monotonic()
-        if step in self.manager.all_steps():
+        if reached == self.reached:
             return
+        if step in self.manager.all_steps():
+            self.manager.delete(step)
+        self.reached = reached
         tree = raw((standing.state, standing.found, standing.episodes))
         self._room(sum(leaf.nbytes for leaf in jax.tree.leaves(tree)))
         self.manager.save(step, args=ocp.args.StandardSave(_named(tree)))
         meta = {"of": self.of, "code": self.code, "arrays": _arrays(tree), "found": len(standing.found)}
         meta |= {"done": step, "seconds": standing.seconds, "failed": standing.failed}
-        meta["files"] = {path: _digest(self.path / str(step) / path) for path in self._files(step)}
+        meta["files"] = {path: digest_of(self.path / str(step) / path) for path in self._files(step)}
         text = json.dumps(meta, indent=1)
         write(self._seal(step), f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}")
 
@@ -122,12 +145,26 @@ class Keeper:
             self._differ(step, {"code": meta["code"]}, {"code": self.code})
             like = _like((state, found(meta["found"]), np.zeros(self.of["lanes"])))
             self._differ(step, {"arrays": meta["arrays"]}, {"arrays": _arrays(like)})
-            named = self.manager.restore(step, args=ocp.args.StandardRestore(_named(like)))
-            leaves = [np.asarray(named[key]) for key in _named(like)]
-            keys, evaluations, episodes = jax.tree.unflatten(jax.tree.structure(like), leaves)
-            failed = {int(lane): str(why) for lane, why in meta["failed"].items()}
-            return Standing(_keyed(keys, state), evaluations, episodes, meta["done"], meta["seconds"], failed)
+            keys, evaluations, episodes = self._restored(step, like)
+            self.reached = (step, meta["found"])
+            failed = {int(lane): why for lane, why in meta["failed"].items()}
+            return Standing(_keyed(keys, state), evaluations, episodes, step, meta["seconds"], failed)
         return None
+
+    def _restored(self, step: int, like: Any) -> Any:
+        """The arrays of a checkpoint that is what was written.
+
+        Raises:
+            SettingsError: where Orbax cannot read them all the same, as another version of it may have written them.
+        """
+        try:
+            named = self.manager.restore(step, args=ocp.args.StandardRestore(_named(like)))
+            return jax.tree.unflatten(jax.tree.structure(like), [np.asarray(named[key]) for key in _named(like)])
+        except Exception as error:  # of many kinds, from its readers
+            raise SettingsError(
+                f"{self.path / str(step)}: cannot be read, though it is what was written ({type(error).__name__}: "
+                f"{short(error)}); remove {self.path} to begin its training runs anew"
+            ) from None
 
     def spare(self, name: str) -> None:
         """Keeps the newest checkpoint, if there is one, under a name of its own."""
@@ -158,15 +195,24 @@ class Keeper:
         Raises:
             Exception: of many kinds, where it is not.
         """
-        digest, text = self._seal(step).read_text(encoding="utf-8").split("\n", 1)
+        digest, text = read(self._seal(step), ROOM * len(self.code)).decode().split("\n", 1)
         if hashlib.sha256(text.encode()).hexdigest() != digest:
             raise ValueError("its description is not what was written")
         meta = dict(json.loads(text))
+        for name, kind in SEALED.items():
+            if not isinstance(meta[name], kind) or isinstance(meta[name], bool):
+                raise TypeError(f"its {name} is {type(meta[name]).__name__}")
+        if {*meta["files"], self._seal(step).name} != set(self._files(step)):
+            raise ValueError("its files are not those that were written")
         for path, known in meta["files"].items():
-            if _digest(self.path / str(step) / path) != known:
+            if digest_of(self.path / str(step) / path) != known:
                 raise ValueError(f"{path} is not what was written")
         if meta["done"] != step:
             raise ValueError(f"it is of {meta['done']} steps")
+        if not 0 <= meta["found"] <= self.evaluations or not 0 <= meta["seconds"] < math.inf:
+            raise ValueError(f"it has {meta['found']} evaluations after {meta['seconds']} seconds")
+        if not all(lane.isdecimal() and isinstance(why, str) for lane, why in meta["failed"].items()):
+            raise ValueError("it does not say why its runs were given up")
         return meta
 
     def _differ(self, step: int, there: Any, here: Any) -> None:
@@ -211,7 +257,3 @@ def _arrays(tree: Any) -> dict[str, str]:
         jax.tree_util.keystr(path, simple=True, separator="/"): f"{leaf.dtype} {list(leaf.shape)}"
         for path, leaf in jax.tree.leaves_with_path(tree)
     }
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

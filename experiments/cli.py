@@ -75,6 +75,7 @@ def _run(command: Run, console: Console) -> None:
 
 
 def _report(command: Report, console: Console) -> None:
+    from experiments.owner import alone
     from experiments.report import report
     from experiments.store import Store
 
@@ -91,8 +92,14 @@ def _report(command: Report, console: Console) -> None:
             f"--out {command.out}: runs of the same name would overwrite each other ({', '.join(names)})"
         )
     for path in command.runs:
-        out = command.out / path.resolve().name if command.out and len(command.runs) > 1 else command.out
-        report(Store(path), console, out)
+        store = Store(path)
+        store.enclosed()
+        store.settings()  # or else there is no run to keep others from
+        if command.out is None:
+            with alone(store):
+                report(store, console)
+        else:
+            report(store, console, command.out / path.resolve().name if len(command.runs) > 1 else command.out)
 
 
 def _list(command: List, console: Console) -> None:

@@ -15,17 +15,18 @@ MEANS = ("envs", "rewards", "agents")  # packages that say what a cell means
 TRAINER = "experiments.training"  # of ours, what runs the learner, and the module that it gets its programs from
 OURS = (TRAINER, "experiments.program")
 LOOKS = ("envs.render",)  # what a task looks like to a person
+CHECKED = " checked"  # said of code that stops where a number first is none
 
 
-def code_of(cell: Cell) -> str:
+def code_of(cell: Cell, checked: bool = False) -> str:
     """The version of the code that defines a cell: a hash of all modules of ours that it needs, 16 hexadecimal digits.
 
     Comments, docstrings and layout do not count, and neither do registries of names: another family, reward or network
-    beside it changes nothing for this one.
+    beside it changes nothing for this one. Where every number is `checked` it is another program, which is said too.
     """
     families = [envs.FAMILIES[member].partition(":")[0] for member in cell.members]
     told = [rewards.REWARDS[part.strip()].partition(":")[0] for part in cell.training.reward.split("+")]
-    return _hash(frozenset([TRAINER, *families, *told]))
+    return _hash(frozenset([TRAINER, *families, *told])) + CHECKED * checked
 
 
 @lru_cache

@@ -17,7 +17,7 @@ from experiments import stopping, studies
 from experiments.archive import Archive
 from experiments.cells import Cell
 from experiments.checks import family_of
-from experiments.groups import groups_of
+from experiments.groups import Group, groups_of
 from experiments.idle import check_idle
 from experiments.memory import check_memory
 from experiments.owner import owned, set_status
@@ -29,8 +29,6 @@ from experiments.settings import SAVE_EVERY, Settings, SettingsError
 from experiments.store import REPORTED, Store, environment
 from experiments.training import RunError
 from experiments.workers import Work
-
-STOPPING = "stopping: the chunk is finished and saved first; once more to stop at once"
 
 
 def usual_workers() -> int:
@@ -73,15 +71,17 @@ def run_study(
     except ValueError as error:  # from families, networks or learners, of what goes together
         raise SettingsError(str(error)) from None
     check_idle(settings, cells)
-    check_memory(groups, many)
-    with stopping.heeded(lambda: console.print(STOPPING)), owned(out, settings) as store:
-        archive = Archive(out, out.absolute().parent if reuse else None, environment())
+    check_memory([[group for group in program if _waits(group, out)] for program in groups], many)
+    with stopping.heeded(), owned(out, settings) as store:
+        archive = Archive(out, out.absolute().parent if reuse else None, environment(), debug)
         if _finished(store, archive, cells):
             console.print(
                 f"{out}: finished, 0 training runs to do; `incentivize report {out}` shows it", soft_wrap=True
             )
         else:
             set_status(store, "running")
+            for judged in ("claims.json", "report.html"):  # of before: until they are made again there are none
+                (out / judged).unlink(missing_ok=True)
             work = Work(many, out / "checkpoints" / "groups", every, debug)
             with _timed(store, settings, archive.made_with), Progress(console) as progress:
                 run(cells, settings, store, archive, progress, work)
@@ -91,6 +91,11 @@ def run_study(
             console.print(f"{len(cells)} training runs in {math.ceil(store.meta()['seconds'])} s altogether")
         if given_up := store.meta().get("given_up"):
             raise RunError("given up, and missing in the verdicts:\n" + "\n".join(map(str, given_up.values())))
+
+
+def _waits(group: Group, out: Path) -> bool:
+    """Whether a group has to be trained still, as far as can be seen from outside."""
+    return not all((out / "cells" / f"{cell.id}.npz").exists() for cell in group.cells)
 
 
 def _finished(store: Store, archive: Archive, cells: Sequence[Cell]) -> bool:

@@ -24,6 +24,8 @@ def check_memory(programs: Sequence[Sequence[Group]], workers: int) -> None:
         SettingsError: which settings are to blame, and how much there is.
     """
     needs = [(needed(group), group.cells[0]) for groups in programs for group in groups[:1]]
+    if not needs:
+        return
     needs = sorted(needs, key=lambda need: need[0])[-workers:]
     total, room = sum(size for size, _ in needs), available()
     if total > room:

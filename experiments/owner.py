@@ -35,25 +35,40 @@ def owned(path: Path, settings: Settings) -> Iterator[Store]:
     """
     _make(path, settings)
     store = Store(path)
-    _check(store, settings)
-    lock = FileLock(path / "lock")
+    store.enclosed()
+    with alone(store):
+        if not (path / "config.toml").exists():
+            write(path / "config.toml", st.dump(settings))
+        _check(store, settings)
+        try:
+            yield store
+            if _running(store):
+                set_status(store, "done")
+        except (Stopped, KeyboardInterrupt):
+            set_status(store, "stopped", "on request")
+            raise
+        except BaseException as error:
+            if _running(store):
+                set_status(store, "failed", reason(error))
+            raise
+
+
+@contextmanager
+def alone(store: Store) -> Iterator[None]:
+    """Keeps other processes from writing to a directory until the block ends.
+
+    Raises:
+        SettingsError: where another process is at it.
+    """
+    lock = FileLock(store.path / "lock")
     try:
         lock.acquire(blocking=False)
     except Timeout:
         there = store.status()
         who = f"process {short(there.get('process'))} on {short(there.get('host'))}, since {short(there.get('since'))}"
-        raise SettingsError(f"--out {path}: is being written by another run ({who})") from None
+        raise SettingsError(f"{store.path}: is being written by another run ({who})") from None
     try:
-        yield store
-        if _running(store):
-            set_status(store, "done")
-    except (Stopped, KeyboardInterrupt):
-        set_status(store, "stopped", "on request")
-        raise
-    except BaseException as error:
-        if _running(store):
-            set_status(store, "failed", reason(error))
-        raise
+        yield
     finally:
         lock.release()
 
@@ -78,16 +93,17 @@ def set_status(store: Store, state: str, reason: str = "") -> None:
 
 
 def _make(path: Path, settings: Settings) -> None:
-    """Makes the directory with its configuration in one step, if there is none yet."""
-    if (path / "config.toml").exists():
+    """Makes the directory with its configuration in one step, unless it is there, be it empty."""
+    if path.exists():
+        there = {one.name for one in path.iterdir()} if path.is_dir() else {"a file"}
+        if there - {"lock"} and "config.toml" not in there:
+            raise SettingsError(f"--out {path}: exists and is not a run directory")
         return
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise SettingsError(f"--out {path}: exists and is not a run directory")
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.absolute().with_name(f".{path.name}.{os.getpid()}.part")
     try:
         part.mkdir(parents=True)
         write(part / "config.toml", st.dump(settings))
-        os.rename(part, path)  # an empty directory gives way, one that another process has just made does not
+        os.rename(part, path)  # what another process has just made does not give way
     except OSError as error:
         shutil.rmtree(part, ignore_errors=True)
         if not (path / "config.toml").exists():
@@ -95,9 +111,8 @@ def _make(path: Path, settings: Settings) -> None:
 
 
 def _check(store: Store, settings: Settings) -> None:
-    """Refuses a directory that was made with other settings, or that leads out of itself."""
+    """Refuses a directory that was made with other settings."""
     old, new = (one.model_dump(mode="json") for one in (store.settings(), settings))
     if old != new:
         changes = "; ".join(f"{key}: {a!r} there, {b!r} now" for key, a, b in differences(old, new))
         raise SettingsError(f"--out {store.path}: holds a run of other settings ({changes})")
-    store.enclosed()

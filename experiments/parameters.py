@@ -15,9 +15,7 @@ from flax import serialization
 
 from agents.networks import Params
 from experiments.settings import Settings, SettingsError
-from experiments.store import short, write
-
-ROOM = 2**20  # bytes that a file may have beyond its arrays: their names and shapes take far less
+from experiments.store import ROOM, short, write
 
 
 def save(path: Path, params: Params) -> None:

@@ -117,6 +117,12 @@ def sizes_of(cell: Cell) -> Evaluation:
     return Evaluation(cell.eval_tasks, cell.eval_instances, cell.eval_specialists, cell.simulations, cell.attempts)
 
 
+def most_counts(cell: Cell) -> int:
+    """Tasks that a cell's evaluations count, at most."""
+    sizes = sizes_of(cell)
+    return len(cell.points) * len(cell.simulations) * len(cell.members) * len(sizes.blocks) * sizes.tasks
+
+
 def _blocks(pool: Pool, sizes: Evaluation) -> list[Pool]:
     """The pool of each block. Held-out and validation tasks are the same for every cell of a family."""
     pools = {

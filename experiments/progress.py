@@ -1,5 +1,6 @@
 """Progress: a bar where a person watches, plain lines where nobody does. Does not import jax."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ from rich.progress import Progress as RichProgress
 
 from experiments.cells import Cell
 
-Pace = tuple[Mapping[str, Any], float]  # what a finished cell was computed from, and its seconds
+Pace = tuple[tuple[Any, ...], float]  # what tells a finished cell from faster and slower ones, and its seconds a step
 
 
 class Progress:
@@ -63,16 +64,15 @@ class Progress:
 
     def left(self) -> str:
         """How long the waiting cells will take, from the pace of others like them; empty where none is known."""
-        seconds = steps = 0.0
         known: dict[Any, list[float]] = {}
-        for computed, took in self.paces:
-            known.setdefault(_kind(computed), []).append(took / computed["points"][-1])
-            seconds, steps = seconds + took, steps + computed["points"][-1]
-        if not steps:
+        for kind, pace in self.paces:
+            known.setdefault(kind, []).append(pace)
+        everything = [pace for paces in known.values() for pace in paces]
+        if not everything:
             return ""
-        usual, total = seconds / steps, 0.0
+        total = 0.0
         for cell in self.waiting.values():
-            mine = known.get(_kind(cell.computed), [usual])
+            mine = known.get(_kind(cell.computed), everything)
             total += cell.points[-1][0] * sum(mine) / len(mine)
         minutes = total / self.workers / 60
         if minutes > 90:
@@ -83,7 +83,7 @@ class Progress:
         """A cell is done: one line, with its last success by split."""
         shown = {split: success[split] for split in ("seen", "unseen") if split in success}
         text = "  ".join(f"{split} {value:.2f}" for split, value in shown.items())
-        self.paces.append((cell.computed, seconds))
+        self.paces.append(pace_of(cell.computed, seconds))
         rate = cell.points[-1][0] / max(seconds, 1e-9) / 1e3
         self._line(cell, f"{text:<24} {seconds:5.1f} s  {rate:4.0f} k steps/s")
 
@@ -102,8 +102,20 @@ class Progress:
         self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
+def pace_of(computed: Mapping[str, Any], seconds: float) -> Pace:
+    """The pace of a cell.
+
+    Raises:
+        Exception: of many kinds, where what it was computed from does not say.
+    """
+    kind, pace = _kind(computed), float(seconds) / max(int(computed["points"][-1]), 1)
+    hash(kind)
+    if not 0 <= pace < math.inf:
+        raise ValueError(f"{seconds} seconds")
+    return kind, pace
+
+
 def _kind(computed: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What tells fast cells from slow ones."""
     training = computed["training"]
     ways = (training[key] for key in ("network", "memory", "width", "depth", "num_envs"))
     return (computed["family"], computed["learner"], *ways)

@@ -3,22 +3,25 @@
 import base64
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from rich.console import Console
 from rich.table import Table as RichTable
 
 import envs
 from experiments import figures, studies
+from experiments.archive import Archive
 from experiments.cells import Cell
 from experiments.claims import Claim
 from experiments.failures import printable
+from experiments.program import most_counts
 from experiments.settings import Settings, SettingsError, check_name, dump
-from experiments.store import Store, write
+from experiments.store import Row, Store, write
 from experiments.table import Table
 
 
@@ -33,6 +36,7 @@ def report(store: Store, console: Console, out: Path | None = None) -> None:
     Raises:
         SettingsError: where the directory holds no results.
     """
+    store.enclosed()
     settings = store.settings()
     check_name("study", settings.study, studies.names())
     study = studies.load(settings.study)
@@ -40,18 +44,18 @@ def report(store: Store, console: Console, out: Path | None = None) -> None:
         store.unchanged()
     except SettingsError as error:
         raise SettingsError(f"{error}; the same `incentivize run` mends it") from None
-    table = Table(store.rows(), store.tasks(), store.meta())
-    cells = _cells(store, settings)
+    cells, rows = _cells(store, settings), store.rows()
+    table = Table(rows, _counts(store, rows, cells), store.meta())
     missing = {cell.id for cell in cells} - {row["cell"] for row in table.rows}
     if len(missing) == len({cell.id for cell in cells}):
         raise SettingsError(f"{store.path}: has no results yet; `incentivize run` makes them")
     for key in ("blind", "uniform", "tasks"):
         if not isinstance(table.meta.get(key), dict):
             raise SettingsError(f"{store.path / 'meta.json'}: lacks the table {key!r}; the run has to be made again")
-    given_up = [str(why) for why in dict(table.meta.get("given_up") or {}).values()]
+    given_up = {str(key): str(why) for key, why in dict(table.meta.get("given_up") or {}).items()}
     if missing:
         console.print(f"{len(missing)} training runs are missing: the report shows what there is")
-    claims = [_without(claim, given_up) for claim in study.verdicts(table, settings)]
+    claims = [_without(claim, cells, given_up) for claim in study.verdicts(table, settings)]
     figure, drawn = study.figure(table, settings)
     target = Store(out or store.path)
     target.path.mkdir(parents=True, exist_ok=True)
@@ -74,7 +78,7 @@ def report(store: Store, console: Console, out: Path | None = None) -> None:
             config=dump(settings),
             environment={key: table.meta.get(key) for key in ("versions", "devices", "cores", "commit")},
             missing=len(missing),
-            given_up=given_up,
+            given_up=list(given_up.values()),
         )
     )
     write(target.path / "report.html", page)
@@ -103,12 +107,26 @@ def _cells(store: Store, settings: Settings) -> list[Cell]:
         raise SettingsError(f"{store.path / 'config.toml'}: not the settings of a run ({error})") from None
 
 
-def _without(claim: Claim, given_up: Sequence[str]) -> Claim:
-    """A claim that says which training runs were given up, where some are missing: nothing is imputed."""
-    if claim.effect is not None or not given_up:
+def _counts(store: Store, rows: Sequence[Row], cells: Sequence[Cell]) -> np.ndarray:
+    """Counts per task, of TASK_FIELDS: of those cells too that were finished after `tasks.npz` was last written."""
+    each = {cell.id: cell for cell in cells}
+    counts = store.tasks(sum(map(most_counts, each.values())))
+    late = {row["cell"] for row in rows}.difference(np.unique(counts["cell"]).tolist())
+    archive = Archive(store.path, None, {})
+    found = (archive.own(cell) for cell in each.values() if cell.id in late)
+    return np.concatenate([counts, *(one.counts[list(counts.dtype.names or ())] for one in found if one is not None)])
+
+
+def _without(claim: Claim, cells: Sequence[Cell], given_up: Mapping[str, str]) -> Claim:
+    """A claim that says which training runs of its family were given up, where some are missing: nothing is imputed."""
+    whose = {cell.id: cell.members for cell in cells}
+    families = {member for members in whose.values() for member in members}
+    mine = {claim.family} & families or families  # or of all, where it is about all
+    why = [why for key, why in given_up.items() if mine.intersection(whose.get(key, ()))]
+    if claim.effect is not None or not why:
         return claim
-    more = f"; and {len(given_up) - 2} more" if len(given_up) > 2 else ""
-    return replace(claim, reason=f"{claim.reason}; given up: {'; '.join(given_up[:2])}{more}")
+    more = f"; and {len(why) - 2} more" if len(why) > 2 else ""
+    return replace(claim, reason=f"{claim.reason}; given up: {'; '.join(why[:2])}{more}")
 
 
 def _environment() -> Environment:

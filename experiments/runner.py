@@ -11,7 +11,7 @@ from experiments.archive import Archive, Found
 from experiments.book import Book
 from experiments.cells import Cell
 from experiments.checks import family_of
-from experiments.code import code_of
+from experiments.code import CHECKED
 from experiments.groups import groups_of
 from experiments.program import Evaluation, scripted_success
 from experiments.progress import Progress
@@ -74,7 +74,12 @@ def find(cells: Sequence[Cell], archive: Archive) -> tuple[dict[str, Found], dic
     wanted = {cell.id: cell for cell in cells}
     own = {key: found for key, cell in wanted.items() if (found := archive.own(cell)) is not None}
     missing = [cell for key, cell in wanted.items() if key not in own]
-    other = [found for found in own.values() if found.about["code"] != code_of(found.cell)]
+    other = [found for found in own.values() if found.about["code"] != archive.code(found.cell)]
+    if missing and other and {found.about["code"].endswith(CHECKED) for found in other} != {archive.checked}:
+        how = ("without", "with")[not archive.checked]
+        raise SettingsError(
+            f"--out {archive.run}: was begun {how} --debug, by other programs; want that, or another --out"
+        )
     if missing and other:
         commit = other[0].about["made_with"].get("commit") or "unknown"
         raise SettingsError(

@@ -205,7 +205,7 @@ def load_file(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SettingsError(f"--config {path}: there is no such file") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, RecursionError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"--config {path}: not a readable TOML file ({error})") from None
 
 
@@ -282,7 +282,7 @@ def load(text: str, path: Path) -> Settings:
     """
     try:
         return Settings.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise SettingsError(f"{path}: not a readable TOML file ({error})") from None
     except ValidationError as error:
         wrong = "\n".join(_sentence(item) for item in error.errors())

@@ -6,7 +6,7 @@ What is trained looks at `requested` between chunks, and saves before it stops. 
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 STATUS = 75  # of a process that stopped and can go on
@@ -18,8 +18,8 @@ class Stopped(Exception):  # noqa: N818, no error
 
 
 @contextmanager
-def heeded(said: Callable[[], None]) -> Iterator[None]:
-    """Takes signals for requests for a while, and calls `said` at the first.
+def heeded() -> Iterator[None]:
+    """Takes signals for requests for a while.
 
     In another thread than the main one, which signals do not reach, it does nothing.
     """
@@ -31,8 +31,7 @@ def heeded(said: Callable[[], None]) -> Iterator[None]:
     def handle(*_: object) -> None:
         if requested.is_set():
             os._exit(STATUS)
-        requested.set()
-        said()
+        requested.set()  # and no more: what a handler does may find anything half done
 
     before = {polite: signal.signal(polite, handle) for polite in (signal.SIGINT, signal.SIGTERM)}
     try:

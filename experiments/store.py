@@ -9,6 +9,7 @@ checkpoints/   the final parameters of every cell; groups/ what is being trained
 """
 
 import hashlib
+import io
 import json
 import os
 import subprocess
@@ -65,12 +66,41 @@ def whole(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, path)
+        _keep_name(path.parent)
     except BaseException:
         part.unlink(missing_ok=True)  # on a full disk every bit of room counts
         raise
 
 
+def _keep_name(folder: Path) -> None:
+    """Puts a directory's names on the disk, where the system lets one."""
+    if hasattr(os, "O_DIRECTORY"):
+        there = os.open(folder, os.O_DIRECTORY)
+        try:
+            os.fsync(there)
+        finally:
+            os.close(there)
+
+
 REPORTED = ("config.toml", "results.jsonl", "tasks.npz")  # files that reports are made from, beside meta.json
+
+
+MOST = 2**30  # bytes of rows or of what is said of a run, more than any has
+ROOM = 2**20  # bytes of settings, or of what is said of one cell
+
+
+def read(path: Path, most: int) -> bytes:
+    """A file of so many bytes at most.
+
+    Raises:
+        ValueError: where there are more.
+        OSError: where it cannot be read.
+    """
+    with path.open("rb") as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise ValueError("it is larger than it can be")
+    return data
 
 
 def write(path: Path, content: str | bytes) -> None:
@@ -89,7 +119,16 @@ def sound(path: Path) -> Iterator[None]:
     """Says which file is damaged, where one cannot be understood."""
     try:
         yield
-    except (OSError, ValueError, TypeError, KeyError, EOFError, RecursionError, zipfile.BadZipFile) as error:
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        EOFError,
+        RecursionError,
+        MemoryError,
+        zipfile.BadZipFile,
+    ) as error:
         raise SettingsError(f"{path}: cannot be read as part of a run ({type(error).__name__}: {error})") from None
 
 
@@ -112,27 +151,30 @@ class Store:
             SettingsError: where the directory is no run.
         """
         try:
-            return st.load((self.path / "config.toml").read_text(encoding="utf-8"), self.path / "config.toml")
-        except (OSError, UnicodeDecodeError):
+            text = read(self.path / "config.toml", ROOM).decode()
+        except (OSError, ValueError):
             raise SettingsError(f"{self.path}: not a run directory (it has no readable config.toml)") from None
+        return st.load(text, self.path / "config.toml")
 
     def status(self) -> dict[str, Any]:
         """How the run stands, as its last owner said; empty where nobody has or nothing can be read."""
         try:
-            return dict(json.loads((self.path / "status.json").read_text(encoding="utf-8")))
+            return dict(json.loads(read(self.path / "status.json", ROOM)))
         except (OSError, ValueError, TypeError, RecursionError):
             return {}
 
     def enclosed(self) -> None:
-        """Refuses a directory that leads out of itself: what is read and written has to lie within.
+        """Refuses a directory that leads out of itself, or holds pipes and the like: all has to be files within.
 
         Raises:
-            SettingsError: where there is such a link.
+            SettingsError: where there is such a thing.
         """
         root = self.path.resolve()
         for path in self.path.rglob("*"):
             if path.is_symlink() and not path.resolve().is_relative_to(root):
                 raise SettingsError(f"{path}: leads out of the run directory")
+            if path.exists() and not path.is_file() and not path.is_dir():
+                raise SettingsError(f"{path}: is neither a file nor a directory")
 
     def unchanged(self) -> None:
         """Refuses files that are not what the run wrote last.
@@ -142,14 +184,14 @@ class Store:
         """
         for name, digest in dict(self.meta().get("files") or {}).items():
             path = self.path / name
-            if name in REPORTED and (not path.is_file() or _digest(path.read_bytes()) != digest):
+            if name in REPORTED and (not path.is_file() or digest_of(path) != digest):
                 raise SettingsError(f"{path}: is not what the run wrote")
 
     def rows(self) -> list[Row]:
         """All rows; a last line that was cut off is left out."""
         path = self.path / "results.jsonl"
         with sound(path):
-            lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+            lines = read(path, MOST).decode().splitlines() if path.exists() else []
             rows = []
             for number, line in enumerate(lines, start=1):
                 try:
@@ -172,15 +214,15 @@ class Store:
             with whole(self.path / "tasks.npz") as file:
                 np.savez_compressed(file, tasks=tasks)
         paths = [self.path / name for name in REPORTED if (self.path / name).is_file()]
-        self._set_meta(**meta, files={path.name: _digest(path.read_bytes()) for path in paths})
+        self._set_meta(**meta, files={path.name: digest_of(path) for path in paths})
 
-    def tasks(self) -> np.ndarray:
-        """Successes and episodes per cell, family, budget, split and task: a structured array of TASK_FIELDS."""
+    def tasks(self, most: int) -> np.ndarray:
+        """Successes and episodes per cell, family, budget, split and task: at most so many of TASK_FIELDS."""
         path = self.path / "tasks.npz"
         if not path.exists():
             return np.empty(0, TASK_FIELDS)
-        with sound(path), np.load(path, allow_pickle=False) as archive:
-            found = archive["tasks"]
+        with sound(path), zipfile.ZipFile(path) as archive:
+            found = unpacked(archive, "tasks", most * np.dtype(TASK_FIELDS).itemsize)
             missing = {name for name, *_ in TASK_FIELDS}.difference(found.dtype.names or ())
             if missing:
                 raise ValueError(f"another version of incentivize wrote it, without {', '.join(sorted(missing))}")
@@ -196,7 +238,7 @@ class Store:
         if not path.exists():
             return {}
         with sound(path):
-            meta = dict(json.loads(path.read_text(encoding="utf-8")))
+            meta = dict(json.loads(read(path, MOST)))
             if meta.pop("seal", None) != _sealed(meta):
                 raise ValueError("it is not what was written")
             return meta
@@ -212,11 +254,28 @@ class Store:
 
 
 def _sealed(meta: dict[str, Any]) -> str:
-    return _digest(json.dumps(meta, sort_keys=True).encode())
+    return hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()
 
 
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+HEADER = 2**16  # bytes that an array has in a file beside its values, by far
+
+
+def unpacked(archive: zipfile.ZipFile, name: str, most: int) -> np.ndarray:
+    """An array of an .npz file, of so many bytes at most; nothing is unpickled.
+
+    Raises:
+        ValueError: where there are more, or it is no array.
+    """
+    member = f"{name}.npy"
+    if archive.getinfo(member).file_size > most + HEADER:
+        raise ValueError("it is larger than it can be")
+    return np.load(io.BytesIO(archive.read(member)), allow_pickle=False)
 
 
 def differences(old: Any, new: Any, path: str = "") -> list[tuple[str, Any, Any]]:
@@ -243,6 +302,10 @@ def environment() -> dict[str, Any]:
         except metadata.PackageNotFoundError:
             versions[package] = "not installed"
     root = Path(__file__).resolve().parent.parent
-    git = subprocess.run(["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    try:
+        asked = ["git", "-C", str(root), "rev-parse", "HEAD"]
+        commit = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+    except OSError:  # there is no git
+        commit = ""
     devices = [f"{device.platform}:{device.device_kind}" for device in jax.devices()]
-    return {"versions": versions, "devices": devices, "cores": os.cpu_count(), "commit": git.stdout.strip() or None}
+    return {"versions": versions, "devices": devices, "cores": os.cpu_count(), "commit": commit or None}

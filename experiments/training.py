@@ -98,7 +98,7 @@ def train(group: Group, folder: Path | None = None, every: float = math.inf, che
     begun = Standing(_started(program.begin(inputs[1], seeds, inputs[0]), padded), (), np.zeros(group.lanes))
     if folder is None:
         return _trained(group, _train(group, program, inputs, begun, None))
-    keeper = Keeper(folder, group, every)
+    keeper = Keeper(folder, group, every, checked)
     try:
         counted = program.counted.values()
         found = keeper.load(begun.state, lambda number: tuple(islice(cycle(counted), number)))
@@ -129,15 +129,26 @@ def _train(
             failed = now.failed | _failures(group, metrics, done, keeper, now.failed)
             seconds = time.perf_counter() - began
             now = Standing(state, now.found, now.episodes + metrics["episodes"], done, seconds, failed)
-            if keeper and (stopping.requested.is_set() or keeper.due()):
-                keeper.save(now)
-            if stopping.requested.is_set():
-                raise Stopped
+            _pause(now, keeper)
         if len(now.failed) == len(group.cells):
             break
+        _pause(now, keeper)  # an evaluation takes its time too, and several may follow each other
         measured = jax.device_get(program.measures[simulations](now.state.params, pools, hyper, evaluation_key()))
         now = now._replace(found=(*now.found, measured))
     return now._replace(seconds=time.perf_counter() - began)
+
+
+def _pause(now: Standing, keeper: Keeper | None) -> None:
+    """Saves if it is time to.
+
+    Raises:
+        Stopped: on request.
+    """
+    stop = stopping.requested.is_set()
+    if keeper and (stop or keeper.due()):
+        keeper.save(now)
+    if stop:
+        raise Stopped
 
 
 def _trained(group: Group, now: Standing) -> list[Trained]:

@@ -19,14 +19,14 @@ from experiments import stopping
 from experiments.archive import Archive, Found
 from experiments.cells import Cell, doubling
 from experiments.groups import groups_of
-from experiments.main import STOPPING, usual_workers
+from experiments.main import usual_workers
 from experiments.memory import check_memory
 from experiments.owner import owned, set_status
 from experiments.parameters import pin
 from experiments.report import rich_table
 from experiments.runner import find, train_missing
 from experiments.settings import TAUGHT, Settings, SettingsError, Training
-from experiments.store import environment, write
+from experiments.store import MOST, environment, read, write
 from experiments.studies.common import headline_teacher
 from experiments.training import RunError, Trained
 from experiments.workers import Work
@@ -103,7 +103,7 @@ class Trials:
             SettingsError: where the file is damaged.
         """
         try:
-            lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
+            lines = read(self.path, MOST).decode().splitlines() if self.path.exists() else []
             rows = {(row["arm"], row["trial"]): row for row in map(json.loads, lines)}
             if not all({"settings", "validation", "score"} <= set(row) for row in rows.values()):
                 raise ValueError("a line is no trial")
@@ -157,7 +157,8 @@ def _search(
 
     def deliver(batch: list[Trained]) -> None:
         for trained in batch:
-            known.setdefault(trained.cell.id, archive.keep(trained))
+            if trained.cell.id not in known:  # it may have come along with others of its group
+                known[trained.cell.id] = archive.keep(trained)
         settle()
 
     settle()
@@ -200,7 +201,7 @@ def tune(
     grid = cells(settings, [(arm, number) for arm in arms for number in range(trials)])
     many = workers or usual_workers()
     check_memory(groups_of([cell for mine in grid.values() for cell in mine]), many)
-    with stopping.heeded(lambda: console.print(STOPPING)), owned(out, settings) as store:
+    with stopping.heeded(), owned(out, settings) as store:
         archive, found = Archive(out, out.absolute().parent, environment()), Trials(out / "trials.jsonl")
         rows = found.rows()
         for trial in grid.keys() & rows.keys():

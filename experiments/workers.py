@@ -11,6 +11,7 @@ import os
 import queue
 import shutil
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -29,6 +30,7 @@ from experiments.settings import SAVE_EVERY
 from experiments.stopping import Stopped
 from experiments.training import RunError, Trained, train
 
+STOPPING = "stopping: the chunk is finished and saved first; once more to stop at once"
 ORPHANED = 30  # seconds within which a worker has noticed that its parent is gone, by far
 
 
@@ -66,7 +68,7 @@ def run_groups(programs: Sequence[Sequence[Group]], work: Work, deliver: Callabl
         waiting.put(groups)
     apart = jax.default_backend() == "cpu"
     pools = [_process(core) if apart else _thread() for core in range(min(work.workers, len(programs)))]
-    stopped = False
+    said = stopped = False
     with ThreadPoolExecutor(len(pools)) as threads:
         try:
             for pool in pools:
@@ -75,6 +77,9 @@ def run_groups(programs: Sequence[Sequence[Group]], work: Work, deliver: Callabl
             while serving:
                 if stopping.requested.is_set():  # again and again: one that begins just now cannot hear yet
                     _tell(pools)
+                    if not said:
+                        print(STOPPING, file=sys.stderr, flush=True)
+                    said = True
                 with suppress(queue.Empty):
                     result = finished.get(timeout=0.5)
                     serving -= result is None or isinstance(result, Stopped)

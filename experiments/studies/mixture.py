@@ -197,9 +197,7 @@ def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
     legend(drawing, axes)
     taught = [row for row in drawn if row["series"] == "taught"]
     others = [row for row in drawn if row["series"] != "taught"]
-    drawing.suptitle(
-        f"{seeds(others)} (taught: {seeds(taught)}), every episode a new task, 95% Student t", fontsize=9
-    )
+    drawing.suptitle(f"{seeds(others)} (taught: {seeds(taught)}), every episode a new task, 95% Student t", fontsize=9)
     return drawing, drawn
 
 

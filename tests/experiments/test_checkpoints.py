@@ -55,7 +55,8 @@ def same(first, second):
 def group(tiny_config):
     base = {"study": "task-count", "preset": "quick"} | task_count.PRESETS["quick"]
     cells = task_count.cells(resolve(base, presets.training("quick"), load_file(tiny_config)))
-    return Group(tuple(cells[:LANES]), LANES)
+    points = tuple((steps, "total") for steps in (256, 512, 1024))  # for as many evaluations as `standing` has
+    return Group(tuple(replace(cell, points=points) for cell in cells[:LANES]), LANES)
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +127,24 @@ def test_arrays_that_are_not_what_was_written_are_noticed_whatever_orbax_says(sa
     assert same(load(folder, group), standing(2))
 
 
+def test_of_as_many_steps_the_one_with_more_evaluations_stays(tmp_path, group):
+    keeper = Keeper(tmp_path, group, 0)
+    keeper.save(standing(1))
+    fewer, more = (standing(2)._replace(found=standing(number).found) for number in (1, 2))
+    keeper.save(fewer)
+    keeper.close()
+    keeper = Keeper(tmp_path, group, 0)  # another process, that goes on from there
+    assert same(keeper.load(state_of(0), counted), fewer)
+    keeper.save(fewer)
+    keeper.save(more)
+    assert same(keeper.load(state_of(0), counted), more)
+    keeper.close()
+    assert [int(path.name) for path in sorted((tmp_path / group.id).iterdir()) if path.name.isdigit()] == [
+        10**10,
+        2 * 10**10,
+    ]
+
+
 def test_a_checkpoint_of_other_steps_than_it_says_counts_for_nothing(saved, group, tmp_path):
     folder = copy(saved, tmp_path / "groups")
     (folder / group.id / "30000000000").rename(folder / group.id / "50000000000")
@@ -184,7 +203,7 @@ def test_one_of_other_shapes_or_types_is_refused(like, named, saved, group):
 
 
 def test_one_of_other_code_is_refused(saved, group, monkeypatch):
-    monkeypatch.setattr(checkpoints, "code_of", lambda cell: "changed")
+    monkeypatch.setattr(checkpoints, "code_of", lambda *_: "changed")
     with pytest.raises(SettingsError, match=r"code\..* there, changed here"):
         load(saved, group)
 

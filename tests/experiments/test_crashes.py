@@ -54,7 +54,7 @@ def test_a_second_run_of_the_same_is_refused_while_the_first_goes_on(tmp_path):
 
 HEED = (
     "import os, signal, time\nfrom experiments import stopping\n"
-    "with stopping.heeded(lambda: print('said', flush=True)):\n"
+    "with stopping.heeded():\n"
     "    print('ready', flush=True)\n"
     "    while True: time.sleep(0.01)\n"
 )
@@ -65,7 +65,6 @@ def test_a_first_signal_asks_and_a_second_ends_at_once(number):
     process = subprocess.Popen([sys.executable, "-c", HEED], stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "ready\n"
     process.send_signal(number)
-    assert process.stdout.readline() == "said\n"
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(0.3)
     process.send_signal(number)
@@ -77,9 +76,9 @@ def test_signals_are_as_before_once_they_are_no_longer_heeded():
     from experiments import stopping
 
     before = signal.getsignal(signal.SIGTERM)
-    with stopping.heeded(lambda: None):
+    with stopping.heeded():
         os.kill(os.getpid(), signal.SIGTERM)
         assert stopping.requested.wait(5)
     assert signal.getsignal(signal.SIGTERM) == before
-    with stopping.heeded(lambda: None):
+    with stopping.heeded():
         assert not stopping.requested.is_set()

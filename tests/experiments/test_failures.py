@@ -74,14 +74,21 @@ def test_a_run_that_fails_says_why_and_goes_on_later(
     assert (run / "results.jsonl").read_bytes() == (tiny_run / "results.jsonl").read_bytes()
 
 
-def test_debugging_asks_for_checks(tiny_run, tiny_config, tmp_path, monkeypatch):
+def test_debugging_asks_for_checks_and_keeps_to_itself(tiny_run, tiny_config, tmp_path, monkeypatch, capsys):
     run, asked = copy(tiny_run, tmp_path / "run"), []
     next((run / "cells").iterdir()).unlink()
-    monkeypatch.setattr(runner, "run_groups", lambda programs, work, deliver: asked.append(work.checked))
-    arguments = ["run", "task-count", "--config", str(tiny_config), "--out", str(run), "--alone"]
-    for more in ([], ["--debug"]):
-        cli([*arguments, *more])
-    assert asked == [False, True]
+    monkeypatch.setattr(
+        runner, "run_groups", lambda programs, work, deliver: asked.append((work.checked, len(programs)))
+    )
+    arguments = ["run", "task-count", "--config", str(tiny_config), "--out"]
+    cli([*arguments, str(run), "--alone"])
+    assert cli([*arguments, str(run), "--alone", "--debug"]) == 2
+    assert "was begun without --debug, by other programs" in capsys.readouterr().err
+    cli([*arguments, str(tmp_path / "debug"), "--debug"])  # takes nothing over from the run beside it
+    (_, one), (checked, all_programs) = asked
+    assert checked
+    assert all_programs > one == 1
+    assert "training runs to do:" in capsys.readouterr().out
 
 
 def test_checks_say_where_a_number_first_is_none(tiny_run, monkeypatch):

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +34,15 @@ def test_a_directory_is_made_with_its_configuration_in_one_step(tmp_path, monkey
         pass
     assert not (tmp_path / "full").exists()
     assert not list(tmp_path.glob(".*"))
+
+
+def test_the_directory_one_stands_in_will_do_if_it_is_empty(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with owned(Path("."), SETTINGS):
+        assert Store(tmp_path).settings() == SETTINGS
+    (tmp_path / "config.toml").unlink()  # as where a process was killed before it wrote it
+    with owned(Path("."), SETTINGS):
+        assert Store(tmp_path).settings() == SETTINGS
 
 
 def test_who_is_second_to_make_it_takes_what_the_first_has_made(tmp_path, monkeypatch):

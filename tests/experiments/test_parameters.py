@@ -103,7 +103,7 @@ def test_fine_tuning_starts_from_exactly_the_saved_parameters_and_trains_on(gene
     assert params_equal(start.params, saved)
     assert not params_equal(other.params, saved)
     after, _ = training.train(Group((tuned, fresh), 2))
-    counts = Store(tiny_run).tasks()
+    counts = Store(tiny_run).tasks(10**6)
     for split in ("validation", "unseen", "specialty"):  # the tasks and instances that both are evaluated on
         before = counts[(counts["cell"] == cell.id) & (counts["env_steps"] == last) & (counts["split"] == split)]
         begin = after.counts[(after.counts["env_steps"] == 0) & (after.counts["split"] == split)]
@@ -120,9 +120,9 @@ def test_a_study_starts_from_a_file_and_goes_on_only_with_the_same(generalist, t
     arguments = ["run", "test-time", "--config", str(tiny_config), "--out", str(out), "--workers", "1", "--seeds", "1"]
     arguments += ["--simulations", "0", "--attempts", "1", "--start-from", str(mine)]
     assert main([*arguments, "--debug"]) == 0
-    begin = Store(out).tasks()
+    begin = Store(out).tasks(10**6)
     begin = begin[(begin["env_steps"] == 0) & (begin["split"] == "unseen")]
-    end = Store(tiny_run).tasks()
+    end = Store(tiny_run).tasks(10**6)
     end = end[(end["cell"] == cell.id) & (end["env_steps"] == cell.points[-1][0]) & (end["split"] == "unseen")]
     assert len(begin)
     assert (begin["successes"] == end["successes"]).all()

@@ -9,10 +9,13 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from experiments import main as experiments_main
 from experiments import presets
 from experiments.cli import main
-from experiments.store import ROW_KEYS, Store
+from experiments.owner import owned
+from experiments.store import ROW_KEYS, Store, environment
 from experiments.studies import task_count
+from tests.experiments.damage import copy
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +58,7 @@ def test_scores_are_normalised_over_the_blind_level(tiny_run, rows):
 
 
 def test_counts_per_task_add_up_to_the_rows(tiny_run, rows):
-    tasks = Store(tiny_run).tasks()
+    tasks = Store(tiny_run).tasks(10**6)
     for row in rows:
         if row["learner"] in ("ppo", "cloning"):
             mine = tasks[
@@ -127,7 +130,7 @@ def test_the_same_settings_give_the_same_rows_and_a_stopped_run_goes_on(tiny_run
     assert main(["run", "task-count", "--config", str(tiny_config), "--out", str(again), "--workers", "1"]) == 0
     for name in ("results.jsonl", "claims.json", *(f"checkpoints/{path.stem}.msgpack" for path in cells)):
         assert (again / name).read_bytes() == (tiny_run / name).read_bytes()
-    assert (Store(again).tasks() == Store(tiny_run).tasks()).all()
+    assert (Store(again).tasks(10**6) == Store(tiny_run).tasks(10**6)).all()
     digests = [{k: v["digest"] for k, v in Store(run).meta()["ledger"].items()} for run in (tiny_run, again)]
     assert digests[0] == digests[1]
     assert len(set(digests[0].values())) == len(cells)
@@ -175,3 +178,45 @@ def test_config_is_resolved(tiny_run):
     assert config["training"]["errands"]["learning_rate"] == shipped["learning_rate"]
     assert config["training"]["errands"]["width"] == 8
     assert config["pools"] == [1, 4, "new"]
+
+
+def test_verdicts_of_before_do_not_stand_for_those_of_now(tiny_run, tiny_config, trained, tmp_path, monkeypatch):
+    run = copy(tiny_run, tmp_path / "run")
+    next((run / "cells").iterdir()).unlink()
+    arguments = ["run", "task-count", "--config", str(tiny_config), "--out", str(run), "--alone"]
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            experiments_main, "report", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+        )
+        assert main(arguments) == 1
+        assert not (run / "report.html").exists()
+        assert not (run / "claims.json").exists()
+        assert main(arguments) == 1
+    assert main(arguments) == 0
+    assert (run / "claims.json").read_bytes() == (tiny_run / "claims.json").read_bytes()
+
+
+def test_a_report_knows_cells_that_were_finished_after_the_counts_were_written(tiny_run, tmp_path):
+    run = copy(tiny_run, tmp_path / "run")
+    store = Store(run)
+    counts = store.tasks(10**6)
+    for left in (counts[:0], counts[counts["cell"] != counts["cell"][-1]]):
+        store.publish(store.rows(), left)
+        assert main(["report", str(run)]) == 0
+        assert (run / "claims.json").read_bytes() == (tiny_run / "claims.json").read_bytes()
+
+
+def test_a_report_keeps_off_a_run_that_is_at_work(tiny_run, tmp_path, capsys):
+    run = copy(tiny_run, tmp_path / "run")
+    with owned(run, Store(run).settings()):
+        assert main(["report", str(run)]) == 2
+        assert "is being written by another run" in capsys.readouterr().err
+        assert main(["report", str(run), "--out", str(tmp_path / "there")]) == 0
+
+
+def test_no_git_no_commit(monkeypatch):
+    def missing(*_, **__):
+        raise FileNotFoundError("git")
+
+    monkeypatch.setattr("experiments.store.subprocess.run", missing)
+    assert environment()["commit"] is None

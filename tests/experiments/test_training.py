@@ -1,7 +1,8 @@
 """What is trained for how long, and which tasks it is evaluated on."""
 
+import threading
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 import envs
 from agents.evaluate import Successes
-from experiments import presets, program, training
+from experiments import presets, program, stopping, training
 from experiments.groups import Group
 from experiments.program import BLOCKS, Evaluation
 from experiments.settings import load_file, resolve
@@ -156,3 +157,50 @@ def test_a_group_of_which_all_are_given_up_is_not_trained_on(cells, monkeypatch)
     assert trained.failure.startswith("params_norm is inf after 128 steps")
     assert recorders[0].updates == 1
     assert recorders[0].measured == []
+
+
+class Kept:
+    """Checkpoints in memory."""
+
+    saved: ClassVar[list[Any]] = []
+
+    def __init__(self, *_):
+        pass
+
+    def load(self, *_):
+        return self.saved[-1] if self.saved else None
+
+    def save(self, standing):
+        self.saved.append(standing)
+
+    def due(self):
+        return False
+
+    def close(self):
+        pass
+
+
+def test_a_request_to_stop_is_heeded_between_evaluations_too(cells, monkeypatch, tmp_path):
+    class Asked(Recorder):
+        counted: ClassVar[dict[int, Any]] = {}
+
+        def measure(self, *args):
+            if ask and len(self.measured) == 1:
+                stopping.requested.set()
+            return super().measure(*args)
+
+    monkeypatch.setattr(training, "_program", Asked)
+    monkeypatch.setattr(training, "Keeper", Kept)
+    monkeypatch.setattr(stopping, "requested", threading.Event())
+    monkeypatch.setattr(Kept, "saved", [])
+    group, ask = Group((replace(cells[0], simulations=(0, 4, 8)),), 1), False
+    (whole,) = training.train(group)
+    ask = True
+    with pytest.raises(stopping.Stopped):
+        training.train(group, tmp_path)
+    assert len(Kept.saved[-1].found) == 2  # of three at the first point
+    ask = False
+    stopping.requested.clear()
+    (found,) = training.train(group, tmp_path)
+    assert (found.counts == whole.counts).all()
+    assert found.episodes == whole.episodes

@@ -126,6 +126,19 @@ def test_a_search_goes_on_and_ends_with_the_settings_to_paste(arguments, made_up
     assert rows_of(arguments) == rows
 
 
+def test_cells_that_come_along_with_others_of_their_group_are_left_as_they_are(arguments, made_up, tmp_path):
+    trained, _ = made_up
+    assert main([*arguments, "--trials", "2"]) == 0
+    again, cells = [*arguments, "--trials", "2"], sorted((tmp_path / "out" / "cells").iterdir())
+    cells[0].unlink()
+    (tmp_path / "out" / "trials.jsonl").unlink()
+    before = {path: path.stat().st_mtime_ns for path in cells[1:]}
+    assert main(again) == 0
+    assert len(trained) > 2 * 2 * 2 + 1
+    assert {path: path.stat().st_mtime_ns for path in cells[1:]} == before
+    assert cells[0].exists()
+
+
 def test_what_is_tuned_for_the_taught_arm_is_for_it_alone(tiny_config):
     plain = settings_of(tiny_config)
     training = plain.training["errands"].model_copy(update={"taught_learning_rate": 0.02, "taught_minibatches": 8})

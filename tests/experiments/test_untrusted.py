@@ -1,6 +1,7 @@
 """A run directory from somebody else is data: nothing in it is executed, unpacked without bounds, or left unescaped."""
 
 import io
+import json
 import os
 import pickle
 import zipfile
@@ -9,12 +10,13 @@ import numpy as np
 import pytest
 
 from experiments import parameters
-from experiments.archive import ROOM, Archive
+from experiments import store as store_module
+from experiments.archive import Archive
 from experiments.checkpoints import Keeper
 from experiments.cli import main
 from experiments.groups import Group
 from experiments.settings import SettingsError
-from experiments.store import Store
+from experiments.store import ROOM, Store
 from experiments.studies import task_count
 from tests.experiments.damage import copy
 
@@ -98,12 +100,88 @@ def test_a_checkpoint_of_pickles_is_no_checkpoint(tiny_run, tmp_path, capsys):
 def test_a_file_that_unpacks_to_more_than_it_can_hold_is_not_unpacked(tiny_run, run, capsys):
     cell = task_count.cells(Store(run).settings())[0]
     path = run / "cells" / f"{cell.id}.npz"
-    for name in ("about.npy", "counts.npy"):
+    with zipfile.ZipFile(path) as archive:
+        sound = {name: archive.read(name) for name in ("about.npy", "counts.npy")}
+    for name in sound:
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr(name, bytes(64 * ROOM))
+            for member, content in (sound | {name: bytes(64 * ROOM)}).items():
+                archive.writestr(member, content)
         assert path.stat().st_size < ROOM
         assert Archive(run, None, {}).own(cell) is None
         assert "it is larger than it can be" in capsys.readouterr().err
+
+
+def test_a_report_writes_nowhere_else(run, tmp_path, capsys):
+    there = tmp_path / "elsewhere"
+    there.mkdir()
+    for name in ("figures", "report.html.part", "claims.json.part", "lock"):
+        path = run / name
+        kept = path.rename(tmp_path / "kept") if path.exists() else None
+        path.symlink_to(there if name == "figures" else there / "file")
+        assert main(["report", str(run)]) == 2
+        assert f"{path}: leads out of the run directory" in capsys.readouterr().err
+        assert list(there.iterdir()) == []
+        path.unlink()
+        if kept:
+            kept.rename(path)
+    assert main(["report", str(run)]) == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes")
+def test_a_pipe_in_a_files_place_is_not_waited_for(run, tiny_config, capsys):
+    for name in ("results.jsonl", "cells/pipe.npz"):
+        (run / name).unlink(missing_ok=True)
+        os.mkfifo(run / name)
+        assert main(["report", str(run)]) == again(run, tiny_config) == 2
+        assert f"{run / name}: is neither a file nor a directory" in capsys.readouterr().err
+        (run / name).unlink()
+
+
+def test_texts_have_a_bound(run, monkeypatch, capsys):
+    monkeypatch.setattr(store_module, "MOST", 100)
+    assert main(["report", str(run)]) == 2
+    assert "it is larger than it can be" in capsys.readouterr().err
+    monkeypatch.setattr(store_module, "ROOM", 100)
+    assert main(["report", str(run)]) == 2
+    assert "not a run directory" in capsys.readouterr().err
+
+
+def test_counts_have_a_bound(run, capsys):
+    store = Store(run)
+    with zipfile.ZipFile(run / "tasks.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("tasks.npy", bytes(64 * ROOM))
+    store.publish(store.rows())
+    assert main(["report", str(run)]) == 2
+    assert "tasks.npz: cannot be read as part of a run (ValueError: it is larger" in capsys.readouterr().err
+
+
+def test_odd_files_in_runs_beside_do_not_matter(tiny_run, tiny_config, trained, tmp_path, capsys):
+    beside = copy(tiny_run, tmp_path / "beside")
+    files = sorted((beside / "cells").iterdir())
+    changes = [
+        {"computed": {}},
+        {"computed": {"points": [0]}},
+        {"seconds": float("nan")},
+        {"seconds": "long"},
+        {"n_params": True},
+        {"code": []},
+        {"failure": None},
+    ]
+    for path, change in zip(files, changes, strict=False):
+        with np.load(path) as archive:
+            counts, about = archive["counts"], json.loads(archive["about"].tobytes()) | change
+        np.savez_compressed(path, counts=counts, about=np.frombuffer(json.dumps(about).encode(), np.uint8))
+    for path in files[len(changes) :][:2]:
+        path.unlink()
+    files[len(changes)].symlink_to(tmp_path / "nowhere")
+    files[len(changes) + 1].mkdir()
+    arguments = ["run", "task-count", "--config", str(tiny_config), "--out", str(tmp_path / "run")]
+    for _ in range(2):  # whatever a first attempt takes over does not stop a second one
+        assert main(arguments) == 0
+    said = capsys.readouterr()
+    assert f"{len(files) - len(changes) - 2} found in other runs" in said.out
+    assert "damaged" not in said.err
+    assert Store(tmp_path / "run").rows() == Store(tiny_run).rows()
 
 
 def test_strings_from_files_are_escaped(run, capsys):
@@ -114,7 +192,12 @@ def test_strings_from_files_are_escaped(run, capsys):
     ledger = {key: entry | {"label": SCRIPT, SCRIPT: SCRIPT} for key, entry in meta["ledger"].items()}
     audit = {SCRIPT: meta["audit"]["errands"] | {"nearest": {SCRIPT: SCRIPT}}}
     store.publish(
-        rows[:-40], ledger=ledger, audit=audit, given_up={"a": SCRIPT}, versions={SCRIPT: SCRIPT}, commit=SCRIPT
+        rows[:-40],
+        ledger=ledger,
+        audit=audit,
+        given_up={rows[-1]["cell"]: SCRIPT},
+        versions={SCRIPT: SCRIPT},
+        commit=SCRIPT,
     )
     assert main(["report", str(run)]) == 0
     page = (run / "report.html").read_text()
