@@ -9,6 +9,7 @@ import numpy as np
 
 from experiments.cells import Cell
 from experiments.settings import network_name
+from experiments.statistics import normalised
 from experiments.store import Row
 
 GROUND = ("uniform", "scripted", "blind")  # roles that know nothing of the task
@@ -68,7 +69,7 @@ def scored(rows: Sequence[Row], levels: dict[str, float]) -> list[Row]:
 
     def score(row: Row) -> float | None:
         level = levels.get(row["family"], 1.0)
-        return None if level >= 1 or row["role"] in GROUND else (row["success"] - level) / (1 - level)
+        return None if row["role"] in GROUND else normalised(row["success"], level)
 
     return [row | {"score": score(row)} for row in rows]
 

@@ -1,0 +1,111 @@
+"""Laws of scale: power laws and logistic curves, what they foretell, whose slope is steeper. NumPy and SciPy only."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import least_squares
+from scipy.special import expit
+
+from experiments.statistics import FEWEST, Estimate, student, tails, welch
+
+
+class Law(NamedTuple):
+    """A curve that was fitted.
+
+    Attributes:
+        name: "power" or "logistic".
+        values: its parameters by name, each with the interval that resamples of seeds give.
+        missed: root mean square, in the logarithm of the error, by which it misses what it was not fitted to.
+    """
+
+    name: str
+    values: dict[str, Estimate]
+    missed: float
+
+
+def power(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The power law y = scale * x**exponent, by least squares in logarithms: (log scale, exponent)."""
+    return np.polynomial.polynomial.polyfit(np.log(x), np.log(y), 1)
+
+
+def logistic(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The error y = 1 - top * expit(steep * (log x - middle)), which falls to 1 - top: (top, steep, middle)."""
+    logs = np.log(x)
+    wide = max(np.ptp(logs), 1e-9)
+    bounds = ([0.0, 0.01 / wide, logs[0] - 3 * wide], [1.0, 100 / wide, logs[-1] + 3 * wide])
+    fits = [
+        least_squares(lambda p: 1 - p[0] * expit(p[1] * (logs - p[2])) - y, (0.9, 5 / wide, middle), bounds=bounds)
+        for middle in (logs[0], float(logs.mean()), logs[-1])
+    ]
+    return min(fits, key=lambda fit: fit.cost).x
+
+
+def _power_at(law: np.ndarray, x: np.ndarray) -> np.ndarray:
+    return np.exp(law[0]) * x ** law[1]
+
+
+def _logistic_at(law: np.ndarray, x: np.ndarray) -> np.ndarray:
+    return 1 - law[0] * expit(law[1] * (np.log(x) - law[2]))
+
+
+Fit = Callable[[np.ndarray, np.ndarray], np.ndarray]
+LAWS: dict[str, tuple[Fit, Fit, tuple[str, ...]]] = {
+    "power": (power, _power_at, ("log scale", "exponent")),
+    "logistic": (logistic, _logistic_at, ("top", "steepness", "middle")),
+}
+LEAST = 1e-3  # an error below is not told from none: half a failure in 500 episodes
+
+
+def laws(x: Sequence[float], errors: np.ndarray, held: int = 2, draws: int = 200, seed: int = 0) -> list[Law]:
+    """A power law and a logistic curve through errors that fall with scale, and how well each foretells the rest.
+
+    Both are fitted to all but the largest places, and are held against those: a power law that is none shows there.
+
+    Args:
+        x: scale, rising, above 0 [X].
+        errors: 1 - score [seeds, X]; cut to LEAST from below.
+        held: how many of the largest places are held out.
+        draws: resamples of seeds for the intervals.
+        seed: of the resamples.
+
+    Returns:
+        Both, that which foretells better first.
+    """
+    places, errors = np.asarray(x, float), np.maximum(np.asarray(errors, float), LEAST)
+    n = len(errors)
+    if errors.shape != (n, len(places)) or len(places) - held < 3:
+        raise ValueError(
+            f"want errors [seeds, places], 3 places at least beside the {held} held out, not {errors.shape}"
+        )
+    rng, found = np.random.default_rng(seed), []
+    mine = [rng.integers(n, size=n) for _ in range(draws)] if n >= FEWEST else []
+    for name, (fit, at, names) in LAWS.items():
+        law = fit(places, errors.mean(0))
+        drawn = np.array([fit(places, errors[one].mean(0)) for one in mine])
+        ends = np.quantile(drawn, tails(n), axis=0) if mine else np.array([[-np.inf], [np.inf]]) * np.ones(len(names))
+        each = zip(names, law.tolist(), *ends.tolist(), strict=True)
+        values = {known: Estimate(value, low, high, n) for known, value, low, high in each}
+        early = fit(places[:-held], errors[:, :-held].mean(0))
+        foretold = np.maximum(at(early, places[-held:]), LEAST)
+        missed = np.sqrt(np.mean((np.log(foretold) - np.log(errors[:, -held:].mean(0))) ** 2))
+        found.append(Law(name, values, float(missed)))
+    return sorted(found, key=lambda law: law.missed)
+
+
+def slopes(x: Sequence[float], y: np.ndarray) -> np.ndarray:
+    """Of log y against log x, seed by seed.
+
+    Args:
+        x: above 0 [X].
+        y: above 0 [seeds, X].
+
+    Returns:
+        [seeds].
+    """
+    return np.array([power(np.asarray(x, float), np.asarray(row, float))[1] for row in y])
+
+
+def steeper(first: np.ndarray, second: np.ndarray, paired: bool) -> Estimate:
+    """By how much the slopes of one arm exceed another's, over seeds; Student's t within seeds, or else Welch's."""
+    return student(np.asarray(first) - np.asarray(second)) if paired else welch(first, second)
