@@ -7,11 +7,9 @@ Rows and all else in the directory are made from these.
 
 import json
 import math
-import shutil
 import sys
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,12 +20,13 @@ import numpy as np
 from experiments.cells import Cell
 from experiments.code import code_of
 from experiments.parameters import digest_of, save
-from experiments.program import most_counts
+from experiments.program import BLOCKS, most_counts
 from experiments.progress import Pace, pace_of
-from experiments.store import ROOM, read, short, unpacked, whole
+from experiments.store import MOST, ROOM, opened, read, short, unpacked, whole, write
 from experiments.training import Trained, count_fields
 
 RECENT = 256
+USUAL = 2**26  # bytes of a cell's file, where nothing says how many there can be
 ABOUT: dict[str, Any] = {
     "computed": dict,
     "code": str,
@@ -74,16 +73,16 @@ class Archive:
     def others(self) -> dict[str, list[Path]]:
         """Files of other runs by the id of their cell."""
         found: dict[str, list[Path]] = {}
-        for path in sorted(self.beside.glob("*/cells/*.npz")) if self.beside else ():
-            if path.parent.parent.resolve() != self.run.resolve():
-                found.setdefault(path.stem, []).append(path)
+        with suppress(OSError):  # one that goes away meanwhile, or may not be looked into
+            for path in sorted(self.beside.glob("*/cells/*.npz")) if self.beside else ():
+                if path.parent.parent.resolve() != self.run.resolve():
+                    found.setdefault(path.stem, []).append(path)
         return found
 
     def keep(self, trained: Trained) -> Found:
         """Writes a cell down, its parameters first: a cell with a file has them."""
         params = self.run / "checkpoints" / f"{trained.cell.id}.msgpack"
         save(params, trained.params)
-        (self.run / "cells").mkdir(exist_ok=True)
         about = {
             "computed": trained.cell.computed,
             "code": self.code(trained.cell),
@@ -96,10 +95,14 @@ class Archive:
             "made_with": self.made_with,
         }
         counts = trained.counts[:0] if trained.failure else trained.counts
-        with whole(self.run / "cells" / f"{trained.cell.id}.npz") as file:
-            text = np.frombuffer(json.dumps(about).encode(), np.uint8)
-            np.savez_compressed(file, counts=counts, about=text)
-        return Found(trained.cell, counts, about)
+        return self._write(Found(trained.cell, counts, about))
+
+    def _write(self, found: Found) -> Found:
+        (self.run / "cells").mkdir(exist_ok=True)
+        with whole(self.run / "cells" / f"{found.cell.id}.npz") as file:
+            text = np.frombuffer(json.dumps(found.about).encode(), np.uint8)
+            np.savez_compressed(file, counts=found.counts, about=text)
+        return found
 
     def own(self, cell: Cell) -> Found | None:
         """A cell of this run, whatever the version of the code; None where there is none, or a damaged one."""
@@ -107,7 +110,7 @@ class Archive:
         if not path.exists():
             return None
         try:
-            return _read(path, cell)
+            return _read(path, cell)[0]
         except Exception as error:  # whatever the decoders stumble over
             why = f"{type(error).__name__}: {short(error)}"
             print(
@@ -119,11 +122,11 @@ class Archive:
         """A cell that another run has finished with the same code, taken over; None where there is none."""
         for path in self.others.get(cell.id, ()):
             with suppress(Exception):  # a file that cannot be taken is not ours to judge
-                found = _read(path, cell)
+                found, params = _read(path, cell)
                 if found.about["code"] == self.code(cell) and not found.about["failure"]:
-                    _copy(path.parent.parent / "checkpoints" / f"{cell.id}.msgpack", self.run / "checkpoints")
-                    _copy(path, self.run / "cells")
-                    return self.own(cell)
+                    (self.run / "checkpoints").mkdir(exist_ok=True)
+                    write(self.run / "checkpoints" / f"{cell.id}.msgpack", params)
+                    return self._write(found)
         return None
 
     def paces(self) -> list[Pace]:
@@ -131,7 +134,7 @@ class Archive:
         files = [*(self.run / "cells").glob("*.npz"), *(path for paths in self.others.values() for path in paths)]
         found = []
         for path in sorted(files, key=_written)[-RECENT:]:
-            with suppress(Exception), _opened(path) as archive:
+            with suppress(Exception), opened(path, USUAL) as archive:
                 about = _about(archive)
                 found.append(pace_of(about["computed"], about["seconds"]))
         return found
@@ -143,21 +146,6 @@ def _written(path: Path) -> float:
         return path.stat().st_mtime
     except OSError:
         return 0.0
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
-    """A cell's file; a pipe or the like is none."""
-    if not path.is_file():
-        raise ValueError("it is no file")
-    with zipfile.ZipFile(path) as archive:
-        yield archive
-
-
-def _copy(path: Path, folder: Path) -> None:
-    folder.mkdir(exist_ok=True)
-    with whole(folder / path.name) as file, path.open("rb") as source:
-        shutil.copyfileobj(source, file)
 
 
 def _about(archive: zipfile.ZipFile) -> dict[str, Any]:
@@ -175,21 +163,40 @@ def _about(archive: zipfile.ZipFile) -> dict[str, Any]:
     return about
 
 
-def _read(path: Path, cell: Cell) -> Found:
-    """A cell's file.
+def _read(path: Path, cell: Cell) -> tuple[Found, bytes]:
+    """A cell's file, and its parameters.
 
     Raises:
         Exception: of many kinds, where it is damaged or of another cell.
     """
     fields = np.dtype(count_fields(cell.life))
-    with _opened(path) as archive:
-        about = _about(archive)
-        counts = unpacked(archive, "counts", most_counts(cell) * fields.itemsize)
+    most = most_counts(cell) * fields.itemsize
+    with opened(path, most) as archive:
+        about, counts = _about(archive), unpacked(archive, "counts", most)
     if about["computed"] != cell.computed:
         raise ValueError("it is of another training run")
     if counts.dtype != fields or (len(counts) == 0) != bool(about["failure"]):
         raise ValueError("its counts are not what they should be")
+    _counted(counts, cell)
     params = path.parent.parent / "checkpoints" / f"{cell.id}.msgpack"
-    if not params.is_file() or digest_of(read(params, 16 * about["n_params"] + ROOM)) != about["parameters"]:
+    data = read(params, MOST) if params.is_file() else b""
+    if digest_of(data) != about["parameters"]:
         raise ValueError(f"{params.name} has changed")
-    return Found(cell, counts, about)
+    return Found(cell, counts, about), data
+
+
+def _counted(counts: np.ndarray, cell: Cell) -> None:
+    """Refuses counts that are not of a cell's evaluations.
+
+    Raises:
+        ValueError: which of them.
+    """
+    known = {"cell": [cell.id], "family": cell.members, "split": BLOCKS, "simulations": cell.simulations}
+    known["env_steps"] = [steps for steps, _ in cell.points]
+    for name, values in known.items():
+        if not np.isin(counts[name], list(values)).all():
+            raise ValueError(f"its {name} is that of no evaluation of it")
+    episodes = counts["episodes"]
+    for name in ("successes", "successes_greedy", "successes_best"):
+        if (episodes < 1).any() or (counts[name] < 0).any() or (counts[name] > episodes).any():
+            raise ValueError(f"its {name} are more than there were episodes")

@@ -93,7 +93,6 @@ class Keeper:
         """
         self.path = folder / group.id
         self.every, self.last = every, time.monotonic()
-        self.reached: tuple[int, int] | None = None  # steps and evaluations of the newest
         self.evaluations = len(group.cells[0].points) * len(group.cells[0].simulations)
         self.of = {"lanes": group.lanes, "cells": [cell.computed for cell in group.cells]}
         self.code = {cell.id: code_of(cell, checked) for cell in group.cells}
@@ -105,19 +104,16 @@ class Keeper:
         return time.monotonic() - self.last >= self.every
 
     def save(self, standing: Standing) -> None:
-        """Writes a checkpoint and drops all but the last two; one of as many steps but fewer evaluations gives way."""
-        step, reached = standing.done, (standing.done, len(standing.found))
+        """Writes a checkpoint, unless there is one that is as far, and drops all but the last two."""
+        step = self._number(standing.done, len(standing.found))
         self.last = time.monotonic()
-        if reached == self.reached:
-            return
         if step in self.manager.all_steps():
-            self.manager.delete(step)
-        self.reached = reached
+            return
         tree = raw((standing.state, standing.found, standing.episodes))
         self._room(sum(leaf.nbytes for leaf in jax.tree.leaves(tree)))
         self.manager.save(step, args=ocp.args.StandardSave(_named(tree)))
         meta = {"of": self.of, "code": self.code, "arrays": _arrays(tree), "found": len(standing.found)}
-        meta |= {"done": step, "seconds": standing.seconds, "failed": standing.failed}
+        meta |= {"done": standing.done, "seconds": standing.seconds, "failed": standing.failed}
         meta["files"] = {path: digest_of(self.path / str(step) / path) for path in self._files(step)}
         text = json.dumps(meta, indent=1)
         write(self._seal(step), f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}")
@@ -146,9 +142,8 @@ class Keeper:
             like = _like((state, found(meta["found"]), np.zeros(self.of["lanes"])))
             self._differ(step, {"arrays": meta["arrays"]}, {"arrays": _arrays(like)})
             keys, evaluations, episodes = self._restored(step, like)
-            self.reached = (step, meta["found"])
             failed = {int(lane): why for lane, why in meta["failed"].items()}
-            return Standing(_keyed(keys, state), evaluations, episodes, step, meta["seconds"], failed)
+            return Standing(_keyed(keys, state), evaluations, episodes, meta["done"], meta["seconds"], failed)
         return None
 
     def _restored(self, step: int, like: Any) -> Any:
@@ -176,6 +171,10 @@ class Keeper:
     def close(self) -> None:
         """Lets go of the files."""
         self.manager.close()
+
+    def _number(self, done: int, found: int) -> int:
+        """The number of a checkpoint: it rises with the steps of training and, between these, with the evaluations."""
+        return done * (self.evaluations + 1) + found
 
     def _room(self, size: int) -> None:
         """Refuses to begin what will not fit: Orbax has threads that make much noise where they find no room."""
@@ -207,8 +206,8 @@ class Keeper:
         for path, known in meta["files"].items():
             if digest_of(self.path / str(step) / path) != known:
                 raise ValueError(f"{path} is not what was written")
-        if meta["done"] != step:
-            raise ValueError(f"it is of {meta['done']} steps")
+        if self._number(meta["done"], meta["found"]) != step:
+            raise ValueError(f"it is of {meta['done']} steps and {meta['found']} evaluations")
         if not 0 <= meta["found"] <= self.evaluations or not 0 <= meta["seconds"] < math.inf:
             raise ValueError(f"it has {meta['found']} evaluations after {meta['seconds']} seconds")
         if not all(lane.isdecimal() and isinstance(why, str) for lane, why in meta["failed"].items()):

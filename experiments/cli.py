@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import traceback
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, get_args
 
@@ -95,11 +96,13 @@ def _report(command: Report, console: Console) -> None:
         store = Store(path)
         store.enclosed()
         store.settings()  # or else there is no run to keep others from
-        if command.out is None:
-            with alone(store):
-                report(store, console)
-        else:
-            report(store, console, command.out / path.resolve().name if len(command.runs) > 1 else command.out)
+        out = command.out or path
+        target = Store(out / path.resolve().name if command.out and len(command.runs) > 1 else out)
+        run = (target.path / "config.toml").exists()
+        if run:
+            target.enclosed()
+        with alone(target) if run else nullcontext():
+            report(store, console, target.path)
 
 
 def _list(command: List, console: Console) -> None:

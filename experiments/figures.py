@@ -154,21 +154,22 @@ class _Panel:
     def draw(self) -> list[dict[str, Any]]:
         """Draws everything; returns what was drawn."""
         final = self.table.final()
-        seeds = (
-            f"{self.settings.seeds} seeds, 95% Student t"
-            if self.settings.seeds >= 3
-            else f"{self.settings.seeds} seeds"
-        )
+
+        def count(role: str) -> str:
+            mine = final.where(role=role, split="unseen")
+            sizes = [mine.where(pool_size=size).rows for size in {row["pool_size"] for row in mine.rows}]
+            return seeds([{"n": len(rows)} for rows in sizes])
+
         taught = self.settings.training[self.family].taught_steps
         words = f"generalist taught for {taught:,} steps, then incentivized" if taught else "incentivized generalist"
-        self.curve(final, "generalist", "unseen", f"{words}, unseen tasks ({seeds})", BLUE, "-", "o", 2.2)
+        told = f"{count('generalist')}, 95% Student t where 3 at least"
+        self.curve(final, "generalist", "unseen", f"{words}, unseen tasks ({told})", BLUE, "-", "o", 2.2)
         self.curve(final, "generalist", "seen", "the same, tasks in its pool", BLUE, ":", "o", 1.2)
-        few = self.settings.control_seeds
-        count = f"{few} seed{'s' * (few > 1)}"
-        self.curve(final, "taught", "unseen", f"taught generalist, unseen tasks ({count})", GREEN, "-", "D", 1.4)
-        label = f"taught by one who knows the hidden rule ({count})"
+        label = f"taught generalist, unseen tasks ({count('taught')})"
+        self.curve(final, "taught", "unseen", label, GREEN, "-", "D", 1.4)
+        label = f"taught by one who knows the hidden rule ({count('informed')})"
         self.curve(final, "informed", "unseen", label, GREEN, (0, (4, 2)), "x", 1.2)
-        label = f"control: descriptions shuffled, or rule redrawn, unseen tasks ({count})"
+        label = f"control: descriptions shuffled, or rule redrawn, unseen tasks ({count('control')})"
         self.curve(final, "control", "unseen", label, GREY, "-", "s", 1.4)
         self.specialists()
         meta = self.table.meta
@@ -228,8 +229,9 @@ class _Panel:
     def specialists(self) -> None:
         """Supervised ones, and beside them incentivized ones where there are any."""
         count = self.settings.specialists
+        full = self.table.where(role="specialist", split="seen", budget_kind="full").rows
         labels = {
-            "full": f"supervised specialists, B steps each (mean of {count} task{'s' * (count > 1)})",
+            "full": f"supervised specialists, B steps each (mean of {len(full)} task{'s' * (len(full) != 1)})",
             "split": f"specialists, B/{count} steps each",
             "share": "specialists, a share B/N",
         }

@@ -24,7 +24,7 @@ from experiments.owner import owned, set_status
 from experiments.parameters import pin
 from experiments.progress import Progress
 from experiments.report import report
-from experiments.runner import run
+from experiments.runner import find, run
 from experiments.settings import SAVE_EVERY, Settings, SettingsError
 from experiments.store import REPORTED, Store, environment
 from experiments.training import RunError
@@ -79,12 +79,13 @@ def run_study(
                 f"{out}: finished, 0 training runs to do; `incentivize report {out}` shows it", soft_wrap=True
             )
         else:
+            finds = find(cells, archive)  # refuses what cannot be gone on with, before anything is changed
             set_status(store, "running")
             for judged in ("claims.json", "report.html"):  # of before: until they are made again there are none
                 (out / judged).unlink(missing_ok=True)
             work = Work(many, out / "checkpoints" / "groups", every, debug)
             with _timed(store, settings, archive.made_with), Progress(console) as progress:
-                run(cells, settings, store, archive, progress, work)
+                run(cells, settings, store, archive, progress, work, finds)
             shutil.rmtree(out / "checkpoints" / "groups", ignore_errors=True)
             if len(store.meta()["given_up"]) < len({cell.id for cell in cells}):
                 report(store, console)

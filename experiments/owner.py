@@ -96,7 +96,7 @@ def _make(path: Path, settings: Settings) -> None:
     """Makes the directory with its configuration in one step, unless it is there, be it empty."""
     if path.exists():
         there = {one.name for one in path.iterdir()} if path.is_dir() else {"a file"}
-        if there - {"lock"} and "config.toml" not in there:
+        if there - {"lock", "config.toml.part"} and "config.toml" not in there:
             raise SettingsError(f"--out {path}: exists and is not a run directory")
         return
     part = path.absolute().with_name(f".{path.name}.{os.getpid()}.part")

@@ -20,12 +20,21 @@ from experiments.store import Store
 from experiments.training import RunError, Trained
 from experiments.workers import Work, run_groups
 
+Finds = tuple[dict[str, Found], dict[str, Found]]
+"""Cells that are finished, by id: in this run, and in others, from where they were taken over."""
+
 
 def run(
-    cells: Sequence[Cell], settings: Settings, store: Store, archive: Archive, progress: Progress, work: Work
+    cells: Sequence[Cell],
+    settings: Settings,
+    store: Store,
+    archive: Archive,
+    progress: Progress,
+    work: Work,
+    finds: Finds,
 ) -> Book:
-    """Runs every cell that has not been run yet, and writes down what came of all."""
-    own, elsewhere = find(cells, archive)
+    """Runs every cell that has not been found, and writes down what came of all."""
+    own, elsewhere = finds
     for family in settings.families:
         _audited(family, settings, store)
         _scripted(family, settings, store)
@@ -65,8 +74,8 @@ def train_missing(cells: Sequence[Cell], known: set[str], work: Work, deliver: A
         run_groups(programs, work, deliver)
 
 
-def find(cells: Sequence[Cell], archive: Archive) -> tuple[dict[str, Found], dict[str, Found]]:
-    """Cells that are finished, by id: in this run, and in others, from where they are taken over.
+def find(cells: Sequence[Cell], archive: Archive) -> Finds:
+    """Finds what has been run, and takes over what others have.
 
     Raises:
         SettingsError: where the run is not whole and was begun with other code.

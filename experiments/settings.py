@@ -113,6 +113,8 @@ def network_name(training: Training) -> str:
 
 
 PoolSize = Count | Literal["new"]
+MANY = 32  # values of an axis at most: what a grid is made of has to have an end
+LARGEST = 2**20  # bytes of a configuration
 
 
 class Settings(_Strict):
@@ -125,14 +127,20 @@ class Settings(_Strict):
     training: dict[str, Training] = Field({}, description="training settings by family (file only)")
     seeds: Count = Field(2, ge=1, le=1000, description="training seeds per cell; each draws a pool of its own")
     pools: tuple[PoolSize, ...] = Field(
-        (1, 4, 64, "new"), min_length=1, description='pool sizes; "new": every episode a new task'
+        (1, 4, 64, "new"), min_length=1, max_length=MANY, description='pool sizes; "new": every episode a new task'
     )
     pool_seed: Count = Field(0, ge=0, le=2**31, description="the first seed's pool; further seeds draw the next ones")
-    control_pools: tuple[PoolSize, ...] = Field((), description="pool sizes of the control")
-    taught_pools: tuple[PoolSize, ...] = Field((), description="pool sizes of the taught generalist")
-    tastes: tuple[Share, ...] = Field((0.0,), min_length=1, description="shares of easy starts (taste-and-hunger)")
-    hungers: tuple[Share, ...] = Field((0.0,), min_length=1, description="costs of a step (taste-and-hunger)")
-    simulations: tuple[Steps, ...] = Field((0,), min_length=1, description="model steps per decision (test-time)")
+    control_pools: tuple[PoolSize, ...] = Field((), max_length=MANY, description="pool sizes of the control")
+    taught_pools: tuple[PoolSize, ...] = Field((), max_length=MANY, description="pool sizes of the taught generalist")
+    tastes: tuple[Share, ...] = Field(
+        (0.0,), min_length=1, max_length=MANY, description="shares of easy starts (taste-and-hunger)"
+    )
+    hungers: tuple[Share, ...] = Field(
+        (0.0,), min_length=1, max_length=MANY, description="costs of a step (taste-and-hunger)"
+    )
+    simulations: tuple[Steps, ...] = Field(
+        (0,), min_length=1, max_length=MANY, description="model steps per decision (test-time)"
+    )
     attempts: Count = Field(1, ge=1, le=1024, description="attempts of which the best counts as well (test-time)")
     life: Count = Field(1, ge=1, le=16, description="attempts at a task, one after the other, that make one episode")
     control_seeds: Count = Field(1, ge=1, le=1000, description="seeds of the control and of the taught generalist")
@@ -202,10 +210,14 @@ def check_name(key: str, value: str, known: Any) -> None:
 def load_file(path: Path) -> dict[str, Any]:
     """A TOML file as it stands."""
     try:
+        if path.exists() and not path.is_file():
+            raise SettingsError(f"--config {path}: is no file")
+        if path.stat().st_size > LARGEST:
+            raise SettingsError(f"--config {path}: is larger than {LARGEST:,} bytes")
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SettingsError(f"--config {path}: there is no such file") from None
-    except (OSError, UnicodeDecodeError, RecursionError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, UnicodeDecodeError, RecursionError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"--config {path}: not a readable TOML file ({error})") from None
 
 

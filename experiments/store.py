@@ -82,11 +82,15 @@ def _keep_name(folder: Path) -> None:
             os.close(there)
 
 
+TABLES = ("files", "versions", "blind", "uniform", "ledger", "given_up", "audit", "scripted", "tasks", "continued_with")
+"""Of `meta.json`, as far as they are there."""
 REPORTED = ("config.toml", "results.jsonl", "tasks.npz")  # files that reports are made from, beside meta.json
 
 
 MOST = 2**30  # bytes of rows or of what is said of a run, more than any has
 ROOM = 2**20  # bytes of settings, or of what is said of one cell
+LARGEST = 2**34  # bytes of any file that is hashed
+COUNTS = 2**24  # of tasks, in all of a run's evaluations
 
 
 def read(path: Path, most: int) -> bytes:
@@ -171,9 +175,14 @@ class Store:
         """
         root = self.path.resolve()
         for path in self.path.rglob("*"):
-            if path.is_symlink() and not path.resolve().is_relative_to(root):
+            try:
+                within = not path.is_symlink() or path.resolve().is_relative_to(root)
+                known = not path.exists() or path.is_file() or path.is_dir()
+            except (OSError, RuntimeError):  # a link to itself
+                within = known = False
+            if not within:
                 raise SettingsError(f"{path}: leads out of the run directory")
-            if path.exists() and not path.is_file() and not path.is_dir():
+            if not known:
                 raise SettingsError(f"{path}: is neither a file nor a directory")
 
     def unchanged(self) -> None:
@@ -184,7 +193,11 @@ class Store:
         """
         for name, digest in dict(self.meta().get("files") or {}).items():
             path = self.path / name
-            if name in REPORTED and (not path.is_file() or digest_of(path) != digest):
+            if name not in REPORTED:
+                continue
+            with sound(path):
+                same = path.is_file() and digest_of(path) == digest
+            if not same:
                 raise SettingsError(f"{path}: is not what the run wrote")
 
     def rows(self) -> list[Row]:
@@ -221,8 +234,9 @@ class Store:
         path = self.path / "tasks.npz"
         if not path.exists():
             return np.empty(0, TASK_FIELDS)
-        with sound(path), zipfile.ZipFile(path) as archive:
-            found = unpacked(archive, "tasks", most * np.dtype(TASK_FIELDS).itemsize)
+        size = min(most, COUNTS) * np.dtype(TASK_FIELDS).itemsize
+        with sound(path), opened(path, size) as archive:
+            found = unpacked(archive, "tasks", size)
             missing = {name for name, *_ in TASK_FIELDS}.difference(found.dtype.names or ())
             if missing:
                 raise ValueError(f"another version of incentivize wrote it, without {', '.join(sorted(missing))}")
@@ -241,6 +255,11 @@ class Store:
             meta = dict(json.loads(read(path, MOST)))
             if meta.pop("seal", None) != _sealed(meta):
                 raise ValueError("it is not what was written")
+            for name in TABLES:
+                if not isinstance(meta.get(name, {}), dict):
+                    raise TypeError(f"{name} is no table")
+            if not isinstance(meta.get("seconds", 0), (int, float)):
+                raise TypeError("seconds is no number")
             return meta
 
     def update_meta(self, **entries: Any) -> None:
@@ -258,12 +277,33 @@ def _sealed(meta: dict[str, Any]) -> str:
 
 
 def digest_of(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
+    """SHA-256 of a file, in hexadecimal.
+
+    Raises:
+        ValueError: where it is larger than any can be.
+    """
+    if path.stat().st_size > LARGEST:
+        raise ValueError("it is larger than it can be")
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 HEADER = 2**16  # bytes that an array has in a file beside its values, by far
+
+
+@contextmanager
+def opened(path: Path, most: int) -> Iterator[zipfile.ZipFile]:
+    """An .npz file that holds so many bytes at most, and is no larger itself.
+
+    Raises:
+        ValueError: where it is larger, or no file.
+    """
+    if not path.is_file():
+        raise ValueError("it is no file")
+    if path.stat().st_size > most + ROOM:
+        raise ValueError("it is larger than it can be")
+    with zipfile.ZipFile(path) as archive:
+        yield archive
 
 
 def unpacked(archive: zipfile.ZipFile, name: str, most: int) -> np.ndarray:
@@ -272,10 +312,14 @@ def unpacked(archive: zipfile.ZipFile, name: str, most: int) -> np.ndarray:
     Raises:
         ValueError: where there are more, or it is no array.
     """
-    member = f"{name}.npy"
-    if archive.getinfo(member).file_size > most + HEADER:
+    member = archive.getinfo(f"{name}.npy")
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError("it is packed as nobody packs it here")
+    with archive.open(member) as file:  # what the archive says of its size need not be so
+        data = file.read(most + HEADER + 1)
+    if len(data) > most + HEADER:
         raise ValueError("it is larger than it can be")
-    return np.load(io.BytesIO(archive.read(member)), allow_pickle=False)
+    return np.load(io.BytesIO(data), allow_pickle=False)
 
 
 def differences(old: Any, new: Any, path: str = "") -> list[tuple[str, Any, Any]]:

@@ -138,12 +138,16 @@ def _measured(runs: Sequence[Found]) -> dict[str, Any]:
 
 
 def _search(
-    grid: dict[Trial, list[Cell]], shipped: Training, trials: Trials, archive: Archive, work: Work, console: Console
+    grid: dict[Trial, list[Cell]],
+    shipped: Training,
+    trials: Trials,
+    archive: Archive,
+    known: dict[str, Found],
+    work: Work,
+    console: Console,
 ) -> None:
-    """Trains what is missing. A trial of which a run is given up has no score; it does not end the search."""
+    """Trains what is not known. A trial of which a run is given up has no score; it does not end the search."""
     cells = [cell for mine in grid.values() for cell in mine]
-    own, elsewhere = find(cells, archive)
-    known = own | elsewhere
 
     def settle() -> None:
         done = trials.rows()
@@ -200,7 +204,8 @@ def tune(
     shipped = settings.training[family]
     grid = cells(settings, [(arm, number) for arm in arms for number in range(trials)])
     many = workers or usual_workers()
-    check_memory(groups_of([cell for mine in grid.values() for cell in mine]), many)
+    every = [cell for mine in grid.values() for cell in mine]
+    check_memory(groups_of(every), many)
     with stopping.heeded(), owned(out, settings) as store:
         archive, found = Archive(out, out.absolute().parent, environment()), Trials(out / "trials.jsonl")
         rows = found.rows()
@@ -217,8 +222,9 @@ def tune(
         done = len(grid.keys() & rows.keys())
         line = f"{cost}: {total:,.1f} million environment steps ({done} of {len(grid)} trials found done)"
         console.print(line, highlight=False, soft_wrap=True)
+        own, elsewhere = find(every, archive)
         set_status(store, "running")
         work = Work(many, out / "checkpoints" / "groups")
-        _search(grid, shipped, found, archive, work, console)
+        _search(grid, shipped, found, archive, own | elsewhere, work, console)
         shutil.rmtree(out / "checkpoints" / "groups", ignore_errors=True)
         _table(found.rows(), family, grid, console)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from experiments.cli import main
+from experiments.settings import Settings, dump
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -35,6 +36,7 @@ def test_the_other_commands_are_understood(command, tmp_path, monkeypatch):
         monkeypatch.setattr(f"experiments.{name}", lambda *_, **__: None)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs" / "mine").mkdir(parents=True)  # the run to be reported
+    (tmp_path / "runs" / "mine" / "config.toml").write_text(dump(Settings(study="task-count")))
     assert main(shlex.split(command)[1:]) == 0
 
 

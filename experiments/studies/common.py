@@ -59,6 +59,14 @@ def by_seed(table: Table, key: str = "success") -> dict[int, float]:
     return {row["seed"]: row[key] for row in table.rows if row[key] is not None}
 
 
+def unscored(table: Table, family: str) -> str | None:
+    """Why a family has no scores, if it has none."""
+    level = table.meta["blind"][family]
+    if level is None:
+        return "a blind agent is missing, and without its level there are no scores"
+    return "the blind level leaves no room" if level >= 1 else None
+
+
 def paired(first: dict[int, float], second: dict[int, float], seeds: int) -> Estimate | None:
     """The mean difference over seeds, where every seed is there: nothing is imputed, nothing left out."""
     if set(first) != set(range(seeds)) or set(second) != set(range(seeds)):

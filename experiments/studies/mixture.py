@@ -15,7 +15,7 @@ from experiments.claims import Claim, judge
 from experiments.figures import BLUE, GREEN, GREY, PURPLE, Drawn, budgets, canvas, curve, legend, seeds
 from experiments.settings import Settings, SettingsError
 from experiments.statistics import student
-from experiments.studies.common import by_seed, cell_of, headline_teacher, paired
+from experiments.studies.common import by_seed, cell_of, headline_teacher, paired, unscored
 from experiments.table import Table
 
 if TYPE_CHECKING:
@@ -152,12 +152,17 @@ def _mean(scores: dict[int, float]) -> float | None:
 
 
 def _learnt(table: Table, settings: Settings) -> dict[str, bool | None]:
-    """Whether an agent of a family's own learns it, by family; None where a seed is missing."""
+    """Whether an agent of a family's own learns it, by family; None where a seed or the scores are missing."""
     alone = {family: _final(table, family, "alone") for family in settings.families}
     return {
         family: sum(scores.values()) / len(scores) >= LEARNT if len(scores) == settings.seeds else None
         for family, scores in alone.items()
     }
+
+
+def _why_open(table: Table, family: str, learnt: bool | None) -> str | None:
+    """Why nothing can be said of a family, if so."""
+    return unscored(table, family) or (f"it is not learnt alone: score below {LEARNT}" if learnt is False else None)
 
 
 def verdicts(table: Table, settings: Settings) -> list[Claim]:
@@ -167,7 +172,7 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
     for family in settings.families:
         mixed, alone = (_final(table, family, role) for role in ("mixture", "alone"))
         effect = paired(mixed, {seed: SHARE * score for seed, score in alone.items()}, settings.seeds)
-        why = f"it is not learnt alone: score below {LEARNT}" if learnt[family] is False else None
+        why = _why_open(table, family, learnt[family])
         claims.append(judge(STUDY, family, claim, KEEPS, effect, supported_above=0, refuted_below=0, too_few=why))
     compared = [family for family, known in learnt.items() if known]
     wide, plain = (_over_families(table, compared, role) for role in ("wide", "mixture"))
@@ -175,6 +180,7 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
     whole = None not in learnt.values()  # or else it is open over which families the mean is
     gain = paired(wide, plain, settings.seeds) if whole else None
     why = "no family is learnt alone" if whole and not compared else None
+    why = next((f"{family}: {reason}" for family in settings.families if (reason := unscored(table, family))), why)
     return [*claims, judge(STUDY, "all", claim, CAPACITY, gain, supported_above=GAIN, refuted_below=GAIN, too_few=why)]
 
 

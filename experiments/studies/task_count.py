@@ -22,7 +22,7 @@ from experiments.claims import Claim, judge
 from experiments.figures import draw_task_count
 from experiments.settings import Settings, SettingsError
 from experiments.statistics import Estimate, student
-from experiments.studies.common import by_seed, cell_of, headline_teacher, hidden, paired, size_of
+from experiments.studies.common import by_seed, cell_of, headline_teacher, hidden, paired, size_of, unscored
 from experiments.studies.specialists import ROLES, specialist_points, specialists
 from experiments.table import Table
 
@@ -128,11 +128,8 @@ def _appears(table: Table, settings: Settings, family: str) -> Claim:
     smallest, largest = settings.pools[0], settings.pools[-1]
     effect = objection = None
     too_few = "one pool size shows no rise" if smallest == largest else None
-    level = table.meta["blind"][family]
-    if level is None:
-        too_few = "a blind agent is missing, and without its level there are no scores"
-    elif level >= 1:
-        too_few = "the blind level leaves no room"
+    if why := unscored(table, family):
+        too_few = why
     elif not too_few:
         generalist = final.where(role="generalist")
         high, low = (by_seed(generalist.where(pool_size=size_of(end)), "score") for end in (largest, smallest))
@@ -187,7 +184,8 @@ def _incentive(table: Table, settings: Settings, family: str) -> Claim:
     first, second = (by_seed(final.where(lambda row: row["seed"] < both, role=r)) for r in ("generalist", "taught"))
     claim = "incentivizing generalises better than teaching the same tasks"
     effect = paired(first, second, both)
-    return judge(STUDY, family, claim, INCENTIVE, effect, supported_above=0, refuted_below=0)
+    why = None if settings.pools[-1] in settings.taught_pools else "nobody is taught at the largest pool"
+    return judge(STUDY, family, claim, INCENTIVE, effect, supported_above=0, refuted_below=0, too_few=why)
 
 
 def verdicts(table: Table, settings: Settings) -> list[Claim]:

@@ -45,6 +45,11 @@ def standing(number):
     return Standing(state_of(number), found, np.full(LANES, 7.5 * number), number * 10**10, 1.5 * number, failed)
 
 
+def name(number):
+    """The directory of the checkpoint of so many chunks: steps times evaluations and one, and evaluations."""
+    return str(number * 10**10 * (3 + 1) + number)
+
+
 def same(first, second):
     """Whether two standings are one, bit for bit."""
     rest = [(s.done, s.seconds, s.failed) for s in (first, second)]
@@ -85,7 +90,7 @@ def test_what_is_saved_comes_back_whole_and_the_last_two_are_kept(saved, group):
     assert jnp.issubdtype(found.state.key.dtype, jax.dtypes.prng_key)
     assert jax.random.uniform(found.state.key[1]) == jax.random.uniform(standing(3).state.key[1])
     assert type(found.done) is int  # beyond 2^31
-    assert sorted(path.name for path in (saved / group.id).iterdir()) == [f"{n}{'0' * 10}" for n in (2, 3)]
+    assert sorted(path.name for path in (saved / group.id).iterdir()) == sorted([name(2), name(3)])
 
 
 def test_there_is_nothing_at_first(group, tmp_path):
@@ -107,19 +112,19 @@ def test_a_digest_tells_values_types_shapes_and_names_apart():
 
 def test_the_one_before_is_taken_where_the_newest_is_damaged(saved, group, tmp_path, capsys):
     folder = copy(saved, tmp_path / "groups")
-    newest = folder / group.id / "30000000000"
+    newest = folder / group.id / name(3)
     data = max((path for path in newest.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
     data.write_bytes(data.read_bytes()[:-1])
     assert same(load(folder, group), standing(2))
-    assert "30000000000: damaged, so the one before is taken" in capsys.readouterr().err
-    shutil.rmtree(folder / group.id / "20000000000")
+    assert f"{name(3)}: damaged, so the one before is taken" in capsys.readouterr().err
+    shutil.rmtree(folder / group.id / name(2))
     assert load(folder, group) is None
 
 
 def test_arrays_that_are_not_what_was_written_are_noticed_whatever_orbax_says(saved, group, tmp_path):
     """Damage that no library notices: the arrays of one checkpoint under the description of another."""
     folder = copy(saved, tmp_path / "groups")
-    older, newer = (folder / group.id / name for name in ("20000000000", "30000000000"))
+    older, newer = (folder / group.id / name for name in (name(2), name(3)))
     (seal,) = newer.glob("sealed.json")
     kept = seal.read_text()
     copy(older, newer)
@@ -139,21 +144,18 @@ def test_of_as_many_steps_the_one_with_more_evaluations_stays(tmp_path, group):
     keeper.save(more)
     assert same(keeper.load(state_of(0), counted), more)
     keeper.close()
-    assert [int(path.name) for path in sorted((tmp_path / group.id).iterdir()) if path.name.isdigit()] == [
-        10**10,
-        2 * 10**10,
-    ]
+    assert name(2) in {path.name for path in (tmp_path / group.id).iterdir()}
 
 
 def test_a_checkpoint_of_other_steps_than_it_says_counts_for_nothing(saved, group, tmp_path):
     folder = copy(saved, tmp_path / "groups")
-    (folder / group.id / "30000000000").rename(folder / group.id / "50000000000")
+    (folder / group.id / name(3)).rename(folder / group.id / name(5))
     assert same(load(folder, group), standing(2))
 
 
 def test_after_a_damaged_one_has_been_passed_over_its_steps_are_saved_anew(saved, group, tmp_path):
     folder = copy(saved, tmp_path / "groups")
-    (folder / group.id / "30000000000" / "sealed.json").unlink()  # killed between the arrays and the seal
+    (folder / group.id / name(3) / "sealed.json").unlink()  # killed between the arrays and the seal
     keeper = Keeper(folder, group, 0)
     assert same(keeper.load(state_of(0), counted), standing(2))
     keeper.save(standing(3))
@@ -163,7 +165,7 @@ def test_after_a_damaged_one_has_been_passed_over_its_steps_are_saved_anew(saved
 
 def test_half_a_checkpoint_counts_for_nothing(saved, group, tmp_path):
     folder = copy(saved, tmp_path / "groups")
-    part = copy(folder / group.id / "30000000000", folder / group.id / "40000000000.orbax-checkpoint-tmp")
+    part = copy(folder / group.id / name(3), folder / group.id / f"{name(4)}.orbax-checkpoint-tmp")
     (part / "sealed.json").unlink()
     assert same(load(folder, group), standing(3))
 
@@ -181,7 +183,7 @@ def test_one_of_other_settings_is_refused_with_the_difference(own, named, saved,
     copy(saved / group.id, tmp_path / other.id)
     with pytest.raises(SettingsError, match="is a checkpoint of something else") as caught:
         load(tmp_path, other)
-    assert f"{tmp_path / other.id / '30000000000'}: " in str(caught.value)
+    assert f"{tmp_path / other.id / name(3)}: " in str(caught.value)
     assert named in str(caught.value)
 
 
@@ -222,7 +224,7 @@ def test_the_last_good_one_is_kept_for_a_cell_that_is_given_up(saved, group, tmp
     keeper = Keeper(folder, group, 0)
     keeper.spare("abc")
     keeper.close()
-    assert [path.name for path in (tmp_path / "checkpoints" / "diverged" / "abc").iterdir()] == ["30000000000"]
+    assert [path.name for path in (tmp_path / "checkpoints" / "diverged" / "abc").iterdir()] == [name(3)]
 
 
 def test_it_is_due_after_so_many_seconds(group, tmp_path, monkeypatch):

@@ -55,7 +55,7 @@ def run(study, monkeypatch, order=1, results=results, beside=None):
 
     monkeypatch.setattr(runner, "run_groups", all_at_once)
     archive = Archive(store.path, beside, {"commit": "abc"})
-    runner.run(cells, settings, store, archive, progress, Work(1))
+    runner.run(cells, settings, store, archive, progress, Work(1), runner.find(cells, archive))
     return progress.total
 
 

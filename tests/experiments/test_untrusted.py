@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pickle
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -182,6 +183,73 @@ def test_odd_files_in_runs_beside_do_not_matter(tiny_run, tiny_config, trained, 
     assert f"{len(files) - len(changes) - 2} found in other runs" in said.out
     assert "damaged" not in said.err
     assert Store(tmp_path / "run").rows() == Store(tiny_run).rows()
+
+
+@pytest.mark.parametrize("packed", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_what_an_archive_says_of_its_size_is_not_believed(packed, run, capsys):
+    cell = task_count.cells(Store(run).settings())[0]
+    path = run / "cells" / f"{cell.id}.npz"
+    with zipfile.ZipFile(path, "w", packed) as archive:
+        archive.writestr("about.npy", bytes(300 * ROOM))
+    data, told = path.read_bytes(), (300 * ROOM).to_bytes(4, "little")
+    assert data.count(told) >= 1
+    path.write_bytes(data.replace(told, (200).to_bytes(4, "little")))
+    tracemalloc.start()
+    assert Archive(run, None, {}).own(cell) is None
+    assert tracemalloc.get_traced_memory()[1] < 100 * ROOM
+    tracemalloc.stop()
+    assert "damaged" in capsys.readouterr().err
+    with path.open("wb") as file:
+        file.truncate(2**40)  # of nothing
+    assert Archive(run, None, {}).own(cell) is None
+    assert "it is larger than it can be" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("cell", "other"), ("family", "mazes"), ("env_steps", 1), ("split", "odd"), ("episodes", 0), ("successes", 99)],
+)
+def test_counts_that_are_of_no_evaluation_are_no_counts(name, value, run, capsys):
+    cell = task_count.cells(Store(run).settings())[0]
+    path = run / "cells" / f"{cell.id}.npz"
+    with np.load(path) as archive:
+        counts, about = archive["counts"], archive["about"]
+    counts[name][0] = value
+    np.savez_compressed(path, counts=counts, about=about)
+    assert Archive(run, None, {}).own(cell) is None
+    assert "damaged" in capsys.readouterr().err
+
+
+def test_text_that_is_none_is_no_text(run, capsys):
+    cell = task_count.cells(Store(run).settings())[0]
+    path = run / "cells" / f"{cell.id}.npz"
+    with np.load(path) as archive:
+        counts, about = archive["counts"], archive["about"]
+    counts = counts.copy()
+    counts["split"][:1].view(np.uint32)[0] = 2**31
+    np.savez_compressed(path, counts=counts, about=about)
+    assert Archive(run, None, {}).own(cell) is None
+    assert "its split" in capsys.readouterr().err
+
+
+def test_what_cannot_be_gone_on_with_is_left_as_it_is(run, tiny_config, capsys):
+    next((run / "cells").iterdir()).unlink()
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    assert main(["run", "task-count", "--config", str(tiny_config), "--out", str(run), "--alone", "--debug"]) == 2
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+def test_a_link_to_itself_and_tables_that_are_none(run, tiny_config, capsys):
+    store = Store(run)
+    (run / "odd").symlink_to(run / "odd")
+    assert main(["report", str(run)]) == 2
+    assert "odd: leads out of the run directory" in capsys.readouterr().err
+    (run / "odd").unlink()
+    for odd in ({"audit": [1]}, {"seconds": "long"}, {"scripted": 3}):
+        store.publish(store.rows(), **odd)
+        assert main(["report", str(run)]) == 2
+        assert "meta.json: cannot be read" in capsys.readouterr().err
+        (run / "meta.json").unlink()
 
 
 def test_strings_from_files_are_escaped(run, capsys):
