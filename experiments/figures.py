@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
-from itertools import zip_longest
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiments.cells import variant
-from experiments.settings import Settings
+from experiments.settings import PoolSize
 from experiments.statistics import Estimate, student
 from experiments.table import Table
 
@@ -33,7 +31,8 @@ STYLE: Any = {
 }
 
 
-def _style() -> AbstractContextManager[None]:
+def style() -> AbstractContextManager[None]:
+    """The house style, while a figure is made."""
     import matplotlib as mpl
 
     return mpl.rc_context(STYLE)
@@ -42,7 +41,7 @@ def _style() -> AbstractContextManager[None]:
 def save(figure: Figure, rows: Sequence[dict[str, Any]], folder: Path, name: str) -> None:
     """Writes the figure as PNG and SVG, and what it shows as CSV."""
     figure.savefig(folder / f"{name}.png", dpi=160, metadata={"Software": None})
-    with _style():
+    with style():
         figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
     with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else ["family"])
@@ -57,7 +56,7 @@ def canvas(rows: int, columns: int, width: float = 4.2) -> tuple[Figure, Any]:
     """A figure of panels in the house style, and its axes [rows, columns]."""
     from matplotlib.figure import Figure
 
-    with _style():
+    with style():
         figure = Figure(figsize=(width * columns, 3.4 * rows + 0.6), layout="constrained")
         return figure, figure.subplots(rows, columns, squeeze=False)
 
@@ -118,195 +117,52 @@ def budgets(axis: Axes, steps: Sequence[int]) -> None:
     axis.set_xlabel("environment steps")
 
 
-def draw_task_count(table: Table, settings: Settings) -> tuple[Figure, list[dict[str, Any]]]:
-    """Success against the number of training tasks, a panel per family: generalists, controls and specialists."""
-    drawn: list[dict[str, Any]] = []
-    from matplotlib.figure import Figure
-
-    with _style():
-        panels = len(settings.families)
-        columns = panels if panels <= 3 else 2
-        rows = -(-panels // columns)
-        below = 1.8 if columns > 1 else 2.8  # for the legend, which one panel has in one column
-        figure = Figure(figsize=(0.8 + 4.6 * columns, below + 3.6 * rows), layout="constrained")
-        axes = figure.subplots(rows, columns, sharey=True, squeeze=False)
-        for axis, family in zip_longest(axes.flat, settings.families):
-            if family is None:
-                axis.set_visible(False)
-            else:
-                drawn += _Panel(axis, table.where(family=family), settings, family).draw()
-        for axis in axes[:, 0]:
-            axis.set_ylabel("success")
-        legend(figure, axes, columns=min(columns, 2))
-    return figure, drawn
+Arms = Mapping[str, tuple[str, str, Table]]
+"""Curves to draw, by their name in the CSV: label, colour, and the rows that they are of."""
 
 
-class _Panel:
-    """One family's panel."""
+def against_budget(axis: Axes, arms: Arms, drawn: Drawn, family: str, each: Mapping[str, int] | None = None) -> None:
+    """Success against environment steps, a curve per arm; `each` divides the steps of arms that play several families."""
+    every: set[int] = set()
+    for series, (label, colour, table) in arms.items():
+        share = (each or {}).get(series, 1)
+        steps = sorted({row["env_steps"] for row in table.rows})
+        points = [(step / share, student(table.where(env_steps=step).values())) for step in steps]
+        curve(axis, points, label, colour, drawn, family=family, series=series)
+        every.update(int(step) for step, _ in points)
+    budgets(axis, sorted(every))
+    axis.set_ylim(-0.02, 1.02)
+    axis.set_ylabel("success, unseen tasks")
 
-    def __init__(self, axis: Axes, table: Table, settings: Settings, family: str) -> None:
-        self.axis, self.table, self.settings, self.family = axis, table, settings, family
-        sizes = [size for size in settings.pools if size != "new"]
-        self.end = max([*sizes, 4]) * 32.0  # where "every episode a new task" stands
-        self.budget = settings.training[family].budget
-        self.rows: list[dict[str, Any]] = []
 
-    def draw(self) -> list[dict[str, Any]]:
-        """Draws everything; returns what was drawn."""
-        final = self.table.final()
+def end_of(pools: Sequence[PoolSize]) -> float:
+    """Where "every episode a new task" stands on an axis of pools."""
+    return max([*(size for size in pools if size != "new"), 4]) * 32.0
 
-        def count(role: str) -> str:
-            mine = final.where(role=role, split="unseen")
-            sizes = [mine.where(pool_size=size).rows for size in {row["pool_size"] for row in mine.rows}]
-            return seeds([{"n": len(rows)} for rows in sizes])
 
-        taught = self.settings.training[self.family].taught_steps
-        words = f"generalist taught for {taught:,} steps, then incentivized" if taught else "incentivized generalist"
-        told = f"{count('generalist')}, 95% Student t where 3 at least"
-        self.curve(final, "generalist", "unseen", f"{words}, unseen tasks ({told})", BLUE, "-", "o", 2.2)
-        self.curve(final, "generalist", "seen", "the same, tasks in its pool", BLUE, ":", "o", 1.2)
-        label = f"taught generalist, unseen tasks ({count('taught')})"
-        self.curve(final, "taught", "unseen", label, GREEN, "-", "D", 1.4)
-        label = f"taught by one who knows the hidden rule ({count('informed')})"
-        self.curve(final, "informed", "unseen", label, GREEN, (0, (4, 2)), "x", 1.2)
-        label = f"control: descriptions shuffled, or rule redrawn, unseen tasks ({count('control')})"
-        self.curve(final, "control", "unseen", label, GREY, "-", "s", 1.4)
-        self.specialists()
-        meta = self.table.meta
-        if (blind := meta["blind"][self.family]) is not None:
-            self.level(blind, "blind level: best without the description", (0, (1, 2)))
-        self.level(meta["uniform"][self.family], "uniform actions", (0, (1, 6)))
-        self.dress()
-        return self.rows
+def pool_axis(axis: Axes, pools: Sequence[PoolSize]) -> None:
+    """Makes a logarithmic x-axis of pool sizes, with "every episode a new task" at its end."""
+    axis.set_xscale("log")
+    ticks = [float(size) for size in pools if size != "new"]
+    labels = [f"{size:,}" for size in pools if size != "new"]
+    if "new" in pools:
+        ticks, labels = [*ticks, end_of(pools)], [*labels, "every\nepisode\nnew"]
+    axis.set_xticks(ticks, labels)
+    if len(ticks) > 7:
+        for label in axis.get_xticklabels()[1:-1:2]:
+            label.set_visible(False)
+    axis.minorticks_off()
+    axis.set_ylim(-0.02, 1.02)
+    axis.set_xlabel("training tasks (pool size N)")
+    axis.grid(axis="y", color="#DDDDDD", linewidth=0.6)
 
-    def place(self, size: int | None) -> float:
-        """Where a pool size stands on the axis."""
-        return self.end if size is None else float(size)
 
-    def note(self, series: str, x: float | None, steps: int, value: float, low: float, high: float, n: int) -> None:
-        """Keeps a drawn point for the CSV; an empty pool_size is "every episode a new task"."""
-        size = "" if x is None or x == self.end else int(x)
-        bounds = [round(b, 6) if np.isfinite(b) else "" for b in (low, high)]
-        row = {
-            "family": self.family,
-            "series": series,
-            "pool_size": size,
-            "env_steps": steps,
-            "success": round(value, 6),
-        }
-        self.rows.append(row | {"low": bounds[0], "high": bounds[1], "n": n})
-
-    def curve(
-        self, final: Table, role: str, split: str, label: str, colour: str, line: Any, marker: str, width: float
-    ) -> None:
-        """Means over seeds with an interval where n >= 3, every seed as a dot, and the end of the axis set apart."""
-        mine = final.where(role=role, split=split)
-        sizes = sorted({row["pool_size"] for row in mine.rows}, key=self.place)
-        points = []
-        for size in sizes:
-            rows = mine.where(pool_size=size)
-            found = student(rows.values())
-            points.append((self.place(size), found))
-            steps = rows.rows[0]["env_steps"]
-            self.note(f"{role}, {split}", self.place(size), steps, found.mean, found.low, found.high, found.n)
-            if found.n > 1:
-                self.axis.scatter(
-                    [self.place(size)] * found.n, rows.values(), s=9, color=colour, alpha=0.5, linewidths=0
-                )
-        if not points:
-            return
-        style: Any = {"color": colour, "linestyle": line, "marker": marker, "linewidth": width, "markersize": 3 + width}
-        finite = [point for point in points if point[0] != self.end]
-        self.axis.plot([x for x, _ in finite], [e.mean for _, e in finite], label=label, **style)
-        self.axis.plot(
-            [x for x, _ in points[-2:]], [e.mean for _, e in points[-2:]], **style | {"linestyle": (0, (1, 3))}
-        )
-        self.axis.plot([x for x, _ in points[-1:]], [e.mean for _, e in points[-1:]], **style)
-        if all(np.isfinite(e.low) for _, e in points):
-            low, high = (np.clip(side, 0, 1) for side in zip(*[(e.low, e.high) for _, e in points], strict=True))
-            self.axis.fill_between([x for x, _ in points], low, high, color=colour, alpha=0.12, linewidth=0)
-
-    def specialists(self) -> None:
-        """Supervised ones, and beside them incentivized ones where there are any."""
-        count = self.settings.specialists
-        full = self.table.where(role="specialist", split="seen", budget_kind="full").rows
-        labels = {
-            "full": f"supervised specialists, B steps each (mean of {len(full)} task{'s' * (len(full) != 1)})",
-            "split": f"specialists, B/{count} steps each",
-            "share": "specialists, a share B/N",
-        }
-        self.specialist("specialist", labels, ORANGE, "^")
-        labels = {"full": "incentivized specialists, B steps each", "share": "incentivized specialists, a share B/N"}
-        self.specialist("incentivized specialist", labels, PURPLE, "v")
-
-    def specialist(self, role: str, labels: dict[str, str], colour: str, marker: str) -> None:
-        """Lines for the full and the split budget; a curve for the share, which ends where it is censored."""
-        mine = self.table.where(role=role, split="seen")
-        for kind, line in (("full", "-"), ("split", "--")):
-            rows = mine.where(budget_kind=kind)
-            if rows.rows and kind in labels:
-                found = student(rows.values())
-                self.axis.axhline(found.mean, color=colour, linestyle=line, linewidth=1.3, label=labels[kind])
-                self.note(
-                    f"{role}, {kind}", None, rows.rows[0]["env_steps"], found.mean, found.low, found.high, found.n
-                )
-        share = []
-        for size in self.settings.pools:
-            rows = [] if size == "new" else self._share(mine, size)
-            if rows:
-                found = student([row["success"] for row in rows])
-                share.append((float(size), found.mean))
-                self.note(
-                    f"{role}, share", float(size), rows[0]["env_steps"], found.mean, found.low, found.high, found.n
-                )
-        if share:
-            x, y = zip(*share, strict=True)
-            style: Any = {"color": colour, "marker": marker, "markersize": 5, "linewidth": 1.3, "linestyle": "-."}
-            self.axis.plot(x, y, label=labels["share"], **style)
-            if role == "specialist":  # the others' curve ends at the same pool
-                self.censored(x[-1], y[-1])
-
-    def censored(self, x: float, y: float) -> None:
-        """Says why a curve of shares ends."""
-        beside = (6, 2) if y < 0.85 else (6, -26)  # clear of the title
-        text = "less than\none update"
-        self.axis.annotate(text, (x, y), beside, textcoords="offset points", color=ORANGE, fontsize=7)
-
-    def _share(self, mine: Table, size: int) -> list[dict[str, Any]]:
-        """The specialists' rows at B/size in whole updates, if they were evaluated there."""
-        small = self.settings.specialist_envs * self.settings.training[self.family].rollout_steps
-        large = self.settings.training[self.family].steps_per_update
-        wanted = self.budget // size
-        for update in (large, small):
-            rows = [row for row in mine.rows if row["env_steps"] and row["env_steps"] == wanted // update * update]
-            if rows:
-                return rows
-        return []
-
-    def level(self, value: float, label: str, line: Any) -> None:
-        """A reference line."""
-        self.axis.axhline(value, color=BLACK, linestyle=line, linewidth=1.0, label=label)
-        self.note(label.partition(":")[0], None, 0, value, -np.inf, np.inf, 1)
-
-    def dress(self) -> None:
-        """Axes and title."""
-        axis, sizes = self.axis, [size for size in self.settings.pools if size != "new"]
-        axis.set_xscale("log")
-        ticks = [float(size) for size in sizes]
-        labels = [f"{size:,}" for size in sizes]
-        if "new" in self.settings.pools:
-            ticks, labels = [*ticks, self.end], [*labels, "every\nepisode\nnew"]
-        axis.set_xticks(ticks, labels)
-        if len(ticks) > 7:
-            for label in axis.get_xticklabels()[1:-1:2]:
-                label.set_visible(False)
-        axis.minorticks_off()
-        axis.set_ylim(-0.02, 1.02)
-        axis.set_xlabel("training tasks (pool size N)")
-        axis.grid(axis="y", color="#DDDDDD", linewidth=0.6)
-        tasks = self.table.meta["tasks"][self.family]
-        mantissa, _, exponent = f"{tasks:.1e}".partition("e+")
-        count = f"${mantissa} \\times 10^{{{exponent}}}$" if tasks >= 1e6 else f"{tasks:,}"
-        changed = variant(self.settings.knobs.get(self.family, {}), self.settings.life)
-        name = f"{self.family} ({changed})" if changed else self.family
-        axis.set_title(f"{name}: {count} tasks, B = {self.budget / 1e6:.2g} M steps")
+def against_pools(axis: Axes, arms: Arms, drawn: Drawn, family: str, pools: Sequence[PoolSize]) -> None:
+    """Success against the pool's size, a curve per arm."""
+    for series, (label, colour, table) in arms.items():
+        places = [(end_of(pools) if size == "new" else float(size), None if size == "new" else size) for size in pools]
+        found = [(place, table.where(pool_size=size).values()) for place, size in places]
+        points = [(place, student(values)) for place, values in found if values]
+        curve(axis, points, label, colour, drawn, family=family, series=series)
+    pool_axis(axis, pools)
+    axis.set_ylabel("success, unseen tasks")

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.cells import Cell
 from experiments.claims import Claim, judge
-from experiments.figures import BLUE, GREEN, GREY, PURPLE, Drawn, budgets, canvas, curve, legend, seeds
+from experiments.figures import BLUE, GREEN, GREY, PURPLE, Drawn, against_budget, canvas, legend, seeds
 from experiments.settings import Settings, SettingsError
-from experiments.statistics import student
 from experiments.studies.common import by_seed, cell_of, headline_teacher, paired, unscored
 from experiments.table import Table
 
@@ -208,18 +207,12 @@ def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
 
 
 def _panel(axis: Axes, table: Table, settings: Settings, family: str, drawn: Drawn) -> None:
-    for role, (colour, label) in ARMS.items():
-        mine = table.where(role=role)
-        each = 1 if role == "alone" else len(settings.families)
-        steps = sorted({row["env_steps"] for row in mine.rows})
-        points = [(step / each, student(mine.where(env_steps=step).values())) for step in steps]
-        curve(axis, points, label, colour, drawn, family=family, series=role)
-        budgets(axis, [int(step) for step, _ in points])
+    arms = {role: (label, colour, table.where(role=role)) for role, (colour, label) in ARMS.items()}
+    each = {role: len(settings.families) for role in ARMS if role != "alone"}
+    against_budget(axis, arms, drawn, family, each)
     if (level := table.meta["blind"][family]) is not None:
         axis.axhline(level, color="black", linewidth=0.8, linestyle=":", label="blind level")
-    axis.set_ylim(-0.02, 1.02)
     axis.set_xlabel("environment steps in this family")
-    axis.set_ylabel("success, unseen tasks")
     axis.set_title(family)
 
 

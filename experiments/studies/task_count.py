@@ -19,7 +19,7 @@ import numpy as np
 
 from experiments.cells import Cell
 from experiments.claims import Claim, judge
-from experiments.figures import draw_task_count
+from experiments.pool_figure import draw_task_count
 from experiments.settings import Settings, SettingsError
 from experiments.statistics import Estimate, student
 from experiments.studies.common import by_seed, cell_of, headline_teacher, hidden, paired, size_of, unscored

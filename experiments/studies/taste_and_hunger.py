@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.cells import Cell
 from experiments.claims import Claim, judge
-from experiments.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, Drawn, budgets, canvas, curve, seeds
+from experiments.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, Drawn, against_budget, canvas, curve, seeds
 from experiments.settings import Settings
 from experiments.statistics import student
 from experiments.studies.common import by_seed, cell_of, paired
@@ -59,6 +59,10 @@ def _reward(taste: float, hunger: float) -> str:
     return "sparse" + "+taste" * (taste > 0) + "+hunger" * (hunger > 0)
 
 
+def _role(taste: float, hunger: float) -> str:
+    return f"taste {taste:g} hunger {hunger:g}"
+
+
 def cells(settings: Settings) -> list[Cell]:
     """Every taste with every hunger, every episode a new task."""
     grid = []
@@ -67,7 +71,7 @@ def cells(settings: Settings) -> list[Cell]:
             for hunger in settings.hungers:
                 own = {"reward": _reward(taste, hunger), "taste": taste, "hunger": hunger}
                 training = settings.training[family].model_copy(update=own)
-                role = f"taste {taste:g} hunger {hunger:g}"
+                role = _role(taste, hunger)
                 grid += [
                     cell_of(STUDY, settings, family, role, training=training, seed=s) for s in range(settings.seeds)
                 ]
@@ -75,7 +79,7 @@ def cells(settings: Settings) -> list[Cell]:
 
 
 def _final(table: Table, family: str, taste: float, hunger: float) -> Table:
-    return table.where(family=family, split="unseen", role=f"taste {taste:g} hunger {hunger:g}").final()
+    return table.where(family=family, split="unseen", role=_role(taste, hunger)).final()
 
 
 def _means(tables: Sequence[Table]) -> dict[int, float]:
@@ -144,15 +148,12 @@ def _way(axis: Axes, table: Table, settings: Settings, family: str, drawn: Drawn
 
 def _budget(axis: Axes, table: Table, family: str, arms: Arms, title: str, drawn: Drawn) -> None:
     """Success on unseen tasks against environment steps, a curve per arm."""
-    for colour, (label, (taste, hunger)) in zip(COLOURS * 3, arms.items(), strict=False):
-        mine = table.where(family=family, split="unseen", role=f"taste {taste:g} hunger {hunger:g}")
-        steps = sorted({row["env_steps"] for row in mine.rows})
-        points = [(float(step), student(mine.where(env_steps=step).values())) for step in steps]
-        series = f"success, taste {taste:g}, hunger {hunger:g}"
-        curve(axis, points, label, colour, drawn, family=family, series=series)
-        budgets(axis, steps)
-    axis.set_ylim(-0.02, 1.02)
-    axis.set_ylabel("success, unseen tasks")
+    mine = table.where(family=family, split="unseen")
+    shown = {
+        f"success, taste {taste:g}, hunger {hunger:g}": (label, colour, mine.where(role=_role(taste, hunger)))
+        for colour, (label, (taste, hunger)) in zip(COLOURS * 3, arms.items(), strict=False)
+    }
+    against_budget(axis, shown, drawn, family)
     axis.set_title(title)
 
 
