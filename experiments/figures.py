@@ -122,7 +122,7 @@ Arms = Mapping[str, tuple[str, str, Table]]
 
 
 def against_budget(axis: Axes, arms: Arms, drawn: Drawn, family: str, each: Mapping[str, int] | None = None) -> None:
-    """Success against environment steps, a curve per arm; `each` divides the steps of arms that play several families."""
+    """Success against environment steps, a curve per arm; `each` divides those of arms with several families."""
     every: set[int] = set()
     for series, (label, colour, table) in arms.items():
         share = (each or {}).get(series, 1)

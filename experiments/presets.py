@@ -11,7 +11,29 @@ The budgets are the environment steps of one training run; every agent of a fami
 
 from typing import Any
 
-PRESETS = ("quick", "standard")
+PRESETS = ("tiny", "quick", "standard")
+
+TINY: dict[str, Any] = {
+    "families": ("mazes",),
+    "seeds": 3,
+    "pools": (1, 4, 16, 64, "new"),
+    "control_seeds": 3,
+    "specialists": 3,
+    "specialist_envs": 4,
+    "eval_tasks": 8,
+    "eval_instances": 2,
+    "evaluations": 4,
+}
+"""What studies have in their preset "tiny": seconds, to see that all of it runs; nothing is learnt in it."""
+
+_TINY_TRAINING = {
+    "num_envs": 16,
+    "rollout_steps": 8,
+    "width": 8,
+    "minibatches": 2,
+    "taught_minibatches": 2,
+    "budget": 1024,
+}
 
 _TRAINING: dict[str, dict[str, Any]] = {
     "codebooks": {
@@ -96,6 +118,8 @@ _BUDGETS: dict[str, dict[str, int]] = {
 
 def training(preset: str) -> dict[str, dict[str, Any]]:
     """Training values by family."""
+    if preset == "tiny":
+        return {family: _TRAINING.get(family, {}) | _TINY_TRAINING for family in _TRAINING}
     budgets = _BUDGETS[preset]
     families = {*_TRAINING, *budgets}
     return {

@@ -20,6 +20,7 @@ STUDIES = {
     "taste-and-hunger": "experiments.studies.taste_and_hunger",
     "task-count": "experiments.studies.task_count",
     "test-time": "experiments.studies.test_time",
+    "weak-incentive": "experiments.studies.weak_incentive",
 }
 
 

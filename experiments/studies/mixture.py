@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from experiments.cells import Cell
 from experiments.claims import Claim, judge
 from experiments.figures import BLUE, GREEN, GREY, PURPLE, Drawn, against_budget, canvas, legend, seeds
+from experiments.presets import TINY
 from experiments.settings import Settings, SettingsError
 from experiments.studies.common import by_seed, cell_of, headline_teacher, paired, unscored
 from experiments.table import Table
@@ -48,7 +49,14 @@ _QUICK: dict[str, Any] = {
     "entropy_end": 0.003,
     "entropy_steps": 2_000_000,
 }
-PRESETS: dict[str, dict[str, Any]] = {"quick": _QUICK, "standard": _QUICK | {"seeds": 5, "budget": 6_000_000}}
+# One setting for both families, as their own differ.
+_TINY = {"network": "mlp", "learning_rate": 2e-3, "taught_learning_rate": 2e-3, "gamma": 0.95, "lam": 0.9}
+_TINY |= {"entropy": 0.01, "entropy_end": 0.01, "entropy_steps": 0}
+PRESETS: dict[str, dict[str, Any]] = {
+    "tiny": TINY | {"families": ("errands", "mazes"), "pools": ("new",)} | _TINY,
+    "quick": _QUICK,
+    "standard": _QUICK | {"seeds": 5, "budget": 6_000_000},
+}
 
 # The verdict rules, fixed before any run.
 SHARE = 0.8

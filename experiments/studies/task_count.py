@@ -20,6 +20,7 @@ import numpy as np
 from experiments.cells import Cell
 from experiments.claims import Claim, judge
 from experiments.pool_figure import draw_task_count
+from experiments.presets import TINY
 from experiments.settings import Settings, SettingsError
 from experiments.statistics import Estimate, student
 from experiments.studies.common import by_seed, cell_of, headline_teacher, hidden, paired, size_of, unscored
@@ -33,6 +34,8 @@ STUDY = "task-count"
 QUESTION = "Does general skill appear as the number of training tasks grows?"
 
 PRESETS: dict[str, dict[str, Any]] = {
+    "tiny": TINY
+    | {"control_pools": ("new",), "taught_pools": (1, "new"), "specialist_learners": ("taught", "incentivized")},
     "quick": {
         "seeds": 2,
         "pools": (1, 4, 64, 1024, 16384, "new"),

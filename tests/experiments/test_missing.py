@@ -65,6 +65,7 @@ def shown(grid, missing):
     uniform = dict.fromkeys(settings.families, 0.1)
     blind = {family: level if family in sure else None for family, level in levels.items()}
     meta = {"blind": blind, "uniform": uniform, "tasks": dict.fromkeys(settings.families, 10**12)}
+    meta["ledger"] = {cell.id: {"supervision_bits": 1000, "env_steps": cell.points[-1][0]} for cell in kept}
     table = Table(rows, tasks, meta)
     claims = study.verdicts(table, settings)
     figure, _ = study.figure(table, settings)

@@ -1,0 +1,199 @@
+"""Does a weak incentive look bad at first, and scale better than teaching?
+
+"Weakly incentivizing the model requires a lot more compute, i.e. it is a more scalable teaching strategy", and "what is
+good in the long run almost necessarily looks bad in the short term" (H. W. Chung, "Don't teach. Incentivize.", 2024).
+Three agents of the same network meet a new task every episode: one is taught, one is rewarded on the way (shaped by the
+expert's distance), one for success alone. Their curves are compared at the smallest budget and at the last, where they
+cross, if they do, is told, and all is shown by bits of supervision as well as by environment steps.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from experiments.cells import Cell, doubling
+from experiments.claims import Claim, judge
+from experiments.figures import BLUE, GREEN, PURPLE, Drawn, against_budget, canvas, curve, legend, seeds
+from experiments.presets import TINY
+from experiments.settings import Settings, SettingsError
+from experiments.statistics import student
+from experiments.studies.common import by_seed, cell_of, headline_teacher, paired, size_of
+from experiments.table import Table
+from experiments.thresholds import Place, crossing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+STUDY = "weak-incentive"
+QUESTION = "Does a weak incentive look bad at first, and scale better than teaching?"
+
+_QUICK: dict[str, Any] = {
+    "families": ("errands", "mazes", "puzzles"),
+    "seeds": 3,
+    "pools": ("new",),
+    "specialists": 4,
+    "eval_tasks": 128,
+    "eval_instances": 4,
+    "evaluations": 6,
+}
+PRESETS: dict[str, dict[str, Any]] = {
+    "tiny": TINY | {"pools": ("new",)},
+    "quick": _QUICK,
+    "standard": _QUICK | {"seeds": 5, "eval_tasks": 256, "eval_instances": 8, "evaluations": 8},
+}
+
+# The verdict rules, fixed before any run. Success on unseen tasks, acting sampled.
+BEHIND = 0.05  # of success: less is "not behind"
+FIRST = (
+    "unseen success of the taught agent minus that of the one rewarded for success alone, at the smallest budget, "
+    f"paired by seed, Student t 95%; supported above {BEHIND}, refuted below it; 3 seeds at least"
+)
+LAST = (
+    "unseen success of the agent rewarded for success alone minus that of the {other} one, at the last budget, paired "
+    "by seed, Student t 95%; supported above 0, refuted below; 3 seeds at least"
+)
+ARMS = {
+    "taught": (GREEN, "taught"),
+    "shaped": (PURPLE, "rewarded on the way (shaped)"),
+    "generalist": (BLUE, "rewarded for success alone"),
+}
+"""The parts that are played, with their colours and words."""
+
+
+def cells(settings: Settings) -> list[Cell]:
+    """Agents of every arm, with the same settings and steps.
+
+    Raises:
+        SettingsError: where there is more than one pool, or the reward is another than the study's own.
+    """
+    pool, *more = settings.pools
+    if more:
+        raise SettingsError(f'pools = {list(settings.pools)}: want one, such as ["new"], as budgets are compared here')
+    size = size_of(pool)
+    grid = []
+    for family in settings.families:
+        training = settings.training[family]
+        if training.reward != "sparse":
+            raise SettingsError(f"reward = {training.reward!r}: want sparse, as the study has the other rewards itself")
+        shaped = training.model_copy(update={"reward": "sparse+shaped"})
+        for seed in range(settings.seeds):
+            own = {"pool_size": size, "pool_seed": seed, "seed": seed}
+            grid.append(cell_of(STUDY, settings, family, "generalist", **own))
+            grid.append(cell_of(STUDY, settings, family, "shaped", training=shaped, **own))
+            teacher = headline_teacher(family)
+            grid.append(cell_of(STUDY, settings, family, "taught", learner="cloning", teacher=teacher, **own))
+    return grid
+
+
+def _budgets(settings: Settings, family: str) -> tuple[int, ...]:
+    training = settings.training[family]
+    return doubling(training.budget, settings.evaluations, training.steps_per_update)
+
+
+def _arm(table: Table, family: str, role: str) -> Table:
+    return table.where(family=family, split="unseen", role=role)
+
+
+def _at(table: Table, family: str, role: str, steps: int) -> dict[int, float]:
+    return by_seed(_arm(table, family, role).where(env_steps=steps))
+
+
+def verdicts(table: Table, settings: Settings) -> list[Claim]:
+    """Three rows per family: behind at first, ahead of the taught and of the shaped agent in the end."""
+    claims = []
+    for family in settings.families:
+        first, last = (_budgets(settings, family)[place] for place in (0, -1))
+        behind = paired(_at(table, family, "taught", first), _at(table, family, "generalist", first), settings.seeds)
+        why = "there is one budget only" if first == last else None
+        claim = "a weak incentive looks bad at first"
+        claims.append(
+            judge(STUDY, family, claim, FIRST, behind, supported_above=BEHIND, refuted_below=BEHIND, too_few=why)
+        )
+        for other, words in (("taught", "teaching"), ("shaped", "a reward on the way")):
+            mine, theirs = (_at(table, family, role, last) for role in ("generalist", other))
+            ahead = paired(mine, theirs, settings.seeds)
+            claim = f"a weak incentive ends above {words}"
+            rule = LAST.format(other=other)
+            claims.append(judge(STUDY, family, claim, rule, ahead, supported_above=0, refuted_below=0))
+    return claims
+
+
+def crossed(table: Table, settings: Settings, family: str, other: str) -> Place | None:
+    """Where the curve of success alone passes another arm's for good; None where a cell is missing."""
+    steps = _budgets(settings, family)
+    columns = [[_at(table, family, role, step) for step in steps] for role in ("generalist", other)]
+    if len(steps) < 2 or any(set(found) != set(range(settings.seeds)) for column in columns for found in column):
+        return None
+    mine, theirs = (np.array([[found[s] for found in column] for s in range(settings.seeds)]) for column in columns)
+    return crossing(steps, mine - theirs)
+
+
+def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
+    """A row per family: success against environment steps, and against bits of supervision, a curve per arm."""
+    drawn: Drawn = []
+    drawing, axes = canvas(len(settings.families), 2)
+    for row, family in zip(axes, settings.families, strict=True):
+        arms = {role: (label, colour, _arm(table, family, role)) for role, (colour, label) in ARMS.items()}
+        against_budget(row[0], arms, drawn, family)
+        row[0].set_title(f"{family}: by environment steps")
+        _by_bits(row[1], table, settings, family, drawn)
+    legend(drawing, axes, columns=3)
+    pool = settings.pools[-1]
+    tasks = "every episode a new task" if pool == "new" else f"a pool of {pool:,} tasks"
+    drawing.suptitle(f"{seeds(drawn)}, {tasks}, 95% Student t", fontsize=9)
+    return drawing, drawn
+
+
+def _by_bits(axis: Axes, table: Table, settings: Settings, family: str, drawn: Drawn) -> None:
+    """The same against bits of supervision: at most one an episode that is rewarded, log2(actions) a label."""
+    for role, (colour, label) in ARMS.items():
+        mine = _arm(table, family, role)
+        points = []
+        for step in _budgets(settings, family):
+            rows = mine.where(env_steps=step)
+            if bits := [_bits(table, row) for row in rows.rows]:
+                points.append((sum(bits) / len(bits), student(rows.values())))
+        curve(axis, points, label, colour, drawn, family=family, series=f"{role}, bits")
+    axis.set_xscale("log")
+    axis.set_ylim(-0.02, 1.02)
+    axis.set_xlabel("bits of supervision, at most")
+    axis.set_title(f"{family}: by bits of supervision")
+
+
+def _bits(table: Table, row: dict[str, Any]) -> float:
+    """Bits up to a row's budget: the cell's, spread evenly over its steps."""
+    spent = table.meta["ledger"][row["cell"]]
+    return spent["supervision_bits"] * row["env_steps"] / spent["env_steps"]
+
+
+def _words(place: Place | None) -> str:
+    """Where curves cross, for a table."""
+    if place is None:
+        return "-"
+    if place.at is None:
+        return f"not identified: {place.why}"
+    ends = [f"{end:,.0f}" if 0 < end < math.inf else "open" for end in (place.low, place.high)]
+    return f"{place.at:,.0f} ({ends[0]} to {ends[1]})"
+
+
+def tables(table: Table, settings: Settings) -> dict[str, list[dict[str, str]]]:
+    """Success at the smallest and the last budget, and where the curve of success alone passes the others."""
+    ends, crossings = [], []
+    for family in settings.families:
+        steps = _budgets(settings, family)
+        for step in dict.fromkeys((steps[0], steps[-1])):
+            line = {"family": family, "steps": f"{step:,}"}
+            for role in ARMS:
+                found = list(_at(table, family, role, step).values())
+                line[role] = f"{sum(found) / len(found):.2f}" if found else "-"
+            ends.append(line)
+        passed = {other: _words(crossed(table, settings, family, other)) for other in ("taught", "shaped")}
+        crossings.append({"family": family} | passed)
+    return {
+        "unseen success (generalist: rewarded for success alone)": ends,
+        "environment steps at which success alone passes the others": crossings,
+    }

@@ -1,0 +1,95 @@
+"""The study's grid, and its rules fed with synthetic tables for every answer."""
+
+import numpy as np
+import pytest
+
+from experiments import presets
+from experiments.settings import SettingsError, resolve
+from experiments.studies import weak_incentive
+from experiments.table import Table
+from tests.experiments.counts import counted
+
+OWN = {"families": ("mazes",), "seeds": 4}
+
+
+def settings_of(**own):
+    base = {"study": "weak-incentive"} | weak_incentive.PRESETS["quick"] | OWN
+    return resolve(base, presets.training("quick"), own)
+
+
+SETTINGS = settings_of()
+STEPS = weak_incentive._budgets(SETTINGS, "mazes")
+RISE = np.linspace(0, 1, len(STEPS))
+
+
+def table_of(curves, noise=0.01, leave_out=None):
+    """A run in which every arm has its curve over the budgets."""
+    rng, rows, ledger = np.random.default_rng(0), [], {}
+    for cell in weak_incentive.cells(SETTINGS):
+        if cell.role == leave_out and cell.seed == 0:
+            continue
+        ledger[cell.id] = {"supervision_bits": 1000 if cell.role == "taught" else 10, "env_steps": STEPS[-1]}
+        for (point, _), success in zip(cell.points, curves[cell.role], strict=True):
+            row = {"cell": cell.id, "family": cell.family, "role": cell.role, "seed": cell.seed, "env_steps": point}
+            rows += [row | {"split": split, "success": success + noise * rng.normal()} for split in ("seen", "unseen")]
+    return Table(rows, counted(), {"ledger": ledger})
+
+
+CROSSES = {"taught": 0.4 + 0.2 * RISE, "shaped": 0.3 + 0.2 * RISE, "generalist": 0.1 + 0.8 * RISE}
+NEVER = {"taught": 0.3 + 0.6 * RISE, "shaped": 0.3 + 0.5 * RISE, "generalist": 0.3 + 0.3 * RISE}
+
+
+def test_arms_differ_in_what_they_are_told_and_in_nothing_else():
+    cells = weak_incentive.cells(SETTINGS)
+    assert len({cell.id for cell in cells}) == len(cells) == 3 * 4
+    told = {cell.role: (cell.learner, cell.teacher, cell.training.reward) for cell in cells}
+    assert told == {
+        "taught": ("cloning", "dagger", "sparse"),
+        "shaped": ("ppo", None, "sparse+shaped"),
+        "generalist": ("ppo", None, "sparse"),
+    }
+    assert {cell.points for cell in cells} == {tuple((step, "total") for step in STEPS)}
+    assert {cell.pool_size for cell in cells} == {None}
+
+
+@pytest.mark.parametrize(
+    ("curves", "own", "expected"),
+    [
+        (CROSSES, {}, ["supported", "supported", "supported"]),
+        (NEVER, {}, ["refuted", "refuted", "refuted"]),
+        (dict.fromkeys(CROSSES, 0.5 + 0 * RISE), {"noise": 0.1}, ["inconclusive", "inconclusive", "inconclusive"]),
+        (CROSSES, {"leave_out": "generalist"}, ["inconclusive", "inconclusive", "inconclusive"]),
+        (CROSSES, {"leave_out": "taught"}, ["inconclusive", "inconclusive", "supported"]),
+    ],
+)
+def test_every_verdict(curves, own, expected):
+    assert [claim.verdict for claim in weak_incentive.verdicts(table_of(curves, **own), SETTINGS)] == expected
+
+
+def test_curves_are_said_to_cross_where_they_do():
+    found = weak_incentive.crossed(table_of(CROSSES), SETTINGS, "mazes", "taught")
+    assert STEPS[2] < found.low < found.at < found.high < STEPS[3]  # at half of the way up
+    never = weak_incentive.crossed(table_of(NEVER), SETTINGS, "mazes", "taught")
+    assert never.at is None
+    assert weak_incentive.crossed(table_of(CROSSES, leave_out="taught"), SETTINGS, "mazes", "taught") is None
+
+
+def test_the_figure_and_the_tables_show_what_was_found():
+    figure, rows = weak_incentive.figure(table_of(CROSSES), SETTINGS)
+    assert len(figure.axes) == 2
+    last = {row["series"]: row for row in rows if row["x"] in (STEPS[-1], 1000, 10)}
+    assert last["generalist"]["low"] < 0.9 < last["generalist"]["high"]
+    assert last["taught, bits"]["x"] == 100 * last["generalist, bits"]["x"] == 1000
+    ends, crossings = weak_incentive.tables(table_of(CROSSES, noise=0.0), SETTINGS).values()
+    assert [line["generalist"] for line in ends] == ["0.10", "0.90"]
+    assert crossings[0]["taught"].split()[0] > "0"
+    (line,) = list(weak_incentive.tables(table_of(NEVER), SETTINGS).values())[1]
+    assert line["taught"].startswith("not identified: nowhere surely above 0")
+
+
+@pytest.mark.parametrize(
+    ("own", "named"), [({"pools": (4, "new")}, "want one"), ({"reward": "sparse+hunger"}, "want sparse")]
+)
+def test_what_is_no_comparison_is_refused(own, named):
+    with pytest.raises(SettingsError, match=named):
+        weak_incentive.cells(settings_of(**own))
