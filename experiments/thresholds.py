@@ -31,6 +31,16 @@ class Place(NamedTuple):
     why: str = ""
 
 
+def words(place: Place | None) -> str:
+    """A place for a table, or why there is none; a dash where it could not be asked for."""
+    if place is None:
+        return "-"
+    if place.at is None:
+        return f"not identified: {place.why}"
+    ends = [f"{end:,.0f}" if 0 < end < math.inf else "open" for end in (place.low, place.high)]
+    return f"{place.at:,.0f} ({ends[0]} to {ends[1]})"
+
+
 def threshold(sizes: Sequence[float], scores: np.ndarray, top: np.ndarray, draws: int = 500, seed: int = 0) -> Place:
     """N*: the pool at which the score on unseen tasks is half of what every-episode-new reaches.
 

@@ -9,7 +9,6 @@ cross, if they do, is told, and all is shown by bits of supervision as well as b
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from experiments.settings import Settings, SettingsError
 from experiments.statistics import student
 from experiments.studies.common import by_seed, cell_of, headline_teacher, paired, size_of
 from experiments.table import Table
-from experiments.thresholds import Place, crossing
+from experiments.thresholds import Place, crossing, words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -113,10 +112,10 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
         claims.append(
             judge(STUDY, family, claim, FIRST, behind, supported_above=BEHIND, refuted_below=BEHIND, too_few=why)
         )
-        for other, words in (("taught", "teaching"), ("shaped", "a reward on the way")):
+        for other, better in (("taught", "teaching"), ("shaped", "a reward on the way")):
             mine, theirs = (_at(table, family, role, last) for role in ("generalist", other))
             ahead = paired(mine, theirs, settings.seeds)
-            claim = f"a weak incentive ends above {words}"
+            claim = f"a weak incentive ends above {better}"
             rule = LAST.format(other=other)
             claims.append(judge(STUDY, family, claim, rule, ahead, supported_above=0, refuted_below=0))
     return claims
@@ -170,16 +169,6 @@ def _bits(table: Table, row: dict[str, Any]) -> float:
     return spent["supervision_bits"] * row["env_steps"] / spent["env_steps"]
 
 
-def _words(place: Place | None) -> str:
-    """Where curves cross, for a table."""
-    if place is None:
-        return "-"
-    if place.at is None:
-        return f"not identified: {place.why}"
-    ends = [f"{end:,.0f}" if 0 < end < math.inf else "open" for end in (place.low, place.high)]
-    return f"{place.at:,.0f} ({ends[0]} to {ends[1]})"
-
-
 def tables(table: Table, settings: Settings) -> dict[str, list[dict[str, str]]]:
     """Success at the smallest and the last budget, and where the curve of success alone passes the others."""
     ends, crossings = [], []
@@ -191,7 +180,7 @@ def tables(table: Table, settings: Settings) -> dict[str, list[dict[str, str]]]:
                 found = list(_at(table, family, role, step).values())
                 line[role] = f"{sum(found) / len(found):.2f}" if found else "-"
             ends.append(line)
-        passed = {other: _words(crossed(table, settings, family, other)) for other in ("taught", "shaped")}
+        passed = {other: words(crossed(table, settings, family, other)) for other in ("taught", "shaped")}
         crossings.append({"family": family} | passed)
     return {
         "unseen success (generalist: rewarded for success alone)": ends,

@@ -1,0 +1,188 @@
+"""Does an incentive generalise where teaching does not, or do many tasks do it whatever the signal?
+
+"Don't teach. Incentivize." (H. W. Chung, 2024). One network is trained on pools of few to very many tasks in four ways:
+on reward for success alone; by the strongest teacher there is for what the agent can see; by a teacher who errs now and
+then; and taught first, then incentivized. Signal is crossed with scope, so what many tasks do and what the incentive
+does can be told apart: if those who are taught generalise as well, it is diversity that brings the skill, and not the
+incentive.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from experiments.cells import Cell
+from experiments.claims import Claim, judge
+from experiments.figures import BLUE, GREEN, ORANGE, PURPLE, Drawn, against_pools, canvas, legend, seeds
+from experiments.presets import TINY
+from experiments.settings import Settings, SettingsError, Training
+from experiments.studies.common import by_seed, cell_of, headline_teacher, paired, size_of
+from experiments.table import Table
+from experiments.thresholds import Place, threshold, words
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+STUDY = "signal-and-scope"
+QUESTION = "Does an incentive generalise where teaching does not, or do many tasks do it whatever the signal?"
+
+_QUICK: dict[str, Any] = {
+    "families": ("errands", "puzzles", "codebooks"),
+    "seeds": 3,
+    "pools": (1, 16, 256, 4096, "new"),
+    "control_seeds": 1,
+    "specialists": 4,
+    "eval_tasks": 128,
+    "eval_instances": 4,
+    "evaluations": 3,
+}
+PRESETS: dict[str, dict[str, Any]] = {
+    "tiny": TINY,
+    "quick": _QUICK,
+    "standard": _QUICK
+    | {
+        "seeds": 5,
+        "control_seeds": 3,
+        "pools": (1, 4, 16, 64, 256, 1024, 4096, 16384, "new"),
+        "eval_tasks": 256,
+        "eval_instances": 8,
+        "evaluations": 8,
+    },
+}
+
+# The verdict rules, fixed before any run. Success on unseen tasks, acting sampled, at the last budget.
+RISE = 0.2  # of success, from the smallest to the largest pool
+FLAT = 0.1  # less counts as flat
+NOISE = 0.2  # how often the teacher errs who does
+TAUGHT_FIRST = 4  # the share of the steps in which an agent is taught that is incentivized after: one in so many
+DIVERSITY = (
+    "unseen success of the taught agent at the largest pool minus that at the smallest, paired by seed, Student t 95%; "
+    f"supported above {RISE}, refuted below {FLAT}; 3 seeds at least"
+)
+AGAINST = (
+    "unseen success of {first} minus that of {second}, at the largest pool, paired by seed, Student t 95%; supported "
+    "above 0, refuted below; 3 seeds at least"
+)
+ARMS = {
+    "generalist": (BLUE, "incentivized"),
+    "taught": (GREEN, "taught"),
+    "noisy": (ORANGE, f"taught by one who errs ({NOISE:g} of the time)"),
+    "taught first": (PURPLE, f"taught for 1/{TAUGHT_FIRST} of the steps, then incentivized"),
+}
+"""The parts that are played, with their colours and words."""
+COMPARED = (
+    ("generalist", "taught", "incentivizing generalises better than teaching the same tasks"),
+    ("generalist", "noisy", "incentivizing generalises better than a teacher who errs"),
+    ("taught first", "taught", "an incentive carries on what teaching began better than more teaching"),
+)
+
+
+def cells(settings: Settings) -> list[Cell]:
+    """Agents of every arm on every pool.
+
+    Raises:
+        SettingsError: where the settings have what the study varies.
+    """
+    grid = []
+    for family in settings.families:
+        training, teacher = settings.training[family], headline_teacher(family)
+        for key, plain in (("taught_steps", 0), ("noise", 0.0)):
+            if getattr(training, key) != plain:
+                raise SettingsError(f"{key} = {getattr(training, key)}: want {plain}, as the study varies it itself")
+        taught: dict[str, Any] = {"learner": "cloning", "teacher": teacher}
+        own: dict[str, dict[str, Any]] = {
+            "generalist": {},
+            "taught": taught,
+            "noisy": taught | {"training": training.model_copy(update={"noise": NOISE})},
+            "taught first": {"teacher": teacher, "training": _first(training)},
+        }
+        for seed in range(settings.control_seeds):
+            grid.append(cell_of(STUDY, settings, family, "blind", control="blind", seed=seed, pool_seed=seed))
+        for role, more in own.items():
+            for seed in range(settings.seeds):
+                for pool in settings.pools:
+                    where = {"pool_size": size_of(pool), "pool_seed": seed, "seed": seed}
+                    grid.append(cell_of(STUDY, settings, family, role, **more, **where))
+    return grid
+
+
+def _first(training: Training) -> Training:
+    """Settings of an agent that is taught first, for a share of its steps in whole updates."""
+    updates = training.budget // training.steps_per_update // TAUGHT_FIRST
+    if not updates:
+        raise SettingsError(f"budget = {training.budget:,}: want {TAUGHT_FIRST} updates at least, one of them taught")
+    return training.model_copy(update={"taught_steps": updates * training.steps_per_update})
+
+
+def _unseen(table: Table, family: str, role: str, pool: Any, key: str = "success") -> dict[int, float]:
+    """Unseen success, or score, at the last budget, by seed."""
+    return by_seed(table.where(family=family, split="unseen", role=role, pool_size=size_of(pool)).final(), key)
+
+
+def verdicts(table: Table, settings: Settings) -> list[Claim]:
+    """Four rows per family: what many tasks do for those who are taught, and the incentive against teaching."""
+    claims, (smallest, *_, largest) = [], (settings.pools[0], *settings.pools)
+    for family in settings.families:
+        final = partial(_unseen, table, family)
+        rise = paired(final("taught", largest), final("taught", smallest), settings.seeds)
+        why = "one pool size shows no rise" if smallest == largest else None
+        claim = "teaching very many tasks brings the skill too: diversity explains it"
+        claims.append(
+            judge(STUDY, family, claim, DIVERSITY, rise, supported_above=RISE, refuted_below=FLAT, too_few=why)
+        )
+        for first, second, claim in COMPARED:
+            ahead = paired(final(first, largest), final(second, largest), settings.seeds)
+            rule = AGAINST.format(first=f"agents {ARMS[first][1]}", second=f"agents {ARMS[second][1]}")
+            claims.append(judge(STUDY, family, claim, rule, ahead, supported_above=0, refuted_below=0))
+    return claims
+
+
+def half(table: Table, settings: Settings, family: str, role: str) -> Place | None:
+    """N*: the pool at which an arm's score on unseen tasks is half of what it has where every episode is new.
+
+    None where a cell is missing, or there are not 4 pools and every-episode-new beside them.
+    """
+    sizes = [size for size in settings.pools if size != "new"]
+    columns = [_unseen(table, family, role, pool, "score") for pool in (*sizes, "new")]
+    if len(sizes) < 4 or "new" not in settings.pools:
+        return None
+    if any(set(column) != set(range(settings.seeds)) for column in columns):
+        return None
+    scores = np.array([[column[seed] for column in columns] for seed in range(settings.seeds)])
+    return threshold(sizes, scores[:, :-1], scores[:, -1])
+
+
+def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
+    """A panel per family: success on unseen tasks against the pool's size, a curve per arm."""
+    drawn: Drawn = []
+    drawing, axes = canvas(1, len(settings.families), width=4.6)
+    for axis, family in zip(axes[0], settings.families, strict=True):
+        mine = table.where(family=family, split="unseen").final()
+        arms = {role: (label, colour, mine.where(role=role)) for role, (colour, label) in ARMS.items()}
+        against_pools(axis, arms, drawn, family, settings.pools)
+        if (level := table.meta["blind"][family]) is not None:
+            axis.axhline(level, color="black", linewidth=0.8, linestyle=":", label="blind level")
+        axis.set_title(family)
+    legend(drawing, axes)
+    drawing.suptitle(f"{seeds(drawn)}, last budget, 95% Student t", fontsize=9)
+    return drawing, drawn
+
+
+def tables(table: Table, settings: Settings) -> dict[str, list[dict[str, str]]]:
+    """Success by pool and arm, and the pool at which each arm has half of it."""
+    lines, halves = [], []
+    for family in settings.families:
+        for pool in settings.pools:
+            line = {"family": family, "pool": str(pool) if pool == "new" else f"{pool:,}"}
+            for role in ARMS:
+                found = list(_unseen(table, family, role, pool).values())
+                line[role] = f"{sum(found) / len(found):.2f}" if found else "-"
+            lines.append(line)
+        halves.append({"family": family} | {role: words(half(table, settings, family, role)) for role in ARMS})
+    return {
+        "unseen success at the last budget (generalist: incentivized)": lines,
+        "N*: the pool at which an arm has half of its score at every episode new (95%, resamples of seeds)": halves,
+    }

@@ -1,0 +1,106 @@
+"""The study's grid, and its rules fed with synthetic tables for every answer."""
+
+import numpy as np
+import pytest
+
+from experiments import presets
+from experiments.settings import SettingsError, resolve
+from experiments.studies import signal_and_scope
+from experiments.table import Table
+from tests.experiments.counts import counted
+
+OWN = {"families": ("errands",), "seeds": 4, "pools": (1, 4, 16, 64, 256, 1024, "new")}
+
+
+def settings_of(**own):
+    base = {"study": "signal-and-scope"} | signal_and_scope.PRESETS["quick"] | OWN
+    return resolve(base, presets.training("quick"), own)
+
+
+SETTINGS = settings_of()
+TURN = {1: 0.0, 4: 0.0, 16: 0.1, 64: 0.5, 256: 0.9, 1024: 1.0, None: 1.0}
+
+
+def table_of(tops, noise=0.01, leave_out=None, blind=0.2):
+    """A run in which every arm rises from .2 to its own top."""
+    rng, rows = np.random.default_rng(0), []
+    for cell in signal_and_scope.cells(SETTINGS):
+        if cell.role == "blind" or ((cell.role, cell.pool_size) == leave_out and cell.seed == 0):
+            continue
+        row = {"cell": cell.id, "family": cell.family, "role": cell.role, "seed": cell.seed}
+        row |= {"pool_size": cell.pool_size, "env_steps": cell.points[-1][0]}
+        success = 0.2 + (tops[cell.role] - 0.2) * TURN[cell.pool_size] + noise * rng.normal()
+        score = None if blind is None else (success - blind) / (1 - blind)
+        rows += [row | {"split": split, "success": success, "score": score} for split in ("seen", "unseen")]
+    return Table(rows, counted(), {"blind": {"errands": blind}})
+
+
+INCENTIVE = {"generalist": 0.9, "taught": 0.25, "noisy": 0.25, "taught first": 0.9}
+DIVERSITY = {"generalist": 0.8, "taught": 0.95, "noisy": 0.9, "taught first": 0.85}
+EQUAL = dict.fromkeys(INCENTIVE, 0.35)
+
+
+def test_arms_differ_in_their_signal_and_in_nothing_else():
+    cells = [cell for cell in signal_and_scope.cells(SETTINGS) if cell.role != "blind"]
+    assert len({cell.id for cell in cells}) == len(cells) == 4 * 4 * 7
+    told = {cell.role: (cell.learner, cell.teacher, cell.training.noise, cell.training.taught_steps) for cell in cells}
+    quarter = 750_000 // 8192 // 4 * 8192
+    assert told == {
+        "generalist": ("ppo", None, 0.0, 0),
+        "taught": ("cloning", "dagger", 0.0, 0),
+        "noisy": ("cloning", "dagger", 0.2, 0),
+        "taught first": ("ppo", "dagger", 0.0, quarter),
+    }
+    assert len({cell.points for cell in cells}) == 1
+    pools = {(cell.pool_size, cell.pool_seed, cell.seed) for cell in cells}
+    assert len(pools) == 4 * 7  # the same for every arm
+
+
+def test_where_a_rule_is_hidden_the_teacher_knows_what_the_agent_was_shown():
+    cells = signal_and_scope.cells(settings_of(families=("codebooks",)))
+    assert {cell.teacher for cell in cells} == {None, "fair-dagger"}
+
+
+@pytest.mark.parametrize(
+    ("tops", "own", "expected"),
+    [
+        (INCENTIVE, {}, ["refuted", "supported", "supported", "supported"]),
+        (DIVERSITY, {}, ["supported", "refuted", "refuted", "refuted"]),
+        (EQUAL, {"noise": 0.1}, ["inconclusive"] * 4),
+        (DIVERSITY, {"leave_out": ("taught", None)}, ["inconclusive", "inconclusive", "refuted", "inconclusive"]),
+        (DIVERSITY, {"leave_out": ("taught", 1)}, ["inconclusive", "refuted", "refuted", "refuted"]),
+    ],
+)
+def test_every_verdict(tops, own, expected):
+    assert [claim.verdict for claim in signal_and_scope.verdicts(table_of(tops, **own), SETTINGS)] == expected
+
+
+def test_half_of_the_score_is_found():
+    found = signal_and_scope.half(table_of(DIVERSITY), SETTINGS, "errands", "taught")
+    assert found.low < found.at < found.high
+    assert found.at == pytest.approx(64, rel=0.1)
+    assert signal_and_scope.half(table_of(DIVERSITY, leave_out=("taught", 4)), SETTINGS, "errands", "taught") is None
+    assert signal_and_scope.half(table_of(DIVERSITY, blind=None), SETTINGS, "errands", "taught") is None
+    flat = signal_and_scope.half(table_of(INCENTIVE), SETTINGS, "errands", "noisy")
+    assert "no skill" in flat.why
+
+
+def test_the_figure_and_the_tables_show_what_was_found():
+    table = table_of(DIVERSITY, noise=0.0)
+    figure, rows = signal_and_scope.figure(table, SETTINGS)
+    assert len(figure.axes) == 1
+    found = {(row["series"], row["x"]): row["mean"] for row in rows}
+    assert found["taught", 1.0] == pytest.approx(0.2)
+    assert found["taught", 1024 * 32.0] == pytest.approx(0.95)
+    lines, halves = signal_and_scope.tables(table, SETTINGS).values()
+    assert list(lines[-1].values()) == ["errands", "new", "0.80", "0.95", "0.90", "0.85"]
+    assert halves[0]["taught"].startswith("6")
+
+
+@pytest.mark.parametrize(
+    ("own", "named"),
+    [({"taught_steps": 8192}, "taught_steps"), ({"noise": 0.1}, "noise"), ({"budget": 8192}, "want 4 updates")],
+)
+def test_what_the_study_varies_is_refused(own, named):
+    with pytest.raises(SettingsError, match=named):
+        signal_and_scope.cells(settings_of(**own))
