@@ -50,7 +50,14 @@ _QUICK: dict[str, Any] = {
     "entropy_steps": 2_000_000,
 }
 # One setting for both families, as their own differ.
-_TINY = {"network": "mlp", "learning_rate": 2e-3, "taught_learning_rate": 2e-3, "gamma": 0.95, "lam": 0.9}
+_TINY = {
+    "network": "mlp",
+    "memory": "gru",
+    "learning_rate": 2e-3,
+    "taught_learning_rate": 2e-3,
+    "gamma": 0.95,
+    "lam": 0.9,
+}
 _TINY |= {"entropy": 0.01, "entropy_end": 0.01, "entropy_steps": 0}
 PRESETS: dict[str, dict[str, Any]] = {
     "tiny": TINY | {"families": ("errands", "mazes"), "pools": ("new",)} | _TINY,
