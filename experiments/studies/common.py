@@ -3,6 +3,8 @@
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+
 from experiments.cells import Cell, doubling
 from experiments.settings import PoolSize, Settings
 from experiments.statistics import Estimate, student
@@ -72,3 +74,22 @@ def paired(first: dict[int, float], second: dict[int, float], seeds: int) -> Est
     if set(first) != set(range(seeds)) or set(second) != set(range(seeds)):
         return None
     return student([first[seed] - second[seed] for seed in range(seeds)])
+
+
+def crossed(generalists: Table, specialists: Table, settings: Settings) -> Estimate | None:
+    """Generalists minus specialists over seeds x tasks: the wider interval of the two ways to average.
+
+    Args:
+        generalists: rows in the specialty, one a seed.
+        specialists: rows of those that were trained on its tasks.
+        settings: which say how many of either there are; None where one is missing.
+    """
+    differences, theirs = [], specialists.per_task("specialty")
+    for seed in range(settings.seeds):
+        mine = generalists.where(seed=seed).per_task("specialty")
+        if set(mine) != set(range(settings.specialists)) or set(theirs) != set(mine):
+            return None
+        differences.append([mine[task] - theirs[task] for task in sorted(mine)])
+    over_seeds, over_tasks = (student(np.mean(differences, axis=axis)) for axis in (1, 0))
+    low, high = min(over_seeds.low, over_tasks.low), max(over_seeds.high, over_tasks.high)
+    return Estimate(over_seeds.mean, low, high, min(over_seeds.n, over_tasks.n))

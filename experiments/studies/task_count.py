@@ -22,8 +22,7 @@ from experiments.claims import Claim, judge
 from experiments.pool_figure import draw_task_count
 from experiments.presets import TINY
 from experiments.settings import Settings, SettingsError
-from experiments.statistics import Estimate, student
-from experiments.studies.common import by_seed, cell_of, headline_teacher, hidden, paired, size_of, unscored
+from experiments.studies.common import by_seed, cell_of, crossed, headline_teacher, hidden, paired, size_of, unscored
 from experiments.studies.specialists import ROLES, specialist_points, specialists
 from experiments.table import Table
 
@@ -71,10 +70,6 @@ APPEARS = (
 BEATS = (
     "success of the generalist on tasks it never met minus that of specialists trained on them, same instances; the "
     "wider of Student's t 95% over seeds and over tasks; supported above 0, refuted below; 3 seeds and 3 tasks at least"
-)
-INCENTIVE = (
-    "unseen success of the incentivized generalist minus the taught one, at the largest pool, paired "
-    "by seed, Student t 95%; supported above 0, refuted below; 3 seeds at least"
 )
 
 
@@ -153,7 +148,7 @@ def _beats(table: Table, settings: Settings, family: str, kind: str, words: str,
         words += f" = B/{size:,}" if size else ""
         too_few = None if size else "no share of the steps is as much as one small update"
     generalists = final.where(role="generalist", split="specialty", pool_size=size).final()
-    effect = None if too_few else _crossed(generalists, specialists.per_task("specialty"), settings)
+    effect = None if too_few else crossed(generalists, specialists, settings)
     arms = {"taught": "a generalist beats supervised", "incentivized": "an incentivized generalist beats incentivized"}
     claim = f"{arms[learner]} specialists in their own specialty ({words})"
     return judge(STUDY, family, claim, BEATS, effect, supported_above=0, refuted_below=0, too_few=too_few)
@@ -168,29 +163,6 @@ def _smallest_share(settings: Settings, family: str) -> tuple[int, int | None]:
     return steps, max(sizes, default=None)
 
 
-def _crossed(generalists: Table, specialists: dict[int, float], settings: Settings) -> Estimate | None:
-    """Generalists minus specialists over seeds x tasks: the wider interval of the two ways to average."""
-    differences = []
-    for seed in range(settings.seeds):
-        mine = generalists.where(seed=seed).per_task("specialty")
-        if set(mine) != set(range(settings.specialists)) or set(specialists) != set(mine):
-            return None
-        differences.append([mine[task] - specialists[task] for task in sorted(mine)])
-    over_seeds, over_tasks = (student(np.mean(differences, axis=axis)) for axis in (1, 0))
-    low, high = min(over_seeds.low, over_tasks.low), max(over_seeds.high, over_tasks.high)
-    return Estimate(over_seeds.mean, low, high, min(over_seeds.n, over_tasks.n))
-
-
-def _incentive(table: Table, settings: Settings, family: str) -> Claim:
-    final = table.where(family=family, split="unseen", pool_size=size_of(settings.pools[-1])).final()
-    both = min(settings.seeds, settings.control_seeds)
-    first, second = (by_seed(final.where(lambda row: row["seed"] < both, role=r)) for r in ("generalist", "taught"))
-    claim = "incentivizing generalises better than teaching the same tasks"
-    effect = paired(first, second, both)
-    why = None if settings.pools[-1] in settings.taught_pools else "nobody is taught at the largest pool"
-    return judge(STUDY, family, claim, INCENTIVE, effect, supported_above=0, refuted_below=0, too_few=why)
-
-
 def verdicts(table: Table, settings: Settings) -> list[Claim]:
     """One row per claim and family."""
     claims = []
@@ -202,7 +174,6 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
         if settings.specialists > 1:  # one has all of B
             claims.append(_beats(table, settings, family, "split", f"B/{settings.specialists} steps each"))
         claims.append(_beats(table, settings, family, "share", "a share of steps"))
-        claims.append(_incentive(table, settings, family))
     return claims
 
 

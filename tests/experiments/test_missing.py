@@ -24,8 +24,9 @@ def won(cell, *where):
 
 def made_up(cell):
     """Rows of a finished cell."""
-    splits = ("seen", "specialty") if cell.role == "specialist" else ("seen", "validation", "unseen", "specialty")
-    tasks = [cell.pool_first] if cell.role == "specialist" else range(cell.eval_specialists)
+    alone = cell.pool_split != "training"
+    splits = ("seen", "specialty") if alone else ("seen", "validation", "unseen", "specialty")
+    tasks = [cell.pool_first] if alone else range(cell.eval_specialists)
     parts = []
     for family in cell.members:
         for simulations in cell.simulations:

@@ -8,6 +8,7 @@ import pytest
 from experiments import presets
 from experiments.settings import TAUGHT, SettingsError, resolve
 from experiments.studies import specialists, task_count
+from experiments.studies.common import crossed
 from experiments.table import Table
 from tests.experiments.counts import counted
 
@@ -70,7 +71,6 @@ RISING = {4: 0.02, 64: 0.05, 1024: 0.8, "new": 0.95}
 FLAT = {4: 0.25, 64: 0.25, 1024: 0.26, "new": 0.25}
 APPEARS = "general skill appears as training tasks multiply"
 AGAINST_INCENTIVIZED = "an incentivized generalist beats incentivized specialists in their own specialty (B steps each)"
-INCENTIVE = "incentivizing generalises better than teaching the same tasks"
 
 
 def test_skill_that_appears_is_supported():
@@ -94,10 +94,9 @@ def test_a_noisy_rise_is_inconclusive():
     assert verdicts({4: 0.2, "new": 0.35}, noise=0.2)[APPEARS].verdict == "inconclusive"
 
 
-@pytest.mark.parametrize("claim", [APPEARS, INCENTIVE])
-def test_two_seeds_decide_nothing(claim):
+def test_two_seeds_decide_nothing():
     settings = settings_of(seeds=2, control_seeds=2, pools=(4, "new"), taught_pools=("new",))
-    found = verdicts(RISING, settings=settings)[claim]
+    found = verdicts(RISING, settings=settings)[APPEARS]
     assert found.verdict == "inconclusive"
     assert found.low is None
     assert "no verdict from fewer than 3" in found.reason
@@ -132,10 +131,12 @@ def test_what_differs_widens_the_interval_against_specialists(scattered):
         level = rng.normal(0, 0.05, (5, 1) if scattered == "seeds" else (1, 4)) + rng.normal(0, 0.01, (5, 4))
         rows, counts = [], []
         for s in range(5):
-            rows.append({"cell": f"g{s}", "family": "errands", "seed": s, "env_steps": 1})
+            rows.append({"cell": f"g{s}", "family": "errands", "seed": s, "env_steps": 1, "role": "generalist"})
             counts += [(f"g{s}", 1, "specialty", t, round(1000 * (0.5 + level[s, t])), 1000) for t in range(4)]
+        rows += [{"cell": f"s{t}", "family": "errands", "seed": t, "env_steps": 1, "role": "other"} for t in range(4)]
+        counts += [(f"s{t}", 1, "specialty", t, 500, 1000) for t in range(4)]
         table = Table(rows, counted(*counts), {})
-        found = task_count._crossed(table, dict.fromkeys(range(4), 0.5), SETTINGS)
+        found = crossed(table.where(role="generalist"), table.where(role="other"), SETTINGS)
         wrong += not found.low <= 0 <= found.high
     assert wrong <= 5
 
@@ -145,7 +146,6 @@ def test_without_its_control_the_claim_is_open():
     found = verdicts(RISING, settings=settings)
     assert found[APPEARS].verdict == "inconclusive"
     assert "control" in found[APPEARS].reason
-    assert (found[INCENTIVE].verdict, found[INCENTIVE].effect) == ("inconclusive", None)
 
 
 @pytest.mark.parametrize(
@@ -209,11 +209,6 @@ def test_signal_and_scope_are_crossed_in_one_table():
         {"family": "errands", "scope": "generalist, pool new", "incentivized": "0.95", "taught": "0.80"},
         {"family": "errands", "scope": "specialist", "incentivized": "0.40", "taught": "0.60"},
     ]
-
-
-@pytest.mark.parametrize(("taught", "expected"), [(0.99, "refuted"), (0.6, "supported"), (0.95, "inconclusive")])
-def test_incentive_against_teaching(taught, expected):
-    assert verdicts(RISING, taught=taught)[INCENTIVE].verdict == expected
 
 
 def test_missing_cells_are_not_imputed():

@@ -1,0 +1,195 @@
+"""With more compute, does a generalist beat specialists in their own specialty?
+
+"A generalist with more compute beats the specialist" is the strong form of the claim: tens of tasks are best learnt one
+by one, but a general skill is paid for once. Specialists are trained each on one held-out task with a budget S of its
+own; generalists, which never meet these tasks, go on to many times S. At every multiple both play the same instances.
+The specialists are supervised, and beside them incentivized: by the second, scope alone differs.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from experiments.cells import Cell, doubling
+from experiments.claims import Claim, judge
+from experiments.figures import BLUE, GREEN, ORANGE, PURPLE, Drawn, budgets, canvas, curve, legend, seeds
+from experiments.presets import TINY
+from experiments.settings import Settings, SettingsError
+from experiments.statistics import student
+from experiments.studies.common import cell_of, crossed, headline_teacher, size_of
+from experiments.studies.specialists import ROLES
+from experiments.table import Table
+from experiments.thresholds import Place, crossing, words
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+STUDY = "specialty"
+QUESTION = "With more compute, does a generalist beat specialists in their own specialty?"
+
+_QUICK: dict[str, Any] = {
+    "families": ("errands", "mazes", "puzzles"),
+    "seeds": 3,
+    "pools": ("new",),
+    "specialists": 4,
+    "specialist_learners": ("taught", "incentivized"),
+    "eval_tasks": 128,
+    "eval_instances": 8,
+    "evaluations": 4,
+}
+PRESETS: dict[str, dict[str, Any]] = {
+    "tiny": TINY | {"pools": ("new",), "specialist_learners": ("taught", "incentivized")},
+    "quick": _QUICK,
+    "standard": _QUICK | {"seeds": 5, "specialists": 32, "eval_tasks": 256, "evaluations": 5},
+}
+
+# The verdict rules, fixed before any run. Success in the specialty, acting sampled.
+BEATS = (
+    "success of generalists with {multiple} times S steps on tasks that they never met minus that of {kind} "
+    "specialists with S steps on each, same instances; the wider of Student's t 95% over seeds and over tasks; "
+    "supported above 0, refuted below; 3 seeds and 3 tasks at least"
+)
+YEARS = 5  # in which compute grows tenfold, as the talk has it: a multiple is worth 5 log10(multiple) years
+KINDS = {"taught": "supervised", "incentivized": "incentivized"}
+"""Of specialists, by what they learn from."""
+
+
+def cells(settings: Settings) -> list[Cell]:
+    """Generalists of either signal with the whole budget B; specialists with S, the smallest at which these are read.
+
+    Raises:
+        SettingsError: where there is no more than one budget, or more than one pool.
+    """
+    pool, *more = settings.pools
+    if more:
+        raise SettingsError(f'pools = {list(settings.pools)}: want one, such as ["new"], as budgets are compared here')
+    grid = []
+    for family in settings.families:
+        budget, *others = steps_of(settings, family)
+        if not others:
+            raise SettingsError(f"evaluations = {settings.evaluations}: want two budgets at least to compare")
+        taught: dict[str, Any] = {"learner": "cloning", "teacher": headline_teacher(family)}
+        for seed in range(settings.seeds):
+            own = {"pool_size": size_of(pool), "pool_seed": seed, "seed": seed}
+            grid.append(cell_of(STUDY, settings, family, "generalist", **own))
+            grid.append(cell_of(STUDY, settings, family, "taught", **taught, **own))
+        training = settings.training[family].model_copy(update={"budget": budget})
+        # One task's rule is always the same: who knows it teaches nothing that could not be known.
+        signals: dict[str, dict[str, Any]] = {"taught": taught | {"teacher": "dagger"}, "incentivized": {}}
+        for learner in settings.specialist_learners:
+            for task in range(settings.specialists):
+                own = {"pool_size": 1, "pool_split": "heldout", "pool_first": task, "seed": task}
+                own |= {"training": training, "points": ((budget, "full"),)}
+                grid.append(cell_of(STUDY, settings, family, ROLES[learner], **signals[learner], **own))
+    return grid
+
+
+def steps_of(settings: Settings, family: str) -> tuple[int, ...]:
+    """The budgets at which generalists are read, rising; the first is a specialist's."""
+    training = settings.training[family]
+    return doubling(training.budget, settings.evaluations, training.steps_per_update)
+
+
+def _multiple(steps: int, first: int) -> int:
+    return round(steps / first)
+
+
+def verdicts(table: Table, settings: Settings) -> list[Claim]:
+    """Per family and kind of specialist: at the greatest multiple, and with as much compute as each of them has."""
+    claims = []
+    for family in settings.families:
+        steps = steps_of(settings, family)
+        for learner in settings.specialist_learners:
+            kind = KINDS[learner]
+            for step in (steps[-1], steps[0]):
+                multiple = _multiple(step, steps[0])
+                effect = _ahead(table, settings, family, learner, step)
+                claim = f"generalists with {multiple} times the compute beat {kind} specialists in their specialty"
+                rule = BEATS.format(multiple=multiple, kind=kind)
+                claims.append(judge(STUDY, family, claim, rule, effect, supported_above=0, refuted_below=0))
+    return claims
+
+
+def _parts(table: Table, family: str, learner: str, step: int, role: str = "generalist") -> tuple[Table, Table]:
+    """Rows in the specialty: of generalists at a budget, and of specialists."""
+    mine = table.where(family=family, split="specialty")
+    return mine.where(role=role, env_steps=step), mine.where(role=ROLES[learner])
+
+
+def _ahead(table: Table, settings: Settings, family: str, learner: str, step: int) -> Any:
+    generalists, specialists = _parts(table, family, learner, step)
+    return crossed(generalists, specialists, settings)
+
+
+def break_even(table: Table, settings: Settings, family: str, learner: str) -> Place | None:
+    """The multiple of a specialist's budget from which generalists do as well; None where a cell is missing."""
+    steps = steps_of(settings, family)
+    columns = []
+    for step in steps:
+        generalists, specialists = _parts(table, family, learner, step)
+        if crossed(generalists, specialists, settings) is None:
+            return None
+        level = np.mean(list(specialists.per_task("specialty").values()))
+        means = {row["seed"]: row["success"] - level for row in generalists.rows}
+        columns.append([means[seed] for seed in range(settings.seeds)])
+    return crossing([step / steps[0] for step in steps], np.array(columns).T)
+
+
+def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
+    """A panel per family: success in the specialty against a generalist's steps, and the specialists' levels."""
+    drawn: Drawn = []
+    drawing, axes = canvas(1, len(settings.families), width=4.6)
+    for axis, family in zip(axes[0], settings.families, strict=True):
+        steps = steps_of(settings, family)
+        draw = partial(curve, axis, drawn=drawn, family=family)
+        for role, colour, label in (("generalist", BLUE, "incentivized"), ("taught", GREEN, "taught")):
+            found = [(step, _parts(table, family, "taught", step, role)[0].values()) for step in steps]
+            points = [(float(step), student(values)) for step, values in found if values]
+            draw(points, f"{label} generalists, which never met the task", colour, series=role)
+        for learner, colour in (("taught", ORANGE), ("incentivized", PURPLE)):
+            values = _parts(table, family, learner, steps[0])[1].values()
+            if values:
+                level = student(values)
+                label = f"{KINDS[learner]} specialists, {steps[0] / 1e6:.2g} M steps each in {family}"
+                points = [(float(step), level) for step in (steps[0], steps[-1])]
+                draw(points, label, colour, series=ROLES[learner], line="--")
+        budgets(axis, list(steps))
+        axis.set_ylim(-0.02, 1.02)
+        axis.set_ylabel("success in the specialty")
+        axis.set_xlabel("environment steps of a generalist")
+        axis.set_title(family)
+    legend(drawing, axes)
+    general = [row for row in drawn if row["series"] in ("generalist", "taught")]
+    tasks = max((row["n"] for row in drawn if row not in general), default=0)
+    drawing.suptitle(f"generalists: {seeds(general)}; specialists: {tasks} tasks; 95% Student t", fontsize=9)
+    return drawing, drawn
+
+
+def _mean(values: list[float]) -> str:
+    return f"{sum(values) / len(values):.2f}" if values else "-"
+
+
+def tables(table: Table, settings: Settings) -> dict[str, list[dict[str, str]]]:
+    """Success by multiple, and from which multiple generalists do as well, also in years."""
+    lines, evens = [], []
+    for family in settings.families:
+        steps = steps_of(settings, family)
+        for step in steps:
+            line = {"family": family, "multiple": str(_multiple(step, steps[0]))}
+            for role in ("generalist", "taught"):
+                line[role] = _mean(_parts(table, family, "taught", step, role)[0].values())
+            for learner in settings.specialist_learners:
+                line[ROLES[learner]] = _mean(_parts(table, family, learner, step)[1].values())
+            lines.append(line)
+        for learner in settings.specialist_learners:
+            place = break_even(table, settings, family, learner)
+            years = "-" if place is None or place.at is None else f"{YEARS * math.log10(place.at):.1f}"
+            evens.append({"family": family, "against": KINDS[learner], "multiple": words(place), "years": years})
+    return {
+        "success in the specialty, by multiples of a specialist's steps": lines,
+        f"multiple from which generalists do as well, and {YEARS} log10(multiple) years": evens,
+    }
