@@ -21,9 +21,9 @@ from envs.tasks import make_pool
 from experiments.cells import Cell
 from experiments.checkpoints import Keeper, Standing, raw
 from experiments.groups import Group, lanes_of
+from experiments.pages import number, rich_table
 from experiments.presets import training
 from experiments.program import hyper_of, pool_of, setup_of, stack
-from experiments.report import number, rich_table
 from experiments.settings import SAVE_EVERY, Training
 from experiments.store import environment
 

@@ -78,6 +78,7 @@ def _run(command: Run, console: Console) -> None:
 def _report(command: Report, console: Console) -> None:
     from experiments.owner import alone
     from experiments.report import report
+    from experiments.scoreboard import scoreboard
     from experiments.store import Store
 
     if not command.runs:
@@ -92,6 +93,7 @@ def _report(command: Report, console: Console) -> None:
         raise SettingsError(
             f"--out {command.out}: runs of the same name would overwrite each other ({', '.join(names)})"
         )
+    claims = []
     for path in command.runs:
         store = Store(path)
         store.enclosed()
@@ -102,7 +104,9 @@ def _report(command: Report, console: Console) -> None:
         if run:
             target.enclosed()
         with alone(target) if run else nullcontext():
-            report(store, console, target.path)
+            claims += report(store, console, target.path) or ()
+    if len(command.runs) > 1:
+        scoreboard(claims, console, command.out)
 
 
 def _list(command: List, console: Console) -> None:
@@ -112,7 +116,7 @@ def _list(command: List, console: Console) -> None:
     if command.json:
         print(json.dumps(found if command.topic == "all" else found[command.topic], indent=1))
         return
-    from experiments.report import number, rich_table
+    from experiments.pages import number, rich_table
 
     for topic, rows in found.items():
         long = {"is", "knobs"} if topic == "families" else set()

@@ -94,7 +94,7 @@ def seeds(drawn: Drawn) -> str:
     return f"{words} seed{'s' * (most != 1)}"
 
 
-def legend(figure: Figure, axes: Any, columns: int = 2) -> None:
+def legend(figure: Figure, axes: Any, columns: int | None = None) -> None:
     """One legend below all panels, of whatever is in any of them."""
     known: dict[str, Any] = {}
     for axis in axes.flat:
@@ -102,7 +102,14 @@ def legend(figure: Figure, axes: Any, columns: int = 2) -> None:
             known.setdefault(label, handle)
     if known:
         handles, labels = list(known.values()), list(known)
-        figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
+        figure.legend(
+            handles,
+            labels,
+            loc="outside lower center",
+            ncols=columns or min(2, axes.shape[1]),
+            frameon=False,
+            fontsize=8,
+        )
 
 
 def budgets(axis: Axes, steps: Sequence[int]) -> None:

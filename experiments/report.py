@@ -2,16 +2,13 @@
 
 import base64
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from rich.console import Console
-from rich.table import Table as RichTable
 
 import envs
 from experiments import figures, studies
@@ -19,19 +16,23 @@ from experiments.archive import Archive
 from experiments.cells import Cell
 from experiments.claims import Claim
 from experiments.failures import printable
+from experiments.pages import page, rich_table
 from experiments.program import most_counts
 from experiments.settings import Settings, SettingsError, check_name, dump
 from experiments.store import Row, Store, write
 from experiments.table import Table
 
 
-def report(store: Store, console: Console, out: Path | None = None) -> None:
+def report(store: Store, console: Console, out: Path | None = None) -> list[dict[str, Any]]:
     """Draws the figure, judges the claims, writes `report.html`, prints the table.
 
     Args:
         store: a run directory.
         console: where the tables go.
         out: where the files go; the run directory itself where None.
+
+    Returns:
+        The rows of `claims.json`.
 
     Raises:
         SettingsError: where the directory holds no results.
@@ -60,35 +61,34 @@ def report(store: Store, console: Console, out: Path | None = None) -> None:
     target = Store(out or store.path)
     target.path.mkdir(parents=True, exist_ok=True)
     figures.save(figure, drawn, target.figures, settings.study)
-    write(target.path / "claims.json", json.dumps([claim.row() for claim in claims], indent=1) + "\n")
+    judged = [claim.row() | {"env_steps": _cost(claim, cells)} for claim in claims]
+    write(target.path / "claims.json", json.dumps(judged, indent=1) + "\n")
     tables = study.tables(table, settings)
     image = base64.b64encode((target.figures / f"{settings.study}.png").read_bytes()).decode()
-    page = (
-        _environment()
-        .get_template("report.html")
-        .render(
-            study=settings.study,
-            question=study.QUESTION,
-            image=image,
-            claims=[claim.row() for claim in claims],
-            tables=tables,
-            ledger=list(table.meta.get("ledger", {}).values()),
-            drawn=drawn,
-            audit=[{"family": name, **found} for name, found in table.meta.get("audit", {}).items()],
-            config=dump(settings),
-            environment={key: table.meta.get(key) for key in ("versions", "devices", "cores", "commit")},
-            missing=len(missing),
-            given_up=list(given_up.values()),
-        )
+    text = page(
+        "report.html",
+        study=settings.study,
+        question=study.QUESTION,
+        image=image,
+        claims=judged,
+        tables=tables,
+        ledger=list(table.meta.get("ledger", {}).values()),
+        drawn=drawn,
+        audit=[{"family": name, **found} for name, found in table.meta.get("audit", {}).items()],
+        config=dump(settings),
+        environment={key: table.meta.get(key) for key in ("versions", "devices", "cores", "commit")},
+        missing=len(missing),
+        given_up=list(given_up.values()),
     )
-    write(target.path / "report.html", page)
+    write(target.path / "report.html", text)
     for title, lines in tables.items():
         console.print(rich_table(f"{settings.study}: {title}", lines))
-    for claim in claims:
-        console.print(_claim_line(claim.row()), highlight=False, markup=False, soft_wrap=True)
+    for claim in judged:
+        console.print(_claim_line(claim), highlight=False, markup=False, soft_wrap=True)
     console.print(
         f"{target.path / 'report.html'} and figures/ hold the figure, the table drawn and the ledger", soft_wrap=True
     )
+    return judged
 
 
 def _cells(store: Store, settings: Settings) -> list[Cell]:
@@ -117,6 +117,13 @@ def _counts(store: Store, rows: Sequence[Row], cells: Sequence[Cell]) -> np.ndar
     return np.concatenate([counts, *(one.counts[list(counts.dtype.names or ())] for one in found if one is not None)])
 
 
+def _cost(claim: Claim, cells: Sequence[Cell]) -> int:
+    """The environment steps of the training runs behind a claim: those of its family, or all where it is about all."""
+    each = {cell.id: cell for cell in cells}.values()
+    mine = [cell for cell in each if claim.family in cell.members] or each
+    return sum(cell.points[-1][0] for cell in mine)
+
+
 def _without(claim: Claim, cells: Sequence[Cell], given_up: Mapping[str, str]) -> Claim:
     """A claim that says which training runs of its family were given up, where some are missing: nothing is imputed."""
     whose = {cell.id: cell.members for cell in cells}
@@ -129,44 +136,8 @@ def _without(claim: Claim, cells: Sequence[Cell], given_up: Mapping[str, str]) -
     return replace(claim, reason=f"{claim.reason}; given up: {'; '.join(why[:2])}{more}")
 
 
-def _environment() -> Environment:
-    folder = Path(__file__).parent / "templates"
-    environment = Environment(
-        loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    environment.filters["number"] = number
-    return environment
-
-
-def number(value: Any) -> str:
-    """A value for a person: thousands set apart, three decimals or two digits, a dash for nothing."""
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, dict):
-        return ", ".join(f"{key}: {number(entry)}" for key, entry in value.items())
-    if isinstance(value, float):
-        if 0 < abs(value) < 0.01:
-            return f"{value:.2g}"
-        return f"{value:,.3f}" if abs(value) < 1000 else f"{value:,.0f}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
-
-
 def _claim_line(claim: dict[str, Any]) -> str:
     """A verdict in two lines, for the terminal."""
     interval = "" if claim["low"] is None else f" [{claim['low']:+.2f}, {claim['high']:+.2f}]"
     effect = "" if claim["effect"] is None else f", effect {claim['effect']:+.2f}{interval}, n = {claim['n']}"
     return printable(f"{claim['verdict']}: {claim['family']}: {claim['claim']}\n    {claim['reason']}{effect}")
-
-
-def rich_table(title: str, lines: Sequence[dict[str, str]]) -> RichTable:
-    """Lines with the same keys as a table for the terminal; numbers are never broken."""
-    table = RichTable(title=title, title_justify="left", title_style="bold")
-    for key, value in lines[0].items():
-        first = key == next(iter(lines[0]))
-        numeric = re.fullmatch(r"[-+]?[\d,.]+%?|-", value) is not None
-        table.add_column(key, justify="right" if numeric else "left", no_wrap=numeric or first)
-    for line in lines:
-        table.add_row(*line.values())
-    return table

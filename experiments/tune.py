@@ -22,8 +22,8 @@ from experiments.groups import groups_of
 from experiments.main import usual_workers
 from experiments.memory import check_memory
 from experiments.owner import owned, set_status
+from experiments.pages import rich_table
 from experiments.parameters import pin
-from experiments.report import rich_table
 from experiments.runner import find, train_missing
 from experiments.settings import TAUGHT, Settings, SettingsError, Training
 from experiments.store import MOST, environment, read, write

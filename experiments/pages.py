@@ -1,0 +1,46 @@
+"""What people read: numbers, tables for the terminal, pages from templates that escape every string."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from rich.table import Table as RichTable
+
+
+def page(template: str, **values: Any) -> str:
+    """A page from a template, with what it is to show."""
+    folder = Path(__file__).parent / "templates"
+    environment = Environment(
+        loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters["number"] = number
+    return environment.get_template(template).render(**values)
+
+
+def number(value: Any) -> str:
+    """A value for a person: thousands set apart, three decimals or two digits, a dash for nothing."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {number(entry)}" for key, entry in value.items())
+    if isinstance(value, float):
+        if 0 < abs(value) < 0.01:
+            return f"{value:.2g}"
+        return f"{value:,.3f}" if abs(value) < 1000 else f"{value:,.0f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def rich_table(title: str, lines: Sequence[dict[str, str]]) -> RichTable:
+    """Lines with the same keys as a table for the terminal; numbers are never broken."""
+    table = RichTable(title=title, title_justify="left", title_style="bold")
+    for key, value in lines[0].items():
+        first = key == next(iter(lines[0]))
+        numeric = re.fullmatch(r"[-+]?[\d,.]+%?|-", value) is not None
+        table.add_column(key, justify="right" if numeric else "left", no_wrap=numeric or first)
+    for line in lines:
+        table.add_row(*line.values())
+    return table

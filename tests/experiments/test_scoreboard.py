@@ -1,0 +1,62 @@
+"""One row per claim of several runs, for a terminal, a page and a figure."""
+
+import csv
+import re
+
+import pytest
+from rich.console import Console
+
+from experiments.cli import main
+from experiments.scoreboard import cost, scoreboard
+from tests.experiments.damage import copy
+
+
+def claim(study="task-count", family="errands", verdict="supported", effect=0.5, low=0.4, high=0.6, **own):
+    row = {"study": study, "claim": "skill appears", "verdict": verdict, "effect": effect, "low": low, "high": high}
+    return row | {"n": 5, "rule": "above 0", "family": family, "reason": "it lies above", "env_steps": 3_000_000} | own
+
+
+CLAIMS = [
+    claim(),
+    claim(family="mazes", verdict="refuted", effect=-4.5, low=-9.0, high=-2.0),
+    claim(
+        "specialty", verdict="inconclusive", effect=None, low=None, high=None, n=0, reason="<b>cells</b> are missing"
+    ),
+]
+
+
+def test_every_claim_has_its_row(tmp_path, capsys):
+    scoreboard(CLAIMS, Console(width=80), tmp_path)
+    said = capsys.readouterr().out
+    assert "1 supported, 1 refuted, 1 inconclusive" in said
+    assert "supported     errands      +0.50 [+0.40, +0.60]    n = 5    3.0 M steps\n    skill appears\n" in said
+    assert "refuted       mazes        -4.50 [-9.00, -2.00]" in said
+    assert re.search(r"inconclusive +errands +- +n = 0", said)
+    page = (tmp_path / "scoreboard.html").read_text()
+    assert "&lt;b&gt;cells" in page
+    assert "<b>" not in page
+    assert page.count('class="refuted"') == 1
+    assert page.count("above 0") == 1  # a rule is told once
+    with (tmp_path / "figures" / "scoreboard.csv").open() as file:
+        assert [row["verdict"] for row in csv.DictReader(file)] == ["supported", "refuted", "inconclusive"]
+    assert {path.suffix for path in (tmp_path / "figures").iterdir()} == {".png", ".svg", ".csv"}
+
+
+def test_nothing_is_written_where_nobody_says_where(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    scoreboard(CLAIMS, Console(width=80), None)
+    scoreboard([], Console(width=80), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_reports_of_several_runs_end_with_it(tiny_run, tmp_path, capsys):
+    second = copy(tiny_run, tmp_path / "second")
+    assert main(["report", str(tiny_run), str(second), "--out", str(tmp_path / "out")]) == 0
+    assert "scoreboard: 0 supported, 0 refuted, " in capsys.readouterr().out
+    assert (tmp_path / "out" / "scoreboard.html").exists()
+    assert (tmp_path / "out" / "second" / "report.html").exists()
+
+
+@pytest.mark.parametrize(("steps", "words"), [(7_000, "7 k"), (3_000_000, "3.0 M"), (412_000_000, "412 M")])
+def test_cost_in_few_signs(steps, words):
+    assert cost(steps) == words
