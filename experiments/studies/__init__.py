@@ -18,6 +18,7 @@ from types import ModuleType
 STUDIES = {
     "mixture": "experiments.studies.mixture",
     "signal-and-scope": "experiments.studies.signal_and_scope",
+    "slopes": "experiments.studies.slopes",
     "specialty": "experiments.studies.specialty",
     "taste-and-hunger": "experiments.studies.taste_and_hunger",
     "task-count": "experiments.studies.task_count",

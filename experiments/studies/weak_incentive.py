@@ -88,7 +88,8 @@ def cells(settings: Settings) -> list[Cell]:
     return grid
 
 
-def _budgets(settings: Settings, family: str) -> tuple[int, ...]:
+def budgets_of(settings: Settings, family: str) -> tuple[int, ...]:
+    """The environment steps at which agents are compared, rising."""
     training = settings.training[family]
     return doubling(training.budget, settings.evaluations, training.steps_per_update)
 
@@ -105,7 +106,7 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
     """Three rows per family: behind at first, ahead of the taught and of the shaped agent in the end."""
     claims = []
     for family in settings.families:
-        first, last = (_budgets(settings, family)[place] for place in (0, -1))
+        first, last = (budgets_of(settings, family)[place] for place in (0, -1))
         behind = paired(_at(table, family, "taught", first), _at(table, family, "generalist", first), settings.seeds)
         why = "there is one budget only" if first == last else None
         claim = "a weak incentive looks bad at first"
@@ -123,12 +124,19 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
 
 def crossed(table: Table, settings: Settings, family: str, other: str) -> Place | None:
     """Where the curve of success alone passes another arm's for good; None where a cell is missing."""
-    steps = _budgets(settings, family)
-    columns = [[_at(table, family, role, step) for step in steps] for role in ("generalist", other)]
-    if len(steps) < 2 or any(set(found) != set(range(settings.seeds)) for column in columns for found in column):
+    mine, theirs = (by_budget(table, settings, family, role) for role in ("generalist", other))
+    if mine is None or theirs is None or len(mine[0]) < 2:
         return None
-    mine, theirs = (np.array([[found[s] for found in column] for s in range(settings.seeds)]) for column in columns)
-    return crossing(steps, mine - theirs)
+    return crossing(mine[0], mine[1] - theirs[1])
+
+
+def by_budget(table: Table, settings: Settings, family: str, role: str) -> tuple[list[int], np.ndarray] | None:
+    """Budgets, and an arm's unseen success [seeds, budgets]; None where a cell is missing."""
+    steps = list(budgets_of(settings, family))
+    columns = [_at(table, family, role, step) for step in steps]
+    if any(set(found) != set(range(settings.seeds)) for found in columns):
+        return None
+    return steps, np.array([[found[seed] for found in columns] for seed in range(settings.seeds)])
 
 
 def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
@@ -152,7 +160,7 @@ def _by_bits(axis: Axes, table: Table, settings: Settings, family: str, drawn: D
     for role, (colour, label) in ARMS.items():
         mine = _arm(table, family, role)
         points = []
-        for step in _budgets(settings, family):
+        for step in budgets_of(settings, family):
             rows = mine.where(env_steps=step)
             if bits := [_bits(table, row) for row in rows.rows]:
                 points.append((sum(bits) / len(bits), student(rows.values())))
@@ -173,7 +181,7 @@ def tables(table: Table, settings: Settings) -> dict[str, list[dict[str, str]]]:
     """Success at the smallest and the last budget, and where the curve of success alone passes the others."""
     ends, crossings = [], []
     for family in settings.families:
-        steps = _budgets(settings, family)
+        steps = budgets_of(settings, family)
         for step in dict.fromkeys((steps[0], steps[-1])):
             line = {"family": family, "steps": f"{step:,}"}
             for role in ARMS:

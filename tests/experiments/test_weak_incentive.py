@@ -18,7 +18,7 @@ def settings_of(**own):
 
 
 SETTINGS = settings_of()
-STEPS = weak_incentive._budgets(SETTINGS, "mazes")
+STEPS = weak_incentive.budgets_of(SETTINGS, "mazes")
 RISE = np.linspace(0, 1, len(STEPS))
 
 

@@ -1,0 +1,121 @@
+"""Does an incentive turn compute into skill by another law than teaching does?
+
+Brain and body mass follow one power law in most animals and another in hominids: "another slope" is what a difference
+in kind looks like. The agents of `weak-incentive`, taught, rewarded on the way and rewarded for success alone, are
+asked how their failures on unseen tasks fall with environment steps, in logarithms of both, and whether a power law,
+or a logistic curve, foretells the largest budgets from the smaller ones. Where no power law does, its slope means
+little, which is told.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from experiments.cells import Cell
+from experiments.claims import Claim, judge
+from experiments.figures import Drawn, budgets, canvas, curve, legend, seeds
+from experiments.laws import LEAST, laws, slopes, steeper
+from experiments.settings import Settings
+from experiments.statistics import student
+from experiments.studies import weak_incentive
+from experiments.studies.weak_incentive import ARMS, by_budget
+from experiments.table import Table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+STUDY = "slopes"
+QUESTION = "Does an incentive turn compute into skill by another law than teaching does?"
+PRESETS: dict[str, dict[str, Any]] = weak_incentive.PRESETS
+
+# The verdict rules, fixed before any run. Failures are 1 - success on unseen tasks, acting sampled, LEAST at least.
+STEEPER = (
+    "slope of log failures against log steps, that of the {other} agent minus that of the one rewarded for success "
+    "alone, within seeds, over all budgets, Student t 95%; supported above 0, refuted below; 3 seeds and 3 budgets at "
+    "least"
+)
+HELD = 2  # of the largest budgets, to be foretold
+
+
+def cells(settings: Settings) -> list[Cell]:
+    """The agents of `weak-incentive`."""
+    return [replace(cell, study=STUDY) for cell in weak_incentive.cells(settings)]
+
+
+def _failures(table: Table, settings: Settings, family: str, role: str) -> tuple[list[int], np.ndarray] | None:
+    """Budgets, and failures [seeds, budgets]; None where a cell is missing or there are fewer than 3 budgets."""
+    found = by_budget(table, settings, family, role)
+    if found is None or found[1].shape[1] < 3:
+        return None
+    return found[0], np.maximum(1 - found[1], LEAST)
+
+
+def verdicts(table: Table, settings: Settings) -> list[Claim]:
+    """Two rows per family: against teaching, and against a reward on the way."""
+    claims = []
+    for family in settings.families:
+        for other, better in (("taught", "teaching's"), ("shaped", "a reward's on the way")):
+            both = [_failures(table, settings, family, role) for role in (other, "generalist")]
+            effect = None
+            if both[0] is not None and both[1] is not None:
+                theirs, mine = (slopes(*found) for found in (both[0], both[1]))
+                effect = steeper(theirs, mine, paired=True)
+            few = len(weak_incentive.budgets_of(settings, family)) < 3
+            claim = f"a weak incentive's failures fall more steeply with compute than {better}"
+            claims.append(
+                judge(
+                    STUDY,
+                    family,
+                    claim,
+                    STEEPER.format(other=other),
+                    effect,
+                    supported_above=0,
+                    refuted_below=0,
+                    too_few="there are fewer than 3 budgets" if few else None,
+                )
+            )
+    return claims
+
+
+def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
+    """A panel per family: failures on unseen tasks against environment steps, both on logarithmic axes."""
+    drawn: Drawn = []
+    drawing, axes = canvas(1, len(settings.families))
+    for axis, family in zip(axes[0], settings.families, strict=True):
+        for role, (colour, label) in ARMS.items():
+            rows = table.where(family=family, split="unseen", role=role)
+            steps = sorted({row["env_steps"] for row in rows.rows})
+            each = [(step, 1 - np.array(rows.where(env_steps=step).values())) for step in steps]
+            points = [(float(step), student(np.maximum(failures, LEAST))) for step, failures in each]
+            curve(axis, points, label, colour, drawn, family=family, series=role)
+        budgets(axis, list(weak_incentive.budgets_of(settings, family)))
+        axis.set_yscale("log")
+        axis.set_ylim(LEAST * 0.8, 1.2)
+        axis.set_ylabel("failures, unseen tasks")
+        axis.set_title(family)
+    legend(drawing, axes, columns=3 if len(settings.families) > 1 else 1)
+    drawing.suptitle(f"{seeds(drawn)}, 95% Student t", fontsize=9)
+    return drawing, drawn
+
+
+def tables(table: Table, settings: Settings) -> dict[str, list[dict[str, str]]]:
+    """Slopes with their intervals, and how far either law misses the largest budgets when fitted to the others."""
+    lines, missed = [], []
+    for family in settings.families:
+        for role, (_, label) in ARMS.items():
+            found = _failures(table, settings, family, role)
+            line = {"family": family, "arm": label}
+            if found is None:
+                lines.append(line | {"slope": "-", "95%": "-"})
+                continue
+            slope = student(slopes(*found))
+            ends = "-" if not np.isfinite(slope.low) else f"{slope.low:+.2f} to {slope.high:+.2f}"
+            lines.append(line | {"slope": f"{slope.mean:+.2f}", "95%": ends})
+            if found[1].shape[1] >= HELD + 3:
+                misses = {law.name: f"{law.missed:.2f}" for law in laws(*found, held=HELD, draws=0)}
+                missed.append(line | {name: misses[name] for name in ("power", "logistic")})
+    title = f"root mean square, in the logarithm of failures, by which a law misses the {HELD} largest budgets"
+    return {"slope of log failures against log steps": lines} | ({title: missed} if missed else {})
