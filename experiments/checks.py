@@ -9,6 +9,7 @@ import envs
 import rewards
 from agents.encoders import ENCODERS
 from agents.memories import MEMORIES
+from envs.controls import CONTROLS
 from envs.family import Family
 from experiments.program import network_of
 from experiments.settings import Settings, SettingsError, Training, nearest
@@ -22,6 +23,9 @@ def check(settings: Settings) -> None:
     """
     _device()
     wrong = []
+    if settings.control not in ("none", *CONTROLS):
+        told = nearest(settings.control, ("none", *CONTROLS))
+        raise SettingsError(f"control = {settings.control!r}: {told}")
     for name, training in settings.training.items():
         for key, known in (("network", ENCODERS), ("memory", MEMORIES)):
             if getattr(training, key) not in known:
@@ -31,7 +35,8 @@ def check(settings: Settings) -> None:
         try:
             family = family_of(settings, name)
         except ValueError as error:
-            wrong.append(f"knobs.{name}: {error}")
+            whose = "" if str(error).startswith("control=") else f"knobs.{name}: "
+            wrong.append(f"{whose}{error}")
             continue
         wrong += _network(training, name, family)
         tasks = family.tasks
@@ -89,4 +94,5 @@ def family_of(settings: Settings, name: str) -> Family:
     knobs: dict[str, Any] = settings.knobs.get(name, {})
     if "life" in knobs:
         raise ValueError(f"life={knobs['life']!r}: no knob, but the same for all families; want it at the top level")
-    return envs.make(name, life=settings.life, **knobs)
+    control = None if settings.control == "none" else settings.control
+    return envs.make(name, control, settings.life, **knobs)

@@ -130,6 +130,9 @@ class Settings(_Strict):
         (1, 4, 64, "new"), min_length=1, max_length=MANY, description='pool sizes; "new": every episode a new task'
     )
     pool_seed: Count = Field(0, ge=0, le=2**31, description="the first seed's pool; further seeds draw the next ones")
+    control: str = Field(
+        "none", description="a control around the families of all agents, such as shuffled: nothing may be found in it"
+    )
     control_pools: tuple[PoolSize, ...] = Field((), max_length=MANY, description="pool sizes of the control")
     taught_pools: tuple[PoolSize, ...] = Field((), max_length=MANY, description="pool sizes of the taught generalist")
     tastes: tuple[Share, ...] = Field(

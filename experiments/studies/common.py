@@ -37,6 +37,8 @@ def cell_of(study: str, settings: Settings, family: str, role: str, **own: Any) 
     training = settings.training[family]
     points = doubling(training.budget, settings.evaluations, training.steps_per_update)
     defaults: dict[str, Any] = {"training": training, "points": tuple((point, "total") for point in points)}
+    if settings.control != "none":
+        defaults["control"] = settings.control
     if training.taught_steps and own.get("learner", "ppo") == "ppo":
         defaults["teacher"] = headline_teacher(family)
     if own.get("pool_split", "training") == "training":  # held-out tasks are the same for every agent

@@ -8,7 +8,7 @@ import pytest
 from experiments import presets, studies
 from experiments.checks import check
 from experiments.cli import main
-from experiments.settings import resolve
+from experiments.settings import SettingsError, resolve
 from experiments.store import Store
 
 
@@ -44,3 +44,35 @@ def test_every_preset_of_every_study_is_sound(name, preset):
     cells = study.cells(settings)
     assert len({(cell.id, cell.role) for cell in cells}) == len(cells)
     assert preset != "standard" or settings.seeds >= 5
+
+
+@pytest.mark.parametrize("control", ["shuffled", "disjoint", "leak"])
+@pytest.mark.parametrize("name", [name for name in studies.names() if name != "test-time"])  # its search tells the rule
+def test_any_study_can_be_run_where_there_is_nothing_to_find(name, control):
+    study, family = studies.load(name), "codebooks" if control == "disjoint" else "errands"
+    families = (family, "sequences" if control == "disjoint" else "mazes") if name == "mixture" else (family,)
+    base = {"study": name, "preset": "tiny"} | study.PRESETS["tiny"] | {"families": families}
+    settings = resolve(base, presets.training("tiny"), {"control": control})
+    check(settings)
+    assert {cell.control for cell in study.cells(settings)} - {"blind", "shuffled", "disjoint"} <= {control}
+    assert {cell.control for cell in study.cells(settings) if cell.role in ("generalist", "mixture")} <= {control}
+
+
+@pytest.mark.parametrize(
+    ("own", "named"),
+    [
+        ({"control": "shufled"}, "control = 'shufled': did you mean 'shuffled'?"),
+        ({"control": "disjoint"}, "control='disjoint': is for families with a hidden rule, not Mazes"),
+    ],
+)
+def test_a_control_that_is_none_is_refused(own, named):
+    study = studies.load("task-count")
+    base = {"study": "task-count", "preset": "tiny"} | study.PRESETS["tiny"]
+    with pytest.raises(SettingsError, match=re.escape(named)):
+        check(resolve(base, presets.training("tiny"), own))
+
+
+def test_with_a_leak_a_run_gives_no_verdict(tmp_path, capsys):
+    assert main(["run", "task-count", "--preset", "tiny", "--control", "leak", "--out", str(tmp_path / "run")]) == 1
+    assert "held-out tasks are drawn for training: nothing could be concluded" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "claims.json").exists()
