@@ -116,3 +116,19 @@ def test_the_share_of_episodes_begins_near_success(name):
     assert float(jax.jit(far)(1.0).mean()) == 0
     assert float(jax.jit(far)(0.3).mean()) == pytest.approx(0.7 * fresh, abs=0.04)
     assert fresh > 0.5
+
+
+@pytest.mark.parametrize("name", envs.names())
+def test_shaping_never_pays_or_costs_more_than_the_whole_way(name):
+    """Also where a move loses what could be won: its distance may be any number beyond the horizon."""
+    family = envs.make(name)
+    tasks = jax.vmap(lambda slot: family.tasks.member(make_pool(64), slot))(jnp.arange(64, dtype=jnp.uint32))
+    state = jax.vmap(family.init)(jax.random.split(KEY, 64), tasks)
+    for key in jax.random.split(jax.random.key(1), family.horizon):
+        legal = jnp.where(jax.vmap(family.observe)(state).action_mask, 0.0, -jnp.inf)
+        action = jax.random.categorical(key, legal)
+        after, ended = jax.vmap(family.step)(state, action, jax.random.split(key, 64))
+        move = Move(state, action, after, ended, jnp.zeros(64, jnp.int32), jax.random.split(key, 64))
+        found = jax.vmap(lambda move: rewards.make("shaped").pays(family, move, Hyper(shaping=0.5, gamma=1.0)))(move)
+        assert (jnp.abs(found) <= 0.5).all()
+        state = after
