@@ -63,6 +63,11 @@ def by_seed(table: Table, key: str = "success") -> dict[int, float]:
     return {row["seed"]: row[key] for row in table.rows if row[key] is not None}
 
 
+def floored(scores: dict[int, float]) -> dict[int, float]:
+    """Scores, those below 0 as 0: who memorises is worse than blind, and coming up to that is no skill."""
+    return {seed: max(score, 0.0) for seed, score in scores.items()}
+
+
 def unscored(table: Table, family: str) -> str | None:
     """Why a family has no scores, if it has none."""
     level = table.meta["blind"][family]

@@ -22,7 +22,17 @@ from experiments.claims import Claim, judge
 from experiments.pool_figure import draw_task_count
 from experiments.presets import TINY
 from experiments.settings import Settings, SettingsError
-from experiments.studies.common import by_seed, cell_of, crossed, headline_teacher, hidden, paired, size_of, unscored
+from experiments.studies.common import (
+    by_seed,
+    cell_of,
+    crossed,
+    floored,
+    headline_teacher,
+    hidden,
+    paired,
+    size_of,
+    unscored,
+)
 from experiments.studies.specialists import ROLES, specialist_points, specialists
 from experiments.table import Table
 
@@ -64,8 +74,8 @@ PRESETS: dict[str, dict[str, Any]] = {
 RISE = 0.2  # the score on unseen tasks has to gain at least this from the smallest to the largest pool
 FLAT = 0.1  # less than this counts as flat, and the control may not score more
 APPEARS = (
-    f"unseen score at the largest pool minus the smallest, paired by seed, Student t 95%; supported above {RISE}, "
-    f"refuted below {FLAT} or where the control scores above {FLAT} at any pool; 3 seeds at least"
+    "unseen score, at least 0, at the largest pool minus the smallest, paired by seed, Student t 95%; supported above "
+    f"{RISE}, refuted below {FLAT} or where the control scores above {FLAT} at any pool; 3 seeds at least"
 )
 BEATS = (
     "success of the generalist on tasks it never met minus that of specialists trained on them, same instances; the "
@@ -130,7 +140,8 @@ def _appears(table: Table, settings: Settings, family: str) -> Claim:
         too_few = why
     elif not too_few:
         generalist = final.where(role="generalist")
-        high, low = (by_seed(generalist.where(pool_size=size_of(end)), "score") for end in (largest, smallest))
+        ends = (by_seed(generalist.where(pool_size=size_of(end)), "score") for end in (largest, smallest))
+        high, low = map(floored, ends)
         effect = paired(high, low, settings.seeds)
         objection, too_few = _control(final, settings)
     claim = "general skill appears as training tasks multiply"

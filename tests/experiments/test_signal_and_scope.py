@@ -21,15 +21,15 @@ SETTINGS = settings_of()
 TURN = {1: 0.0, 4: 0.0, 16: 0.1, 64: 0.5, 256: 0.9, 1024: 1.0, None: 1.0}
 
 
-def table_of(tops, noise=0.01, leave_out=None, blind=0.2):
-    """A run in which every arm rises from .2 to its own top."""
+def table_of(tops, noise=0.01, leave_out=None, blind=0.2, low=0.2):
+    """A run in which every arm rises to its own top."""
     rng, rows = np.random.default_rng(0), []
     for cell in signal_and_scope.cells(SETTINGS):
         if cell.role == "blind" or ((cell.role, cell.pool_size) == leave_out and cell.seed == 0):
             continue
         row = {"cell": cell.id, "family": cell.family, "role": cell.role, "seed": cell.seed}
         row |= {"pool_size": cell.pool_size, "env_steps": cell.points[-1][0]}
-        success = 0.2 + (tops[cell.role] - 0.2) * TURN[cell.pool_size] + noise * rng.normal()
+        success = low + (tops[cell.role] - low) * TURN[cell.pool_size] + noise * rng.normal()
         score = None if blind is None else (success - blind) / (1 - blind)
         rows += [row | {"split": split, "success": success, "score": score} for split in ("seen", "unseen")]
     return Table(rows, counted(), {"blind": {"errands": blind}})
@@ -37,6 +37,7 @@ def table_of(tops, noise=0.01, leave_out=None, blind=0.2):
 
 INCENTIVE = {"generalist": 0.9, "taught": 0.25, "noisy": 0.25, "taught first": 0.9}
 DIVERSITY = {"generalist": 0.8, "taught": 0.95, "noisy": 0.9, "taught first": 0.85}
+BLIND = {"generalist": 0.25, "taught": 0.22, "noisy": 0.22, "taught first": 0.25}
 EQUAL = dict.fromkeys(INCENTIVE, 0.35)
 
 
@@ -67,6 +68,8 @@ def test_where_a_rule_is_hidden_the_teacher_knows_what_the_agent_was_shown():
         (INCENTIVE, {}, ["refuted", "supported", "supported", "supported"]),
         (DIVERSITY, {}, ["supported", "refuted", "refuted", "refuted"]),
         (EQUAL, {"noise": 0.1}, ["inconclusive"] * 4),
+        (BLIND, {"low": 0.0}, ["refuted", "inconclusive", "inconclusive", "inconclusive"]),  # as in the control
+        (DIVERSITY, {"blind": None}, ["inconclusive"] * 4),
         (DIVERSITY, {"leave_out": ("taught", None)}, ["inconclusive", "inconclusive", "refuted", "inconclusive"]),
         (DIVERSITY, {"leave_out": ("taught", 1)}, ["inconclusive", "refuted", "refuted", "refuted"]),
     ],
