@@ -79,7 +79,8 @@ def _draw(axis: Axes, claims: Sequence[Row]) -> None:
             axis.text(0, place, "nothing to show: " + claim["reason"][:60], fontsize=7, color=GREY, va="center")
             continue
         if low is not None:
-            axis.plot([max(low, -EDGE), min(high, EDGE)], [place, place], color=colour, linewidth=1.6)
+            ends = [min(max(end, -EDGE), EDGE) for end in (low, high)]
+            axis.plot(ends, [place, place], color=colour, linewidth=1.6)
         at = min(max(effect, -EDGE), EDGE)
         axis.plot([at], [place], marker=mark, color=colour, markersize=6)
         if at != effect:

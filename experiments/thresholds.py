@@ -135,6 +135,8 @@ def crossing(x: Sequence[float], differences: np.ndarray, draws: int = DRAWS, se
     each = [student(column) for column in differences.T]
     below = [place for place, found in zip(places, each, strict=True) if found.high < 0]
     above = [place for place, found in zip(places, each, strict=True) if found.low > 0]
+    if below and above and max(below) > max(above) > min(below):
+        return Place(None, -np.inf, np.inf, n, "it falls back")
     if not below or not above or min(below) > max(above):
         missing = "nowhere surely below 0" if not below else "nowhere surely above 0"
         return Place(None, -np.inf, np.inf, n, missing if not (below and above) else "it falls instead of rising")

@@ -70,7 +70,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 
-# The verdict rules, fixed before any run. Scores are (success - blind) / (1 - blind), acting sampled, last budget.
+# The verdict rules, fixed before any run, but for scores below 0, which count as 0 since the shuffled control was seen
+# to come up to the blind level from below. Scores are (success - blind) / (1 - blind), acting sampled, last budget.
 RISE = 0.2  # the score on unseen tasks has to gain at least this from the smallest to the largest pool
 FLAT = 0.1  # less than this counts as flat, and the control may not score more
 APPEARS = (

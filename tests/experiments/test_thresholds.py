@@ -80,6 +80,7 @@ def test_a_crossing_is_where_it_was_put():
         (lambda x: 0.1 + 0 * x, "nowhere surely below"),
         (lambda x: -0.1 + 0 * x, "nowhere surely above"),
         (lambda x: 0.3 * np.sign(4 - x), "falls instead of rising"),
+        (lambda x: np.where((x > 3) & (x < 7), 0.3, -0.3), "it falls back"),
     ],
 )
 def test_curves_that_do_not_cross_are_not_identified(curve, why):
