@@ -101,10 +101,10 @@ def _report(command: Report, console: Console) -> None:
         out = command.out or path
         target = Store(out / path.resolve().name if command.out and len(command.runs) > 1 else out)
         run = (target.path / "config.toml").exists()
-        if run:
+        if run and command.out:
             target.enclosed()
         with alone(target) if run else nullcontext():
-            claims += report(store, console, target.path) or ()
+            claims += report(store, console, target.path)
     if len(command.runs) > 1:
         scoreboard(claims, console, command.out)
 

@@ -62,12 +62,12 @@ class Run:
 
 @dataclass(frozen=True)
 class Report:
-    """Draw the figure, judge the claims and write report.html from run directories."""
+    """Draw figures, judge claims and write report.html from run directories; of several, a scoreboard too."""
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="DIR...", help_behavior_hint="")]
     """Run directories."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
-    """Where the files go, if not into the run directory."""
+    """Where the files go, if not into the run directory; the scoreboard of several runs is written only here."""
     debug: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Show a traceback where something fails."""
 

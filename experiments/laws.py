@@ -60,7 +60,8 @@ LEAST = 1e-3  # an error below is not told from none: half a failure in 500 epis
 def laws(x: Sequence[float], errors: np.ndarray, held: int = 2, draws: int = 200, seed: int = 0) -> list[Law]:
     """A power law and a logistic curve through errors that fall with scale, and how well each foretells the rest.
 
-    Both are fitted to all but the largest places, and are held against those: a power law that is none shows there.
+    Their parameters are of all places. Fitted again to all but the largest, they are held against those: a power law
+    that is none shows there.
 
     Args:
         x: scale, rising, above 0 [X].

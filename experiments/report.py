@@ -37,7 +37,6 @@ def report(store: Store, console: Console, out: Path | None = None) -> list[dict
     Raises:
         SettingsError: where the directory holds no results.
     """
-    store.enclosed()
     settings = store.settings()
     check_name("study", settings.study, studies.names())
     study = studies.load(settings.study)

@@ -64,12 +64,17 @@ def threshold(sizes: Sequence[float], scores: np.ndarray, top: np.ndarray, draws
     if math.isinf(at):
         side = "below the smallest" if at < 0 else "beyond the largest"
         return Place(None, -np.inf, np.inf, n, f"it lies {side} pool")
+    rising = isotonic_regression(scores.mean(0)).x
+    low, high = x[rising < top.mean() / 2][-1], x[rising >= top.mean() / 2][0]
+    slack = np.diff(x).max() / 2  # half the distance of two pools: what is measured at either may be off a little
+    if not low - slack <= at <= high + slack:
+        return Place(None, -np.inf, np.inf, n, "no logistic curve up to every episode new fits the pools")
 
     def one(mine: np.ndarray) -> float:
         level = float(top[mine].mean())
         return _half(x, scores[mine].mean(0), level, start)[0] if level >= ROOM else np.inf
 
-    return _place(at, one, n, draws, seed, math.exp)
+    return _place(at, one, n, draws, seed)
 
 
 def _half(x: np.ndarray, y: np.ndarray, top: float, start: np.ndarray | None) -> tuple[float, np.ndarray | None]:
@@ -102,17 +107,15 @@ def _fit(x: np.ndarray, y: np.ndarray, top: float, start: np.ndarray | None) -> 
     return min(fits, key=lambda fit: fit.cost).x
 
 
-def _place(
-    at: float, one: Callable[[np.ndarray], float], n: int, draws: int, seed: int, back: Callable[[float], float]
-) -> Place:
-    """A place with the interval that resamples of n seeds give; `back` undoes the axis' transformation."""
+def _place(at: float, one: Callable[[np.ndarray], float], n: int, draws: int, seed: int) -> Place:
+    """A place, of which the logarithm is given, with the interval that resamples of n seeds give."""
     if n < FEWEST:
-        return Place(back(at), -np.inf, np.inf, n, f"n = {n}: no interval from fewer than {FEWEST}")
+        return Place(math.exp(at), -np.inf, np.inf, n, f"n = {n}: no interval from fewer than {FEWEST}")
     rng = np.random.default_rng(seed)
     found = np.sort([one(rng.integers(n, size=n)) for _ in range(draws)])
     low, high = (found[round(tail * (draws - 1))] for tail in tails(n))  # no mean of finite and infinite ones
-    ends = [float(end) if math.isinf(end) else back(float(end)) for end in (low, high)]
-    return Place(back(at), ends[0], ends[1], n)
+    ends = [float(end) if math.isinf(end) else math.exp(end) for end in (low, high)]
+    return Place(math.exp(at), ends[0], ends[1], n)
 
 
 def crossing(x: Sequence[float], differences: np.ndarray, draws: int = DRAWS, seed: int = 0) -> Place:
@@ -143,7 +146,7 @@ def crossing(x: Sequence[float], differences: np.ndarray, draws: int = DRAWS, se
     at = _zero(places, differences.mean(0))
     if math.isinf(at):
         return Place(None, -np.inf, np.inf, n, "no place of change fits")
-    return _place(at, lambda mine: _zero(places, differences[mine].mean(0)), n, draws, seed, math.exp)
+    return _place(at, lambda mine: _zero(places, differences[mine].mean(0)), n, draws, seed)
 
 
 def _zero(x: np.ndarray, y: np.ndarray) -> float:

@@ -33,7 +33,7 @@ def test_make_targets_exist_and_run_the_study(command):
 def test_the_other_commands_are_understood(command, tmp_path, monkeypatch):
     """As far as their settings: what they do is tested elsewhere, and with the slow tests they are all run."""
     for name in ("main.run_study", "checks.check", "tune.tune", "bench.bench", "report.report", "play.play"):
-        monkeypatch.setattr(f"experiments.{name}", lambda *_, **__: None)
+        monkeypatch.setattr(f"experiments.{name}", lambda *_, **__: [])
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs" / "mine").mkdir(parents=True)  # the run to be reported
     (tmp_path / "runs" / "mine" / "config.toml").write_text(dump(Settings(study="task-count")))

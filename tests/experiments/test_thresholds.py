@@ -49,6 +49,13 @@ def test_a_threshold_that_is_not_there_is_not_identified():
     assert "fewer than 3" in few.why
 
 
+@pytest.mark.parametrize("curve", [(0, 0, 0.5, 0.5, 0.5, 0.5), (0, 0.05, 0.55, 0.6, 0.6, 0.6)])
+def test_where_pools_level_off_below_every_episode_new_no_curve_is_bent_to_fit(curve):
+    found = threshold(SIZES[:6], np.tile(curve, (3, 1)), np.full(3, 0.9), draws=2)
+    assert found.at is None
+    assert "no logistic curve" in found.why
+
+
 def test_an_end_that_resamples_do_not_find_is_open():
     rng = np.random.default_rng(2)
     found = threshold(SIZES, *scores(rng, 12_000, shift=1.0, seeds=5))
