@@ -66,7 +66,7 @@ def threshold(sizes: Sequence[float], scores: np.ndarray, top: np.ndarray, draws
         return Place(None, -np.inf, np.inf, n, f"it lies {side} pool")
     rising = isotonic_regression(scores.mean(0)).x
     low, high = x[rising < top.mean() / 2][-1], x[rising >= top.mean() / 2][0]
-    slack = np.diff(x).max() / 2  # half the distance of two pools: what is measured at either may be off a little
+    slack = np.diff(x).max() / 4  # of the distance of two pools: what is measured at either may be off a little
     if not low - slack <= at <= high + slack:
         return Place(None, -np.inf, np.inf, n, "no logistic curve up to every episode new fits the pools")
 
