@@ -40,6 +40,8 @@ class Successes(NamedTuple):
     steps: jax.Array  # taken in the attempts that `sampled` counts
     expert_steps: jax.Array  # that the expert takes from the starts of the same
     by_attempt: jax.Array  # int32 [n, attempts of a life]: as `sampled`, of each attempt; the last column is `sampled`
+    log_likelihood: jax.Array  # float32 [n]: see `agents.likelihood`; 0 unless it was asked for
+    decisions: jax.Array  # that it is the sum over
 
 
 def policy_of(family: Family, network: Network, params: Params) -> Policy:
@@ -90,6 +92,7 @@ def evaluate(
         family, policy, jax.tree.map(lambda leaf: spread(leaf, leaf.shape[2:]), states), memory, greedy, key_act
     )
     by_attempt, steps = (leaf.reshape(lanes + leaf.shape[1:]) for leaf in played)
+    no_episodes = jnp.zeros(lanes[1:], jnp.int32)
     succeeded, last = by_attempt[..., -1], jax.vmap(jax.vmap(family.last_attempt))(states)
     found = Successes(
         greedy=succeeded[0],
@@ -98,8 +101,10 @@ def evaluate(
         steps=jnp.where(succeeded[1], steps[1], 0),
         expert_steps=jnp.where(succeeded[1], jax.vmap(jax.vmap(family.distance))(last), 0),
         by_attempt=by_attempt[1],
+        log_likelihood=no_episodes.astype(jnp.float32),
+        decisions=no_episodes,
     )
-    return Successes(*(leaf.sum(1, dtype=jnp.int32) for leaf in found))
+    return jax.tree.map(lambda leaf: leaf.sum(1, dtype=jnp.promote_types(leaf.dtype, jnp.int32)), found)
 
 
 def _play(

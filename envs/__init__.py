@@ -15,6 +15,7 @@ import gymnasium
 if TYPE_CHECKING:
     from envs.family import Family
     from envs.mixture import Mixture
+    from envs.pairs import Pairing
 
 # Strings, so that listing the families does not import jax.
 FAMILIES = {
@@ -32,16 +33,18 @@ def names() -> tuple[str, ...]:
     return tuple(FAMILIES)
 
 
-def make(name: str, control: str | None = None, life: int = 1, **knobs: Any) -> Family:
+def make(name: str, control: str | None = None, life: int = 1, pairs: Pairing | None = None, **knobs: Any) -> Family:
     """A family by name, with its knobs, inside a control where one is named.
 
-    With `life`, an episode is so many attempts at its task, one after the other: see `envs.lives`.
+    With `life`, an episode is so many attempts at its task, one after the other: see `envs.lives`. With `pairs`, tasks
+    whose first two digits agree are left out, or the only ones: see `envs.pairs`.
 
     Raises:
         ValueError: where the name, the control, the life, a knob or its value is not one there is.
     """
     from envs.controls import CONTROLS
     from envs.lives import Lives
+    from envs.pairs import Pairs
 
     if name not in FAMILIES:
         raise ValueError(f"family={name!r}: want one of {', '.join(FAMILIES)}")
@@ -53,7 +56,11 @@ def make(name: str, control: str | None = None, life: int = 1, **knobs: Any) -> 
     if unknown:
         known = ", ".join(field.name for field in dataclasses.fields(cls))
         raise ValueError(f"{', '.join(sorted(unknown))}: no knob of {name}; want one of {known}")
-    family = cls(**knobs) if life == 1 else Lives(cls(**knobs), life)
+    family = cls(**knobs)
+    if pairs is not None:
+        family = Pairs(family, pairs)
+    if life != 1:
+        family = Lives(family, life)
     return family if control is None else CONTROLS[control](family)
 
 

@@ -191,7 +191,12 @@ def _counted(counts: np.ndarray, cell: Cell) -> None:
     Raises:
         ValueError: which of them.
     """
-    known = {"cell": [cell.id], "family": cell.members, "split": BLOCKS, "simulations": cell.simulations}
+    known = {
+        "cell": [cell.id],
+        "family": cell.members,
+        "split": [*BLOCKS, *(name for name, _ in cell.shifts)],
+        "simulations": cell.simulations,
+    }
     known["env_steps"] = [steps for steps, _ in cell.points]
     for name, values in known.items():
         if not np.isin(counts[name], list(values)).all():

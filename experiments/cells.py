@@ -7,6 +7,8 @@ from typing import Any
 
 from experiments.settings import Training
 
+Knobs = tuple[tuple[str, bool | int | str], ...]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
@@ -25,12 +27,14 @@ class Cell:
         eval_specialists: held-out tasks that have a specialist; 0 for a cell that looks at no held-out task.
         attempts: at which one success is enough for `success_best`; each is an episode of its own.
         life: attempts at its task that make one episode, one after the other.
+        likelihood: whether it is also asked how likely it makes the expert's actions.
+        shifts: of its family, that it is evaluated in as well: names of splits, and knobs beside its own.
     """
 
     study: str
     role: str
     family: str
-    knobs: tuple[tuple[str, bool | int | str], ...] = ()
+    knobs: Knobs = ()
     control: str | None = None
     learner: str = "ppo"  # or cloning
     teacher: str | None = None  # dagger or bc, where the learner is taught
@@ -47,6 +51,8 @@ class Cell:
     simulations: tuple[int, ...] = (0,)
     attempts: int = 1
     life: int = 1
+    likelihood: bool = False
+    shifts: tuple[tuple[str, Knobs], ...] = ()
 
     @property
     def id(self) -> str:
@@ -80,7 +86,7 @@ class Cell:
         family = self.family if len(self.members) == 1 else f"{len(self.members)} families"
         name = f"{family} {self.role}" + (f" ({self.control})" if self.control and self.control != self.role else "")
         if self.pool_split != "training":
-            pool = f"task {self.pool_first}"
+            pool = f"task {self.pool_first}" if self.pool_size == 1 else f"held-out pool {self.pool_size:,}"
         return f"{name}, {pool}, seed {self.seed}"
 
 

@@ -55,7 +55,8 @@ def needed(group: Group) -> int:
     steps = training.num_envs * training.rollout_steps
     kept = steps * (state + 2 * seen) + training.num_envs * (state + remembered)  # the bank, and a rollout twice
     learnt = steps / training.minibatches * training.width * FLOATS * 4 * max(entities, 1) + 5 * params
-    episodes = (1 + sizes.attempts) * len(sizes.blocks) * sizes.tasks * sizes.instances
+    blocks = len(sizes.blocks) + len(sizes.shifts)
+    episodes = (1 + sizes.attempts) * blocks * sizes.tasks * sizes.instances
     tried = 2 + max(sizes.simulations)  # a search's tree has a state at every node
     evaluated = episodes * (tried * (state + remembered) + seen + 8 * training.width * max(entities, 1))
     return math.ceil(group.lanes * (kept + max(learnt, evaluated)))

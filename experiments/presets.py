@@ -26,6 +26,19 @@ TINY: dict[str, Any] = {
 }
 """What studies have in their preset "tiny": seconds, to see that all of it runs; nothing is learnt in it."""
 
+STANDARD: dict[str, Any] = {
+    "seeds": 5,
+    "control_seeds": 3,
+    "specialists": 32,
+    "eval_tasks": 256,
+    "eval_instances": 8,
+    "evaluations": 8,
+    "likelihood": True,
+}
+"""What studies have in their preset "standard": the same for all, so that they share training runs."""
+
+MANY_POOLS = (1, 4, 16, 64, 256, 1024, 4096, 16384, "new")
+
 _TINY_TRAINING = {
     "num_envs": 16,
     "rollout_steps": 8,
@@ -106,11 +119,11 @@ _BUDGETS: dict[str, dict[str, int]] = {
         "sequences": 2_000_000,
     },
     "standard": {
-        "codebooks": 5_000_000,
-        "errands": 4_000_000,
-        "mazes": 12_000_000,
+        "codebooks": 3_000_000,
+        "errands": 1_500_000,
+        "mazes": 3_000_000,
         "programs": 12_000_000,
-        "puzzles": 3_000_000,
+        "puzzles": 1_000_000,
         "sequences": 8_000_000,
     },
 }

@@ -14,12 +14,13 @@ import rewards
 from agents import cloning, networks, ppo
 from agents import learner as lr
 from agents.evaluate import Successes, evaluate
+from agents.likelihood import likelihood
 from agents.search import searching
 from agents.teachers import TEACHERS
 from envs.family import Family
 from envs.mixture import Mixture
 from envs.tasks import SPLITS, Pool, Split, make_pool
-from experiments.cells import Cell
+from experiments.cells import Cell, Knobs, variant
 from experiments.settings import Training
 
 Tree = TypeVar("Tree")
@@ -59,7 +60,8 @@ def _setup(cell: Cell, algorithm: lr.Algorithm, teacher: str | None) -> lr.Setup
 def family_of(cell: Cell) -> Family | Mixture:
     """What a cell's agent plays."""
     if len(cell.members) == 1:
-        return envs.make(cell.family, cell.control, cell.life, **dict(cell.knobs))
+        own: dict[str, Any] = dict(cell.knobs)
+        return envs.make(cell.family, cell.control, cell.life, **own)
     knobs: dict[str, dict[str, Any]] = {member: {} for member in cell.members}
     for name, value in cell.knobs:
         member, _, knob = name.partition(".")
@@ -105,6 +107,8 @@ class Evaluation(NamedTuple):
     specialists: int  # tasks of the block "specialty", which share its slots in turn; 0: no held-out task is looked at
     simulations: tuple[int, ...] = (0,)
     attempts: int = 1
+    likelihood: bool = False
+    shifts: tuple[tuple[Family, networks.Network], ...] = ()  # held-out tasks of them are a block each
 
     @property
     def blocks(self) -> tuple[str, ...]:
@@ -114,13 +118,44 @@ class Evaluation(NamedTuple):
 
 def sizes_of(cell: Cell) -> Evaluation:
     """How a cell is evaluated."""
-    return Evaluation(cell.eval_tasks, cell.eval_instances, cell.eval_specialists, cell.simulations, cell.attempts)
+    return Evaluation(
+        cell.eval_tasks,
+        cell.eval_instances,
+        cell.eval_specialists,
+        cell.simulations,
+        cell.attempts,
+        cell.likelihood,
+        tuple(_shifted(cell, knobs) for _, knobs in cell.shifts),
+    )
+
+
+def _shifted(cell: Cell, knobs: Knobs) -> tuple[Family, networks.Network]:
+    """A cell's family with other knobs, and its network there.
+
+    Raises:
+        ValueError: where there is no such family, or its network is another.
+    """
+    all_knobs: dict[str, Any] = dict(cell.knobs) | dict(knobs)
+    family = envs.make(cell.family, cell.control, cell.life, **all_knobs)
+    own, there = (network_of(cell.training, one) for one in (family_of(cell), family))
+    shapes = [jax.eval_shape(one.init, jax.random.key(0)) for one in (own, there)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(f"{variant(dict(knobs), 1)}: an agent of {cell.family} has another network there")
+    return family, there
+
+
+def looked_at(cell: Cell) -> list[tuple[str, tuple[str, ...]]]:
+    """What a cell's measures tell of, in order: families, and the splits of each."""
+    return [(member, sizes_of(cell).blocks) for member in cell.members] + [
+        (cell.family, (name,)) for name, _ in cell.shifts
+    ]
 
 
 def most_counts(cell: Cell) -> int:
     """Tasks that a cell's evaluations count, at most."""
     sizes = sizes_of(cell)
-    return len(cell.points) * len(cell.simulations) * len(cell.members) * len(sizes.blocks) * sizes.tasks
+    blocks = len(cell.members) * len(sizes.blocks) + len(sizes.shifts)
+    return len(cell.points) * len(cell.simulations) * blocks * sizes.tasks
 
 
 def _blocks(pool: Pool, sizes: Evaluation) -> list[Pool]:
@@ -134,7 +169,7 @@ def _blocks(pool: Pool, sizes: Evaluation) -> list[Pool]:
     return [pools[block] for block in sizes.blocks]
 
 
-def _tasks(family: Family, pools: list[Pool], sizes: Evaluation) -> jax.Array:
+def _tasks(family: Family, pools: Sequence[Pool], sizes: Evaluation) -> jax.Array:
     """Digits [blocks * tasks, D]."""
     slots = jnp.arange(sizes.tasks, dtype=jnp.uint32)
     digits = jax.vmap(lambda pool: jax.vmap(lambda slot: family.tasks.member(pool, slot))(slots))(stack(pools))
@@ -150,7 +185,7 @@ Train = Callable[[lr.TrainState, lr.Hyper, Pool, jax.Array], tuple[lr.TrainState
 
 
 Measure = Callable[[Any, Pool, lr.Hyper, jax.Array], tuple[Successes, ...]]
-"""From parameters, pools, hyperparameters and a key to what is counted, family by family: [cells, blocks, tasks]."""
+"""From parameters, pools, hyperparameters and a key to what is counted, as `looked_at` says: [cells, blocks, tasks]."""
 
 
 class Program(NamedTuple):
@@ -171,15 +206,21 @@ def compile_program(
     """Compiles all functions, ahead of their use; where `checked`, training stops where a number first is none."""
 
     def measure(simulations: int, params, pool, hyper, key) -> tuple[Successes, ...]:
-        return tuple(measured(member, simulations, params, pool, hyper, key) for member in setup.family.members)
+        told = partial(measured, simulations, params, hyper, key)
+        own = tuple(told(member, setup.network, _blocks(pool, sizes)) for member in setup.family.members)
+        heldout = [make_pool(sizes.tasks, split="heldout")]
+        return own + tuple(told(family, network, heldout) for family, network in sizes.shifts)
 
-    def measured(family: Family, simulations: int, params, pool, hyper, key) -> Successes:
-        tasks = _tasks(family, _blocks(pool, sizes), sizes)
+    def measured(simulations: int, params, hyper, key, family: Family, network, pools: Sequence[Pool]) -> Successes:
+        tasks = _tasks(family, pools, sizes)
         valued = setup.algorithm.name == "ppo"  # a taught network's value is nothing to go by
-        policy = searching(family, setup.network, params, simulations, gamma=hyper.gamma, values=valued)
-        memory = setup.network.initial_memory()
+        policy = searching(family, network, params, simulations, gamma=hyper.gamma, values=valued)
+        memory = network.initial_memory()
         found = evaluate(family, policy, memory, tasks, key, sizes.instances, sizes.attempts)
-        return jax.tree.map(lambda leaf: leaf.reshape(len(sizes.blocks), sizes.tasks, *leaf.shape[1:]), found)
+        if sizes.likelihood:
+            total, decisions = likelihood(family, policy, memory, tasks, key)
+            found = found._replace(log_likelihood=total, decisions=decisions)
+        return jax.tree.map(lambda leaf: leaf.reshape(len(pools), sizes.tasks, *leaf.shape[1:]), found)
 
     begin = jax.jit(jax.vmap(partial(lr.begin, teaching or setup)))
     pools = stack([make_pool(1)] * lanes)
@@ -233,12 +274,12 @@ def stack(trees: Sequence[Tree]) -> Tree:
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
 
 
-def block_ordinals(cell: Cell) -> np.ndarray:
-    """Which task of its split sits in each slot, int64 [blocks, tasks]."""
+def block_ordinals(cell: Cell, splits: Sequence[str]) -> np.ndarray:
+    """Which task of its split sits in each slot, int64 [splits, tasks]; shifts are of held-out tasks."""
     slots = np.arange(cell.eval_tasks)
     seen = slots if cell.pool_size is None else cell.pool_first + slots % cell.pool_size
-    ordinals = {"seen": seen, "validation": slots, "unseen": slots, "specialty": slots % max(cell.eval_specialists, 1)}
-    return np.stack([ordinals[block] for block in sizes_of(cell).blocks])
+    own = {"seen": seen, "specialty": slots % max(cell.eval_specialists, 1)}
+    return np.stack([own.get(split, slots) for split in splits])
 
 
 def scripted_success(family: Family, sizes: Evaluation) -> list[tuple[int, np.ndarray]]:

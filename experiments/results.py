@@ -51,7 +51,7 @@ def rows_of(cell: Cell, counts: np.ndarray, n_params: int) -> list[Row]:
 
 def measured(counts: np.ndarray) -> dict[str, Any]:
     """What a row says of an evaluation, from its counts per task."""
-    episodes = int(counts["episodes"].sum())
+    episodes, decisions = int(counts["episodes"].sum()), int(counts["decisions"].sum())
     steps, expert_steps = int(counts["steps"].sum()), int(counts["expert_steps"].sum())
     return {
         "success": float(counts["successes"].sum() / episodes),
@@ -61,6 +61,7 @@ def measured(counts: np.ndarray) -> dict[str, Any]:
         "success_best": float(counts["successes_best"].sum() / episodes),
         "path": steps / expert_steps if expert_steps else None,
         "success_by_attempt": (counts["by_attempt"].sum(0) / episodes).tolist(),
+        "log_likelihood": float(counts["log_likelihood"].sum(dtype=float) / decisions) if decisions else None,
     }
 
 

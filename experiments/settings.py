@@ -146,6 +146,9 @@ class Settings(_Strict):
     )
     attempts: Count = Field(1, ge=1, le=1024, description="attempts of which the best counts as well (test-time)")
     life: Count = Field(1, ge=1, le=16, description="attempts at a task, one after the other, that make one episode")
+    likelihood: StrictBool = Field(
+        False, description="whether it is also measured how likely an agent makes the expert's actions (emergence)"
+    )
     control_seeds: Count = Field(1, ge=1, le=1000, description="seeds of the control and of the taught generalist")
     specialists: Count = Field(4, ge=1, le=1024, description="held-out tasks that get a specialist each")
     specialist_learners: tuple[Literal["taught", "incentivized"], ...] = Field(

@@ -32,13 +32,14 @@ ROW_KEYS = (
     "cell", "study", "family", "variant", "control", "learner", "teacher", "reward", "network", "n_params", "pool_size",
     "pool_seed", "seed", "budget_kind", "env_steps", "simulations", "split", "success", "score", "n_tasks",
     "n_episodes", "role", "success_greedy", "success_best", "attempts", "path",
-    "success_by_attempt",
+    "success_by_attempt", "log_likelihood",
 )
 # fmt: on
 """`success` is of actions drawn from the policy, as in training, `success_greedy` of its most probable ones, and
 `success_best` of the best of so many `attempts` with drawn actions; `path` is the number of steps in episodes that
 succeeded (drawn actions) over the expert's number of steps in the same. Where an episode is a life of several attempts
-at its task, all of these are of the last of them; `success_by_attempt` lists the success of each (drawn actions)."""
+at its task, all of these are of the last of them; `success_by_attempt` lists the success of each (drawn actions).
+`log_likelihood` is of the expert's actions, nats a decision, where a study asks for it (`agents.likelihood`)."""
 
 TASK_FIELDS = [
     ("cell", "U12"),
@@ -53,6 +54,8 @@ TASK_FIELDS = [
     ("episodes", np.int32),
     ("steps", np.int64),  # in the episodes that `successes` counts
     ("expert_steps", np.int64),  # from the same starts
+    ("log_likelihood", np.float32),  # of the expert's actions in one episode, nats, where it was asked for
+    ("decisions", np.int32),  # that it is the sum over
 ]
 
 

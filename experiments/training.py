@@ -30,6 +30,7 @@ from experiments.program import (
     compile_program,
     evaluation_key,
     hyper_of,
+    looked_at,
     pool_of,
     setup_of,
     sizes_of,
@@ -41,8 +42,17 @@ from experiments.store import TASK_FIELDS
 
 CHUNK = 32  # updates per jitted call at most, so that a request to stop and a loss that is no number are noticed
 
-COUNTED = ("successes_greedy", "successes", "successes_best", "steps", "expert_steps", "by_attempt")
-"""As `Successes` has them. The last is of every attempt of a life, and goes into the rows only."""
+COUNTED = (
+    "successes_greedy",
+    "successes",
+    "successes_best",
+    "steps",
+    "expert_steps",
+    "by_attempt",
+    "log_likelihood",
+    "decisions",
+)
+"""As `Successes` has them. `by_attempt` is of every attempt of a life, and goes into the rows only."""
 
 
 class RunError(Exception):
@@ -160,8 +170,8 @@ def _trained(group: Group, now: Standing) -> list[Trained]:
     for lane, cell in enumerate(group.cells):
         counts: list[np.ndarray] = [np.zeros(0, count_fields(cell.life))]
         for (point, simulations), found in zip(evaluations, now.found, strict=False):  # fewer where all failed
-            for family, counted in zip(cell.members, _lane(found, lane), strict=True):
-                counts += _counts(cell, family, point, simulations, counted)
+            for (family, splits), counted in zip(looked_at(cell), _lane(found, lane), strict=True):
+                counts += _counts(cell, family, splits, point, simulations, counted)
         own = _lane(state, lane)
         results.append(
             Trained(
@@ -211,17 +221,19 @@ def _failures(
     return found
 
 
-def _counts(cell: Cell, family: str, point: int, simulations: int, counted: Successes) -> list[np.ndarray]:
+def _counts(
+    cell: Cell, family: str, splits: Sequence[str], point: int, simulations: int, counted: Successes
+) -> list[np.ndarray]:
     """Successes per task, an array of `count_fields` for every split, from those per block and slot."""
     found = []
-    specialist = cell.pool_split != "training"
-    ordinals = block_ordinals(cell)
-    for block, split in enumerate(sizes_of(cell).blocks):
+    met = cell.pool_split != "training"  # the agent trains on held-out tasks, which are its specialty
+    ordinals = block_ordinals(cell, splits)
+    for block, split in enumerate(splits):
         slots = np.ones(cell.eval_tasks, bool)
-        if specialist and split in ("validation", "unseen"):
-            continue  # its own task is among them, and the others are not its business
-        if specialist and split == "specialty":
-            slots = ordinals[block] == cell.pool_first
+        if met and split not in ("seen", "specialty"):
+            continue  # its own tasks are among them, and the others are not its business
+        if met and split == "specialty":
+            slots = (ordinals[block] - cell.pool_first < (cell.pool_size or 0)) & (ordinals[block] >= cell.pool_first)
         known, places = np.unique(ordinals[block][slots], return_inverse=True)
         counts = np.zeros(len(known), count_fields(cell.life))
         counts["cell"], counts["env_steps"], counts["split"], counts["ordinal"] = cell.id, point, split, known

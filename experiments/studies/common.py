@@ -10,6 +10,9 @@ from experiments.settings import PoolSize, Settings
 from experiments.statistics import Estimate, student
 from experiments.table import Table
 
+LEARNT = 0.2  # a score below it: nothing worth a comparison has been learnt
+DOUBLINGS = 4  # from the budget at which studies first compare agents to the last: 16 times as many steps
+
 
 @lru_cache
 def hidden(family: str) -> bool:
@@ -35,8 +38,8 @@ def size_of(pool: PoolSize) -> int | None:
 def cell_of(study: str, settings: Settings, family: str, role: str, **own: Any) -> Cell:
     """An incentivized generalist of a family, unless told otherwise; taught first where the settings say so."""
     training = settings.training[family]
-    points = doubling(training.budget, settings.evaluations, training.steps_per_update)
-    defaults: dict[str, Any] = {"training": training, "points": tuple((point, "total") for point in points)}
+    points = tuple((point, "total") for point in budgets_of(settings, family))
+    defaults: dict[str, Any] = {"training": training, "points": points}
     if settings.control != "none":
         defaults["control"] = settings.control
     if training.taught_steps and own.get("learner", "ppo") == "ppo":
@@ -54,8 +57,26 @@ def cell_of(study: str, settings: Settings, family: str, role: str, **own: Any) 
         eval_tasks=settings.eval_tasks,
         eval_instances=settings.eval_instances,
         eval_specialists=settings.specialists,
+        likelihood=settings.likelihood,
         **merged,
     )
+
+
+def blind_cells(study: str, settings: Settings, family: str) -> list[Cell]:
+    """Agents that are shown no description, every episode a new task: without them there are no scores."""
+    few = range(settings.control_seeds)
+    return [cell_of(study, settings, family, "blind", control="blind", seed=seed, pool_seed=seed) for seed in few]
+
+
+def budgets_of(settings: Settings, family: str) -> tuple[int, ...]:
+    """The environment steps at which agents are evaluated, rising."""
+    training = settings.training[family]
+    return doubling(training.budget, settings.evaluations, training.steps_per_update)
+
+
+def late_budgets(settings: Settings, family: str) -> tuple[int, ...]:
+    """Those of the last DOUBLINGS: the first budget compared does not hang on how often agents are evaluated."""
+    return budgets_of(settings, family)[-DOUBLINGS - 1 :]
 
 
 def by_seed(table: Table, key: str = "success") -> dict[int, float]:

@@ -17,9 +17,19 @@ import numpy as np
 from experiments.cells import Cell
 from experiments.claims import Claim, judge
 from experiments.figures import BLUE, GREEN, ORANGE, PURPLE, Drawn, against_pools, canvas, legend, seeds
-from experiments.presets import TINY
+from experiments.presets import MANY_POOLS, STANDARD, TINY
 from experiments.settings import Settings, SettingsError, Training
-from experiments.studies.common import by_seed, cell_of, floored, headline_teacher, paired, size_of, unscored
+from experiments.studies.common import (
+    LEARNT,
+    blind_cells,
+    by_seed,
+    cell_of,
+    floored,
+    headline_teacher,
+    paired,
+    size_of,
+    unscored,
+)
 from experiments.table import Table
 from experiments.thresholds import Place, threshold, words
 
@@ -42,15 +52,7 @@ _QUICK: dict[str, Any] = {
 PRESETS: dict[str, dict[str, Any]] = {
     "tiny": TINY,
     "quick": _QUICK,
-    "standard": _QUICK
-    | {
-        "seeds": 5,
-        "control_seeds": 3,
-        "pools": (1, 4, 16, 64, 256, 1024, 4096, 16384, "new"),
-        "eval_tasks": 256,
-        "eval_instances": 8,
-        "evaluations": 8,
-    },
+    "standard": _QUICK | STANDARD | {"pools": MANY_POOLS},
 }
 
 # The verdict rules. Success on unseen tasks, acting sampled, at the last budget. They were written before any run. A
@@ -60,7 +62,6 @@ RISE = 0.2  # of the score, from the smallest to the largest pool
 FLAT = 0.1  # less counts as flat
 NOISE = 0.2  # how often the teacher errs who does
 TAUGHT_FIRST = 4  # the share of the steps in which an agent is taught that is incentivized after: one in so many
-LEARNT = 0.2  # a score below: nothing has been generalised
 DIVERSITY = (
     "unseen score, at least 0, of the taught agent at the largest pool minus that at the smallest, paired by seed, "
     f"Student t 95%; supported above {RISE}, refuted below {FLAT}; 3 seeds at least"
@@ -102,8 +103,7 @@ def cells(settings: Settings) -> list[Cell]:
             "noisy": taught | {"training": training.model_copy(update={"noise": NOISE})},
             "taught first": {"teacher": teacher, "training": _first(training)},
         }
-        for seed in range(settings.control_seeds):
-            grid.append(cell_of(STUDY, settings, family, "blind", control="blind", seed=seed, pool_seed=seed))
+        grid += blind_cells(STUDY, settings, family)
         for role, more in own.items():
             for seed in range(settings.seeds):
                 for pool in settings.pools:

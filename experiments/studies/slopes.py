@@ -21,6 +21,7 @@ from experiments.laws import LEAST, laws, slopes, steeper
 from experiments.settings import Settings
 from experiments.statistics import student
 from experiments.studies import weak_incentive
+from experiments.studies.common import budgets_of
 from experiments.studies.weak_incentive import ARMS, by_budget
 from experiments.table import Table
 
@@ -63,7 +64,7 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
             if both[0] is not None and both[1] is not None:
                 theirs, mine = (slopes(*found) for found in (both[0], both[1]))
                 effect = steeper(theirs, mine, paired=True)
-            few = len(weak_incentive.budgets_of(settings, family)) < 3
+            few = len(budgets_of(settings, family)) < 3
             claim = f"a weak incentive's failures fall more steeply with compute than {better}"
             claims.append(
                 judge(
@@ -91,7 +92,7 @@ def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
             each = [(step, 1 - np.array(rows.where(env_steps=step).values())) for step in steps]
             points = [(float(step), student(np.maximum(failures, LEAST))) for step, failures in each]
             curve(axis, points, label, colour, drawn, family=family, series=role)
-        budgets(axis, list(weak_incentive.budgets_of(settings, family)))
+        budgets(axis, list(budgets_of(settings, family)))
         axis.set_yscale("log")
         axis.set_ylim(LEAST * 0.8, 1.2)
         axis.set_ylabel("failures, unseen tasks")

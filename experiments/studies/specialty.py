@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiments.cells import Cell, doubling
+from experiments.cells import Cell
 from experiments.claims import Claim, judge
 from experiments.figures import BLUE, GREEN, ORANGE, PURPLE, Drawn, budgets, canvas, curve, legend, seeds
-from experiments.presets import TINY
+from experiments.presets import STANDARD, TINY
 from experiments.settings import Settings, SettingsError
 from experiments.statistics import student
-from experiments.studies.common import cell_of, crossed, headline_teacher, size_of
-from experiments.studies.specialists import ROLES
+from experiments.studies.common import blind_cells, cell_of, crossed, headline_teacher, late_budgets, size_of
+from experiments.studies.specialists import ROLES, own_training, specialist
 from experiments.table import Table
 from experiments.thresholds import Place, crossing, words
 
@@ -44,7 +44,7 @@ _QUICK: dict[str, Any] = {
 PRESETS: dict[str, dict[str, Any]] = {
     "tiny": TINY | {"pools": ("new",), "specialist_learners": ("taught", "incentivized")},
     "quick": _QUICK,
-    "standard": _QUICK | {"seeds": 5, "specialists": 32, "eval_tasks": 256, "evaluations": 5},
+    "standard": _QUICK | STANDARD,
 }
 
 # The verdict rules, fixed before any run. Success in the specialty, acting sampled.
@@ -73,25 +73,22 @@ def cells(settings: Settings) -> list[Cell]:
         if not others:
             raise SettingsError(f"evaluations = {settings.evaluations}: want two budgets at least to compare")
         taught: dict[str, Any] = {"learner": "cloning", "teacher": headline_teacher(family)}
+        grid += blind_cells(STUDY, settings, family)
         for seed in range(settings.seeds):
             own = {"pool_size": size_of(pool), "pool_seed": seed, "seed": seed}
             grid.append(cell_of(STUDY, settings, family, "generalist", **own))
             grid.append(cell_of(STUDY, settings, family, "taught", **taught, **own))
-        training = settings.training[family].model_copy(update={"budget": budget})
-        # One task's rule is always the same: who knows it teaches nothing that could not be known.
-        signals: dict[str, dict[str, Any]] = {"taught": taught | {"teacher": "dagger"}, "incentivized": {}}
+        training = own_training(settings, settings.training[family], budget)
+        points = ((training.budget, "own"),)
         for learner in settings.specialist_learners:
             for task in range(settings.specialists):
-                own = {"pool_size": 1, "pool_split": "heldout", "pool_first": task, "seed": task}
-                own |= {"training": training, "points": ((budget, "full"),)}
-                grid.append(cell_of(STUDY, settings, family, ROLES[learner], **signals[learner], **own))
+                grid.append(specialist(STUDY, settings, family, learner, task, training=training, points=points))
     return grid
 
 
 def steps_of(settings: Settings, family: str) -> tuple[int, ...]:
-    """The budgets at which generalists are read, rising; the first is a specialist's."""
-    training = settings.training[family]
-    return doubling(training.budget, settings.evaluations, training.steps_per_update)
+    """The budgets at which generalists are compared, rising; the first is a specialist's."""
+    return late_budgets(settings, family)
 
 
 def _multiple(steps: int, first: int) -> int:

@@ -20,9 +20,10 @@ import numpy as np
 from experiments.cells import Cell
 from experiments.claims import Claim, judge
 from experiments.pool_figure import draw_task_count
-from experiments.presets import TINY
+from experiments.presets import MANY_POOLS, STANDARD, TINY
 from experiments.settings import Settings, SettingsError
 from experiments.studies.common import (
+    blind_cells,
     by_seed,
     cell_of,
     crossed,
@@ -33,7 +34,7 @@ from experiments.studies.common import (
     size_of,
     unscored,
 )
-from experiments.studies.specialists import ROLES, specialist_points, specialists
+from experiments.studies.specialists import ROLES, acquainted, specialist_points, specialists
 from experiments.table import Table
 
 if TYPE_CHECKING:
@@ -56,17 +57,13 @@ PRESETS: dict[str, dict[str, Any]] = {
         "eval_instances": 4,
         "evaluations": 3,
     },
-    "standard": {
-        "seeds": 5,
-        "pools": (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, "new"),
-        "control_pools": (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, "new"),
-        "taught_pools": (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, "new"),
-        "control_seeds": 3,
-        "specialists": 32,
+    "standard": STANDARD
+    | {
+        "families": ("errands", "puzzles", "codebooks"),
+        "pools": MANY_POOLS,
+        "control_pools": MANY_POOLS,
+        "taught_pools": MANY_POOLS,
         "specialist_learners": ("taught", "incentivized"),
-        "eval_tasks": 256,
-        "eval_instances": 8,
-        "evaluations": 8,
     },
 }
 
@@ -101,7 +98,7 @@ def cells(settings: Settings) -> list[Cell]:
                 "want control_pools = [] in a file, or life = 1"
             )
         seeds, few = range(settings.seeds), range(settings.control_seeds)
-        grid += [_cell(settings, family, "blind", control="blind", seed=seed, pool_seed=seed) for seed in few]
+        grid += blind_cells(STUDY, settings, family)
         for seed in seeds:
             for pool in settings.pools:
                 grid.append(_cell(settings, family, "generalist", pool_size=size_of(pool), pool_seed=seed, seed=seed))
@@ -115,7 +112,7 @@ def cells(settings: Settings) -> list[Cell]:
                 for pool in settings.taught_pools:
                     own = {"pool_size": size_of(pool), "pool_seed": seed, "seed": seed}
                     grid.append(_cell(settings, family, role, learner="cloning", teacher=teacher, **own))
-        grid += specialists(STUDY, settings, family)
+        grid += specialists(STUDY, settings, family) + acquainted(STUDY, settings, family)
     return grid
 
 

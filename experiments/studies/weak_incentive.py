@@ -13,13 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiments.cells import Cell, doubling
+from experiments.cells import Cell
 from experiments.claims import Claim, judge
 from experiments.figures import BLUE, GREEN, PURPLE, Drawn, against_budget, canvas, curve, legend, seeds
-from experiments.presets import TINY
+from experiments.presets import STANDARD, TINY
 from experiments.settings import Settings, SettingsError
 from experiments.statistics import student
-from experiments.studies.common import by_seed, cell_of, headline_teacher, paired, size_of
+from experiments.studies.common import (
+    blind_cells,
+    budgets_of,
+    by_seed,
+    cell_of,
+    headline_teacher,
+    paired,
+    size_of,
+)
 from experiments.table import Table
 from experiments.thresholds import Place, crossing, words
 
@@ -42,7 +50,7 @@ _QUICK: dict[str, Any] = {
 PRESETS: dict[str, dict[str, Any]] = {
     "tiny": TINY | {"pools": ("new",)},
     "quick": _QUICK,
-    "standard": _QUICK | {"seeds": 5, "eval_tasks": 256, "eval_instances": 8, "evaluations": 8},
+    "standard": _QUICK | STANDARD,
 }
 
 # The verdict rules, fixed before any run. Success on unseen tasks, acting sampled.
@@ -79,6 +87,7 @@ def cells(settings: Settings) -> list[Cell]:
         if training.reward != "sparse":
             raise SettingsError(f"reward = {training.reward!r}: want sparse, as the study has the other rewards itself")
         shaped = training.model_copy(update={"reward": "sparse+shaped"})
+        grid += blind_cells(STUDY, settings, family)
         for seed in range(settings.seeds):
             own = {"pool_size": size, "pool_seed": seed, "seed": seed}
             grid.append(cell_of(STUDY, settings, family, "generalist", **own))
@@ -86,12 +95,6 @@ def cells(settings: Settings) -> list[Cell]:
             teacher = headline_teacher(family)
             grid.append(cell_of(STUDY, settings, family, "taught", learner="cloning", teacher=teacher, **own))
     return grid
-
-
-def budgets_of(settings: Settings, family: str) -> tuple[int, ...]:
-    """The environment steps at which agents are compared, rising."""
-    training = settings.training[family]
-    return doubling(training.budget, settings.evaluations, training.steps_per_update)
 
 
 def _arm(table: Table, family: str, role: str) -> Table:

@@ -33,7 +33,7 @@ def test_every_split_is_evaluated_on_its_own_tasks(cells):
         for block, (name, split) in enumerate(splits.items()):
             seed = cell.pool_seed if name == "seen" else 0
             found = [family.tasks.locate(task, seed) for task in tasks[block]]
-            assert found == [(split, ordinal) for ordinal in program.block_ordinals(cell)[block]]
+            assert found == [(split, ordinal) for ordinal in program.block_ordinals(cell, BLOCKS)[block]]
 
 
 class State(NamedTuple):
@@ -65,6 +65,7 @@ class Recorder:
         self.measured.append(self.updates)
         counts = jnp.broadcast_to(jnp.arange(self.sizes.tasks), (self.lanes, len(BLOCKS), self.sizes.tasks))
         own = {"greedy": counts, "best": counts, "steps": counts, "expert_steps": counts}
+        own |= {"log_likelihood": -counts.astype(jnp.float32), "decisions": counts}
         return (Successes(**own, sampled=counts + 100, by_attempt=counts[..., None] + 100),)
 
 
@@ -109,7 +110,7 @@ def test_counts_belong_to_the_tasks_of_the_slots(cells, monkeypatch):
     for cell in cells:
         counts = training.train(Group((cell,), 1))[0].counts
         counts = counts[counts["env_steps"] == cell.points[-1][0]]
-        ordinals = program.block_ordinals(cell)
+        ordinals = program.block_ordinals(cell, BLOCKS)
         for block, split in enumerate(BLOCKS):
             mine = counts[counts["split"] == split]
             if cell.role == "specialist" and split in ("unseen", "validation"):

@@ -38,13 +38,13 @@ def made_up(monkeypatch):
                 none = np.zeros(0, training.count_fields(cell.life))
                 deliver([training.Trained(cell, none, 1, 1.0, failure="loss is nan")])
                 continue
-            ordinals = program.block_ordinals(cell)
-            assert len(ordinals) == 2
+            splits = program.sizes_of(cell).blocks
+            assert len(splits) == 2
             won = np.full((2, cell.eval_tasks), round(cell.training.learning_rate * 100 * cell.eval_instances))
             won = np.minimum(won, cell.eval_instances)
-            found = training.Successes(*[won] * 5, won[..., None])
+            found = training.Successes(*[won] * 5, won[..., None], np.zeros(won.shape, np.float32), 0 * won)
             points = [point for point, _ in cell.points]
-            counts = [np.concatenate(training._counts(cell, cell.family, point, 0, found)) for point in points]
+            counts = [np.concatenate(training._counts(cell, cell.family, splits, point, 0, found)) for point in points]
             deliver([training.Trained(cell, np.concatenate(counts), 1, 1.0)])
 
     monkeypatch.setattr(runner, "run_groups", run_groups)
