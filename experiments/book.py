@@ -8,7 +8,8 @@ import numpy as np
 from experiments import results
 from experiments.archive import Archive, Found
 from experiments.cells import Cell
-from experiments.program import family_of
+from experiments.flops import forward_flops
+from experiments.program import family_of, network_of
 from experiments.store import TASK_FIELDS, Row, Store
 
 
@@ -29,9 +30,10 @@ class Book:
             return
         parts = [part for part in self.cells if part.id == cell.id]
         self.rows[cell.id] = [row for part in parts for row in results.rows_of(part, found.counts, about["n_params"])]
-        spent = results.ledger(
-            cell, family_of(cell).num_actions, about["n_params"], about["episodes"], about["seconds"]
-        )
+        family = family_of(cell)
+        flops = forward_flops(network_of(cell.training, family))
+        size = (family.num_actions, max(member.horizon for member in family.members), flops)
+        spent = results.ledger(cell, *size, about["n_params"], about["episodes"], about["seconds"])
         self.ledger[cell.id] = spent | {"digest": about["digest"][:16]}
 
     def final_success(self, cell: Cell) -> dict[str, float]:

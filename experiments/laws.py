@@ -1,13 +1,14 @@
 """Laws of scale: power laws and logistic curves, what they foretell, whose slope is steeper. NumPy and SciPy only."""
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import least_squares
 from scipy.special import expit
 
-from experiments.statistics import FEWEST, Estimate, student, tails, welch
+from experiments.statistics import Estimate, jackknife, student, welch
 
 
 class Law(NamedTuple):
@@ -15,7 +16,7 @@ class Law(NamedTuple):
 
     Attributes:
         name: "power" or "logistic".
-        values: its parameters by name, each with the interval that resamples of seeds give.
+        values: its parameters by name, each with the interval over seeds (`statistics.jackknife`).
         missed: root mean square, in the logarithm of the error, by which it misses what it was not fitted to.
     """
 
@@ -57,7 +58,7 @@ LAWS: dict[str, tuple[Fit, Fit, tuple[str, ...]]] = {
 LEAST = 1e-3  # an error below is not told from none: half a failure in 500 episodes
 
 
-def laws(x: Sequence[float], errors: np.ndarray, held: int = 2, draws: int = 200, seed: int = 0) -> list[Law]:
+def laws(x: Sequence[float], errors: np.ndarray, held: int = 2) -> list[Law]:
     """A power law and a logistic curve through errors that fall with scale, and how well each foretells the rest.
 
     Their parameters are of all places. Fitted again to all but the largest, they are held against those: a power law
@@ -67,8 +68,6 @@ def laws(x: Sequence[float], errors: np.ndarray, held: int = 2, draws: int = 200
         x: scale, rising, above 0 [X].
         errors: 1 - score [seeds, X]; cut to LEAST from below.
         held: how many of the largest places are held out.
-        draws: resamples of seeds for the intervals.
-        seed: of the resamples.
 
     Returns:
         Both, that which foretells better first.
@@ -79,14 +78,13 @@ def laws(x: Sequence[float], errors: np.ndarray, held: int = 2, draws: int = 200
         raise ValueError(
             f"want errors [seeds, places], 3 places at least beside the {held} held out, not {errors.shape}"
         )
-    rng, found = np.random.default_rng(seed), []
-    mine = [rng.integers(n, size=n) for _ in range(draws)] if n >= FEWEST else []
+    found = []
     for name, (fit, at, names) in LAWS.items():
-        law = fit(places, errors.mean(0))
-        drawn = np.array([fit(places, errors[one].mean(0)) for one in mine])
-        ends = np.quantile(drawn, tails(n), axis=0) if mine else np.array([[-np.inf], [np.inf]]) * np.ones(len(names))
-        each = zip(names, law.tolist(), *ends.tolist(), strict=True)
-        values = {known: Estimate(value, low, high, n) for known, value, low, high in each}
+        fitted = lru_cache(lambda kept, fit=fit: fit(places, errors[list(kept)].mean(0)).tolist())
+        values = {
+            known: jackknife(lambda kept, place=place, fitted=fitted: fitted(tuple(kept))[place], (n,))
+            for place, known in enumerate(names)
+        }
         early = fit(places[:-held], errors[:, :-held].mean(0))
         foretold = np.maximum(at(early, places[-held:]), LEAST)
         missed = np.sqrt(np.mean((np.log(foretold) - np.log(errors[:, -held:].mean(0))) ** 2))

@@ -11,6 +11,9 @@ The budgets are the environment steps of one training run; every agent of a fami
 
 from typing import Any
 
+TRIALS = {"codebooks": 12, "errands": 12, "mazes": 12, "programs": 40, "puzzles": 12}
+"""Of either arm, that the shipped settings were held against; see docs/results/tuning."""
+
 PRESETS = ("tiny", "quick", "standard")
 
 TINY: dict[str, Any] = {

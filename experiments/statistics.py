@@ -23,10 +23,13 @@ class Estimate(NamedTuple):
     n: int
 
 
-def student(values: Sequence[float] | np.ndarray) -> Estimate:
+def student(values: Sequence[float] | np.ndarray, finest: float = 0.0) -> Estimate:
     """The mean of independent values with Student's t interval, which keeps its coverage at few seeds.
 
-    With no spread at all (every value the same), the interval is the mean itself.
+    Args:
+        values: [n].
+        finest: the least spread to reckon with, such as one episode of an evaluation: that values agree proves nothing.
+            With none, and every value the same, the interval is the mean itself.
     """
     sample = np.asarray(values, float)
     if sample.ndim != 1 or not len(sample):
@@ -34,7 +37,7 @@ def student(values: Sequence[float] | np.ndarray) -> Estimate:
     mean, n = float(sample.mean()), len(sample)
     if n < FEWEST:
         return Estimate(mean, -np.inf, np.inf, n)
-    half = float(stdtrit(n - 1, 0.975) * sample.std(ddof=1) / np.sqrt(n))
+    half = float(stdtrit(n - 1, 0.975) * max(sample.std(ddof=1), finest) / np.sqrt(n))
     return Estimate(mean, mean - half, mean + half, n)
 
 
@@ -51,6 +54,44 @@ def welch(first: Sequence[float] | np.ndarray, second: Sequence[float] | np.ndar
     freedom = error**2 / sum(part**2 / (len(sample) - 1) for part, sample in zip(parts, samples, strict=True))
     half = float(stdtrit(freedom, 0.975) * math.sqrt(error))
     return Estimate(difference, difference - half, difference + half, n)
+
+
+def jackknife(statistic: Callable[..., float], sizes: Sequence[int]) -> Estimate:
+    """A statistic of units crossed with each other, with an interval that keeps its coverage where they are few.
+
+    Every unit is left out once; what that changes is Student's t interval for one kind of unit (Tukey 1958; Efron &
+    Tibshirani 1993, ch. 11). For several, such as seeds x tasks, the variances add up (a little too many: Owen 2007),
+    with as many degrees of freedom as they are worth together (Satterthwaite 1946). Of the mean of one kind of unit it
+    is `student`.
+
+    Args:
+        statistic: of the indices of those kept, an array for each kind. It may be infinite, which opens that end.
+        sizes: how many units there are of each kind.
+
+    Returns:
+        n is that of the fewest.
+    """
+    everyone = [np.arange(size) for size in sizes]
+    found, n = float(statistic(*everyone)), min(sizes)
+    if n < FEWEST or not math.isfinite(found):
+        return Estimate(found, -np.inf, np.inf, n)
+    parts, ends = [], [False, False]
+    for kind, size in enumerate(sizes):
+        others = [[*everyone[:kind], np.delete(everyone[kind], unit), *everyone[kind + 1 :]] for unit in range(size)]
+        without = np.array([statistic(*kept) for kept in others], float)
+        ends = [ends[0] or bool((without == -np.inf).any()), ends[1] or bool((without == np.inf).any())]
+        pseudo = size * found - (size - 1) * without[np.isfinite(without)]
+        if len(pseudo) < 2:
+            return Estimate(found, -np.inf, np.inf, n)
+        parts.append((pseudo.var(ddof=1) / len(pseudo), len(pseudo) - 1))
+    error = sum(part for part, _ in parts)
+    freedom = error**2 / sum(part**2 / free for part, free in parts) if error else np.inf
+    half = float(stdtrit(freedom, 0.975) * math.sqrt(error)) if error else 0.0
+    low, high = (
+        end if not open_ else side
+        for end, open_, side in zip((found - half, found + half), ends, (-np.inf, np.inf), strict=True)
+    )
+    return Estimate(found, low, high, n)
 
 
 def normalised(success: float, blind: float) -> float | None:

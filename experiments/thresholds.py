@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import isotonic_regression, least_squares
 from scipy.special import expit
 
-from experiments.statistics import DRAWS, FEWEST, student, tails
+from experiments.statistics import FEWEST, jackknife
 
 ROOM = 0.1  # of score that every-episode-new has to reach, or else there is nothing to have half of
 
@@ -38,21 +38,19 @@ def words(place: Place | None) -> str:
     if place.at is None:
         return f"not identified: {place.why}"
     ends = [f"{end:,.0f}" if 0 < end < math.inf else "open" for end in (place.low, place.high)]
-    return f"{place.at:,.0f} ({ends[0]} to {ends[1]})"
+    return f"{place.at:,.0f} ({ends[0]} to {ends[1]}, n = {place.n})"
 
 
-def threshold(sizes: Sequence[float], scores: np.ndarray, top: np.ndarray, draws: int = 500, seed: int = 0) -> Place:
+def threshold(sizes: Sequence[float], scores: np.ndarray, top: np.ndarray) -> Place:
     """N*: the pool at which the score on unseen tasks is half of what every-episode-new reaches.
 
     A logistic curve in log N, from a level of its own to that of every-episode-new, is fitted to the mean over seeds;
-    resamples of seeds give the interval (expanded percentiles, see `statistics.tails`).
+    the interval is of log N*, by leaving out every seed once (`statistics.jackknife`).
 
     Args:
         sizes: of the pools, rising [N].
         scores: on unseen tasks [seeds, N].
         top: likewise at every-episode-new [seeds].
-        draws: resamples.
-        seed: of the resamples.
     """
     x, scores, top = np.log(np.asarray(sizes, float)), np.asarray(scores, float), np.asarray(top, float)
     n = len(scores)
@@ -74,7 +72,7 @@ def threshold(sizes: Sequence[float], scores: np.ndarray, top: np.ndarray, draws
         level = float(top[mine].mean())
         return _half(x, scores[mine].mean(0), level, start)[0] if level >= ROOM else np.inf
 
-    return _place(at, one, n, draws, seed)
+    return _place(one, (n,), x)
 
 
 def _half(x: np.ndarray, y: np.ndarray, top: float, start: np.ndarray | None) -> tuple[float, np.ndarray | None]:
@@ -107,35 +105,42 @@ def _fit(x: np.ndarray, y: np.ndarray, top: float, start: np.ndarray | None) -> 
     return min(fits, key=lambda fit: fit.cost).x
 
 
-def _place(at: float, one: Callable[[np.ndarray], float], n: int, draws: int, seed: int) -> Place:
-    """A place, of which the logarithm is given, with the interval that resamples of n seeds give."""
-    if n < FEWEST:
-        return Place(math.exp(at), -np.inf, np.inf, n, f"n = {n}: no interval from fewer than {FEWEST}")
-    rng = np.random.default_rng(seed)
-    found = np.sort([one(rng.integers(n, size=n)) for _ in range(draws)])
-    low, high = (found[round(tail * (draws - 1))] for tail in tails(n))  # no mean of finite and infinite ones
-    ends = [float(end) if math.isinf(end) else math.exp(end) for end in (low, high)]
-    return Place(math.exp(at), ends[0], ends[1], n)
+def _place(one: Callable[..., float], sizes: Sequence[int], x: np.ndarray) -> Place:
+    """A place, of which `one` gives the logarithm by the units that are kept, with the interval that these leave.
+
+    Beyond the axis `x` an end of it is open: nothing was measured there.
+    """
+    found = jackknife(one, sizes)
+    if found.n < FEWEST:
+        why = f"n = {found.n}: no interval from fewer than {FEWEST}"
+        return Place(math.exp(found.mean), -np.inf, np.inf, found.n, why)
+    low = math.exp(found.low) if found.low >= x[0] else -math.inf
+    high = math.exp(found.high) if found.high <= x[-1] else math.inf
+    return Place(math.exp(found.mean), low, high, found.n)
 
 
-def crossing(x: Sequence[float], differences: np.ndarray, draws: int = DRAWS, seed: int = 0) -> Place:
+def crossing(x: Sequence[float], differences: np.ndarray) -> Place:
     """Where paired differences go from below 0 to above it for good, along a logarithmic axis.
 
     Of the mean differences the nearest rising sequence is taken (isotonic regression), and between its last place below
-    0 and its first above, where a straight line crosses. It counts as identified where Student's t 95% over seeds has
+    0 and its first above, where a straight line crosses. It counts as identified where the 95% interval over seeds has
     the difference below 0 somewhere, and above 0 somewhere beyond.
 
     Args:
         x: places, rising, above 0 [X].
-        differences: second curve minus first, within seeds [seeds, X].
-        draws: resamples.
-        seed: of the resamples.
+        differences: second curve minus first, within seeds [seeds, X]; or within seeds and tasks [seeds, tasks, X], if
+            tasks may have been others too.
     """
     places, differences = np.log(np.asarray(x, float)), np.asarray(differences, float)
-    n = len(differences)
-    if differences.shape != (n, len(places)) or len(places) < 2:
+    *sizes, last = differences.shape
+    if last != len(places) or len(places) < 2 or len(sizes) not in (1, 2):
         raise ValueError(f"want differences [seeds, places] of 2 places at least, not {differences.shape}")
-    each = [student(column) for column in differences.T]
+    n = min(sizes)
+
+    def mean(*kept: np.ndarray) -> np.ndarray:
+        return differences[np.ix_(*kept)].reshape(-1, last).mean(0)
+
+    each = [jackknife(lambda *kept, place=place: float(mean(*kept)[place]), sizes) for place in range(last)]
     below = [place for place, found in zip(places, each, strict=True) if found.high < 0]
     above = [place for place, found in zip(places, each, strict=True) if found.low > 0]
     if below and above and max(below) > max(above) > min(below):
@@ -143,10 +148,9 @@ def crossing(x: Sequence[float], differences: np.ndarray, draws: int = DRAWS, se
     if not below or not above or min(below) > max(above):
         missing = "nowhere surely below 0" if not below else "nowhere surely above 0"
         return Place(None, -np.inf, np.inf, n, missing if not (below and above) else "it falls instead of rising")
-    at = _zero(places, differences.mean(0))
-    if math.isinf(at):
+    if math.isinf(_zero(places, mean(*map(np.arange, sizes)))):
         return Place(None, -np.inf, np.inf, n, "no place of change fits")
-    return _place(at, lambda mine: _zero(places, differences[mine].mean(0)), n, draws, seed)
+    return _place(lambda *kept: _zero(places, mean(*kept)), sizes, places)
 
 
 def _zero(x: np.ndarray, y: np.ndarray) -> float:

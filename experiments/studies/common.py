@@ -7,7 +7,7 @@ import numpy as np
 
 from experiments.cells import Cell, doubling
 from experiments.settings import PoolSize, Settings
-from experiments.statistics import Estimate, student
+from experiments.statistics import Estimate, jackknife, student
 from experiments.table import Table
 
 LEARNT = 0.2  # a score below it: nothing worth a comparison has been learnt
@@ -97,27 +97,43 @@ def unscored(table: Table, family: str) -> str | None:
     return "the blind level leaves no room" if level >= 1 else None
 
 
-def paired(first: dict[int, float], second: dict[int, float], seeds: int) -> Estimate | None:
-    """The mean difference over seeds, where every seed is there: nothing is imputed, nothing left out."""
-    if set(first) != set(range(seeds)) or set(second) != set(range(seeds)):
+def unlearnt(*arms: dict[int, float]) -> str | None:
+    """Why arms are not compared, by their scores: none of them has learnt anything. None where one has."""
+    if any(not scores or sum(scores.values()) / len(scores) >= LEARNT for scores in arms):
         return None
-    return student([first[seed] - second[seed] for seed in range(seeds)])
+    return f"nobody has learnt it: no arm's score reaches {LEARNT}"
+
+
+def paired(first: dict[int, float], second: dict[int, float], settings: Settings) -> Estimate | None:
+    """The mean difference over seeds, where every seed is there: nothing is imputed, nothing left out.
+
+    Student's t; seeds that agree are not surer than one episode of an evaluation.
+    """
+    seeds = set(range(settings.seeds))
+    if set(first) != seeds or set(second) != seeds:
+        return None
+    finest = 1 / (settings.eval_tasks * settings.eval_instances)
+    return student([first[seed] - second[seed] for seed in sorted(seeds)], finest)
 
 
 def crossed(generalists: Table, specialists: Table, settings: Settings) -> Estimate | None:
-    """Generalists minus specialists over seeds x tasks: the wider interval of the two ways to average.
+    """Generalists minus specialists, a mean over seeds x tasks, either of which may have been others (`jackknife`).
 
     Args:
         generalists: rows in the specialty, one a seed.
         specialists: rows of those that were trained on its tasks.
         settings: which say how many of either there are; None where one is missing.
     """
-    differences, theirs = [], specialists.per_task("specialty")
+    found = differences(generalists, specialists, settings)
+    return None if found is None else jackknife(lambda *kept: found[np.ix_(*kept)].mean(), found.shape)
+
+
+def differences(generalists: Table, specialists: Table, settings: Settings) -> np.ndarray | None:
+    """Success of generalists minus that of specialists [seeds, tasks], as in `crossed`; None where one is missing."""
+    found, theirs = [], specialists.per_task("specialty")
     for seed in range(settings.seeds):
         mine = generalists.where(seed=seed).per_task("specialty")
         if set(mine) != set(range(settings.specialists)) or set(theirs) != set(mine):
             return None
-        differences.append([mine[task] - theirs[task] for task in sorted(mine)])
-    over_seeds, over_tasks = (student(np.mean(differences, axis=axis)) for axis in (1, 0))
-    low, high = min(over_seeds.low, over_tasks.low), max(over_seeds.high, over_tasks.high)
-    return Estimate(over_seeds.mean, low, high, min(over_seeds.n, over_tasks.n))
+        found.append([mine[task] - theirs[task] for task in sorted(mine)])
+    return np.array(found)

@@ -185,14 +185,14 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
     claim = f"an agent of all families has {SHARE} of the score of an agent of this one"
     for family in settings.families:
         mixed, alone = (_final(table, family, role) for role in ("mixture", "alone"))
-        effect = paired(mixed, {seed: SHARE * score for seed, score in alone.items()}, settings.seeds)
+        effect = paired(mixed, {seed: SHARE * score for seed, score in alone.items()}, settings)
         why = _why_open(table, family, learnt[family])
         claims.append(judge(STUDY, family, claim, KEEPS, effect, supported_above=0, refuted_below=0, too_few=why))
     compared = [family for family, known in learnt.items() if known]
     wide, plain = (_over_families(table, compared, role) for role in ("wide", "mixture"))
     claim = "twice the width makes the agent of all families better"
     whole = None not in learnt.values()  # or else it is open over which families the mean is
-    gain = paired(wide, plain, settings.seeds) if whole else None
+    gain = paired(wide, plain, settings) if whole else None
     why = "no family is learnt alone" if whole and not compared else None
     why = next((f"{family}: {reason}" for family in settings.families if (reason := unscored(table, family))), why)
     return [*claims, judge(STUDY, "all", claim, CAPACITY, gain, supported_above=GAIN, refuted_below=GAIN, too_few=why)]

@@ -12,26 +12,25 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from experiments.cells import Cell
 from experiments.claims import Claim, judge
 from experiments.figures import BLUE, GREEN, ORANGE, PURPLE, Drawn, against_pools, canvas, legend, seeds
 from experiments.presets import MANY_POOLS, STANDARD, TINY
 from experiments.settings import Settings, SettingsError, Training
+from experiments.studies.by_pool import half, unseen
 from experiments.studies.common import (
     LEARNT,
     blind_cells,
-    by_seed,
     cell_of,
     floored,
     headline_teacher,
     paired,
     size_of,
+    unlearnt,
     unscored,
 )
 from experiments.table import Table
-from experiments.thresholds import Place, threshold, words
+from experiments.thresholds import words as place_words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -55,9 +54,10 @@ PRESETS: dict[str, dict[str, Any]] = {
     "standard": _QUICK | STANDARD | {"pools": MANY_POOLS},
 }
 
-# The verdict rules. Success on unseen tasks, acting sampled, at the last budget. They were written before any run. A
-# first one, in the shuffled control, showed that who memorises is worse than blind, so that coming up to the blind
-# level passed for skill: since then scores below 0 count as 0, and arms of which none has learnt are not compared.
+# The verdict rules. Success on unseen tasks at the last budget, acting sampled; but greedily where a teacher errs, as
+# drawn actions copy the errors. They were written before any run. A first one, in the shuffled control, showed that who
+# memorises is worse than blind, so that coming up to the blind level passed for skill: since then scores below 0 count
+# as 0, and arms of which none has learnt are not compared.
 RISE = 0.2  # of the score, from the smallest to the largest pool
 FLAT = 0.1  # less counts as flat
 NOISE = 0.2  # how often the teacher errs who does
@@ -67,8 +67,8 @@ DIVERSITY = (
     f"Student t 95%; supported above {RISE}, refuted below {FLAT}; 3 seeds at least"
 )
 AGAINST = (
-    "unseen success of {first} minus that of {second}, at the largest pool, paired by seed, Student t 95%; supported "
-    "above 0, refuted below; 3 seeds at least; left open where both score below {learnt}"
+    "unseen success of {first} minus that of {second}, acting {how}, at the largest pool, paired by seed, Student t "
+    "95%; supported above 0, refuted below; 3 seeds at least; left open where both score below {learnt}"
 )
 ARMS = {
     "generalist": (BLUE, "incentivized"),
@@ -120,46 +120,27 @@ def _first(training: Training) -> Training:
     return training.model_copy(update={"taught_steps": updates * training.steps_per_update})
 
 
-def _unseen(table: Table, family: str, role: str, pool: Any, key: str = "success") -> dict[int, float]:
-    """Unseen success, or score, at the last budget, by seed."""
-    return by_seed(table.where(family=family, split="unseen", role=role, pool_size=size_of(pool)).final(), key)
-
-
 def verdicts(table: Table, settings: Settings) -> list[Claim]:
     """Four rows per family: what many tasks do for those who are taught, and the incentive against teaching."""
-    claims, (smallest, *_, largest) = [], (settings.pools[0], *settings.pools)
+    claims, smallest, largest = [], settings.pools[0], settings.pools[-1]
     for family in settings.families:
-        final = partial(_unseen, table, family)
+        final = partial(unseen, table, family)
         high, low = (floored(final("taught", pool, "score")) for pool in (largest, smallest))
-        rise = paired(high, low, settings.seeds)
+        rise = paired(high, low, settings)
         why = unscored(table, family) or ("one pool size shows no rise" if smallest == largest else None)
-        claim = "teaching very many tasks brings the skill too: diversity explains it"
+        claim = f"teaching very many tasks brings the skill too: diversity explains it (pool {smallest} to {largest})"
         claims.append(
             judge(STUDY, family, claim, DIVERSITY, rise, supported_above=RISE, refuted_below=FLAT, too_few=why)
         )
         for first, second, claim in COMPARED:
-            ahead = paired(final(first, largest), final(second, largest), settings.seeds)
-            rule = AGAINST.format(first=f"agents {ARMS[first][1]}", second=f"agents {ARMS[second][1]}", learnt=LEARNT)
-            scores = [list(final(role, largest, "score").values()) for role in (first, second)]
-            none = all(mine and sum(mine) / len(mine) < LEARNT for mine in scores)
-            why = unscored(table, family) or (f"nobody generalises: both score below {LEARNT}" if none else None)
+            key, how = ("success_greedy", "greedily") if "noisy" in (first, second) else ("success", "sampled")
+            ahead = paired(final(first, largest, key), final(second, largest, key), settings)
+            words = [f"agents {ARMS[role][1]}" for role in (first, second)]
+            rule = AGAINST.format(first=words[0], second=words[1], learnt=LEARNT, how=how)
+            why = unscored(table, family) or unlearnt(*(final(role, largest, "score") for role in (first, second)))
+            claim += f" (pool {largest})"
             claims.append(judge(STUDY, family, claim, rule, ahead, supported_above=0, refuted_below=0, too_few=why))
     return claims
-
-
-def half(table: Table, settings: Settings, family: str, role: str) -> Place | None:
-    """N*: the pool at which an arm's score on unseen tasks is half of what it has where every episode is new.
-
-    None where a cell is missing, or there are not 4 pools and every-episode-new beside them.
-    """
-    sizes = [size for size in settings.pools if size != "new"]
-    columns = [_unseen(table, family, role, pool, "score") for pool in (*sizes, "new")]
-    if len(sizes) < 4 or "new" not in settings.pools:
-        return None
-    if any(set(column) != set(range(settings.seeds)) for column in columns):
-        return None
-    scores = np.array([[column[seed] for column in columns] for seed in range(settings.seeds)])
-    return threshold(sizes, scores[:, :-1], scores[:, -1])
 
 
 def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
@@ -185,11 +166,11 @@ def tables(table: Table, settings: Settings) -> dict[str, list[dict[str, str]]]:
         for pool in settings.pools:
             line = {"family": family, "pool": str(pool) if pool == "new" else f"{pool:,}"}
             for role in ARMS:
-                found = list(_unseen(table, family, role, pool).values())
+                found = list(unseen(table, family, role, pool).values())
                 line[role] = f"{sum(found) / len(found):.2f}" if found else "-"
             lines.append(line)
-        halves.append({"family": family} | {role: words(half(table, settings, family, role)) for role in ARMS})
+        halves.append({"family": family} | {role: place_words(half(table, settings, family, role)) for role in ARMS})
     return {
         "unseen success at the last budget (generalist: incentivized)": lines,
-        "N*: the pool at which an arm has half of its score at every episode new (95%, resamples of seeds)": halves,
+        "N*: the pool at which an arm has half of its score at every episode new (95%, seeds left out in turn)": halves,
     }

@@ -21,7 +21,7 @@ from experiments.laws import LEAST, laws, slopes, steeper
 from experiments.settings import Settings
 from experiments.statistics import student
 from experiments.studies import weak_incentive
-from experiments.studies.common import budgets_of
+from experiments.studies.common import LEARNT, budgets_of
 from experiments.studies.weak_incentive import ARMS, by_budget
 from experiments.table import Table
 
@@ -35,8 +35,8 @@ PRESETS: dict[str, dict[str, Any]] = weak_incentive.PRESETS
 # The verdict rules, fixed before any run. Failures are 1 - success on unseen tasks, acting sampled, LEAST at least.
 STEEPER = (
     "slope of log failures against log steps, that of the {other} agent minus that of the one rewarded for success "
-    "alone, within seeds, over all budgets, Student t 95%; supported above 0, refuted below; 3 seeds and 3 budgets at "
-    "least"
+    "alone, within seeds, over all budgets, Student t 95%; supported above 0, refuted below; open where neither score "
+    "reaches {learnt} in the end; 3 seeds and 3 budgets at least"
 )
 HELD = 2  # of the largest budgets, to be foretold
 
@@ -64,18 +64,19 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
             if both[0] is not None and both[1] is not None:
                 theirs, mine = (slopes(*found) for found in (both[0], both[1]))
                 effect = steeper(theirs, mine, paired=True)
-            few = len(budgets_of(settings, family)) < 3
+            few = "there are fewer than 3 budgets" if len(budgets_of(settings, family)) < 3 else None
+            few = few or weak_incentive.why_open(table, family, budgets_of(settings, family)[-1], other)
             claim = f"a weak incentive's failures fall more steeply with compute than {better}"
             claims.append(
                 judge(
                     STUDY,
                     family,
                     claim,
-                    STEEPER.format(other=other),
+                    STEEPER.format(other=other, learnt=LEARNT),
                     effect,
                     supported_above=0,
                     refuted_below=0,
-                    too_few="there are fewer than 3 budgets" if few else None,
+                    too_few=few,
                 )
             )
     return claims
@@ -116,7 +117,7 @@ def tables(table: Table, settings: Settings) -> dict[str, list[dict[str, str]]]:
             ends = "-" if not np.isfinite(slope.low) else f"{slope.low:+.2f} to {slope.high:+.2f}"
             lines.append(line | {"slope": f"{slope.mean:+.2f}", "95%": ends})
             if found[1].shape[1] >= HELD + 3:
-                misses = {law.name: f"{law.missed:.2f}" for law in laws(*found, held=HELD, draws=0)}
+                misses = {law.name: f"{law.missed:.2f}" for law in laws(*found, held=HELD)}
                 missed.append(line | {name: misses[name] for name in ("power", "logistic")})
     title = f"root mean square, in the logarithm of failures, by which a law misses the {HELD} largest budgets"
     return {"slope of log failures against log steps": lines} | ({title: missed} if missed else {})

@@ -22,6 +22,8 @@ from experiments.claims import Claim, judge
 from experiments.pool_figure import draw_task_count
 from experiments.presets import MANY_POOLS, STANDARD, TINY
 from experiments.settings import Settings, SettingsError
+from experiments.statistics import FEWEST
+from experiments.studies.by_pool import half, helped
 from experiments.studies.common import (
     blind_cells,
     by_seed,
@@ -34,8 +36,9 @@ from experiments.studies.common import (
     size_of,
     unscored,
 )
-from experiments.studies.specialists import ROLES, acquainted, specialist_points, specialists
+from experiments.studies.specialists import MET, ROLES, acquainted, specialist_points, specialists
 from experiments.table import Table
+from experiments.thresholds import words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -73,11 +76,11 @@ RISE = 0.2  # the score on unseen tasks has to gain at least this from the small
 FLAT = 0.1  # less than this counts as flat, and the control may not score more
 APPEARS = (
     "unseen score, at least 0, at the largest pool minus the smallest, paired by seed, Student t 95%; supported above "
-    f"{RISE}, refuted below {FLAT} or where the control scores above {FLAT} at any pool; 3 seeds at least"
+    f"{RISE}, refuted below {FLAT} or where the control scores above {FLAT} at any pool; 3 seeds at least of either"
 )
 BEATS = (
-    "success of the generalist on tasks it never met minus that of specialists trained on them, same instances; the "
-    "wider of Student's t 95% over seeds and over tasks; supported above 0, refuted below; 3 seeds and 3 tasks at least"
+    "success of the generalist on tasks it {met} minus that of specialists trained on them, same instances; jackknife "
+    "95% over seeds x tasks; supported above 0, refuted below; 3 seeds and 3 tasks at least"
 )
 
 
@@ -120,6 +123,8 @@ def _control(table: Table, settings: Settings) -> tuple[str | None, str | None]:
     """What the control objects, and what is missing of it."""
     if not settings.control_pools:
         return None, "there is no control"
+    if settings.control_seeds < FEWEST:
+        return None, f"the control has {settings.control_seeds} of {FEWEST} seeds"
     for size in settings.control_pools:
         scores = table.where(role="control", pool_size=size_of(size)).values("score")
         if len(scores) < settings.control_seeds:
@@ -140,27 +145,31 @@ def _appears(table: Table, settings: Settings, family: str) -> Claim:
         generalist = final.where(role="generalist")
         ends = (by_seed(generalist.where(pool_size=size_of(end)), "score") for end in (largest, smallest))
         high, low = map(floored, ends)
-        effect = paired(high, low, settings.seeds)
+        effect = paired(high, low, settings)
         objection, too_few = _control(final, settings)
-    claim = "general skill appears as training tasks multiply"
+    claim = f"general skill appears as training tasks multiply (pool {smallest} to {largest})"
     bounds = {"supported_above": RISE, "refuted_below": FLAT}
     return judge(STUDY, family, claim, APPEARS, effect, **bounds, objection=objection, too_few=too_few)
 
 
-def _beats(table: Table, settings: Settings, family: str, kind: str, words: str, learner: str = "taught") -> Claim:
+def _beats(
+    table: Table, settings: Settings, family: str, kind: str, which: str, learner: str = "taught", met: bool = False
+) -> Claim:
     final = table.where(family=family)
     size, too_few = size_of(settings.pools[-1]), None
     specialists = final.where(role=ROLES[learner], split="specialty", budget_kind=kind)
     if kind == "share":
         steps, size = _smallest_share(settings, family)
         specialists = specialists.where(env_steps=steps)
-        words += f" = B/{size:,}" if size else ""
+        which += f" = B/{size:,}" if size else ""
         too_few = None if size else "no share of the steps is as much as one small update"
-    generalists = final.where(role="generalist", split="specialty", pool_size=size).final()
+    mine = final.where(role=MET) if met else final.where(role="generalist", pool_size=size)
+    generalists = mine.where(split="specialty").final()
     effect = None if too_few else crossed(generalists, specialists, settings)
     arms = {"taught": "a generalist beats supervised", "incentivized": "an incentivized generalist beats incentivized"}
-    claim = f"{arms[learner]} specialists in their own specialty ({words})"
-    return judge(STUDY, family, claim, BEATS, effect, supported_above=0, refuted_below=0, too_few=too_few)
+    who = arms[learner].replace("generalist", "generalist that met the tasks") if met else arms[learner]
+    claim, rule = f"{who} specialists in their own specialty ({which})", BEATS.format(met="met" if met else "never met")
+    return judge(STUDY, family, claim, rule, effect, supported_above=0, refuted_below=0, too_few=too_few)
 
 
 def _smallest_share(settings: Settings, family: str) -> tuple[int, int | None]:
@@ -178,6 +187,8 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
     for family in settings.families:
         claims.append(_appears(table, settings, family))
         claims.append(_beats(table, settings, family, "full", "B steps each"))
+        if acquainted(STUDY, settings, family):
+            claims.append(_beats(table, settings, family, "full", "B steps each", met=True))
         if "incentivized" in settings.specialist_learners:
             claims.append(_beats(table, settings, family, "full", "B steps each", "incentivized"))
         if settings.specialists > 1:  # one has all of B
@@ -195,9 +206,17 @@ def tables(table: Table, settings: Settings) -> dict[str, list[dict[str, str]]]:
     """Success by pool, and where specialists are of both kinds, signal crossed with scope."""
     found = {"success at the last budget, on unseen tasks (seen: of the pool)": _by_pool(table, settings)}
     if set(settings.specialist_learners) == set(ROLES):
-        title = "success in the specialists' specialty, all with B steps; generalists never met these tasks"
+        title = "success in the specialists' specialty, all with B steps; generalists mostly never met these tasks"
         found[title] = _crossing(table, settings)
-    return found
+    turns = [_turn(table, settings, family) for family in settings.families]
+    title = "N*: the pool with half of the score at every episode new; and from which pool on twice the training helps"
+    return found | {title: turns}
+
+
+def _turn(table: Table, settings: Settings, family: str) -> dict[str, str]:
+    """Where a family's curve turns."""
+    line = {"family": family, "N*": words(half(table, settings, family, "generalist"))}
+    return line | {"twice the training helps from": words(helped(table, settings, family, "generalist"))}
 
 
 def _by_pool(table: Table, settings: Settings) -> list[dict[str, str]]:
@@ -233,9 +252,13 @@ def _crossing(table: Table, settings: Settings) -> list[dict[str, str]]:
         there = table.where(family=family, split="specialty")
         pool = settings.pools[-1]
         largest = there.where(pool_size=size_of(pool)).final()
+        met = {"incentivized": there.where(role=MET).final(), "taught": there.where(role="nobody")}
         generalists = {"incentivized": largest.where(role="generalist"), "taught": largest.where(role="taught")}
         full = {learner: there.where(role=ROLES[learner], budget_kind="full") for learner in generalists}
-        for scope, arms in ((f"generalist, pool {pool}", generalists), ("specialist", full)):
+        scopes = {f"generalist, pool {pool}": generalists, "generalist that met these tasks": met, "specialist": full}
+        for scope, arms in scopes.items():
+            if not any(rows.rows for rows in arms.values()):
+                continue
             means = {arm: f"{np.mean(rows.values()):.2f}" if rows.rows else "-" for arm, rows in arms.items()}
             lines.append({"family": family, "scope": scope} | means)
     return lines

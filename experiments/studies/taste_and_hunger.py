@@ -98,13 +98,13 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
         final = partial(_final, table, family)
         tasted = [share for share in settings.tastes if share > 0]
         if tasted and {0.0} <= set(settings.tastes) and 0.0 in settings.hungers:
-            effect = paired(_means([final(t, 0.0) for t in tasted]), by_seed(final(0.0, 0.0)), settings.seeds)
+            effect = paired(_means([final(t, 0.0) for t in tasted]), by_seed(final(0.0, 0.0)), settings)
             claim = "a taste of success helps to find it"
             claims.append(judge(STUDY, family, claim, TASTE, effect, supported_above=GAIN, refuted_below=GAIN))
         if len(settings.hungers) > 1 and {0.0} <= set(settings.hungers) and 0.0 in settings.tastes:
             ends = [final(0.0, hunger) for hunger in (0.0, settings.hungers[-1])]
             without, most = (by_seed(end, "path") for end in ends)
-            effect = paired(without, most, settings.seeds)
+            effect = paired(without, most, settings)
             lost = effect is None and all(len(by_seed(end)) == settings.seeds for end in ends)
             why = "an agent never succeeds, so that it has no way to measure" if lost else None
             claim = "hunger shortens the way"

@@ -107,8 +107,8 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
             too_few = f"there is no evaluation at 1/{SHARE} of the budget, or none with and without search"
         else:
             short = by_seed(thinking.where(env_steps=cut[-1]))
-            effect = paired(short, by_seed(plain.where(env_steps=budgets[-1])), settings.seeds)
-            gain = paired(short, by_seed(thinking.where(env_steps=0)), settings.seeds)
+            effect = paired(short, by_seed(plain.where(env_steps=budgets[-1])), settings)
+            gain = paired(short, by_seed(thinking.where(env_steps=0)), settings)
             if gain and gain.mean < CLOSE:
                 objection = f"search with an untrained network comes within {CLOSE}"
         claim = f"thinking ({most} simulations) stands in for three quarters of the training"

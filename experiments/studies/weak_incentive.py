@@ -3,8 +3,8 @@
 "Weakly incentivizing the model requires a lot more compute, i.e. it is a more scalable teaching strategy", and "what is
 good in the long run almost necessarily looks bad in the short term" (H. W. Chung, "Don't teach. Incentivize.", 2024).
 Three agents of the same network meet a new task every episode: one is taught, one is rewarded on the way (shaped by the
-expert's distance), one for success alone. Their curves are compared at the smallest budget and at the last, where they
-cross, if they do, is told, and all is shown by bits of supervision as well as by environment steps.
+expert's distance), one for success alone. They are compared at a sixteenth of the budget and at its end; where their
+curves cross is told, if they do, and all is shown by bits of supervision as well as by environment steps.
 """
 
 from __future__ import annotations
@@ -20,13 +20,17 @@ from experiments.presets import STANDARD, TINY
 from experiments.settings import Settings, SettingsError
 from experiments.statistics import student
 from experiments.studies.common import (
+    LEARNT,
     blind_cells,
     budgets_of,
     by_seed,
     cell_of,
     headline_teacher,
+    late_budgets,
     paired,
     size_of,
+    unlearnt,
+    unscored,
 )
 from experiments.table import Table
 from experiments.thresholds import Place, crossing, words
@@ -56,12 +60,14 @@ PRESETS: dict[str, dict[str, Any]] = {
 # The verdict rules, fixed before any run. Success on unseen tasks, acting sampled.
 BEHIND = 0.05  # of success: less is "not behind"
 FIRST = (
-    "unseen success of the taught agent minus that of the one rewarded for success alone, at the smallest budget, "
-    f"paired by seed, Student t 95%; supported above {BEHIND}, refuted below it; 3 seeds at least"
+    "unseen success of the taught agent minus that of the one rewarded for success alone, at a sixteenth of the "
+    f"budget, paired by seed, Student t 95%; supported above {BEHIND}, refuted below it; open where neither score "
+    f"reaches {LEARNT}; 3 seeds at least"
 )
 LAST = (
     "unseen success of the agent rewarded for success alone minus that of the {other} one, at the last budget, paired "
-    "by seed, Student t 95%; supported above 0, refuted below; 3 seeds at least"
+    "by seed, Student t 95%; supported above 0, refuted below; open where neither score reaches {learnt}; 3 seeds at "
+    "least"
 )
 ARMS = {
     "taught": (GREEN, "taught"),
@@ -101,28 +107,35 @@ def _arm(table: Table, family: str, role: str) -> Table:
     return table.where(family=family, split="unseen", role=role)
 
 
-def _at(table: Table, family: str, role: str, steps: int) -> dict[int, float]:
-    return by_seed(_arm(table, family, role).where(env_steps=steps))
+def _at(table: Table, family: str, role: str, steps: int, key: str = "success") -> dict[int, float]:
+    return by_seed(_arm(table, family, role).where(env_steps=steps), key)
 
 
 def verdicts(table: Table, settings: Settings) -> list[Claim]:
     """Three rows per family: behind at first, ahead of the taught and of the shaped agent in the end."""
     claims = []
     for family in settings.families:
-        first, last = (budgets_of(settings, family)[place] for place in (0, -1))
-        behind = paired(_at(table, family, "taught", first), _at(table, family, "generalist", first), settings.seeds)
-        why = "there is one budget only" if first == last else None
+        first, last = (late_budgets(settings, family)[place] for place in (0, -1))
+        behind = paired(_at(table, family, "taught", first), _at(table, family, "generalist", first), settings)
+        why = why_open(table, family, first, "taught") or ("there is one budget only" if first == last else None)
         claim = "a weak incentive looks bad at first"
         claims.append(
             judge(STUDY, family, claim, FIRST, behind, supported_above=BEHIND, refuted_below=BEHIND, too_few=why)
         )
         for other, better in (("taught", "teaching"), ("shaped", "a reward on the way")):
             mine, theirs = (_at(table, family, role, last) for role in ("generalist", other))
-            ahead = paired(mine, theirs, settings.seeds)
+            ahead = paired(mine, theirs, settings)
             claim = f"a weak incentive ends above {better}"
-            rule = LAST.format(other=other)
-            claims.append(judge(STUDY, family, claim, rule, ahead, supported_above=0, refuted_below=0))
+            rule = LAST.format(other=other, learnt=LEARNT)
+            why = why_open(table, family, last, other)
+            claims.append(judge(STUDY, family, claim, rule, ahead, supported_above=0, refuted_below=0, too_few=why))
     return claims
+
+
+def why_open(table: Table, family: str, steps: int, other: str) -> str | None:
+    """Why the agent rewarded for success alone is not compared with another at a budget, if it is not."""
+    scores = (_at(table, family, role, steps, "score") for role in ("generalist", other))
+    return unscored(table, family) or unlearnt(*scores)
 
 
 def crossed(table: Table, settings: Settings, family: str, other: str) -> Place | None:
@@ -181,10 +194,10 @@ def _bits(table: Table, row: dict[str, Any]) -> float:
 
 
 def tables(table: Table, settings: Settings) -> dict[str, list[dict[str, str]]]:
-    """Success at the smallest and the last budget, and where the curve of success alone passes the others."""
+    """Success at the first budget compared and the last, and where the curve of success alone passes the others."""
     ends, crossings = [], []
     for family in settings.families:
-        steps = budgets_of(settings, family)
+        steps = late_budgets(settings, family)
         for step in dict.fromkeys((steps[0], steps[-1])):
             line = {"family": family, "steps": f"{step:,}"}
             for role in ARMS:

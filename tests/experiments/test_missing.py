@@ -26,7 +26,8 @@ def made_up(cell):
     """Rows of a finished cell."""
     alone = cell.pool_split != "training"
     splits = ("seen", "specialty") if alone else ("seen", "validation", "unseen", "specialty")
-    tasks = [cell.pool_first] if alone else range(cell.eval_specialists)
+    theirs = range(cell.pool_first, cell.pool_first + min(cell.pool_size or 0, cell.eval_specialists))
+    tasks = theirs if alone else range(cell.eval_specialists)
     parts = []
     for family in cell.members:
         for simulations in cell.simulations:

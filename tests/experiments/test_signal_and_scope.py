@@ -31,7 +31,10 @@ def table_of(tops, noise=0.01, leave_out=None, blind=0.2, low=0.2):
         row |= {"pool_size": cell.pool_size, "env_steps": cell.points[-1][0]}
         success = low + (tops[cell.role] - low) * TURN[cell.pool_size] + noise * rng.normal()
         score = None if blind is None else (success - blind) / (1 - blind)
-        rows += [row | {"split": split, "success": success, "score": score} for split in ("seen", "unseen")]
+        rows += [
+            row | {"split": split, "success": success, "success_greedy": success, "score": score}
+            for split in ("seen", "unseen")
+        ]
     return Table(rows, counted(), {"blind": {"errands": blind}})
 
 

@@ -34,8 +34,16 @@ def table_of(generalist=RISING, taught=0.55, incentivized=0.55, noise=0.01, leav
             won = [round(1000 * (level + noise * rng.normal())) for _ in tasks]
             counts += [(cell.id, point, "specialty", t, w, 1000) for t, w in zip(tasks, won, strict=True)]
             row = {"cell": cell.id, "family": cell.family, "role": cell.role, "seed": cell.seed, "env_steps": point}
-            rows.append(row | {"split": "specialty", "budget_kind": kind, "success": np.mean(won) / 1000})
-    return Table(rows, counted(*counts), {})
+            rows.append(
+                row
+                | {
+                    "split": "specialty",
+                    "budget_kind": kind,
+                    "success": np.mean(won) / 1000,
+                    "score": np.mean(won) / 1000,
+                }
+            )
+    return Table(rows, counted(*counts), {"blind": {"errands": 0.0}})
 
 
 def verdicts(**own):
@@ -44,12 +52,17 @@ def verdicts(**own):
 
 def test_specialists_have_a_share_of_the_steps_and_one_task_each():
     cells = specialty.cells(SETTINGS)
-    assert len({cell.id for cell in cells}) == len(cells) == 2 * 4 + 2 * 4
+    assert len({cell.id for cell in cells}) == len(cells) == 2 * 4 + 2 * 4 + 1
     assert [round(step / STEPS[0]) for step in STEPS] == [1, 2, 4, 8]
     for cell in cells:
         if "specialist" in cell.role:
-            assert cell.points == ((STEPS[0], "full"),)
-            assert (cell.pool_split, cell.pool_size, cell.training.budget) == ("heldout", 1, STEPS[0])
+            assert cell.points == ((STEPS[0] // 512 * 512, "own"),)  # in updates of 32 environments x 16 steps
+            assert (cell.pool_split, cell.pool_size, cell.training.budget) == ("heldout", 1, cell.points[0][0])
+            assert cell.training.num_envs == 32  # a twelfth of 1,000 updates would be few
+            assert (
+                cell.training.entropy_steps
+                == SETTINGS.training["errands"].entropy_steps * cell.training.budget // 750_000
+            )
         else:
             assert [step for step, _ in cell.points] == list(STEPS)
             assert (cell.pool_split, cell.pool_size) == ("training", None)
@@ -65,6 +78,10 @@ def test_specialists_have_a_share_of_the_steps_and_one_task_each():
         ({}, ["supported", "refuted", "supported", "refuted"]),
         ({"taught": 0.95, "incentivized": 0.1}, ["refuted", "refuted", "supported", "supported"]),
         ({"taught": 0.9, "incentivized": 0.2, "noise": 0.05}, ["inconclusive", "refuted", "supported", "inconclusive"]),
+        (
+            {"generalist": (0.1,) * 4, "taught": 0.05, "incentivized": 0.05},
+            ["inconclusive"] * 4,
+        ),  # nobody has learnt it
         ({"leave_out": "generalist"}, ["inconclusive"] * 4),
         ({"leave_out": "specialist"}, ["inconclusive", "inconclusive", "supported", "refuted"]),
     ],

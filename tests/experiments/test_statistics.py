@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from experiments.statistics import bootstrap, improvement, iqm, mean, normalised, profile, student, welch
+from experiments.statistics import bootstrap, improvement, iqm, jackknife, mean, normalised, profile, student, welch
 
 
 def test_student_by_hand():
@@ -110,3 +110,34 @@ def test_the_bootstrap_covers_successes_at_ten_seeds():
         return rng.binomial(8, chances(rng, 10, 64)) / 8
 
     assert 0.93 <= covered(sample, true=true) <= 0.97
+
+
+def test_one_kind_of_unit_left_out_once_each_is_student():
+    values = np.array([0.1, 0.4, 0.3, 0.9])
+    found, known = jackknife(lambda kept: values[kept].mean(), (4,)), student(values)
+    assert found == pytest.approx(known)
+
+
+def test_a_place_that_flees_when_a_unit_is_left_out_opens_that_end():
+    found = jackknife(lambda kept: np.inf if 0 not in kept else float(kept.mean()), (5,))
+    assert found.high == np.inf
+    assert np.isfinite(found.low)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "spread"), [((3, 32), (1, 1)), ((5, 32), (1, 3)), ((5, 32), (3, 1)), ((10, 10), (1, 1))]
+)
+def test_units_crossed_with_each_other_cover_95_percent(sizes, spread):
+    rng, hits = np.random.default_rng(0), []
+    for _ in range(500):
+        rows, columns = (s * rng.normal(size=n) for s, n in zip(spread, sizes, strict=True))
+        found = rows[:, None] / np.sqrt(sizes[1]) * 2 + columns / 2 + 0.5 * rng.normal(size=sizes)
+        one = jackknife(lambda *kept, found=found: found[np.ix_(*kept)].mean(), sizes)
+        hits.append(one.low <= 0 <= one.high)
+    assert 0.93 <= np.mean(hits) <= 0.985
+
+
+def test_values_that_agree_are_not_surer_than_what_was_measured():
+    assert student([0.5, 0.5, 0.5]).low == 0.5
+    assert student([0.5, 0.5, 0.5], finest=1 / 16).low == pytest.approx(0.5 - 4.303 / 16 / np.sqrt(3), abs=1e-3)
+    assert student([0.4, 0.5, 0.6], finest=1 / 1000) == student([0.4, 0.5, 0.6])

@@ -37,6 +37,7 @@ def table_of(unseen, shuffled=0.02, taught=0.9, specialist=0.9, incentivized=0.7
                 "control": shuffled,
                 "taught": taught,
                 "blind": 0.25,
+                "met": 0.95,
                 "specialist": specialist if kind == "full" else specialist / 2,
                 "incentivized specialist": incentivized if kind == "full" else incentivized / 2,
             }[cell.role]
@@ -69,6 +70,7 @@ def verdicts(*args, settings=SETTINGS, **own):
 
 RISING = {4: 0.02, 64: 0.05, 1024: 0.8, "new": 0.95}
 FLAT = {4: 0.25, 64: 0.25, 1024: 0.26, "new": 0.25}
+FULL = " supervised specialists in their own specialty (B steps each)"
 APPEARS = "general skill appears as training tasks multiply"
 AGAINST_INCENTIVIZED = "an incentivized generalist beats incentivized specialists in their own specialty (B steps each)"
 
@@ -96,11 +98,17 @@ def test_a_noisy_rise_is_inconclusive():
 
 
 def test_two_seeds_decide_nothing():
-    settings = settings_of(seeds=2, control_seeds=2, pools=(4, "new"), taught_pools=("new",))
+    settings = settings_of(seeds=2, control_seeds=3, pools=(4, "new"), taught_pools=("new",))
     found = verdicts(RISING, settings=settings)[APPEARS]
     assert found.verdict == "inconclusive"
     assert found.low is None
     assert "no verdict from fewer than 3" in found.reason
+
+
+def test_two_seeds_of_the_control_decide_nothing():
+    settings = settings_of(seeds=5, control_seeds=2, pools=(4, "new"), taught_pools=("new",))
+    found = verdicts(RISING, settings=settings)[APPEARS]
+    assert (found.verdict, found.reason) == ("inconclusive", "the control has 2 of 3 seeds")
 
 
 def test_one_pool_shows_no_rise():
@@ -161,6 +169,7 @@ def test_generalist_against_specialists(specialist, expected):
     """Specialists with B steps are as good as said, with less half as good: the generalist (.95) beats those."""
     unseen = dict.fromkeys(RISING, 0.95)
     found = {claim: c.verdict for claim, c in verdicts(unseen, specialist=specialist).items() if "specialty" in claim}
+    assert found.pop("a generalist that met the tasks beats" + FULL) == expected[0]  # it has .95 too
     assert list(found.values()) == expected
 
 
@@ -170,7 +179,7 @@ def test_generalist_against_incentivized_specialists(incentivized, expected):
     unseen = dict.fromkeys(RISING, 0.95)
     found = verdicts(unseen, incentivized=incentivized, settings=CROSSED)
     assert found[AGAINST_INCENTIVIZED].verdict == expected
-    assert found[AGAINST_INCENTIVIZED].rule == task_count.BEATS
+    assert found[AGAINST_INCENTIVIZED].rule == task_count.BEATS.format(met="never met")
     assert len(found) == len(verdicts(unseen)) + 1
 
 
@@ -178,8 +187,8 @@ def test_missing_incentivized_specialists_leave_the_claim_open():
     table = table_of(RISING, settings=CROSSED).where(lambda row: row["role"] != "incentivized specialist")
     (claim,) = (c for c in task_count.verdicts(table, CROSSED) if c.claim == AGAINST_INCENTIVIZED)
     assert (claim.verdict, claim.effect) == ("inconclusive", None)
-    _, lines = task_count.tables(table, CROSSED).values()
-    assert [line["incentivized"] for line in lines][1] == "-"
+    _, lines, _ = task_count.tables(table, CROSSED).values()
+    assert [line["incentivized"] for line in lines][2] == "-"
 
 
 def test_one_specialist_has_no_budget_to_split():
@@ -203,11 +212,12 @@ def test_incentivized_specialists_are_like_the_taught_but_for_what_they_learn_fr
 
 
 def test_signal_and_scope_are_crossed_in_one_table():
-    assert len(task_count.tables(table_of(RISING), SETTINGS)) == 1
+    assert len(task_count.tables(table_of(RISING), SETTINGS)) == 2
     table = table_of(RISING, taught=0.8, specialist=0.6, incentivized=0.4, settings=CROSSED, noise=0.0)
-    _, lines = task_count.tables(table, CROSSED).values()
+    _, lines, _ = task_count.tables(table, CROSSED).values()
     assert lines == [
         {"family": "errands", "scope": "generalist, pool new", "incentivized": "0.95", "taught": "0.80"},
+        {"family": "errands", "scope": "generalist that met these tasks", "incentivized": "0.95", "taught": "-"},
         {"family": "errands", "scope": "specialist", "incentivized": "0.40", "taught": "0.60"},
     ]
 
@@ -226,6 +236,25 @@ def test_specialists_get_their_budgets_in_whole_updates():
     assert at_small == {budget // 64 // 512 * 512: "share", budget // 1024 // 512 * 512: "share"}
 
 
+def test_generalists_may_have_met_the_specialists_tasks():
+    """Their pool is of held-out tasks, as large as the largest that ends, and has the specialists' among them."""
+    met = [cell for cell in task_count.cells(SETTINGS) if cell.role == "met"]
+    assert [(cell.pool_split, cell.pool_first, cell.pool_size) for cell in met] == [("heldout", 0, 1024)] * 5
+    alike = [cell for cell in task_count.cells(SETTINGS) if cell.role == "generalist" and cell.pool_size == 1024]
+    assert [cell.training for cell in met] == [cell.training for cell in alike]
+    few = settings_of(pools=(1, "new"), specialists=4)
+    assert not [cell for cell in task_count.cells(few) if cell.role == "met"]
+
+
+def test_where_the_curve_turns_is_told():
+    pools = (1, 4, 64, 1024, 16384, "new")
+    settings = settings_of(seeds=5, pools=pools, control_pools=pools, taught_pools=("new",))
+    rising = {1: 0.25, 4: 0.25, 64: 0.3, 1024: 0.9, 16384: 0.95, "new": 0.95}
+    (line,) = list(task_count.tables(table_of(rising, settings=settings), settings).values())[-1]
+    assert 64 < float(line["N*"].split()[0]) < 1024
+    assert line["twice the training helps from"].startswith("not identified: nowhere surely below 0")
+
+
 def test_shares_below_one_update_are_censored():
     settings = settings_of(pools=(4, 65536, "new"))
     _, at_small = specialists.specialist_points(settings, settings.training["errands"])
@@ -235,16 +264,16 @@ def test_shares_below_one_update_are_censored():
 def test_cells_are_told_apart():
     cells = task_count.cells(SETTINGS)
     assert len({cell.id for cell in cells}) == len(cells)
-    assert {cell.role for cell in cells} == {"generalist", "control", "blind", "taught", "specialist"}
+    assert {cell.role for cell in cells} == {"generalist", "control", "blind", "taught", "specialist", "met"}
     again = task_count.cells(settings_of(seeds=5, control_seeds=5, specialists=4, pools=(4, 64, 1024, "new")))
     assert {cell.id for cell in again if cell.role == "generalist"} == {c.id for c in cells if c.role == "generalist"}
-    assert {cell.pool_split for cell in cells if cell.role == "specialist"} == {"heldout"}
+    assert {cell.pool_split for cell in cells if cell.role in ("specialist", "met")} == {"heldout"}
 
 
 def test_other_pools_leave_the_specialists_their_tasks():
     cells, others = (task_count.cells(settings_of(pool_seed=first, control_seeds=2)) for first in (0, 10))
     for cell, other in zip(cells, others, strict=True):
-        moved = 0 if cell.role == "specialist" else 10
+        moved = 0 if cell.role in ("specialist", "met") else 10
         assert other == replace(cell, pool_seed=cell.pool_seed + moved)
 
 
@@ -255,6 +284,7 @@ def test_a_hidden_rule_has_a_control_and_two_teachers_of_its_own():
     assert {(cell.role, cell.control, cell.learner, cell.teacher) for cell in cells} == {
         ("blind", "blind", "ppo", None),
         ("generalist", None, "ppo", None),
+        ("met", None, "ppo", None),
         ("control", "disjoint", "ppo", None),
         ("taught", None, "cloning", "fair-dagger"),
         ("informed", None, "cloning", "dagger"),

@@ -6,6 +6,7 @@ import pytest
 from experiments import presets
 from experiments.settings import SettingsError, resolve
 from experiments.studies import weak_incentive
+from experiments.studies.common import budgets_of
 from experiments.table import Table
 from tests.experiments.counts import counted
 
@@ -18,7 +19,8 @@ def settings_of(**own):
 
 
 SETTINGS = settings_of()
-STEPS = weak_incentive.budgets_of(SETTINGS, "mazes")
+STEPS = budgets_of(SETTINGS, "mazes")
+BLIND = 0.1
 RISE = np.linspace(0, 1, len(STEPS))
 
 
@@ -29,20 +31,24 @@ def table_of(curves, noise=0.01, leave_out=None):
         if cell.role == leave_out and cell.seed == 0:
             continue
         ledger[cell.id] = {"supervision_bits": 1000 if cell.role == "taught" else 10, "env_steps": STEPS[-1]}
-        for (point, _), success in zip(cell.points, curves[cell.role], strict=True):
+        for (point, _), success in zip(cell.points, curves.get(cell.role, BLIND + 0 * RISE), strict=True):
             row = {"cell": cell.id, "family": cell.family, "role": cell.role, "seed": cell.seed, "env_steps": point}
-            rows += [row | {"split": split, "success": success + noise * rng.normal()} for split in ("seen", "unseen")]
-    return Table(rows, counted(), {"ledger": ledger})
+            for split in ("seen", "unseen"):
+                found = success + noise * rng.normal()
+                rows.append(row | {"split": split, "success": found, "score": (found - BLIND) / (1 - BLIND)})
+    return Table(rows, counted(), {"ledger": ledger, "blind": {"mazes": BLIND}})
 
 
 CROSSES = {"taught": 0.4 + 0.2 * RISE, "shaped": 0.3 + 0.2 * RISE, "generalist": 0.1 + 0.8 * RISE}
-NEVER = {"taught": 0.3 + 0.6 * RISE, "shaped": 0.3 + 0.5 * RISE, "generalist": 0.3 + 0.3 * RISE}
+NOTHING = dict.fromkeys(("taught", "shaped", "generalist"), 0.15 + 0 * RISE)
+LATE = NOTHING | {"generalist": 0.1 + 0.8 * (RISE == 1)}
+NEVER = {"taught": 0.4 + 0.3 * RISE, "shaped": 0.4 + 0.25 * RISE, "generalist": 0.4 + 0.2 * RISE}
 
 
 def test_arms_differ_in_what_they_are_told_and_in_nothing_else():
     cells = weak_incentive.cells(SETTINGS)
-    assert len({cell.id for cell in cells}) == len(cells) == 3 * 4
-    told = {cell.role: (cell.learner, cell.teacher, cell.training.reward) for cell in cells}
+    assert len({cell.id for cell in cells}) == len(cells) == 3 * 4 + 1
+    told = {cell.role: (cell.learner, cell.teacher, cell.training.reward) for cell in cells if cell.role != "blind"}
     assert told == {
         "taught": ("cloning", "dagger", "sparse"),
         "shaped": ("ppo", None, "sparse+shaped"),
@@ -58,6 +64,8 @@ def test_arms_differ_in_what_they_are_told_and_in_nothing_else():
         (CROSSES, {}, ["supported", "supported", "supported"]),
         (NEVER, {}, ["refuted", "refuted", "refuted"]),
         (dict.fromkeys(CROSSES, 0.5 + 0 * RISE), {"noise": 0.1}, ["inconclusive", "inconclusive", "inconclusive"]),
+        (NOTHING, {}, ["inconclusive", "inconclusive", "inconclusive"]),
+        (LATE, {}, ["inconclusive", "supported", "supported"]),  # at first nobody has learnt anything
         (CROSSES, {"leave_out": "generalist"}, ["inconclusive", "inconclusive", "inconclusive"]),
         (CROSSES, {"leave_out": "taught"}, ["inconclusive", "inconclusive", "supported"]),
     ],
@@ -81,7 +89,7 @@ def test_the_figure_and_the_tables_show_what_was_found():
     assert last["generalist"]["low"] < 0.9 < last["generalist"]["high"]
     assert last["taught, bits"]["x"] == 100 * last["generalist, bits"]["x"] == 1000
     ends, crossings = weak_incentive.tables(table_of(CROSSES, noise=0.0), SETTINGS).values()
-    assert [line["generalist"] for line in ends] == ["0.10", "0.90"]
+    assert [line["generalist"] for line in ends] == ["0.26", "0.90"]
     assert crossings[0]["taught"].split()[0] > "0"
     (line,) = list(weak_incentive.tables(table_of(NEVER), SETTINGS).values())[1]
     assert line["taught"].startswith("not identified: nowhere surely above 0")
