@@ -74,10 +74,10 @@ class Cell:
         """The families that its agent plays."""
         return tuple(self.family.split("+"))
 
-    @property
-    def variant(self) -> str:
-        """The family's variant in words."""
-        return variant(dict(self.knobs), self.life)
+    def variant_of(self, member: str, split: str = "") -> str:
+        """The variant, in words, of one of the families that its agent plays, as it is in a split."""
+        own = {name.rpartition(".")[2]: value for name, value in self.knobs if name.rpartition(".")[0] in ("", member)}
+        return variant(own | dict(dict(self.shifts).get(split, ())), self.life)
 
     @property
     def label(self) -> str:

@@ -27,7 +27,6 @@ def rows_of(cell: Cell, counts: np.ndarray, n_params: int) -> list[Row]:
     fixed = {
         "cell": cell.id,
         "study": cell.study,
-        "variant": cell.variant,
         "control": cell.control,
         "learner": cell.learner,
         "teacher": cell.teacher,
@@ -45,8 +44,9 @@ def rows_of(cell: Cell, counts: np.ndarray, n_params: int) -> list[Row]:
         mine = (counts["family"] == family) & (counts["env_steps"] == point) & (counts["simulations"] == simulations)
         now = counts[mine]
         for split in dict.fromkeys(now["split"].tolist()):
-            row = {"family": family, "budget_kind": kind, "env_steps": point, "simulations": simulations}
-            rows.append(fixed | row | {"split": split} | measured(now[now["split"] == split]))
+            row = {"family": family, "variant": cell.variant_of(family, split), "split": split}
+            row |= {"budget_kind": kind, "env_steps": point, "simulations": simulations}
+            rows.append(fixed | row | measured(now[now["split"] == split]))
     return rows
 
 
@@ -67,23 +67,38 @@ def measured(counts: np.ndarray) -> dict[str, Any]:
 
 
 def scored(rows: Sequence[Row], levels: dict[str, float]) -> list[Row]:
-    """The rows with scores: none where the blind level is not known or leaves no room, and none of blind agents."""
+    """The rows with scores: none where the blind level is not known or leaves no room, and none of blind agents.
+
+    Levels are of a family as the run's settings have it, so other variants have none, nor have splits of shifts.
+    """
+    base = bases(rows)
 
     def score(row: Row) -> float | None:
+        other = row["variant"] != base.get(row["family"], row["variant"])
         level = levels.get(row["family"], 1.0)
-        return None if row["role"] in GROUND else normalised(row["success"], level)
+        return None if row["role"] in GROUND or other else normalised(row["success"], level)
 
     return [row | {"score": score(row)} for row in rows]
 
 
-def levels(rows: Iterable[Row], cells: Sequence[Cell]) -> tuple[dict[str, float], set[str]]:
+def bases(rows: Iterable[Row]) -> dict[str, str]:
+    """The variant of every family that scripted policies have played: the one that the run's settings name."""
+    return {row["family"]: row.get("variant") or "" for row in rows if row["role"] in GROUND[:2]}
+
+
+def levels(rows: Sequence[Row], cells: Sequence[Cell]) -> tuple[dict[str, float], set[str]]:
     """Blind levels by family: the best that is known without the description, acting either way.
 
     Returns:
         The levels as far as they are known, and the families of which no blind agent is missing: a level that lacks
         some would flatter every score.
     """
-    blind = {cell.id: (cell.family, cell.points[-1][0]) for cell in cells if cell.control == "blind"}
+    base = bases(rows)
+    blind = {
+        cell.id: (cell.family, cell.points[-1][0])
+        for cell in cells
+        if cell.control == "blind" and cell.variant_of(cell.family) == base.get(cell.family, "")
+    }
     missing = set(blind)
     final: dict[str, list[float]] = {}
     for row in rows:

@@ -9,7 +9,7 @@ from envs.audit import audit
 from envs.tasks import make_pool
 from experiments.archive import Archive, Found
 from experiments.book import Book
-from experiments.cells import Cell
+from experiments.cells import Cell, variant
 from experiments.checks import family_of
 from experiments.code import CHECKED
 from experiments.groups import groups_of
@@ -126,6 +126,7 @@ def _scripted(name: str, settings: Settings, store: Store) -> None:
     for which, successes in scripted_success(family_of(settings, name), sizes):
         learner = "scripted" if which else "uniform"
         row = {"cell": f"{learner}-{which}-{name}", "study": settings.study, "family": name, "learner": learner}
+        row["variant"] = variant(settings.knobs.get(name, {}), settings.life)
         row |= {"role": learner, "env_steps": 0, "simulations": 0, "split": "unseen", "n_tasks": sizes.tasks}
         success = float(successes.mean() / sizes.instances)
         row |= {"success": success, "success_greedy": None, "n_episodes": sizes.tasks * sizes.instances}

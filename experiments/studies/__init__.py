@@ -23,6 +23,7 @@ STUDIES = {
     "taste-and-hunger": "experiments.studies.taste_and_hunger",
     "task-count": "experiments.studies.task_count",
     "test-time": "experiments.studies.test_time",
+    "threshold-prediction": "experiments.studies.threshold_prediction",
     "weak-incentive": "experiments.studies.weak_incentive",
 }
 

@@ -39,7 +39,8 @@ def cell_of(study: str, settings: Settings, family: str, role: str, **own: Any) 
     """An incentivized generalist of a family, unless told otherwise; taught first where the settings say so."""
     training = settings.training[family]
     points = tuple((point, "total") for point in budgets_of(settings, family))
-    defaults: dict[str, Any] = {"training": training, "points": points}
+    knobs = tuple(sorted(settings.knobs.get(family, {}).items()))
+    defaults: dict[str, Any] = {"training": training, "points": points, "knobs": knobs}
     if settings.control != "none":
         defaults["control"] = settings.control
     if training.taught_steps and own.get("learner", "ppo") == "ppo":
@@ -52,7 +53,6 @@ def cell_of(study: str, settings: Settings, family: str, role: str, **own: Any) 
         study=study,
         role=role,
         family=family,
-        knobs=tuple(sorted(settings.knobs.get(family, {}).items())),
         life=settings.life,
         eval_tasks=settings.eval_tasks,
         eval_instances=settings.eval_instances,

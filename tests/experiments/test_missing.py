@@ -60,7 +60,9 @@ def shown(grid, missing):
     rows = [row for cell in kept for row in results.rows_of(cell, counts[cell.id], 100)]
     for family in settings.families:
         level = {"family": family, "role": "uniform", "split": "unseen", "env_steps": 0, "success": 0.1}
-        rows.append(level | {"success_greedy": None, "cell": f"uniform-{family}", "simulations": 0, "seed": None})
+        rows.append(
+            level | {"success_greedy": None, "cell": f"uniform-{family}", "simulations": 0, "seed": None, "variant": ""}
+        )
     levels, sure = results.levels(rows, cells)
     rows = results.scored(rows, {family: levels[family] for family in sure})
     tasks = np.concatenate([counts[cell.id] for cell in kept]) if kept else made_up(cells[0])[:0]

@@ -295,9 +295,9 @@ def test_a_hidden_rule_has_a_control_and_two_teachers_of_its_own():
 def test_a_life_goes_into_every_cell_and_leaves_other_cells_what_they_were():
     """And where what attempts bring would tell the real rule, the control is refused."""
     lives = task_count.cells(settings_of(life=4))
-    assert {(cell.life, cell.variant) for cell in lives} == {(4, "life=4")}
+    assert {(cell.life, cell.variant_of(cell.family)) for cell in lives} == {(4, "life=4")}
     assert not {cell.id for cell in lives} & {cell.id for cell in task_count.cells(settings_of())}
-    assert all("life" not in cell.variant for cell in task_count.cells(settings_of()))
+    assert all("life" not in cell.variant_of(cell.family) for cell in task_count.cells(settings_of()))
     base = {"study": "task-count"} | task_count.PRESETS["quick"] | {"families": ("codebooks",)}
     with pytest.raises(SettingsError, match=r"^life = 4: codebooks has no control then.*want control_pools"):
         task_count.cells(resolve(base, presets.training("quick"), {"life": 4}))
