@@ -16,6 +16,7 @@ import importlib
 from types import ModuleType
 
 STUDIES = {
+    "distribution-shift": "experiments.studies.distribution_shift",
     "emergence": "experiments.studies.emergence",
     "mixture": "experiments.studies.mixture",
     "signal-and-scope": "experiments.studies.signal_and_scope",

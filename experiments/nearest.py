@@ -1,0 +1,35 @@
+"""How far held-out tasks are from the nearest task of a pool: what memorising alone might bridge."""
+
+from functools import lru_cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import envs
+from envs.tasks import Pool, make_pool
+
+AT_A_TIME = 64  # held-out tasks that are compared with a whole pool
+
+
+@lru_cache
+def nearest(family: str, knobs: tuple[tuple[str, Any], ...], size: int, seed: int, count: int) -> tuple[int, ...]:
+    """The number of digits in which each of the first `count` held-out tasks differs from the nearest of a pool.
+
+    Args:
+        family: its name.
+        knobs: of it.
+        size: of the pool.
+        seed: which pool, as cells have it.
+        count: of held-out tasks.
+    """
+    space = envs.make(family, **dict(knobs)).tasks
+
+    def digits(pool: Pool, number: int) -> np.ndarray:
+        return np.array(jax.jit(jax.vmap(lambda slot: space.member(pool, slot)))(jnp.arange(number, dtype=jnp.uint32)))
+
+    known = digits(make_pool(size, seed=seed), size)
+    unseen = digits(make_pool(count, split="heldout"), count)
+    parts = np.array_split(unseen, -(-count // AT_A_TIME))
+    return tuple(int(d) for part in parts for d in (part[:, None] != known[None]).sum(-1).min(1))

@@ -1,0 +1,245 @@
+"""Has a skill been learnt, or the tasks nearby?
+
+Agents that do well on tasks they never met may still lean on the nearest they did meet, or on combinations that they
+know. Here they are asked for more than new draws from the same distribution: digits that were never combined in
+training, longer tasks, larger ones. Incentivized and taught agents are trained on the same pools and looked at in every
+shift, beside blind ones; and their success on unseen tasks is held against the distance to the nearest training task.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from experiments.cells import Cell
+from experiments.claims import Claim, judge
+from experiments.figures import BLUE, GREEN, Drawn, against_pools, canvas, legend, seeds
+from experiments.presets import STANDARD, TINY
+from experiments.settings import Settings, SettingsError
+from experiments.statistics import Estimate, student, welch
+from experiments.studies.by_pool import unseen
+from experiments.studies.common import (
+    LEARNT,
+    blind_cells,
+    by_seed,
+    cell_of,
+    headline_teacher,
+    size_of,
+    unlearnt,
+    unscored,
+)
+from experiments.table import Table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+STUDY = "distribution-shift"
+QUESTION = "Has a skill been learnt, or the tasks nearby?"
+
+KNOBS: dict[str, dict[str, Any]] = {
+    "codebooks": {"pairs": "apart"},
+    "errands": {"objects": 3, "pairs": "apart"},
+    "mazes": {"rows": 6, "columns": 6, "room": 8, "pairs": "apart"},
+    "programs": {"length": 5, "room": 7, "pairs": "apart"},
+    "puzzles": {"pairs": "apart"},
+    "sequences": {"pairs": "apart"},
+}
+"""What agents are trained in: with room for what is to come, and without tasks whose first two digits agree."""
+
+_TOGETHER: dict[str, Any] = {"pairs": "together"}
+SHIFTS: dict[str, dict[str, dict[str, Any]]] = {
+    "codebooks": {"new pairs": _TOGETHER, "longer exam": {"exam": 4}},
+    "errands": {"new pairs": _TOGETHER, "more objects": {"objects": 4}, "two in a row": {"objects": 4, "chain": 2}},
+    "mazes": {"new pairs": _TOGETHER, "larger": {"rows": 7, "columns": 7}, "much larger": {"rows": 8, "columns": 8}},
+    "programs": {"new pairs": _TOGETHER, "longer": {"length": 6}, "much longer": {"length": 7}},
+    "puzzles": {"new pairs": _TOGETHER, "deeper": {"scramble": 3}},
+    "sequences": {"new pairs": _TOGETHER},
+}
+"""What they are then asked for, by the name of its split."""
+
+_QUICK: dict[str, Any] = {
+    "families": ("errands", "puzzles"),
+    "knobs": KNOBS,
+    "seeds": 3,
+    "control_seeds": 3,
+    "pools": (64, 1024, 16384, "new"),
+    "specialists": 4,
+    "eval_tasks": 128,
+    "eval_instances": 8,
+    "evaluations": 3,
+}
+PRESETS: dict[str, dict[str, Any]] = {
+    "tiny": TINY | {"knobs": KNOBS},
+    "quick": _QUICK,
+    "standard": _QUICK
+    | STANDARD
+    | {"families": ("errands", "puzzles", "mazes"), "pools": (64, 256, 1024, 4096, 16384, "new"), "evaluations": 3},
+}
+
+# The verdict rules, fixed before any run. Success at the last budget, acting sampled.
+RISE = 0.2
+FLAT = 0.1
+CARRIES = (
+    "success in the shift of the incentivized agent at the largest pool minus that of the blind agent there, Welch 95% "
+    f"over seeds; supported above {RISE}, refuted below {FLAT}; open where it has not learnt what it was trained for "
+    f"(score below {LEARNT}); 3 seeds at least of either"
+)
+NEARNESS = 0.1
+NEAR = (
+    "success of the incentivized agent on the unseen tasks that are further from the nearest training task than the "
+    f"mean, minus that on the nearer ones, the mean over pools whose unseen score is {LEARNT} at least, per seed, "
+    f"Student t 95%; supported above -{NEARNESS}, refuted below it; open where nothing has been learnt from a pool "
+    "with an end; 3 seeds at least"
+)
+ARMS = {"generalist": ("incentivized", BLUE), "taught": ("taught", GREEN)}
+
+
+def cells(settings: Settings) -> list[Cell]:
+    """Incentivized and taught agents on every pool, and blind ones, each looked at in every shift.
+
+    Raises:
+        SettingsError: where a network is another in a shift, so that it cannot be looked at there.
+    """
+    from experiments.program import sizes_of  # and with it jax
+
+    grid = []
+    for family in settings.families:
+        shifts = tuple((name, tuple(sorted(knobs.items()))) for name, knobs in shifts_of(settings, family).items())
+        grid += [replace(cell, shifts=shifts) for cell in blind_cells(STUDY, settings, family)]
+        taught: dict[str, Any] = {"learner": "cloning", "teacher": headline_teacher(family)}
+        for seed in range(settings.seeds):
+            for pool in settings.pools:
+                own: dict[str, Any] = {"pool_size": size_of(pool), "pool_seed": seed, "seed": seed, "shifts": shifts}
+                grid.append(cell_of(STUDY, settings, family, "generalist", **own))
+                grid.append(cell_of(STUDY, settings, family, "taught", **taught, **own))
+        try:
+            sizes_of(grid[-1])
+        except ValueError as error:
+            raise SettingsError(f"network = {grid[-1].training.network!r}: {error}; want one that fits both") from None
+    return grid
+
+
+def shifts_of(settings: Settings, family: str) -> dict[str, dict[str, Any]]:
+    """The shifts of a family, but those that are no shift from what it is trained in."""
+    own = settings.knobs.get(family, {})
+    known = SHIFTS.get(family, {"new pairs": _TOGETHER})
+    return {name: knobs for name, knobs in known.items() if any(own.get(key) != value for key, value in knobs.items())}
+
+
+def _in(table: Table, family: str, role: str, split: str, pool: Any = "new") -> dict[int, float]:
+    return by_seed(table.where(family=family, role=role, split=split, pool_size=size_of(pool)).final())
+
+
+def verdicts(table: Table, settings: Settings) -> list[Claim]:
+    """Per family a row for every shift, and one for the nearest training task."""
+    claims, largest = [], settings.pools[-1]
+    for family in settings.families:
+        why = unscored(table, family) or unlearnt(unseen(table, family, "generalist", largest, "score"))
+        for name in shifts_of(settings, family):
+            mine, blind = _in(table, family, "generalist", name, largest), _in(table, family, "blind", name)
+            whole = len(mine) == settings.seeds and len(blind) == settings.control_seeds
+            effect = welch(list(mine.values()), list(blind.values())) if whole else None
+            claim = f"what was learnt carries over to a shift: {name}"
+            claims.append(
+                judge(STUDY, family, claim, CARRIES, effect, supported_above=RISE, refuted_below=FLAT, too_few=why)
+            )
+        effect, few = _far(table, settings, family)
+        claim = "the nearest training task does not explain success on unseen tasks"
+        bounds = -NEARNESS
+        claims.append(
+            judge(STUDY, family, claim, NEAR, effect, supported_above=bounds, refuted_below=bounds, too_few=why or few)
+        )
+    return claims
+
+
+def _learnt(table: Table, settings: Settings, family: str) -> list[int]:
+    """Pools with an end from which something has been learnt."""
+    found = []
+    for pool in settings.pools:
+        scores = unseen(table, family, "generalist", pool, "score")
+        if pool != "new" and set(scores) == set(range(settings.seeds)) and unlearnt(scores) is None:
+            found.append(pool)
+    return found
+
+
+def _far(table: Table, settings: Settings, family: str) -> tuple[Estimate | None, str | None]:
+    """Success far from the pool minus success near it, over seeds; and why there is no such thing."""
+    pools = _learnt(table, settings, family)
+    if not pools:
+        return None, "nothing has been learnt from a pool with an end, or a cell is missing"
+    each = []
+    for seed in range(settings.seeds):
+        differences = []
+        for pool in pools:
+            near, far = _by_distance(table, settings, family, pool, seed)
+            if near and far:
+                differences.append(float(np.mean(far) - np.mean(near)))
+        if differences:
+            each.append(float(np.mean(differences)))
+    if len(each) < settings.seeds:
+        return None, "all unseen tasks are as far from the training tasks"
+    return student(each), None
+
+
+def _by_distance(
+    table: Table, settings: Settings, family: str, pool: int, seed: int
+) -> tuple[list[float], list[float]]:
+    """Success per unseen task, of those nearer to the pool than the mean, and of those further."""
+    from experiments.nearest import nearest  # and with it jax
+
+    mine = table.where(family=family, role="generalist", pool_size=pool, seed=seed, split="unseen").final()
+    success = mine.per_task("unseen")
+    knobs = tuple(sorted(settings.knobs.get(family, {}).items()))
+    away = nearest(family, knobs, pool, settings.pool_seed + seed, settings.eval_tasks)
+    mean = np.mean(away)
+    near = [value for task, value in success.items() if away[task] < mean]
+    return near, [value for task, value in success.items() if away[task] >= mean]
+
+
+def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
+    """A row per family: unseen success and success in every shift against the pool's size."""
+    drawn: Drawn = []
+    wide = 1 + max(len(shifts_of(settings, family)) for family in settings.families)
+    drawing, axes = canvas(len(settings.families), wide, width=3.4)
+    for row, family in zip(axes, settings.families, strict=True):
+        splits = ["unseen", *shifts_of(settings, family)]
+        for axis, split in zip(row, splits, strict=False):
+            mine = table.where(family=family, split=split).final()
+            arms = {
+                f"{role}, {split}": (label, colour, mine.where(role=role)) for role, (label, colour) in ARMS.items()
+            }
+            against_pools(axis, arms, drawn, family, settings.pools)
+            if levels := mine.where(role="blind").values():
+                level = float(np.mean(levels))
+                axis.axhline(level, color="black", linewidth=0.8, linestyle=":", label="blind agent there")
+            axis.set_title(f"{family}: {split}", fontsize=9)
+            axis.set_ylabel("success")
+        for axis in row[len(splits) :]:
+            axis.set_axis_off()
+    legend(drawing, axes, columns=3)
+    drawing.suptitle(f"{seeds(drawn)}, last budget, 95% Student t", fontsize=9)
+    return drawing, drawn
+
+
+def tables(table: Table, settings: Settings) -> dict[str, list[dict[str, str]]]:
+    """Success in every shift at the largest pool, and near to the training tasks and far from them."""
+    lines, distances, largest = [], [], settings.pools[-1]
+    for family in settings.families:
+        for split in ("unseen", *shifts_of(settings, family)):
+            line = {"family": family, "split": split}
+            for role in ARMS:
+                line[role] = _mean(list(_in(table, family, role, split, largest).values()))
+            lines.append(line | {"blind": _mean(list(_in(table, family, "blind", split).values()))})
+        for pool in _learnt(table, settings, family):
+            both = [_by_distance(table, settings, family, pool, seed) for seed in range(settings.seeds)]
+            near, far = ([value for each in both for value in each[side]] for side in (0, 1))
+            distances.append({"family": family, "pool": f"{pool:,}", "near": _mean(near), "far": _mean(far)})
+    found = {f"success at pool {largest}, last budget (generalist: incentivized)": lines}
+    title = "unseen success nearer to a training task than the mean, and further"
+    return found | ({title: distances} if distances else {})
+
+
+def _mean(values: list[float]) -> str:
+    return f"{np.mean(values):.2f}" if values else "-"
