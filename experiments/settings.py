@@ -259,11 +259,11 @@ def resolve(base: dict[str, Any], defaults: dict[str, dict[str, Any]], *layers: 
         merged |= {key: value for key, value in layer.items() if key not in flat and key != "training"}
         told.append((flat, tables))
     families = merged.get("families", Settings.model_fields["families"].default)
-    if "knobs" in base and merged["knobs"] is base["knobs"]:  # a preset's, which knows of more families
-        merged["knobs"] = {family: knobs for family, knobs in base["knobs"].items() if family in families}
-    flat, tables = told[0]
-    told[0] = (flat, {family: table for family, table in tables.items() if family in families})
     chosen = [name for name in families if isinstance(name, str)] if isinstance(families, (list, tuple)) else []
+    if "knobs" in base and merged["knobs"] is base["knobs"]:  # a preset's, which knows of more families
+        merged["knobs"] = {family: knobs for family, knobs in base["knobs"].items() if family in chosen}
+    flat, tables = told[0]
+    told[0] = (flat, {family: table for family, table in tables.items() if family in chosen})
     merged["training"] = {}
     for name in dict.fromkeys([*(name for _, tables in told for name in tables), *chosen]):
         values = defaults.get(name, {})

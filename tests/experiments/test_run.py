@@ -38,7 +38,7 @@ def test_rows_have_the_promised_columns_and_all_cells(tiny_run, rows):
     assert trained == {cell.id for cell in cells}
     for cell in cells:
         mine = [row for row in rows if row["cell"] == cell.id]
-        splits = {"seen", "specialty"} if cell.role == "specialist" else {"seen", "unseen", "validation", "specialty"}
+        splits = {"seen", "specialty"} if cell.pool_split == "heldout" else {"seen", "unseen", "validation", "specialty"}
         assert {(row["env_steps"], row["split"]) for row in mine} == {(p, s) for p, _ in cell.points for s in splits}
         assert {row["budget_kind"] for row in mine} == {kind for _, kind in cell.points}
         assert all(0 <= row["success"] <= 1 for row in mine)
@@ -87,7 +87,7 @@ def test_meta_says_what_was_run_and_what_it_took(tiny_run):
 
 def test_claims_have_the_promised_keys(tiny_run):
     claims = json.loads((tiny_run / "claims.json").read_text())
-    assert len(claims) == 4
+    assert len(claims) == 5
     for claim in claims:
         assert {"study", "claim", "verdict", "effect", "low", "high", "n", "rule"} <= set(claim)
         assert claim["verdict"] == "inconclusive"  # two seeds
