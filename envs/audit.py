@@ -5,14 +5,14 @@ finds the split of each task by inverting the shuffle.
 """
 
 import hashlib
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from envs.family import Family
-from envs.tasks import SPLITS, Pool, make_pool
+from envs.tasks import SPLITS, Pool, TaskSpace, make_pool
 
 DRAWN = 4096  # training tasks that are drawn and looked at
 
@@ -42,7 +42,8 @@ def audit(family: Family, pool: Pool, key: jax.Array, heldout: int = 128) -> Aud
     space = family.tasks
     drawn = np.array(jax.jit(jax.vmap(lambda k: space.sample(k, pool)))(jax.random.split(key, DRAWN)))
     distinct = np.unique(drawn, axis=0)
-    blocks = {split: _members(family, split, min(heldout, space.split_size(split))) for split in SPLITS}
+    counts = {split: min(heldout, space.split_size(split)) for split in SPLITS}
+    blocks = {split: members(space, make_pool(count, split=split), count) for split, count in counts.items()}
     unseen = blocks["heldout"]
     differ = (unseen[:, None] != distinct[None]).sum(-1).min(1)
     strangers = sum(split != "training" for split in _splits(family, distinct))
@@ -59,11 +60,10 @@ def audit(family: Family, pool: Pool, key: jax.Array, heldout: int = 128) -> Aud
     )
 
 
-def _members(family: Family, split: Any, count: int) -> np.ndarray:
-    """The first tasks of a split, [count, D]."""
-    pool = make_pool(count, split=split)
+def members(space: TaskSpace, pool: Pool, count: int) -> np.ndarray:
+    """The first tasks of a pool, digits [count, D]."""
     slots = jnp.arange(count, dtype=jnp.uint32)
-    return np.array(jax.jit(jax.vmap(lambda slot: family.tasks.member(pool, slot)))(slots))
+    return np.array(jax.jit(jax.vmap(lambda slot: space.member(pool, slot)))(slots))
 
 
 def _digest(tasks: np.ndarray) -> str:

@@ -118,6 +118,9 @@ def budgets(axis: Axes, steps: Sequence[int]) -> None:
         return
     axis.set_xscale("log")
     axis.set_xticks(steps, [f"{step / 1e6:.2g} M" for step in steps])
+    if len(steps) > 6:
+        for label in axis.get_xticklabels()[-2::-2]:
+            label.set_visible(False)
     from matplotlib.ticker import NullLocator
 
     axis.xaxis.set_minor_locator(NullLocator())

@@ -3,12 +3,11 @@
 from functools import lru_cache
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 import envs
-from envs.tasks import Pool, make_pool
+from envs.audit import members
+from envs.tasks import make_pool
 
 AT_A_TIME = 64  # held-out tasks that are compared with a whole pool
 
@@ -26,10 +25,7 @@ def nearest(family: str, knobs: tuple[tuple[str, Any], ...], size: int, seed: in
     """
     space = envs.make(family, **dict(knobs)).tasks
 
-    def digits(pool: Pool, number: int) -> np.ndarray:
-        return np.array(jax.jit(jax.vmap(lambda slot: space.member(pool, slot)))(jnp.arange(number, dtype=jnp.uint32)))
-
-    known = digits(make_pool(size, seed=seed), size)
-    unseen = digits(make_pool(count, split="heldout"), count)
+    known = members(space, make_pool(size, seed=seed), size)
+    unseen = members(space, make_pool(count, split="heldout"), count)
     parts = np.array_split(unseen, -(-count // AT_A_TIME))
     return tuple(int(d) for part in parts for d in (part[:, None] != known[None]).sum(-1).min(1))

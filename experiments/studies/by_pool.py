@@ -3,7 +3,7 @@
 import numpy as np
 
 from experiments.settings import PoolSize, Settings
-from experiments.studies.common import budgets_of, by_seed, size_of
+from experiments.studies.common import budgets_of, by_seed, ending, size_of
 from experiments.table import Table
 from experiments.thresholds import Place, crossing, threshold
 
@@ -29,17 +29,13 @@ def _curves(
     return np.array([[column[seed] for column in columns] for seed in seeds])
 
 
-def _sizes(settings: Settings) -> list[int]:
-    return [size for size in settings.pools if size != "new"]
-
-
 def half(table: Table, settings: Settings, family: str, role: str) -> Place | None:
     """N*: the pool at which an arm's score on unseen tasks is half of what it has where every episode is new.
 
     None where a cell is missing, or there are not 4 pools and every-episode-new beside them.
     """
     scores = _curves(table, settings, family, role, "score")
-    return None if scores is None else threshold(_sizes(settings), scores[:, :-1], scores[:, -1])
+    return None if scores is None else threshold(ending(settings), scores[:, :-1], scores[:, -1])
 
 
 def helped(table: Table, settings: Settings, family: str, role: str) -> Place | None:
@@ -53,4 +49,4 @@ def helped(table: Table, settings: Settings, family: str, role: str) -> Place | 
     less, more = (_curves(table, settings, family, role, "success", steps) for steps in budgets[-2:])
     if less is None or more is None:
         return None
-    return crossing(_sizes(settings), (more - less)[:, :-1])
+    return crossing(ending(settings), (more - less)[:, :-1])

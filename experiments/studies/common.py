@@ -35,6 +35,16 @@ def size_of(pool: PoolSize) -> int | None:
     return None if pool == "new" else pool
 
 
+def on_pool(pool: PoolSize, seed: int) -> dict[str, Any]:
+    """What a cell has that trains on a pool of its own seed."""
+    return {"pool_size": size_of(pool), "pool_seed": seed, "seed": seed}
+
+
+def ending(settings: Settings) -> list[int]:
+    """The sizes of the pools that end: all but every-episode-new."""
+    return [size for size in settings.pools if size != "new"]
+
+
 def cell_of(study: str, settings: Settings, family: str, role: str, **own: Any) -> Cell:
     """An incentivized generalist of a family, unless told otherwise; taught first where the settings say so."""
     training = settings.training[family]

@@ -25,7 +25,9 @@ from experiments.studies.common import (
     blind_cells,
     by_seed,
     cell_of,
+    ending,
     headline_teacher,
+    on_pool,
     size_of,
     unlearnt,
     unscored,
@@ -111,7 +113,7 @@ def cells(settings: Settings) -> list[Cell]:
         taught: dict[str, Any] = {"learner": "cloning", "teacher": headline_teacher(family)}
         for seed in range(settings.seeds):
             for pool in settings.pools:
-                own: dict[str, Any] = {"pool_size": size_of(pool), "pool_seed": seed, "seed": seed, "shifts": shifts}
+                own: dict[str, Any] = on_pool(pool, seed) | {"shifts": shifts}
                 grid.append(cell_of(STUDY, settings, family, "generalist", **own))
                 grid.append(cell_of(STUDY, settings, family, "taught", **taught, **own))
         try:
@@ -157,9 +159,9 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
 def _learnt(table: Table, settings: Settings, family: str) -> list[int]:
     """Pools with an end from which something has been learnt."""
     found = []
-    for pool in settings.pools:
+    for pool in ending(settings):
         scores = unseen(table, family, "generalist", pool, "score")
-        if pool != "new" and set(scores) == set(range(settings.seeds)) and unlearnt(scores) is None:
+        if set(scores) == set(range(settings.seeds)) and unlearnt(scores) is None:
             found.append(pool)
     return found
 

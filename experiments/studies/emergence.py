@@ -20,7 +20,17 @@ from experiments.figures import BLUE, Drawn, budgets, canvas, curve, end_of, poo
 from experiments.presets import MANY_POOLS, STANDARD, TINY
 from experiments.settings import Settings
 from experiments.statistics import student
-from experiments.studies.common import LEARNT, blind_cells, budgets_of, by_seed, cell_of, size_of, unlearnt, unscored
+from experiments.studies.common import (
+    LEARNT,
+    blind_cells,
+    budgets_of,
+    by_seed,
+    cell_of,
+    on_pool,
+    size_of,
+    unlearnt,
+    unscored,
+)
 from experiments.table import Table
 from experiments.thresholds import shape
 
@@ -72,7 +82,7 @@ def cells(settings: Settings) -> list[Cell]:
         grid += blind_cells(STUDY, settings, family)
         for seed in range(settings.seeds):
             for pool in settings.pools:
-                own = {"pool_size": size_of(pool), "pool_seed": seed, "seed": seed}
+                own = on_pool(pool, seed)
                 grid.append(cell_of(STUDY, settings, family, "generalist", **own))
     return grid
 
@@ -153,8 +163,6 @@ def _draw(panel: Axes, table: Table, settings: Settings, family: str, axis: str,
         pool_axis(panel, settings.pools)
     else:
         budgets(panel, [int(step) for step in x])
-        for label in panel.get_xticklabels()[-2::-2]:
-            label.set_visible(False)
     panel.set_ylim(*((-0.02, 1.02) if measure != "log-likelihood" else (low, high)))
     if measure == "log-likelihood":
         panel.set_ylabel("nats a decision")

@@ -24,8 +24,8 @@ from experiments.studies.common import (
     cell_of,
     floored,
     headline_teacher,
+    on_pool,
     paired,
-    size_of,
     unlearnt,
     unscored,
 )
@@ -107,7 +107,7 @@ def cells(settings: Settings) -> list[Cell]:
         for role, more in own.items():
             for seed in range(settings.seeds):
                 for pool in settings.pools:
-                    where = {"pool_size": size_of(pool), "pool_seed": seed, "seed": seed}
+                    where = on_pool(pool, seed)
                     grid.append(cell_of(STUDY, settings, family, role, **more, **where))
     return grid
 

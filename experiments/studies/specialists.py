@@ -4,7 +4,7 @@ from typing import Any
 
 from experiments.cells import Cell
 from experiments.settings import Settings, Training
-from experiments.studies.common import cell_of
+from experiments.studies.common import cell_of, ending
 
 ROLES = {"taught": "specialist", "incentivized": "incentivized specialist"}
 """The part that specialists play, by what they learn from: all else about them is the same."""
@@ -27,7 +27,7 @@ def specialist_points(settings: Settings, training: Training) -> tuple[dict[int,
     Shares below one small update are left out: they are censored, not drawn.
     """
     budget = training.budget
-    wanted = [(budget // size, "share") for size in settings.pools if size != "new"]
+    wanted = [(budget // size, "share") for size in ending(settings)]
     wanted += [(budget // settings.specialists, "split"), (budget, "full")]
     large, small = training.steps_per_update, small_batch(settings, training).steps_per_update
     at_large: dict[int, str] = {}
@@ -82,7 +82,7 @@ def specialists(study: str, settings: Settings, family: str) -> list[Cell]:
 
 def acquainted(study: str, settings: Settings, family: str) -> list[Cell]:
     """Generalists with the specialists' tasks in their pool, the largest that ends; none where it is too small."""
-    size = max((pool for pool in settings.pools if pool != "new"), default=0)
+    size = max(ending(settings), default=0)
     if size < settings.specialists:
         return []
     pool: dict[str, Any] = {"pool_size": size, "pool_split": "heldout"}

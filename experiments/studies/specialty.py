@@ -29,7 +29,7 @@ from experiments.studies.common import (
     differences,
     headline_teacher,
     late_budgets,
-    size_of,
+    on_pool,
     unlearnt,
     unscored,
 )
@@ -87,7 +87,7 @@ def cells(settings: Settings) -> list[Cell]:
         taught: dict[str, Any] = {"learner": "cloning", "teacher": headline_teacher(family)}
         grid += blind_cells(STUDY, settings, family)
         for seed in range(settings.seeds):
-            own = {"pool_size": size_of(pool), "pool_seed": seed, "seed": seed}
+            own = on_pool(pool, seed)
             grid.append(cell_of(STUDY, settings, family, "generalist", **own))
             grid.append(cell_of(STUDY, settings, family, "taught", **taught, **own))
         training = own_training(settings, settings.training[family], budget)

@@ -32,6 +32,7 @@ from experiments.studies.common import (
     floored,
     headline_teacher,
     hidden,
+    on_pool,
     paired,
     size_of,
     unscored,
@@ -104,16 +105,16 @@ def cells(settings: Settings) -> list[Cell]:
         grid += blind_cells(STUDY, settings, family)
         for seed in seeds:
             for pool in settings.pools:
-                grid.append(_cell(settings, family, "generalist", pool_size=size_of(pool), pool_seed=seed, seed=seed))
+                grid.append(_cell(settings, family, "generalist", **on_pool(pool, seed)))
         for seed in few:
             for pool in settings.control_pools:
-                own = {"pool_size": size_of(pool), "pool_seed": seed, "seed": seed}
+                own = on_pool(pool, seed)
                 control = "disjoint" if hidden(family) else "shuffled"
                 grid.append(_cell(settings, family, "control", control=control, **own))
             teachers = {"taught": headline_teacher(family)} | ({"informed": "dagger"} if hidden(family) else {})
             for role, teacher in teachers.items():
                 for pool in settings.taught_pools:
-                    own = {"pool_size": size_of(pool), "pool_seed": seed, "seed": seed}
+                    own = on_pool(pool, seed)
                     grid.append(_cell(settings, family, role, learner="cloning", teacher=teacher, **own))
         grid += specialists(STUDY, settings, family) + acquainted(STUDY, settings, family)
     return grid

@@ -27,8 +27,8 @@ from experiments.studies.common import (
     cell_of,
     headline_teacher,
     late_budgets,
+    on_pool,
     paired,
-    size_of,
     unlearnt,
     unscored,
 )
@@ -86,7 +86,6 @@ def cells(settings: Settings) -> list[Cell]:
     pool, *more = settings.pools
     if more:
         raise SettingsError(f'pools = {list(settings.pools)}: want one, such as ["new"], as budgets are compared here')
-    size = size_of(pool)
     grid = []
     for family in settings.families:
         training = settings.training[family]
@@ -95,7 +94,7 @@ def cells(settings: Settings) -> list[Cell]:
         shaped = training.model_copy(update={"reward": "sparse+shaped"})
         grid += blind_cells(STUDY, settings, family)
         for seed in range(settings.seeds):
-            own = {"pool_size": size, "pool_seed": seed, "seed": seed}
+            own = on_pool(pool, seed)
             grid.append(cell_of(STUDY, settings, family, "generalist", **own))
             grid.append(cell_of(STUDY, settings, family, "shaped", training=shaped, **own))
             teacher = headline_teacher(family)
