@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from envs.family import Family
-from envs.tasks import SPLITS, Pool, TaskSpace, make_pool
+from envs.tasks import SPLITS, Pool, Split, TaskSpace, make_pool
 
 DRAWN = 4096  # training tasks that are drawn and looked at
 
@@ -42,8 +42,7 @@ def audit(family: Family, pool: Pool, key: jax.Array, heldout: int = 128) -> Aud
     space = family.tasks
     drawn = np.array(jax.jit(jax.vmap(lambda k: space.sample(k, pool)))(jax.random.split(key, DRAWN)))
     distinct = np.unique(drawn, axis=0)
-    counts = {split: min(heldout, space.split_size(split)) for split in SPLITS}
-    blocks = {split: members(space, make_pool(count, split=split), count) for split, count in counts.items()}
+    blocks = {split: _first(space, split, heldout) for split in SPLITS}
     unseen = blocks["heldout"]
     differ = (unseen[:, None] != distinct[None]).sum(-1).min(1)
     strangers = sum(split != "training" for split in _splits(family, distinct))
@@ -58,6 +57,12 @@ def audit(family: Family, pool: Pool, key: jax.Array, heldout: int = 128) -> Aud
         same_behaviour=_alike(family, unseen[differ > 0], distinct),
         nearest={int(digits): int(count) for digits, count in zip(*np.unique(differ, return_counts=True), strict=True)},
     )
+
+
+def _first(space: TaskSpace, split: Split, most: int) -> np.ndarray:
+    """The first tasks of a split, at most so many, [count, D]."""
+    count = min(most, space.split_size(split))
+    return members(space, make_pool(count, split=split), count)
 
 
 def members(space: TaskSpace, pool: Pool, count: int) -> np.ndarray:
