@@ -4,11 +4,13 @@
 good in the long run almost necessarily looks bad in the short term" (H. W. Chung, "Don't teach. Incentivize.", 2024).
 Three agents of the same network meet a new task every episode: one is taught, one is rewarded on the way (shaped by the
 expert's distance), one for success alone. They are compared at a sixteenth of the budget and at its end; where their
-curves cross is told, if they do, and all is shown by bits of supervision as well as by environment steps.
+curves cross is told, if they do. All is judged by bits of supervision as well as by environment steps: a reward tells
+one bit an episode at most, a label log2(actions) at every step.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -69,6 +71,12 @@ LAST = (
     "by seed, Student t 95%; supported above 0, refuted below; open where neither score reaches {learnt}; 3 seeds at "
     "least"
 )
+# This one was written when errands had been seen, in which it is ahead, and no other family.
+BITS = (
+    "unseen success of the agent rewarded for success alone at the last budget minus that of the {other} one after as "
+    "many bits of supervision (between its evaluations, a straight line against their logarithm), paired by seed, "
+    "Student t 95%; supported above 0, refuted below; open where neither score reaches {learnt}; 3 seeds at least"
+)
 ARMS = {
     "taught": (GREEN, "taught"),
     "shaped": (PURPLE, "rewarded on the way (shaped)"),
@@ -111,7 +119,7 @@ def _at(table: Table, family: str, role: str, steps: int, key: str = "success") 
 
 
 def verdicts(table: Table, settings: Settings) -> list[Claim]:
-    """Three rows per family: behind at first, ahead of the taught and of the shaped agent in the end."""
+    """Five rows per family: behind at first; ahead of the taught and the shaped agent in the end, by steps, by bits."""
     claims = []
     for family in settings.families:
         first, last = (late_budgets(settings, family)[place] for place in (0, -1))
@@ -128,7 +136,41 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
             rule = LAST.format(other=other, learnt=LEARNT)
             why = why_open(table, family, last, other)
             claims.append(judge(STUDY, family, claim, rule, ahead, supported_above=0, refuted_below=0, too_few=why))
+            claims.append(_thriftier(table, settings, family, other, better))
     return claims
+
+
+def _thriftier(table: Table, settings: Settings, family: str, other: str, better: str) -> Claim:
+    """Ahead of another arm after as many bits."""
+    last = late_budgets(settings, family)[-1]
+    bits = {row["seed"]: _bits(table, row) for row in _arm(table, family, "generalist").where(env_steps=last).rows}
+    mine, theirs = _at(table, family, "generalist", last), _after(table, family, other, bits)
+    scores = _at(table, family, "generalist", last, "score"), _after(table, family, other, bits, "score")
+    why = unscored(table, family) or unlearnt(*scores)
+    if not why and set(theirs) < set(_at(table, family, other, last)):
+        why = f"the {other} agent was not evaluated after so few bits"
+    return judge(
+        STUDY,
+        family,
+        f"bit for bit of supervision, a weak incentive ends above {better}",
+        BITS.format(other=other, learnt=LEARNT),
+        paired(mine, theirs, settings),
+        supported_above=0,
+        refuted_below=0,
+        too_few=why,
+    )
+
+
+def _after(table: Table, family: str, role: str, bits: dict[int, float], key: str = "success") -> dict[int, float]:
+    """An arm by seed after so many bits of supervision; without the seeds that were not evaluated on either side."""
+    found = {}
+    for seed, wanted in bits.items():
+        rows = [row for row in _arm(table, family, role).where(seed=seed).rows if row[key] is not None]
+        rows.sort(key=lambda row: row["env_steps"])
+        spent = [_bits(table, row) for row in rows]
+        if rows and 0 < spent[0] <= wanted <= spent[-1]:
+            found[seed] = float(np.interp(math.log(wanted), np.log(spent), [row[key] for row in rows]))
+    return found
 
 
 def why_open(table: Table, family: str, steps: int, other: str) -> str | None:

@@ -24,13 +24,13 @@ BLIND = 0.1
 RISE = np.linspace(0, 1, len(STEPS))
 
 
-def table_of(curves, noise=0.01, leave_out=None):
+def table_of(curves, noise=0.01, leave_out=None, taught_bits=1000):
     """A run in which every arm has its curve over the budgets."""
     rng, rows, ledger = np.random.default_rng(0), [], {}
     for cell in weak_incentive.cells(SETTINGS):
         if cell.role == leave_out and cell.seed == 0:
             continue
-        ledger[cell.id] = {"supervision_bits": 1000 if cell.role == "taught" else 10, "env_steps": STEPS[-1]}
+        ledger[cell.id] = {"supervision_bits": taught_bits if cell.role == "taught" else 10, "env_steps": STEPS[-1]}
         for (point, _), success in zip(cell.points, curves.get(cell.role, BLIND + 0 * RISE), strict=True):
             row = {"cell": cell.id, "family": cell.family, "role": cell.role, "seed": cell.seed, "env_steps": point}
             for split in ("seen", "unseen"):
@@ -71,7 +71,30 @@ def test_arms_differ_in_what_they_are_told_and_in_nothing_else():
     ],
 )
 def test_every_verdict(curves, own, expected):
-    assert [claim.verdict for claim in weak_incentive.verdicts(table_of(curves, **own), SETTINGS)] == expected
+    claims = [
+        claim for claim in weak_incentive.verdicts(table_of(curves, **own), SETTINGS) if "bit for" not in claim.claim
+    ]
+    assert [claim.verdict for claim in claims] == expected
+
+
+@pytest.mark.parametrize(
+    ("curves", "own", "expected"),
+    [  # where teaching costs eight times the bits, its student is compared as it was after an eighth of the steps
+        (CROSSES | {"generalist": 0.55 + 0 * RISE}, {"taught_bits": 80}, "supported"),
+        (CROSSES | {"generalist": 0.55 + 0 * RISE}, {"taught_bits": 10}, "refuted"),
+        (CROSSES | {"generalist": 0.48 + 0 * RISE}, {"taught_bits": 80, "noise": 0.05}, "inconclusive"),
+        (CROSSES, {"taught_bits": 80, "leave_out": "taught"}, "inconclusive"),
+        (CROSSES, {"taught_bits": 1000}, "inconclusive"),  # its first evaluation came after more bits
+        (NOTHING, {"taught_bits": 80}, "inconclusive"),
+    ],
+)
+def test_arms_are_compared_bit_for_bit(curves, own, expected):
+    claims = weak_incentive.verdicts(table_of(curves, **own), SETTINGS)
+    taught, shaped = (claim for claim in claims if "bit for" in claim.claim)
+    assert taught.verdict == expected
+    assert shaped.claim.endswith("a reward on the way")
+    if own == {"taught_bits": 1000}:
+        assert "after so few bits" in taught.reason
 
 
 def test_curves_are_said_to_cross_where_they_do():
