@@ -18,6 +18,7 @@ from types import ModuleType
 STUDIES = {
     "distribution-shift": "experiments.studies.distribution_shift",
     "emergence": "experiments.studies.emergence",
+    "memory": "experiments.studies.memory",
     "mixture": "experiments.studies.mixture",
     "signal-and-scope": "experiments.studies.signal_and_scope",
     "slopes": "experiments.studies.slopes",

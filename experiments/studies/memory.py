@@ -1,0 +1,209 @@
+"""Does an agent learn to find out a hidden rule, and use it, within one life?
+
+An incentive can only reward what an agent does; that it learns to learn is its own doing: "fast adaptation" of memory
+(Duan et al. 2016, arXiv:1611.02779; Wang et al. 2016, arXiv:1611.05763). A life is several attempts at one task whose
+rule is hidden, each with a start of its own. Agents with a memory that lasts from one attempt to the next, and agents
+without any, are trained on pools of N tasks with a sparse reward for every attempt. Who gets better from attempt to
+attempt at tasks of its pool alone has learnt to tell these apart; who does at tasks never met has learnt to find out.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from experiments.cells import Cell
+from experiments.claims import Claim, judge
+from experiments.figures import BLUE, GREY, ORANGE, Drawn, canvas, curve, end_of, legend, pool_axis, seeds
+from experiments.presets import STANDARD, TINY
+from experiments.settings import PoolSize, Settings, SettingsError
+from experiments.statistics import FEWEST, student
+from experiments.studies.common import cell_of, hidden, on_pool, paired, size_of
+from experiments.table import Table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+STUDY = "memory"
+QUESTION = "Does an agent learn to find out a hidden rule within one life?"
+
+KNOBS: dict[str, dict[str, Any]] = {"codebooks": {"variant": "try", "cues": 8, "exam": 2, "study": 1}}
+"""Families as they are studied here: of 8 answers two are asked in an attempt, after one try each, so that one attempt
+tells too little, and several tell more. 4^8 = 65,536 codes. Chosen in trials of one seed, on pools of 4, 16, 64 and
+every-episode-new, as agents with memory gained from several attempts there."""
+
+_QUICK: dict[str, Any] = {
+    "families": ("codebooks",),
+    "knobs": KNOBS,
+    "life": 8,
+    "seeds": 3,
+    "pools": (1, 16, 256, "new"),
+    "specialists": 1,
+    "eval_tasks": 128,
+    "eval_instances": 8,
+    "evaluations": 3,
+}
+PRESETS: dict[str, dict[str, Any]] = {
+    "tiny": TINY | {"families": ("codebooks",), "knobs": KNOBS, "life": 2, "pools": (4, "new")},
+    "quick": _QUICK,
+    "standard": _QUICK
+    | STANDARD
+    | {
+        "specialists": 1,
+        "pools": (1, 4, 16, 64, 256, 1024, 4096, "new"),
+        "likelihood": False,
+        "training": {"codebooks": {"budget": 6_000_000}},
+    },
+}
+
+# The verdict rules, fixed before any run but the trials. A gain is success in the last attempt of a life minus that in
+# the first, acting sampled, at the last budget.
+GAIN = 0.1
+FLAT = 0.05
+FINDS = (
+    "gain on unseen tasks of the agent with memory at the largest pool, over seeds, Student t 95%; supported above "
+    f"{GAIN}, refuted below {FLAT}; refuted where the one without memory gains more than {FLAT} as well; open where "
+    f"nobody gains {GAIN} on seen tasks of any pool; 3 seeds at least"
+)
+MULTIPLY = (
+    "gain on unseen tasks of the agent with memory at the largest pool minus that at the smallest, paired by seed, "
+    f"Student t 95%; supported above {GAIN}, refuted below {FLAT}; open as above; 3 seeds at least"
+)
+ARMS = {"generalist": (BLUE, "with memory"), "forgetful": (ORANGE, "without memory")}
+"""The parts that are played, with their colours and words."""
+
+
+def cells(settings: Settings) -> list[Cell]:
+    """Agents with and without memory on every pool.
+
+    Raises:
+        SettingsError: where a rule is shown, a life has one attempt, or there is no memory to be left out.
+    """
+    if settings.life < 2:
+        raise SettingsError(f"life = {settings.life}: want two attempts at least, to get better from one to the next")
+    grid = []
+    for family in settings.families:
+        training = settings.training[family]
+        if not hidden(family):
+            raise SettingsError(
+                f"family = {family}: its rule is shown, and nothing has to be found out; want codebooks"
+            )
+        if training.memory == "none":
+            raise SettingsError(f"memory = none: want one for {family}, which the study leaves out itself")
+        without = training.model_copy(update={"memory": "none"})
+        for seed in range(settings.seeds):
+            for pool in settings.pools:
+                own = on_pool(pool, seed)
+                grid.append(cell_of(STUDY, settings, family, "generalist", **own))
+                grid.append(cell_of(STUDY, settings, family, "forgetful", training=without, **own))
+    return grid
+
+
+def _attempts(table: Table, family: str, role: str, split: str, pool: PoolSize) -> dict[int, list[float]]:
+    """Success by attempt, of every seed, at the last budget."""
+    mine = table.where(family=family, role=role, split=split, pool_size=size_of(pool)).final()
+    return {row["seed"]: row["success_by_attempt"] for row in mine.rows}
+
+
+def _gains(table: Table, family: str, role: str, split: str, pool: PoolSize) -> dict[int, float]:
+    """Success in the last attempt minus that in the first, by seed."""
+    found = _attempts(table, family, role, split, pool)
+    return {seed: attempts[-1] - attempts[0] for seed, attempts in found.items()}
+
+
+def _mean(values: dict[int, float]) -> float:
+    return float(np.mean(list(values.values()))) if values else -np.inf
+
+
+def verdicts(table: Table, settings: Settings) -> list[Claim]:
+    """Two rows per family: that it finds out tasks never met, and that this comes with the number of tasks."""
+    claims = []
+    smallest, largest = settings.pools[0], settings.pools[-1]
+    for family in settings.families:
+        gains = partial(_gains, table, family)
+        learnt = max(_mean(gains("generalist", "seen", pool)) for pool in settings.pools) >= GAIN
+        why = None if learnt else f"nobody gains {GAIN} from attempt to attempt, not even on seen tasks"
+        few, without = gains("generalist", "unseen", smallest), gains("forgetful", "unseen", largest)
+        mine = gains("generalist", "unseen", largest)
+        effect = paired(mine, dict.fromkeys(mine, 0.0), settings)
+        objection = None
+        if len(without) < max(settings.seeds, FEWEST):
+            why = why or "the agents without memory are not complete"
+        elif _mean(without) > FLAT:
+            objection = f"the agent without memory gains {_mean(without):.2f} as well"
+        bounds = {"supported_above": GAIN, "refuted_below": FLAT}
+        claim = "with memory an agent gets better from attempt to attempt at tasks it never met"
+        claims.append(judge(STUDY, family, claim, FINDS, effect, **bounds, objection=objection, too_few=why))
+        one = "one pool size shows no rise" if smallest == largest else None
+        claim = f"finding out within a life comes as training tasks multiply (pool {smallest} to {largest})"
+        claims.append(judge(STUDY, family, claim, MULTIPLY, paired(mine, few, settings), **bounds, too_few=why or one))
+    return claims
+
+
+def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
+    """A row per family: success by attempt on unseen tasks, a curve per pool; and the gain against the pool's size."""
+    drawn: Drawn = []
+    drawing, axes = canvas(len(settings.families), 2)
+    for row, family in zip(axes, settings.families, strict=True):
+        _by_attempt(row[0], table, settings, family, drawn)
+        _by_pool(row[1], table, settings, family, drawn)
+    legend(drawing, axes)
+    drawing.suptitle(f"{seeds(drawn)}, last budget, 95% Student t", fontsize=9)
+    return drawing, drawn
+
+
+def _by_attempt(axis: Axes, table: Table, settings: Settings, family: str, drawn: Drawn) -> None:
+    """Of agents with memory, the darker the larger their pool; and without, at the largest."""
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    def draw(role: str, pool: PoolSize, colour: str) -> None:
+        found = np.array(list(_attempts(table, family, role, "unseen", pool).values()))
+        points = [(place + 1.0, student(column)) for place, column in enumerate(found.T)] if len(found) else []
+        label = f"{ARMS[role][1]}, {'every episode new' if pool == 'new' else f'{pool:,} tasks'}"
+        curve(axis, points, label, colour, drawn, family=family, series=f"{role}, {pool}, by attempt")
+
+    shades = colormaps["Blues"](np.linspace(0.35, 1, len(settings.pools)))
+    for pool, shade in zip(settings.pools, shades, strict=True):
+        draw("generalist", pool, to_hex(shade))
+    draw("forgetful", settings.pools[-1], ORANGE)
+    axis.set_xticks(range(1, settings.life + 1))
+    axis.set_ylim(-0.02, 1.02)
+    axis.set_xlabel("attempt within a life")
+    axis.set_ylabel("success, unseen tasks")
+    axis.set_title(f"{family}: by attempt")
+
+
+def _by_pool(axis: Axes, table: Table, settings: Settings, family: str, drawn: Drawn) -> None:
+    arms = {("generalist", "unseen"): "-", ("generalist", "seen"): ":", ("forgetful", "unseen"): "-"}
+    for (role, split), line in arms.items():
+        colour, name = ARMS[role]
+        points = []
+        for pool in settings.pools:
+            if gains := _gains(table, family, role, split, pool):
+                place = end_of(settings.pools) if pool == "new" else float(pool)
+                points.append((place, student(list(gains.values()))))
+        label = f"{name}, gain on {split} tasks"
+        curve(axis, points, label, colour, drawn, family=family, series=f"{role}, {split}, gain", line=line)
+    pool_axis(axis, settings.pools)
+    axis.set_ylim(None, None)
+    axis.axhline(0, color=GREY, linewidth=0.8)
+    axis.set_ylabel("last attempt minus first")
+    axis.set_title(f"{family}: gain within a life")
+
+
+def tables(table: Table, settings: Settings) -> dict[str, list[dict[str, str]]]:
+    """Success in the first attempt and the last, by pool, on tasks of the pool and others."""
+    lines = []
+    for family in settings.families:
+        for pool in settings.pools:
+            line = {"family": family, "pool": "new" if pool == "new" else f"{pool:,}"}
+            for role, split in (("generalist", "seen"), ("generalist", "unseen"), ("forgetful", "unseen")):
+                found = list(_attempts(table, family, role, split, pool).values())
+                ends = "-" if not found else " to ".join(f"{np.mean(found, 0)[end]:.2f}" for end in (0, -1))
+                line[f"{ARMS[role][1]}, {split}"] = ends
+            lines.append(line)
+    return {f"success in the first attempt and in the last of {settings.life}": lines}
