@@ -166,9 +166,8 @@ def _by_attempt(axis: Axes, table: Table, settings: Settings, family: str, drawn
         label = f"{ARMS[role][1]}, {'every episode new' if pool == 'new' else f'{pool:,} tasks'}"
         curve(axis, points, label, colour, drawn, family=family, series=f"{role}, {pool}, by attempt")
 
-    shades = colormaps["Blues"](np.linspace(0.35, 1, len(settings.pools)))
-    for pool, shade in zip(settings.pools, shades, strict=True):
-        draw("generalist", pool, to_hex(shade))
+    for pool, depth in zip(settings.pools, np.linspace(0.35, 1, len(settings.pools)).tolist(), strict=True):
+        draw("generalist", pool, to_hex(colormaps["Blues"](depth)))
     draw("forgetful", settings.pools[-1], ORANGE)
     axis.set_xticks(range(1, settings.life + 1))
     axis.set_ylim(-0.02, 1.02)
