@@ -134,12 +134,12 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
             why = why or "the agents without memory are not complete"
         elif _mean(without) > FLAT:
             objection = f"the agent without memory gains {_mean(without):.2f} as well"
-        bounds = {"supported_above": GAIN, "refuted_below": FLAT}
         claim = "with memory an agent gets better from attempt to attempt at tasks it never met"
-        claims.append(judge(STUDY, family, claim, FINDS, effect, **bounds, objection=objection, too_few=why))
+        judged = partial(judge, STUDY, family, supported_above=GAIN, refuted_below=FLAT)
+        claims.append(judged(claim, FINDS, effect, objection=objection, too_few=why))
         one = "one pool size shows no rise" if smallest == largest else None
         claim = f"finding out within a life comes as training tasks multiply (pool {smallest} to {largest})"
-        claims.append(judge(STUDY, family, claim, MULTIPLY, paired(mine, few, settings), **bounds, too_few=why or one))
+        claims.append(judged(claim, MULTIPLY, paired(mine, few, settings), too_few=why or one))
     return claims
 
 
