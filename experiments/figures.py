@@ -147,7 +147,7 @@ def against_budget(axis: Axes, arms: Arms, drawn: Drawn, family: str, each: Mapp
 
 def end_of(pools: Sequence[PoolSize]) -> float:
     """Where "every episode a new task" stands on an axis of pools."""
-    return max([*(size for size in pools if size != "new"), 4]) * 32.0
+    return max([*(size for size in pools if size != "new"), 4]) * 8.0
 
 
 def pool_axis(axis: Axes, pools: Sequence[PoolSize]) -> None:

@@ -57,10 +57,26 @@ def test_every_verdict(logs, own, expected):
 
 
 def test_success_may_jump_where_single_decisions_do_not():
-    (lines,) = emergence.tables(table_of(LINE, noise=0.002), SETTINGS).values()
+    lines, _ = emergence.tables(table_of(LINE, noise=0.002), SETTINGS).values()
     share = {(line["along"], line["measure"]): float(line["share"]) for line in lines}
     for axis in emergence.AXES.values():
         assert share[axis, "success"] > 0.6 > 0.2 > share[axis, "its logarithm"]
+
+
+def test_pools_that_are_closer_than_the_rule_has_them_show_no_jump_but_the_threshold():
+    own = {"pools": (64, 128, 256, 512, 1024, 2048, 4096, "new")}
+    closer = resolve({"study": "emergence", "preset": "quick"} | BASE, presets.training("quick"), own)
+    table = table_of(STEP)
+    same = dict(zip(SETTINGS.pools, closer.pools, strict=True))
+    rows = [
+        row | {"pool_size": None if (size := same[row["pool_size"] or "new"]) == "new" else size} for row in table.rows
+    ]
+    table = Table(rows, table.tasks, table.meta)
+    tasks, training = emergence.verdicts(table, closer)
+    assert (tasks.verdict, training.verdict) == ("inconclusive", "supported")
+    assert tasks.reason == "neighbouring pools are 2-fold apart, and the rule is for 4-fold"
+    (line,) = list(emergence.tables(table, closer).values())[1]
+    assert 1024 < float(line["N*"].split()[0].replace(",", "")) < 2048  # between the fifth pool and the sixth
 
 
 def test_the_share_of_a_rise_by_hand():
