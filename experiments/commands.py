@@ -45,7 +45,7 @@ class Run:
     settings: Annotated[Flags, tyro.conf.OmitArgPrefixes]
     """What this run shall have otherwise than its preset: for every family, where it is about training."""
     preset: Annotated[str, tyro.conf.arg(metavar="NAME")] = "quick"
-    """quick: minutes on two cores; standard: hours, with the seeds that verdicts need."""
+    """quick: minutes on two cores; standard: hours, with the seeds that verdicts need; large: for an accelerator."""
     config: Annotated[Path | None, tyro.conf.arg(metavar="FILE.toml", help_behavior_hint="")] = None
     """A TOML file of settings; flags outrank it."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: runs/STUDY-PRESET)")] = None
@@ -142,7 +142,7 @@ class Tune:
     arm: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: both)")] = None
     """incentivized or taught, to do one of them now and the other in another run of the command."""
     preset: Annotated[str, tyro.conf.arg(metavar="NAME")] = "quick"
-    """Whose training settings the first trial has: quick or standard."""
+    """Whose training settings the first trial has: quick, standard or large."""
     config: Annotated[Path | None, tyro.conf.arg(metavar="FILE.toml", help_behavior_hint="")] = None
     """A TOML file of settings, such as knobs of the family."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: runs/tune-FAMILY)")] = None

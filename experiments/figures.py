@@ -145,6 +145,9 @@ def against_budget(axis: Axes, arms: Arms, drawn: Drawn, family: str, each: Mapp
     axis.set_ylabel("success, unseen tasks")
 
 
+CROWDED = 0.15  # of an axis: labels of pools that are closer would run into each other
+
+
 def end_of(pools: Sequence[PoolSize]) -> float:
     """Where "every episode a new task" stands on an axis of pools."""
     return max([*(size for size in pools if size != "new"), 4]) * 8.0
@@ -158,7 +161,8 @@ def pool_axis(axis: Axes, pools: Sequence[PoolSize]) -> None:
     if "new" in pools:
         ticks, labels = [*ticks, end_of(pools)], [*labels, "every\nepisode\nnew"]
     axis.set_xticks(ticks, labels)
-    if len(ticks) > 7:
+    nearest = np.diff(np.log(ticks)).min(initial=np.inf) / np.log(ticks[-1] / ticks[0]) if len(ticks) > 1 else 1
+    if nearest < CROWDED:
         for label in axis.get_xticklabels()[1:-1:2]:
             label.set_visible(False)
     axis.minorticks_off()

@@ -132,7 +132,7 @@ class _Panel:
         labels = {
             "full": f"supervised specialists, B steps each (mean of {len(full)} task{'s' * (len(full) != 1)})",
             "split": f"specialists, B/{count} steps each",
-            "share": "specialists, a share B/N",
+            "share": "specialists, a share B/N (ends where it is less than one update)",
         }
         self.specialist("specialist", labels, ORANGE, "^")
         labels = {"full": "incentivized specialists, B steps each", "share": "incentivized specialists, a share B/N"}
@@ -162,14 +162,6 @@ class _Panel:
             x, y = zip(*share, strict=True)
             style: Any = {"color": colour, "marker": marker, "markersize": 5, "linewidth": 1.3, "linestyle": "-."}
             self.axis.plot(x, y, label=labels["share"], **style)
-            if role == "specialist":  # the others' curve ends at the same pool
-                self.censored(x[-1], y[-1])
-
-    def censored(self, x: float, y: float) -> None:
-        """Says why a curve of shares ends."""
-        beside = (6, 2) if y < 0.85 else (6, -26)  # clear of the title
-        text = "less than\none update"
-        self.axis.annotate(text, (x, y), beside, textcoords="offset points", color=ORANGE, fontsize=7)
 
     def _share(self, mine: Table, size: int) -> list[dict[str, Any]]:
         """The specialists' rows at B/size in whole updates, if they were evaluated there."""

@@ -14,7 +14,7 @@ from typing import Any
 TRIALS = {"codebooks": 12, "errands": 12, "mazes": 12, "programs": 40, "puzzles": 12}
 """Of either arm, that the shipped settings were held against; see docs/results/tuning."""
 
-PRESETS = ("tiny", "quick", "standard")
+PRESETS = ("tiny", "quick", "standard", "large")
 
 TINY: dict[str, Any] = {
     "families": ("mazes",),
@@ -41,6 +41,38 @@ STANDARD: dict[str, Any] = {
 """What studies have in their preset "standard": the same for all, so that they share training runs."""
 
 MANY_POOLS = (1, 4, 16, 64, 256, 1024, 4096, 16384, "new")
+
+LARGE: dict[str, Any] = {
+    "seeds": 10,
+    "control_seeds": 5,
+    "specialists": 64,
+    "eval_tasks": 1024,
+    "evaluations": 11,
+}
+"""What studies have in their preset "large", for an accelerator, beside eight times the steps of "standard"."""
+
+LARGE_POOLS = (65_536, 262_144, 1_048_576)
+MORE = 8  # times the steps
+
+
+def with_large(presets: dict[str, dict[str, Any]], larger: tuple[int, ...] = LARGE_POOLS) -> dict[str, dict[str, Any]]:
+    """A study's presets, and "large" made from "standard": LARGE, more steps, `larger` pools if there are several."""
+    large = presets["standard"] | LARGE
+    pools = large.get("pools", ())
+    if len(pools) > 1:
+        large["pools"] = (*pools[:-1], *larger, pools[-1])
+    for key in ("control_pools", "taught_pools"):
+        if len(large.get(key, ())) > 1:
+            large[key] = large["pools"]
+    if "budget" in large:
+        large["budget"] *= MORE
+    if "training" in large:
+        large["training"] = {
+            family: own | ({"budget": MORE * own["budget"]} if "budget" in own else {})
+            for family, own in large["training"].items()
+        }
+    return presets | {"large": large}
+
 
 _TINY_TRAINING = {
     "num_envs": 16,
@@ -136,7 +168,7 @@ def training(preset: str) -> dict[str, dict[str, Any]]:
     """Training values by family."""
     if preset == "tiny":
         return {family: _TRAINING.get(family, {}) | _TINY_TRAINING for family in _TRAINING}
-    budgets = _BUDGETS[preset]
+    budgets = _BUDGETS.get(preset) or {family: MORE * steps for family, steps in _BUDGETS["standard"].items()}
     families = {*_TRAINING, *budgets}
     return {
         family: _TRAINING.get(family, {}) | ({"budget": budgets[family]} if family in budgets else {})

@@ -16,7 +16,7 @@ import numpy as np
 from experiments.cells import Cell
 from experiments.claims import Claim, judge
 from experiments.figures import BLUE, GREEN, Drawn, against_pools, canvas, legend, seeds
-from experiments.presets import STANDARD, TINY
+from experiments.presets import STANDARD, TINY, with_large
 from experiments.settings import Settings, SettingsError
 from experiments.statistics import Estimate, student, welch
 from experiments.studies.by_pool import unseen
@@ -72,13 +72,15 @@ _QUICK: dict[str, Any] = {
     "eval_instances": 8,
     "evaluations": 3,
 }
-PRESETS: dict[str, dict[str, Any]] = {
-    "tiny": TINY | {"knobs": KNOBS},
-    "quick": _QUICK,
-    "standard": _QUICK
-    | STANDARD
-    | {"families": ("errands", "puzzles", "mazes"), "pools": (64, 256, 1024, 4096, 16384, "new"), "evaluations": 3},
-}
+PRESETS = with_large(
+    {
+        "tiny": TINY | {"knobs": KNOBS},
+        "quick": _QUICK,
+        "standard": _QUICK
+        | STANDARD
+        | {"families": ("errands", "puzzles", "mazes"), "pools": (64, 256, 1024, 4096, 16384, "new"), "evaluations": 3},
+    }
+)
 
 # The verdict rules, fixed before any run. Success at the last budget, acting sampled.
 RISE = 0.2

@@ -18,7 +18,7 @@ import numpy as np
 from experiments.cells import Cell
 from experiments.claims import Claim, judge
 from experiments.figures import BLUE, Drawn, budgets, canvas, curve, end_of, pool_axis, seeds
-from experiments.presets import MANY_POOLS, STANDARD, TINY
+from experiments.presets import MANY_POOLS, STANDARD, TINY, with_large
 from experiments.settings import Settings
 from experiments.statistics import student
 from experiments.studies.by_pool import half
@@ -54,11 +54,13 @@ _QUICK: dict[str, Any] = {
     "evaluations": 8,
     "likelihood": True,
 }
-PRESETS: dict[str, dict[str, Any]] = {
-    "tiny": TINY | {"likelihood": True},
-    "quick": _QUICK,
-    "standard": _QUICK | STANDARD | {"families": ("errands", "puzzles", "mazes"), "pools": MANY_POOLS},
-}
+PRESETS = with_large(
+    {
+        "tiny": TINY | {"likelihood": True},
+        "quick": _QUICK,
+        "standard": _QUICK | STANDARD | {"families": ("errands", "puzzles", "mazes"), "pools": MANY_POOLS},
+    }
+)
 
 # The rule was written when means of errands had been seen, of no other family.
 JUMP = 0.5  # of a rise

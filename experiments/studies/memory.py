@@ -17,7 +17,7 @@ import numpy as np
 from experiments.cells import Cell
 from experiments.claims import Claim, judge
 from experiments.figures import BLUE, GREY, ORANGE, Drawn, canvas, curve, end_of, legend, pool_axis, seeds
-from experiments.presets import STANDARD, TINY
+from experiments.presets import STANDARD, TINY, with_large
 from experiments.settings import PoolSize, Settings, SettingsError
 from experiments.statistics import FEWEST, student
 from experiments.studies.common import cell_of, hidden, on_pool, paired, size_of
@@ -46,18 +46,21 @@ _QUICK: dict[str, Any] = {
     "eval_instances": 8,
     "evaluations": 3,
 }
-PRESETS: dict[str, dict[str, Any]] = {
-    "tiny": TINY | {"families": ("codebooks",), "knobs": KNOBS, "life": 2, "pools": (4, "new")},
-    "quick": _QUICK,
-    "standard": _QUICK
-    | STANDARD
-    | {
-        "specialists": 1,
-        "pools": (1, 4, 16, 64, 256, 1024, 4096, "new"),
-        "likelihood": False,
-        "training": {"codebooks": {"budget": 6_000_000}},
+PRESETS = with_large(
+    {
+        "tiny": TINY | {"families": ("codebooks",), "knobs": KNOBS, "life": 2, "pools": (4, "new")},
+        "quick": _QUICK,
+        "standard": _QUICK
+        | STANDARD
+        | {
+            "specialists": 1,
+            "pools": (1, 4, 16, 64, 256, 1024, 4096, "new"),
+            "likelihood": False,
+            "training": {"codebooks": {"budget": 6_000_000}},
+        },
     },
-}
+    larger=(16384,),  # of 49,152
+)
 
 # The verdict rules, fixed before any run but the trials. A gain is success in the last attempt of a life minus that in
 # the first, acting sampled, at the last budget.

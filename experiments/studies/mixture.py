@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from experiments.cells import Cell
 from experiments.claims import Claim, judge
 from experiments.figures import BLUE, GREEN, GREY, PURPLE, Drawn, against_budget, canvas, legend, seeds
-from experiments.presets import TINY
+from experiments.presets import TINY, with_large
 from experiments.settings import Settings, SettingsError
 from experiments.studies.common import by_seed, cell_of, headline_teacher, paired, unscored
 from experiments.table import Table
@@ -59,11 +59,13 @@ _TINY = {
     "lam": 0.9,
 }
 _TINY |= {"entropy": 0.01, "entropy_end": 0.01, "entropy_steps": 0}
-PRESETS: dict[str, dict[str, Any]] = {
-    "tiny": TINY | {"families": ("errands", "mazes"), "pools": ("new",)} | _TINY,
-    "quick": _QUICK,
-    "standard": _QUICK | {"seeds": 5, "budget": 6_000_000},
-}
+PRESETS = with_large(
+    {
+        "tiny": TINY | {"families": ("errands", "mazes"), "pools": ("new",)} | _TINY,
+        "quick": _QUICK,
+        "standard": _QUICK | {"seeds": 5, "budget": 6_000_000},
+    }
+)
 
 # The verdict rules, fixed before any run.
 SHARE = 0.8

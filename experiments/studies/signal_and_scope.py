@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from experiments.cells import Cell
 from experiments.claims import Claim, judge
 from experiments.figures import BLUE, GREEN, ORANGE, PURPLE, Drawn, against_pools, canvas, legend, seeds
-from experiments.presets import MANY_POOLS, STANDARD, TINY
+from experiments.presets import MANY_POOLS, STANDARD, TINY, with_large
 from experiments.settings import Settings, SettingsError, Training
 from experiments.studies.by_pool import half, unseen
 from experiments.studies.common import (
@@ -48,11 +48,13 @@ _QUICK: dict[str, Any] = {
     "eval_instances": 4,
     "evaluations": 3,
 }
-PRESETS: dict[str, dict[str, Any]] = {
-    "tiny": TINY,
-    "quick": _QUICK,
-    "standard": _QUICK | STANDARD | {"pools": MANY_POOLS},
-}
+PRESETS = with_large(
+    {
+        "tiny": TINY,
+        "quick": _QUICK,
+        "standard": _QUICK | STANDARD | {"pools": MANY_POOLS},
+    }
+)
 
 # The verdict rules. Success on unseen tasks at the last budget, acting sampled; but greedily where a teacher errs, as
 # drawn actions copy the errors. They were written before any run. A first one, in the shuffled control, showed that who

@@ -17,7 +17,7 @@ import numpy as np
 from experiments.cells import Cell
 from experiments.claims import Claim, judge
 from experiments.figures import BLUE, GREEN, ORANGE, PURPLE, Drawn, budgets, canvas, curve, legend, seeds
-from experiments.presets import STANDARD, TINY
+from experiments.presets import STANDARD, TINY, with_large
 from experiments.settings import Settings, SettingsError
 from experiments.statistics import student
 from experiments.studies.common import (
@@ -53,11 +53,13 @@ _QUICK: dict[str, Any] = {
     "eval_instances": 8,
     "evaluations": 4,
 }
-PRESETS: dict[str, dict[str, Any]] = {
-    "tiny": TINY | {"pools": ("new",), "specialist_learners": ("taught", "incentivized")},
-    "quick": _QUICK,
-    "standard": _QUICK | STANDARD,
-}
+PRESETS = with_large(
+    {
+        "tiny": TINY | {"pools": ("new",), "specialist_learners": ("taught", "incentivized")},
+        "quick": _QUICK,
+        "standard": _QUICK | STANDARD,
+    }
+)
 
 # The verdict rules, fixed before any run. Success in the specialty, acting sampled.
 BEATS = (

@@ -20,7 +20,7 @@ import numpy as np
 from experiments.cells import Cell
 from experiments.claims import Claim, judge
 from experiments.pool_figure import draw_task_count
-from experiments.presets import MANY_POOLS, STANDARD, TINY
+from experiments.presets import MANY_POOLS, STANDARD, TINY, with_large
 from experiments.settings import Settings, SettingsError
 from experiments.statistics import FEWEST
 from experiments.studies.by_pool import half, helped
@@ -47,29 +47,31 @@ if TYPE_CHECKING:
 STUDY = "task-count"
 QUESTION = "Does general skill appear as the number of training tasks grows?"
 
-PRESETS: dict[str, dict[str, Any]] = {
-    "tiny": TINY
-    | {"control_pools": ("new",), "taught_pools": (1, "new"), "specialist_learners": ("taught", "incentivized")},
-    "quick": {
-        "seeds": 2,
-        "pools": (1, 4, 64, 1024, 16384, "new"),
-        "control_pools": (1, 4, 64, 1024, 16384, "new"),
-        "taught_pools": ("new",),
-        "control_seeds": 1,
-        "specialists": 4,
-        "eval_tasks": 128,
-        "eval_instances": 4,
-        "evaluations": 3,
-    },
-    "standard": STANDARD
-    | {
-        "families": ("errands", "puzzles", "codebooks"),
-        "pools": MANY_POOLS,
-        "control_pools": MANY_POOLS,
-        "taught_pools": MANY_POOLS,
-        "specialist_learners": ("taught", "incentivized"),
-    },
-}
+PRESETS = with_large(
+    {
+        "tiny": TINY
+        | {"control_pools": ("new",), "taught_pools": (1, "new"), "specialist_learners": ("taught", "incentivized")},
+        "quick": {
+            "seeds": 2,
+            "pools": (1, 4, 64, 1024, 16384, "new"),
+            "control_pools": (1, 4, 64, 1024, 16384, "new"),
+            "taught_pools": ("new",),
+            "control_seeds": 1,
+            "specialists": 4,
+            "eval_tasks": 128,
+            "eval_instances": 4,
+            "evaluations": 3,
+        },
+        "standard": STANDARD
+        | {
+            "families": ("errands", "puzzles", "codebooks"),
+            "pools": MANY_POOLS,
+            "control_pools": MANY_POOLS,
+            "taught_pools": MANY_POOLS,
+            "specialist_learners": ("taught", "incentivized"),
+        },
+    }
+)
 
 # The verdict rules, fixed before any run, but for scores below 0, which count as 0 since the shuffled control was seen
 # to come up to the blind level from below. Scores are (success - blind) / (1 - blind), acting sampled, last budget.

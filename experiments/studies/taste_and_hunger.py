@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from experiments.cells import Cell
 from experiments.claims import Claim, judge
 from experiments.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, Drawn, against_budget, canvas, curve, seeds
-from experiments.presets import TINY
+from experiments.presets import TINY, with_large
 from experiments.settings import Settings
 from experiments.statistics import student
 from experiments.studies.common import by_seed, cell_of, paired
@@ -38,12 +38,14 @@ _QUICK: dict[str, Any] = {
     "eval_instances": 8,
     "evaluations": 4,
 }
-PRESETS: dict[str, dict[str, Any]] = {
-    "tiny": TINY | {"pools": ("new",), "tastes": (0.0, 0.5), "hungers": (0.0, 0.02)},
-    "quick": _QUICK,
-    "standard": _QUICK
-    | {"seeds": 5, "tastes": (0.0, 0.1, 0.25, 0.5, 0.75), "hungers": (0.0, 0.005, 0.02), "evaluations": 8},
-}
+PRESETS = with_large(
+    {
+        "tiny": TINY | {"pools": ("new",), "tastes": (0.0, 0.5), "hungers": (0.0, 0.02)},
+        "quick": _QUICK,
+        "standard": _QUICK
+        | {"seeds": 5, "tastes": (0.0, 0.1, 0.25, 0.5, 0.75), "hungers": (0.0, 0.005, 0.02), "evaluations": 8},
+    }
+)
 
 # The verdict rules, fixed before any run.
 GAIN = 0.05  # of success: less is "as well without"

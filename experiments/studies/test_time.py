@@ -16,7 +16,7 @@ import numpy as np
 from experiments.cells import Cell, doubling
 from experiments.claims import Claim, judge
 from experiments.figures import BLUE, GREEN, GREY, ORANGE, Drawn, canvas, curve, legend, seeds
-from experiments.presets import TINY
+from experiments.presets import TINY, with_large
 from experiments.settings import Settings, SettingsError
 from experiments.statistics import student
 from experiments.studies.common import by_seed, cell_of, hidden, paired
@@ -39,11 +39,13 @@ _QUICK: dict[str, Any] = {
     "eval_instances": 4,
     "evaluations": 5,
 }
-PRESETS: dict[str, dict[str, Any]] = {
-    "tiny": TINY | {"pools": ("new",), "simulations": (0, 4), "attempts": 2},
-    "quick": _QUICK,
-    "standard": _QUICK | {"seeds": 5, "eval_tasks": 128, "eval_instances": 4, "evaluations": 8},
-}
+PRESETS = with_large(
+    {
+        "tiny": TINY | {"pools": ("new",), "simulations": (0, 4), "attempts": 2},
+        "quick": _QUICK,
+        "standard": _QUICK | {"seeds": 5, "eval_tasks": 128, "eval_instances": 4, "evaluations": 8},
+    }
+)
 
 # The verdict rules, fixed before any run.
 SHARE = 4  # training is cut to a quarter

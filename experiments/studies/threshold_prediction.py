@@ -21,7 +21,7 @@ import numpy as np
 from experiments.cells import Cell, doubling
 from experiments.claims import Claim, judge
 from experiments.figures import BLUE, GREY, Drawn, canvas, seeds
-from experiments.presets import STANDARD, TINY
+from experiments.presets import STANDARD, TINY, with_large
 from experiments.settings import Settings, SettingsError, Training
 from experiments.statistics import normalised, student
 from experiments.studies.common import (
@@ -52,11 +52,13 @@ _QUICK: dict[str, Any] = {
     "eval_instances": 4,
     "evaluations": 8,
 }
-PRESETS: dict[str, dict[str, Any]] = {
-    "tiny": TINY | {"pools": (4, 16, 64, 256, "new")},
-    "quick": _QUICK,
-    "standard": _QUICK | {key: STANDARD[key] for key in ("seeds", "control_seeds")},
-}
+PRESETS = with_large(
+    {
+        "tiny": TINY | {"pools": (4, 16, 64, 256, "new")},
+        "quick": _QUICK,
+        "standard": _QUICK | {key: STANDARD[key] for key in ("seeds", "control_seeds")},
+    }
+)
 
 # Rule and prediction were fixed before any of these settings had been run. Known were errands with twice the budget, N*
 # (346) and learning times, on which a straight line was preferred to a power law; and, from `families` in docs/results,

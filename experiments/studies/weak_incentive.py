@@ -18,7 +18,7 @@ import numpy as np
 from experiments.cells import Cell
 from experiments.claims import Claim, judge
 from experiments.figures import BLUE, GREEN, PURPLE, Drawn, against_budget, canvas, curve, legend, seeds
-from experiments.presets import STANDARD, TINY
+from experiments.presets import STANDARD, TINY, with_large
 from experiments.settings import Settings, SettingsError
 from experiments.statistics import student
 from experiments.studies.common import (
@@ -53,11 +53,13 @@ _QUICK: dict[str, Any] = {
     "eval_instances": 4,
     "evaluations": 6,
 }
-PRESETS: dict[str, dict[str, Any]] = {
-    "tiny": TINY | {"pools": ("new",)},
-    "quick": _QUICK,
-    "standard": _QUICK | STANDARD,
-}
+PRESETS = with_large(
+    {
+        "tiny": TINY | {"pools": ("new",)},
+        "quick": _QUICK,
+        "standard": _QUICK | STANDARD,
+    }
+)
 
 # The verdict rules, fixed before any run. Success on unseen tasks, acting sampled.
 BEHIND = 0.05  # of success: less is "not behind"

@@ -14,6 +14,7 @@ from tests.experiments.counts import counted
 OWN = {
     "task-count": {"families": ("errands", "codebooks"), "seeds": 3, "control_seeds": 3, "pools": (1, 16, 1024, "new")},
     "mixture": {"families": ("errands", "mazes")},
+    "threshold-prediction": {"families": ("puzzles", "mazes"), "pools": (4, 16, 256, 4096, "new")},
 }
 
 
@@ -45,19 +46,20 @@ def made_up(cell):
 
 @pytest.fixture(params=studies.STUDIES, scope="module")
 def grid(request):
-    """A study, its settings, its cells, and what came of each."""
+    """A study, its settings, its cells, and what came of each: counts and rows."""
     study = studies.load(request.param)
     base = {"study": request.param, "preset": "quick"} | study.PRESETS["quick"]
     settings = resolve(base, presets.training("quick"), OWN.get(request.param, {}))
     cells = study.cells(settings)
-    return study, settings, cells, {cell.id: made_up(cell) for cell in cells}
+    counts = {cell.id: made_up(cell) for cell in cells}
+    return study, settings, cells, counts, [results.rows_of(cell, counts[cell.id], 100) for cell in cells]
 
 
 def shown(grid, missing):
     """Verdicts, figure and tables of a study without some cells."""
-    study, settings, cells, counts = grid
+    study, settings, cells, counts, known = grid
     kept = [cell for cell in cells if cell.id not in missing]
-    rows = [row for cell in kept for row in results.rows_of(cell, counts[cell.id], 100)]
+    rows = [row for cell, mine in zip(cells, known, strict=True) if cell.id not in missing for row in mine]
     for family in settings.families:
         level = {"family": family, "role": "uniform", "split": "unseen", "env_steps": 0, "success": 0.1}
         rows.append(
