@@ -13,7 +13,7 @@ from rich.console import Console
 import envs
 from experiments import figures, studies
 from experiments.archive import Archive
-from experiments.cells import Cell
+from experiments.cells import Cell, variant
 from experiments.claims import Claim
 from experiments.failures import printable
 from experiments.pages import page, rich_table
@@ -60,7 +60,9 @@ def report(store: Store, console: Console, out: Path | None = None) -> list[dict
     target = Store(out or store.path)
     target.path.mkdir(parents=True, exist_ok=True)
     figures.save(figure, drawn, target.figures, settings.study)
-    judged = [claim.row() | {"env_steps": _cost(claim, cells)} for claim in claims]
+    judged = [
+        claim.row() | {"env_steps": _cost(claim, cells), "setting": _setting(claim, settings)} for claim in claims
+    ]
     write(target.path / "claims.json", json.dumps(judged, indent=1) + "\n")
     tables = study.tables(table, settings)
     image = base64.b64encode((target.figures / f"{settings.study}.png").read_bytes()).decode()
@@ -114,6 +116,15 @@ def _counts(store: Store, rows: Sequence[Row], cells: Sequence[Cell]) -> np.ndar
     archive = Archive(store.path, None, {})
     found = (archive.own(cell) for cell in each.values() if cell.id in late)
     return np.concatenate([counts, *(one.counts[list(counts.dtype.names or ())] for one in found if one is not None)])
+
+
+def _setting(claim: Claim, settings: Settings) -> str:
+    """What a claim holds for: the preset; and a control, another reward, a life, knobs of its family where there are."""
+    control = "" if settings.control == "none" else f"control {settings.control}"
+    training = settings.training.get(claim.family)
+    reward = f"reward {training.reward}" if training and training.reward != "sparse" else ""
+    changed = variant(settings.knobs.get(claim.family, {}), settings.life)
+    return ", ".join(filter(None, (settings.preset, control, reward, changed)))
 
 
 def _cost(claim: Claim, cells: Sequence[Cell]) -> int:

@@ -60,7 +60,7 @@ def _line(claim: Row) -> str:
     effect = "-" if claim["effect"] is None else f"{claim['effect']:+.2f}"
     interval = "" if claim["low"] is None else f"[{claim['low']:+.2f}, {claim['high']:+.2f}]"
     found = f"{claim['verdict']:<13} {claim['family']:<11} {effect:>6} {interval:<17} n = {claim['n']:<4}"
-    return printable(f"{found} {cost(claim['env_steps'])} steps\n    {claim['claim']}")
+    return printable(f"{found} {cost(claim['env_steps'])} steps\n    {claim['claim']} ({claim['setting']})")
 
 
 def cost(steps: int) -> str:
@@ -86,7 +86,10 @@ def _draw(axis: Axes, claims: Sequence[Row]) -> None:
         if at != effect:
             axis.annotate(f"{effect:+.1f}", (at, place), (4, 3), textcoords="offset points", fontsize=7, color=colour)
     axis.axvline(0, color="black", linewidth=0.8)
-    words = [f"{claim['study']}: {claim['claim']} ({claim['family']}, n = {claim['n']})" for claim in claims]
+    words = [
+        f"{claim['study']}: {claim['claim']} ({claim['family']}, {claim['setting']}, n = {claim['n']})"
+        for claim in claims
+    ]
     axis.set_yticks(range(len(claims)), words, fontsize=7.5)
     axis.invert_yaxis()
     axis.set_xlim(-EDGE * 1.08, EDGE * 1.08)

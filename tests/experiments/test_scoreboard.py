@@ -13,7 +13,18 @@ from tests.experiments.damage import copy
 
 def claim(study="task-count", family="errands", verdict="supported", effect=0.5, low=0.4, high=0.6, **own):
     row = {"study": study, "claim": "skill appears", "verdict": verdict, "effect": effect, "low": low, "high": high}
-    return row | {"n": 5, "rule": "above 0", "family": family, "reason": "it lies above", "env_steps": 3_000_000} | own
+    return (
+        row
+        | {
+            "n": 5,
+            "rule": "above 0",
+            "family": family,
+            "reason": "it lies above",
+            "env_steps": 3_000_000,
+            "setting": "quick",
+        }
+        | own
+    )
 
 
 CLAIMS = [
@@ -29,7 +40,9 @@ def test_every_claim_has_its_row(tmp_path, capsys):
     scoreboard(CLAIMS, Console(width=80), tmp_path)
     said = capsys.readouterr().out
     assert "1 supported, 1 refuted, 1 inconclusive" in said
-    assert "supported     errands      +0.50 [+0.40, +0.60]    n = 5    3.0 M steps\n    skill appears\n" in said
+    assert (
+        "supported     errands      +0.50 [+0.40, +0.60]    n = 5    3.0 M steps\n    skill appears (quick)\n" in said
+    )
     assert "refuted       mazes        -4.50 [-9.00, -2.00]" in said
     assert re.search(r"inconclusive +errands +- +n = 0", said)
     page = (tmp_path / "scoreboard.html").read_text()
