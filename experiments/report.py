@@ -119,7 +119,7 @@ def _counts(store: Store, rows: Sequence[Row], cells: Sequence[Cell]) -> np.ndar
 
 
 def _setting(claim: Claim, settings: Settings) -> str:
-    """What a claim holds for: the preset; and a control, another reward, a life, knobs of its family where there are."""
+    """What a claim holds for: the preset; and a control, another reward, a life, knobs of its family if there are."""
     control = "" if settings.control == "none" else f"control {settings.control}"
     training = settings.training.get(claim.family)
     reward = f"reward {training.reward}" if training and training.reward != "sparse" else ""
