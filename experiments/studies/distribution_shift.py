@@ -74,7 +74,7 @@ _QUICK: dict[str, Any] = {
 }
 PRESETS = with_large(
     {
-        "tiny": TINY | {"knobs": KNOBS},
+        "tiny": TINY | {"families": ("puzzles",), "knobs": KNOBS},
         "quick": _QUICK,
         "standard": _QUICK
         | STANDARD

@@ -52,7 +52,7 @@ _QUICK: dict[str, Any] = {
 # One setting for both families, as their own differ.
 _TINY = {
     "network": "mlp",
-    "memory": "gru",
+    "memory": "none",
     "learning_rate": 2e-3,
     "taught_learning_rate": 2e-3,
     "gamma": 0.95,
