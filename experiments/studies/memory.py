@@ -166,14 +166,14 @@ def _by_attempt(axis: Axes, table: Table, settings: Settings, family: str, drawn
     def draw(role: str, pool: PoolSize, colour: str) -> None:
         found = np.array(list(_attempts(table, family, role, "unseen", pool).values()))
         points = [(place + 1.0, student(column)) for place, column in enumerate(found.T)] if len(found) else []
-        label = f"{ARMS[role][1]}, {'every episode new' if pool == 'new' else f'{pool:,} tasks'}"
+        label = f"{ARMS[role][1]}, {'every episode new' if pool == 'new' else f'pool {pool:,}'}"
         curve(axis, points, label, colour, drawn, family=family, series=f"{role}, {pool}, by attempt")
 
     for pool, depth in zip(settings.pools, np.linspace(0.35, 1, len(settings.pools)).tolist(), strict=True):
         draw("generalist", pool, to_hex(colormaps["Blues"](depth)))
     draw("forgetful", settings.pools[-1], ORANGE)
     axis.set_xticks(range(1, settings.life + 1))
-    axis.set_ylim(-0.02, 1.02)
+    axis.set_ylim(bottom=0)
     axis.set_xlabel("attempt within a life")
     axis.set_ylabel("success, unseen tasks")
     axis.set_title(f"{family}: by attempt")
@@ -191,7 +191,7 @@ def _by_pool(axis: Axes, table: Table, settings: Settings, family: str, drawn: D
         label = f"{name}, gain on {split} tasks"
         curve(axis, points, label, colour, drawn, family=family, series=f"{role}, {split}, gain", line=line)
     pool_axis(axis, settings.pools)
-    axis.set_ylim(None, None)
+    axis.autoscale(axis="y")
     axis.axhline(0, color=GREY, linewidth=0.8)
     axis.set_ylabel("last attempt minus first")
     axis.set_title(f"{family}: gain within a life")
