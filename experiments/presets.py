@@ -56,8 +56,13 @@ MORE = 8  # times the steps
 
 
 def with_large(presets: dict[str, dict[str, Any]], larger: tuple[int, ...] = LARGE_POOLS) -> dict[str, dict[str, Any]]:
-    """A study's presets, and "large" made from "standard": LARGE, more steps, `larger` pools if there are several."""
-    large = presets["standard"] | LARGE
+    """A study's presets, and "large" made from "standard": more steps, `larger` pools if there are several.
+
+    It has the values of LARGE where "standard" has those of STANDARD: a study's own stay.
+    """
+    standard = presets["standard"]
+    large = standard | {key: value for key, value in LARGE.items() if standard.get(key) == STANDARD[key]}
+    large["seeds"] = LARGE["seeds"]
     pools = large.get("pools", ())
     if len(pools) > 1:
         large["pools"] = (*pools[:-1], *larger, pools[-1])
@@ -162,13 +167,14 @@ _BUDGETS: dict[str, dict[str, int]] = {
         "sequences": 8_000_000,
     },
 }
+_BUDGETS["large"] = {family: MORE * steps for family, steps in _BUDGETS["standard"].items()}
 
 
 def training(preset: str) -> dict[str, dict[str, Any]]:
     """Training values by family."""
     if preset == "tiny":
         return {family: _TRAINING.get(family, {}) | _TINY_TRAINING for family in _TRAINING}
-    budgets = _BUDGETS.get(preset) or {family: MORE * steps for family, steps in _BUDGETS["standard"].items()}
+    budgets = _BUDGETS[preset]
     families = {*_TRAINING, *budgets}
     return {
         family: _TRAINING.get(family, {}) | ({"budget": budgets[family]} if family in budgets else {})

@@ -91,11 +91,12 @@ CARRIES = (
     f"(score below {LEARNT}); 3 seeds at least of either"
 )
 NEARNESS = 0.1
+CEILING = 0.95  # of the score: above it, distance can make no difference. Added when errands had been seen
 NEAR = (
     "success of the incentivized agent on the unseen tasks that are further from the nearest training task than the "
-    f"mean, minus that on the nearer ones, the mean over pools whose unseen score is {LEARNT} at least, per seed, "
-    f"Student t 95%; supported above -{NEARNESS}, refuted below it; open where nothing has been learnt from a pool "
-    "with an end; 3 seeds at least"
+    f"mean, minus that on the nearer ones, the mean over pools whose unseen score is {LEARNT} to {CEILING}, per seed, "
+    f"Student t 95%; supported above -{NEARNESS}, refuted below it; open where there is no such pool; 3 seeds "
+    "at least"
 )
 ARMS = {"generalist": ("incentivized", BLUE), "taught": ("taught", GREEN)}
 
@@ -159,11 +160,12 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
 
 
 def _learnt(table: Table, settings: Settings, family: str) -> list[int]:
-    """Pools with an end from which something has been learnt."""
+    """Pools with an end from which something has been learnt, but not all of it."""
     found = []
     for pool in ending(settings):
         scores = unseen(table, family, "generalist", pool, "score")
-        if set(scores) == set(range(settings.seeds)) and unlearnt(scores) is None:
+        whole = set(scores) == set(range(settings.seeds)) and unlearnt(scores) is None
+        if whole and np.mean(list(scores.values())) <= CEILING:
             found.append(pool)
     return found
 
@@ -172,7 +174,7 @@ def _far(table: Table, settings: Settings, family: str) -> tuple[Estimate | None
     """Success far from the pool minus success near it, over seeds; and why there is no such thing."""
     pools = _learnt(table, settings, family)
     if not pools:
-        return None, "nothing has been learnt from a pool with an end, or a cell is missing"
+        return None, "no pool with an end has taught something but not all, or a cell is missing"
     each = []
     for seed in range(settings.seeds):
         differences = []

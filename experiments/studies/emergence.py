@@ -68,7 +68,8 @@ APART = 4  # neighbouring pools
 RULE = (
     "share of the rise on unseen tasks, from the lowest place to the last, that lies between two neighbouring places "
     f"(pools {APART}-fold apart, budgets twofold), by the log-likelihood of the expert's actions; per seed, Student t "
-    f"95%; supported above {JUMP}, refuted below it; open where the last score is below {LEARNT}; 3 seeds at least"
+    f"95%; supported above {JUMP}, refuted below it; open where the last score is below {LEARNT}, or where a jump lies "
+    "beyond the largest pool with an end; 3 seeds at least"
 )
 MEASURES = {
     "success": "success",
@@ -131,7 +132,7 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
             found = measured(table, settings, family, axis, "log-likelihood")
             few = "two places show no jump" if found is not None and found.shape[1] < 3 else why
             if axis == "tasks":
-                few = few or _uneven(ending(settings))
+                few = few or _uneven(ending(settings)) or _wide(found)
             effect = None if found is None else student(steepest(found))
             claim = f"skill emerges at once with {along}, by a continuous measure too"
             claims.append(
@@ -144,6 +145,15 @@ def _uneven(pools: list[int]) -> str | None:
     """Why neighbouring pools are not as far apart as the rule has them, if they are not."""
     apart = {larger / smaller for smaller, larger in pairwise(pools)} - {APART}
     return f"neighbouring pools are {min(apart):g}-fold apart, and the rule is for {APART}-fold" if apart else None
+
+
+def _wide(found: np.ndarray | None) -> str | None:
+    """Why a jump would be none, if it would: it lies in the step to every-episode-new, which is a wide one."""
+    if found is None:
+        return None
+    rise = found.mean(0)
+    last = (rise[-1] - rise[-2]) / max(rise[-1] - rise.min(), 1e-9)
+    return f"{last:.2f} of the rise is beyond the largest pool with an end" if last > JUMP else None
 
 
 def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:

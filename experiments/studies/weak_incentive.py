@@ -10,7 +10,6 @@ one bit an episode at most, a label log2(actions) at every step.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -75,9 +74,9 @@ LAST = (
 )
 # This one was written when errands had been seen, in which it is ahead, and no other family.
 BITS = (
-    "unseen success of the agent rewarded for success alone at the last budget minus that of the {other} one after as "
-    "many bits of supervision (between its evaluations, a straight line against their logarithm), paired by seed, "
-    "Student t 95%; supported above 0, refuted below; open where neither score reaches {learnt}; 3 seeds at least"
+    "unseen success of the agent rewarded for success alone at the last budget minus that of the {other} one at its "
+    "evaluation next above in bits of supervision, paired by seed, Student t 95%; supported above 0; refuted where it "
+    "is below 0 against the evaluation next below; open where neither score reaches {learnt}; 3 seeds at least"
 )
 ARMS = {
     "taught": (GREEN, "taught"),
@@ -143,35 +142,40 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
 
 
 def _thriftier(table: Table, settings: Settings, family: str, other: str, better: str) -> Claim:
-    """Ahead of another arm after as many bits."""
+    """Surely ahead of an arm that has had more bits, or surely behind it when it had fewer."""
     last = late_budgets(settings, family)[-1]
     bits = {row["seed"]: _bits(table, row) for row in _arm(table, family, "generalist").where(env_steps=last).rows}
-    mine, theirs = _at(table, family, "generalist", last), _after(table, family, other, bits)
-    scores = _at(table, family, "generalist", last, "score"), _after(table, family, other, bits, "score")
-    why = unscored(table, family) or unlearnt(*scores)
-    if not why and set(theirs) < set(_at(table, family, other, last)):
-        why = f"the {other} agent was not evaluated after so few bits"
+    mine = _at(table, family, "generalist", last)
+    ahead, behind = (paired(mine, _beside(table, family, other, bits, more), settings) for more in (True, False))
+    scores = (_beside(table, family, other, bits, more, "score") for more in (True, False))
+    why = unscored(table, family) or unlearnt(_at(table, family, "generalist", last, "score"), *filter(None, scores))
+    surely_behind = behind is not None and behind.high < 0
+    effect = behind if surely_behind or ahead is None else ahead
+    if not why and not surely_behind and (ahead is None or ahead.low <= 0):
+        why = f"it is not surely ahead of the {other} agent with more bits, nor surely behind it with fewer"
     return judge(
         STUDY,
         family,
-        f"bit for bit of supervision, a weak incentive ends above {better}",
+        f"after as many bits of supervision, a weak incentive is above {better}",
         BITS.format(other=other, learnt=LEARNT),
-        paired(mine, theirs, settings),
+        effect,
         supported_above=0,
         refuted_below=0,
         too_few=why,
     )
 
 
-def _after(table: Table, family: str, role: str, bits: dict[int, float], key: str = "success") -> dict[int, float]:
-    """An arm by seed after so many bits of supervision; without the seeds that were not evaluated on either side."""
+def _beside(
+    table: Table, family: str, role: str, bits: dict[int, float], more: bool, key: str = "success"
+) -> dict[int, float]:
+    """An arm by seed at the evaluation next above so many bits of supervision, or next below; without seeds of none."""
     found = {}
     for seed, wanted in bits.items():
         rows = [row for row in _arm(table, family, role).where(seed=seed).rows if row[key] is not None]
         rows.sort(key=lambda row: row["env_steps"])
-        spent = [_bits(table, row) for row in rows]
-        if rows and 0 < spent[0] <= wanted <= spent[-1]:
-            found[seed] = float(np.interp(math.log(wanted), np.log(spent), [row[key] for row in rows]))
+        beside = [row for row in rows if (_bits(table, row) >= wanted if more else _bits(table, row) <= wanted)]
+        if beside:
+            found[seed] = beside[0 if more else -1][key]
     return found
 
 

@@ -63,6 +63,7 @@ def test_agents_are_trained_without_what_they_are_asked_for():
         ({"pairs": 0.3, "row": 0.25, "nearness": 0.4}, ["refuted", "supported", "refuted", "refuted"]),
         ({"objects": 0.42, "noise": 0.1}, ["supported", "inconclusive", "supported", "supported"]),
         ({"unseen": 0.3}, ["inconclusive"] * 4),  # nothing has been learnt
+        ({"unseen": 0.99}, ["supported"] * 3 + ["inconclusive"]),  # all has been: distance can make no difference
         ({"leave_out": "generalist"}, ["inconclusive"] * 4),
         ({"leave_out": "blind"}, ["inconclusive"] * 3 + ["supported"]),
     ],

@@ -79,6 +79,15 @@ def test_pools_that_are_closer_than_the_rule_has_them_show_no_jump_but_the_thres
     assert 1024 < float(line["N*"].split()[0].replace(",", "")) < 2048  # between the fifth pool and the sixth
 
 
+def test_the_step_to_every_episode_new_shows_no_jump_as_it_is_a_wide_one():
+    own = {"pools": (1, 4, 16, 64, 256, "new")}
+    fewer = resolve({"study": "emergence", "preset": "quick"} | BASE, presets.training("quick"), own)
+    table = table_of(STEP).where(lambda row: row["pool_size"] in (None, *fewer.pools))
+    tasks, training = emergence.verdicts(table, fewer)
+    assert (tasks.verdict, training.verdict) == ("inconclusive", "supported")
+    assert tasks.reason.endswith("of the rise is beyond the largest pool with an end")
+
+
 def test_the_share_of_a_rise_by_hand():
     values = np.array([[0.2, 0.0, 0.1, 0.5, 0.6], [0.5, 0.4, 0.3, 0.2, 0.2]])
     np.testing.assert_allclose(emergence.steepest(values), [0.4 / 0.6, 0.0])

@@ -18,8 +18,11 @@ def settings_of(**own):
 SETTINGS = settings_of()
 
 
-def table_of(gains, noise=0.01, leave_out=None):
-    """A run in which success rises evenly within a life: by (role, split, pool), and by nothing where none is given."""
+def table_of(gains, noise=0.003, leave_out=None, first=0.3):
+    """A run in which success rises evenly within a life: by (role, split, pool), and by nothing where none is given.
+
+    Those without memory begin at .2, the others at `first`.
+    """
     rng, rows = np.random.default_rng(0), []
     for cell in memory.cells(SETTINGS):
         if cell.role == leave_out and cell.seed == 0:
@@ -28,7 +31,8 @@ def table_of(gains, noise=0.01, leave_out=None):
             gain = gains.get((cell.role, split, cell.pool_size), 0.0) + noise * rng.normal()
             row = {"cell": cell.id, "family": cell.family, "role": cell.role, "seed": cell.seed, "split": split}
             row |= {"env_steps": cell.points[-1][0], "pool_size": cell.pool_size}
-            rows.append(row | {"success_by_attempt": (0.3 + gain * np.linspace(0, 1, SETTINGS.life)).tolist()})
+            level = first if cell.role == "generalist" else 0.2
+            rows.append(row | {"success_by_attempt": (level + gain * np.linspace(0, 1, SETTINGS.life)).tolist()})
     return Table(rows, counted(), {})
 
 
@@ -36,6 +40,7 @@ FINDS = {("generalist", "unseen", None): 0.3, ("generalist", "seen", None): 0.3,
 BY_HEART = {("generalist", "seen", 16): 0.3}
 ALWAYS = FINDS | {("generalist", "unseen", 1): 0.3}
 ANYHOW = FINDS | {("forgetful", "unseen", None): 0.3}
+BY_LUCK = FINDS | {("forgetful", "unseen", None): 0.08}  # a little of it without memory
 OPEN = FINDS | {("generalist", "unseen", None): 0.08}
 
 
@@ -57,7 +62,10 @@ def test_arms_differ_in_their_memory_and_in_nothing_else():
         (FINDS, {}, ["supported", "supported"]),
         (BY_HEART, {}, ["refuted", "refuted"]),  # better on seen tasks only
         (ALWAYS, {}, ["supported", "refuted"]),
-        (ANYHOW, {}, ["refuted", "supported"]),  # without memory as well: then it is not memory
+        (ANYHOW, {}, ["refuted", "refuted"]),  # without memory as well: then it is not memory
+        (BY_LUCK, {}, ["supported", "supported"]),
+        (BY_LUCK, {"noise": 0.1}, ["inconclusive", "inconclusive"]),
+        (BY_HEART, {"first": 0.15}, ["inconclusive", "inconclusive"]),  # it has not learnt to play
         (OPEN, {"noise": 0.02}, ["inconclusive", "inconclusive"]),
         ({}, {}, ["inconclusive", "inconclusive"]),  # nobody has learnt to use it
         (FINDS, {"leave_out": "generalist"}, ["inconclusive", "inconclusive"]),
@@ -68,12 +76,20 @@ def test_every_verdict(gains, own, expected):
     assert [claim.verdict for claim in memory.verdicts(table_of(gains, **own), SETTINGS)] == expected
 
 
+def test_what_is_missing_is_called_missing():
+    for claims in (
+        memory.verdicts(table_of(FINDS, leave_out="forgetful"), SETTINGS),
+        memory.verdicts(table_of({}).where(seed=9), SETTINGS),
+    ):
+        assert {claim.reason for claim in claims} == {"cells are missing"}
+
+
 def test_the_figure_and_the_table_show_what_was_found():
     figure, rows = memory.figure(table_of(FINDS, noise=0.0), SETTINGS)
     assert len(figure.axes) == 2
     series = {row["series"]: row["mean"] for row in rows}  # the last of each: the last attempt, or the largest pool
     assert series["generalist, new, by attempt"] == pytest.approx(0.6)
-    assert series["forgetful, new, by attempt"] == pytest.approx(0.3)
+    assert series["forgetful, new, by attempt"] == pytest.approx(0.2)
     assert series["generalist, unseen, gain"] == pytest.approx(0.3)
     (lines,) = memory.tables(table_of(FINDS, noise=0.0), SETTINGS).values()
     assert [line["with memory, unseen"] for line in lines] == ["0.30 to 0.30"] * 3 + ["0.30 to 0.60"]

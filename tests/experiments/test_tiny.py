@@ -49,6 +49,20 @@ def test_every_preset_of_every_study_is_sound(name, preset):
 NONE = ("test-time", "memory")  # its search tells the rule; and so does what an attempt brings in a life
 
 
+@pytest.mark.parametrize("name", [name for name in studies.names() if name != "threshold-prediction"])
+def test_large_is_standard_with_more_of_all(name):
+    standard, large = (
+        resolve({"study": name, "preset": preset} | studies.load(name).PRESETS[preset], presets.training(preset))
+        for preset in ("standard", "large")
+    )
+    for family in standard.families:
+        assert large.training[family].budget == 8 * standard.training[family].budget
+    assert len(standard.pools) == 1 or set(standard.pools) < set(large.pools)
+    assert large.evaluations in (standard.evaluations, 11)
+    with pytest.raises(KeyError):
+        presets.training("standrad")
+
+
 @pytest.mark.parametrize("control", ["shuffled", "disjoint", "leak"])
 @pytest.mark.parametrize("name", [name for name in studies.names() if name not in NONE])
 def test_any_study_can_be_run_where_there_is_nothing_to_find(name, control):

@@ -72,29 +72,30 @@ def test_arms_differ_in_what_they_are_told_and_in_nothing_else():
 )
 def test_every_verdict(curves, own, expected):
     claims = [
-        claim for claim in weak_incentive.verdicts(table_of(curves, **own), SETTINGS) if "bit for" not in claim.claim
+        claim for claim in weak_incentive.verdicts(table_of(curves, **own), SETTINGS) if "bits of" not in claim.claim
     ]
     assert [claim.verdict for claim in claims] == expected
 
 
 @pytest.mark.parametrize(
     ("curves", "own", "expected"),
-    [  # where teaching costs eight times the bits, its student is compared as it was after an eighth of the steps
-        (CROSSES | {"generalist": 0.55 + 0 * RISE}, {"taught_bits": 80}, "supported"),
+    [  # where teaching costs ten times the bits, its student is looked at after an eighth of the steps, and a sixteenth
+        (CROSSES | {"generalist": 0.55 + 0 * RISE}, {"taught_bits": 100}, "supported"),
+        (CROSSES | {"generalist": 0.35 + 0 * RISE}, {"taught_bits": 100}, "refuted"),
+        (CROSSES | {"generalist": 0.46 + 0 * RISE}, {"taught_bits": 100}, "inconclusive"),  # between the two
         (CROSSES | {"generalist": 0.55 + 0 * RISE}, {"taught_bits": 10}, "refuted"),
-        (CROSSES | {"generalist": 0.48 + 0 * RISE}, {"taught_bits": 80, "noise": 0.05}, "inconclusive"),
-        (CROSSES, {"taught_bits": 80, "leave_out": "taught"}, "inconclusive"),
-        (CROSSES, {"taught_bits": 1000}, "inconclusive"),  # its first evaluation came after more bits
-        (NOTHING, {"taught_bits": 80}, "inconclusive"),
+        (CROSSES, {"taught_bits": 100, "leave_out": "taught"}, "inconclusive"),
+        (CROSSES, {"taught_bits": 1000}, "supported"),  # its first evaluation came after more bits, and is below
+        (NEVER, {"taught_bits": 5}, "refuted"),  # its last one came after fewer, and is above
+        (CROSSES, {"taught_bits": 5}, "inconclusive"),  # or below, which settles nothing
+        (NOTHING, {"taught_bits": 100}, "inconclusive"),
     ],
 )
 def test_arms_are_compared_bit_for_bit(curves, own, expected):
     claims = weak_incentive.verdicts(table_of(curves, **own), SETTINGS)
-    taught, shaped = (claim for claim in claims if "bit for" in claim.claim)
+    taught, shaped = (claim for claim in claims if "bits of" in claim.claim)
     assert taught.verdict == expected
     assert shaped.claim.endswith("a reward on the way")
-    if own == {"taught_bits": 1000}:
-        assert "after so few bits" in taught.reason
 
 
 def test_curves_are_said_to_cross_where_they_do():
