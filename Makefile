@@ -13,7 +13,7 @@ demo: $(VENV)/.installed
 	$(BIN)/incentivize run task-count --preset quick --out $(DEMO)
 
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-gymnasium:
 	$(MAKE) VENV=.venv-gymnasium .venv-gymnasium/.installed

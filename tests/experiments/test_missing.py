@@ -14,6 +14,9 @@ from tests.experiments.counts import counted
 OWN = {
     "task-count": {"families": ("errands", "codebooks"), "seeds": 3, "control_seeds": 3, "pools": (1, 16, 1024, "new")},
     "mixture": {"families": ("errands", "mazes")},
+    "signal-and-scope": {"families": ("errands", "codebooks")},
+    "slopes": {"families": ("mazes",)},
+    "weak-incentive": {"families": ("mazes",)},
     "threshold-prediction": {"families": ("puzzles", "mazes"), "pools": (4, 16, 256, 4096, "new")},
 }
 
