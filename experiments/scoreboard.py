@@ -47,7 +47,7 @@ def scoreboard(claims: Sequence[Row], console: Console, out: Path | None) -> Non
         return
     (out / "figures").mkdir(parents=True, exist_ok=True)
     drawing, axes = canvas(1, 1, width=10.0)
-    drawing.set_size_inches(10, 1.2 + 0.28 * len(claims))
+    drawing.set_size_inches(10, 1.2 + 0.36 * len(claims))
     _draw(axes[0, 0], claims)
     save(drawing, claims, out / "figures", "scoreboard")
     image = base64.b64encode((out / "figures" / "scoreboard.png").read_bytes()).decode()
@@ -76,7 +76,7 @@ def _draw(axis: Axes, claims: Sequence[Row]) -> None:
         colour, mark = MARKS[claim["verdict"]]
         effect, low, high = (claim[key] for key in ("effect", "low", "high"))
         if effect is None:
-            axis.text(0, place, "nothing to show: " + claim["reason"][:60], fontsize=7, color=GREY, va="center")
+            axis.text(-EDGE, place, "nothing to show: " + claim["reason"][:60], fontsize=7, color=GREY, va="center")
             continue
         if low is not None:
             ends = [min(max(end, -EDGE), EDGE) for end in (low, high)]
@@ -87,11 +87,11 @@ def _draw(axis: Axes, claims: Sequence[Row]) -> None:
             axis.annotate(f"{effect:+.1f}", (at, place), (4, 3), textcoords="offset points", fontsize=7, color=colour)
     axis.axvline(0, color="black", linewidth=0.8)
     words = [
-        f"{claim['study']}: {claim['claim']} ({claim['family']}, {claim['setting']}, n = {claim['n']})"
+        f"{claim['study']}: {claim['claim']}\n{claim['family']}, {claim['setting']}, n = {claim['n']}"
         for claim in claims
     ]
     axis.set_yticks(range(len(claims)), words, fontsize=7.5)
-    axis.invert_yaxis()
+    axis.set_ylim(len(claims) - 0.5, -0.5)
     axis.set_xlim(-EDGE * 1.08, EDGE * 1.08)
     axis.set_xlabel("effect, each with its rule's 95% interval")
     axis.grid(axis="x", color="#DDDDDD", linewidth=0.6)
