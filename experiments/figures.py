@@ -153,6 +153,11 @@ def end_of(pools: Sequence[PoolSize]) -> float:
     return max([*(size for size in pools if size != "new"), 4]) * 8.0
 
 
+def place_of(pool: PoolSize, pools: Sequence[PoolSize]) -> float:
+    """Where a pool stands on that axis."""
+    return end_of(pools) if pool == "new" else float(pool)
+
+
 def pool_axis(axis: Axes, pools: Sequence[PoolSize]) -> None:
     """Makes a logarithmic x-axis of pool sizes, with "every episode a new task" at its end."""
     axis.set_xscale("log")
@@ -174,7 +179,7 @@ def pool_axis(axis: Axes, pools: Sequence[PoolSize]) -> None:
 def against_pools(axis: Axes, arms: Arms, drawn: Drawn, family: str, pools: Sequence[PoolSize]) -> None:
     """Success against the pool's size, a curve per arm."""
     for series, (label, colour, table) in arms.items():
-        places = [(end_of(pools) if size == "new" else float(size), None if size == "new" else size) for size in pools]
+        places = [(place_of(size, pools), None if size == "new" else size) for size in pools]
         found = [(place, table.where(pool_size=size).values()) for place, size in places]
         points = [(place, student(values)) for place, values in found if values]
         curve(axis, points, label, colour, drawn, family=family, series=series)

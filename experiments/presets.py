@@ -62,7 +62,6 @@ def with_large(presets: dict[str, dict[str, Any]], larger: tuple[int, ...] = LAR
     """
     standard = presets["standard"]
     large = standard | {key: value for key, value in LARGE.items() if standard.get(key) == STANDARD[key]}
-    large["seeds"] = LARGE["seeds"]
     pools = large.get("pools", ())
     if len(pools) > 1:
         large["pools"] = (*pools[:-1], *larger, pools[-1])

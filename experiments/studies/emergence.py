@@ -17,7 +17,7 @@ import numpy as np
 
 from experiments.cells import Cell
 from experiments.claims import Claim, judge
-from experiments.figures import BLUE, Drawn, budgets, canvas, curve, end_of, pool_axis, seeds
+from experiments.figures import BLUE, Drawn, budgets, canvas, curve, place_of, pool_axis, seeds
 from experiments.presets import MANY_POOLS, STANDARD, TINY, with_large
 from experiments.settings import Settings
 from experiments.statistics import student
@@ -175,7 +175,7 @@ def _draw(panel: Axes, table: Table, settings: Settings, family: str, axis: str,
         panel.text(0.5, 0.5, "cells are missing", transform=panel.transAxes, ha="center", fontsize=8)
         return
     if axis == "tasks":
-        x = [end_of(settings.pools) if pool == "new" else float(pool) for pool in settings.pools]
+        x = [place_of(pool, settings.pools) for pool in settings.pools]
     else:
         x = [float(steps) for steps in budgets_of(settings, family)]
     points = [(place, student(column)) for place, column in zip(x, found.T, strict=True)]

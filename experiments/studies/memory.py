@@ -18,7 +18,7 @@ import numpy as np
 
 from experiments.cells import Cell
 from experiments.claims import Claim, judge
-from experiments.figures import BLUE, GREY, ORANGE, Drawn, canvas, curve, end_of, legend, pool_axis, seeds
+from experiments.figures import BLUE, GREY, ORANGE, Drawn, canvas, curve, legend, place_of, pool_axis, seeds
 from experiments.presets import STANDARD, TINY, with_large
 from experiments.settings import PoolSize, Settings, SettingsError
 from experiments.statistics import student
@@ -33,7 +33,7 @@ STUDY = "memory"
 QUESTION = "Does an agent learn to find out a hidden rule within one life?"
 
 KNOBS: dict[str, dict[str, Any]] = {"codebooks": {"variant": "try", "cues": 8, "exam": 2, "study": 1}}
-"""Families as they are studied here: of 8 answers two are asked in an attempt, after one try each, so that one attempt
+"""Families as they are studied here: of 8 cues two are asked in an attempt, after one try each, so that one attempt
 tells too little, and several tell more. 4^8 = 65,536 codes. Chosen in trials of one seed, on pools of 4, 16, 64 and
 every-episode-new, as agents with memory gained from several attempts there."""
 
@@ -200,8 +200,7 @@ def _by_pool(axis: Axes, table: Table, settings: Settings, family: str, drawn: D
         points = []
         for pool in settings.pools:
             if gains := _gains(table, family, role, split, pool):
-                place = end_of(settings.pools) if pool == "new" else float(pool)
-                points.append((place, student(list(gains.values()))))
+                points.append((place_of(pool, settings.pools), student(list(gains.values()))))
         label = f"{name}, gain on {split} tasks"
         curve(axis, points, label, colour, drawn, family=family, series=f"{role}, {split}, gain", line=line)
     pool_axis(axis, settings.pools)
