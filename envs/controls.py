@@ -1,12 +1,13 @@
 """Controls: families made from another family, in which what should matter has been taken away."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 
 from envs.family import Family, Observation, State
+from envs.lives import Lives
 from envs.render import Picture
 from envs.tasks import SPLITS, Pool, TaskSpace, make_pool, shuffle
 from envs.wrapper import Wrapper
@@ -19,8 +20,8 @@ class Control(Wrapper):
     wants: ClassVar[bool | None] = None
     """The `reveals_rule` of the families it is for; None where it is for all."""
 
-    once: ClassVar[bool] = False
-    """Whether it is only for families with a single attempt at a task."""
+    lives: ClassVar[bool | None] = None
+    """Whether it is for families with several attempts at a task, or with one; None where it is for both."""
 
     note: ClassVar[str] = ""
     """What a person has to know beyond the family's rules."""
@@ -33,15 +34,15 @@ class Control(Wrapper):
         if kind.wants not in (None, family.reveals_rule):
             rule = "visible" if kind.wants else "hidden"
             raise ValueError(f"control={name!r}: is for families with a {rule} rule, not {type(family).__name__}")
-        raise ValueError(
-            f"control={name!r}: is none with life={family.attempts}, as what an attempt brings tells the real rule; "
-            "want life=1"
-        )
+        why = "there is one attempt, and no other whose rule could differ; want life=2 or more, or control='disjoint'"
+        if not kind.lives:
+            why = "what an attempt brings tells the real rule; want life=1, or control='changing'"
+        raise ValueError(f"control={name!r}: is none with life={family.attempts}, as {why}")
 
     @classmethod
     def fits(cls, family: Family) -> bool:
         """Whether it is for that family."""
-        return cls.wants in (None, family.reveals_rule) and (family.attempts == 1 or not cls.once)
+        return cls.wants in (None, family.reveals_rule) and cls.lives in (None, family.attempts > 1)
 
     @property
     def rules(self) -> str:
@@ -89,7 +90,7 @@ class Disjoint(Control):
     """What can be found out is another task's rule, drawn anew every episode: finding out teaches nothing."""
 
     wants = False
-    once = True
+    lives = False
     note = "But what is revealed is another task's rule."
 
     def _shown(self, key: jax.Array, state: State) -> State:
@@ -102,6 +103,23 @@ class Disjoint(Control):
     def start_near(self, key: jax.Array, task: jax.Array, steps: jax.Array) -> State:
         key_start, key_shown = jax.random.split(key)
         return self._shown(key_shown, self.family.start_near(key_start, task, steps))
+
+
+@dataclass(frozen=True)
+class Changing(Control):
+    """Another rule in every attempt of a life, by a fixed bijection: finding one out teaches nothing of the next.
+
+    As with shuffled descriptions, who has met a task can know by heart what follows it; nothing generalises.
+    """
+
+    wants = False
+    lives = True
+    note = "But every attempt has another task than the one before."
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        assert isinstance(self.family, Lives)
+        object.__setattr__(self, "family", replace(self.family, changing=True))
 
 
 @dataclass(frozen=True)
@@ -149,6 +167,7 @@ class Leak(Control):
 CONTROLS: dict[str, type[Control]] = {
     "shuffled": Shuffled,
     "disjoint": Disjoint,
+    "changing": Changing,
     "blind": Blind,
     "duplicated": Duplicated,
     "leak": Leak,

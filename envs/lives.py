@@ -14,9 +14,11 @@ import jax.numpy as jnp
 from envs.episodes import ends
 from envs.family import Observation, Outcome, Spec, State
 from envs.render import Picture
+from envs.tasks import shuffle
 from envs.wrapper import Wrapper
 
 MOST = 16  # attempts
+CHANGES = 0x11FE  # the key of the first change of task
 
 BROUGHT = ("", "goes on", "won", "lost", "too late")
 """What the last action brought, in words: nothing before the first of a life; then an attempt goes on or has ended."""
@@ -26,7 +28,7 @@ NOTHING, GOES_ON, WON, LOST, TOO_LATE = range(len(BROUGHT))
 class LifeState(NamedTuple):
     """One life under way. The states in it have no `task` and `shown` of their own: those of the life count."""
 
-    task: jax.Array  # digits [D] that all attempts obey
+    task: jax.Array  # digits [D] that all attempts obey; where tasks change, the first attempt
     shown: jax.Array  # digits [D] that the agent may see
     now: State  # where the attempt under way stands
     starts: State  # leaves [attempts, ...]: where each begins
@@ -50,9 +52,12 @@ class Lives(Wrapper):
 
     Attributes:
         life: how many attempts it has, 1 to MOST.
+        changing: each attempt after the first is at another task, which a fixed bijection makes of the first one. Only
+            for a hidden rule: what is shown changes with it. See `envs.controls.Changing`.
     """
 
     life: int
+    changing: bool = False
 
     def __post_init__(self) -> None:
         if self.life not in range(1, MOST + 1):
@@ -84,17 +89,30 @@ class Lives(Wrapper):
         first, none = jax.tree.map(lambda leaf: leaf[0], starts), jnp.uint8(0)
         return LifeState(first.task, first.shown, _bare(first), _bare(starts), none, jnp.uint16(0), none, none)
 
+    def task_of(self, task: jax.Array, attempt: jax.Array) -> jax.Array:
+        """The digits [D] that an attempt obeys in the life of a task."""
+        if not self.changing:
+            return task
+        radices = jnp.array(self.tasks.radices, jnp.uint32)
+        other = shuffle(task.astype(jnp.uint32), radices, CHANGES + attempt.astype(jnp.uint32))
+        return jnp.where(attempt == 0, task, other.astype(task.dtype))
+
+    def _tasks(self, task: jax.Array) -> jax.Array:
+        """Digits [attempts, D]: those of every attempt."""
+        return jax.vmap(self.task_of, (None, 0))(task, jnp.arange(self.attempts))
+
     def init(self, key: jax.Array, task: jax.Array) -> LifeState:
-        return self._life(jax.vmap(self.family.init, (0, None))(jax.random.split(key, self.attempts), task))
+        return self._life(jax.vmap(self.family.init)(jax.random.split(key, self.attempts), self._tasks(task)))
 
     def start_near(self, key: jax.Array, task: jax.Array, steps: jax.Array) -> LifeState:
         """All attempts start near success."""
         keys = jax.random.split(key, self.attempts)
-        return self._life(jax.vmap(self.family.start_near, (0, None, None))(keys, task, steps))
+        return self._life(jax.vmap(self.family.start_near, (0, 0, None))(keys, self._tasks(task), steps))
 
     def _now(self, state: LifeState) -> State:
         """The attempt under way as the family knows it."""
-        return state.now._replace(task=state.task, shown=state.shown)
+        task = self.task_of(state.task, state.attempt)
+        return state.now._replace(task=task, shown=task if self.changing else state.shown)
 
     def step(self, state: LifeState, action: jax.Array, key: jax.Array) -> tuple[LifeState, Outcome]:
         after, outcome = self.family.step(self._now(state), action, key)

@@ -32,6 +32,7 @@ CONTROLLED = [
     *(CONTROLS[c](f) for f in map(envs.make, envs.names()) for c in controls_of(f) if c in SEEN_DIFFERENTLY),
     envs.make("errands", "shuffled", life=2),
     envs.make("codebooks", "blind", life=2),
+    envs.make("codebooks", "changing", life=2),
     *envs.mix(*envs.names(), permuted=1).members,
 ]
 

@@ -1,5 +1,6 @@
 """Several attempts at one task: what ends one, what ends a life, what is told and what is hidden."""
 
+import itertools
 from dataclasses import dataclass
 
 import jax
@@ -208,3 +209,57 @@ def test_disjoint_is_no_control_where_attempts_tell_the_rule():
         envs.make("codebooks", "disjoint", life=2)
     assert "disjoint" in CONTROLS
     assert "disjoint" not in controls_of(envs.make("codebooks", life=2))
+
+
+def test_changing_is_a_control_of_lives_only():
+    with pytest.raises(ValueError, match=r"^control='changing': is none with life=1, as there is one attempt"):
+        envs.make("codebooks", "changing")
+    with pytest.raises(ValueError, match="hidden rule, not Lives"):
+        envs.make("errands", "changing", life=2)
+    assert "changing" in controls_of(envs.make("codebooks", life=2))
+
+
+def obeyed(family, task):
+    """The tasks that the attempts of a life obey, as its steps have it."""
+    state, tasks = family.init(KEY, task), []
+    for attempt in range(family.attempts):
+        tasks.append(np.array(family.task_of(state.task, jnp.uint8(attempt))))
+    return tasks
+
+
+def test_where_tasks_change_every_attempt_has_its_own_by_a_fixed_bijection():
+    space = envs.make("codebooks").tasks
+    same, changing = (envs.make("codebooks", control, life=3) for control in (None, "changing"))
+    one, other = (jnp.array(space.train(i), jnp.uint8) for i in (0, 1))
+    assert all((task == np.array(one)).all() for task in obeyed(same, one))
+    life = changing.family
+    first, again, unlike = (obeyed(life, task) for task in (one, one, other))
+    assert (first[0] == np.array(one)).all()
+    assert np.array_equal(first, again)
+    assert len({task.tobytes() for task in (*first, *unlike)}) == 6
+
+
+def test_where_tasks_change_one_tells_nothing_of_the_next():
+    family = envs.make("codebooks", "changing", life=3, cues=3, exam=2).family
+    tasks = jnp.stack([jnp.array(digits, jnp.uint8) for digits in itertools.product(range(4), repeat=3)])
+    of = jax.jit(jax.vmap(lambda task: jnp.stack([family.task_of(task, jnp.uint8(i)) for i in range(3)])))(tasks)
+    for attempt in (1, 2):
+        assert len(np.unique(np.array(of[:, attempt]), axis=0)) == 64
+        assert abs(float((of[:, attempt] == of[:, attempt - 1]).mean()) - 0.25) < 0.12  # three standard deviations
+
+
+@pytest.mark.parametrize("knows", ["the attempt's task", "the first task"])
+def test_where_tasks_change_it_is_the_attempts_own_that_wins(knows):
+    family = envs.make("codebooks", "changing", life=2, variant="try", cues=2, exam=2, study=1)
+    tasks = obeyed(family.family, TASK)
+    assert (tasks[0] != tasks[1]).all()
+
+    def answer(state):
+        cue = family.observe(state).context[1]
+        return tasks[int(state.attempt) if knows == "the attempt's task" else 0][cue]
+
+    states, outcomes = lived(family, answer, 8 if knows == "the attempt's task" else 7)
+    assert [bool(found.succeeded) for found in outcomes].count(True) == (2 if knows == "the attempt's task" else 1)
+    assert bool(outcomes[-1].over)
+    study = [int(state.now.feedback) for state in states[5:7]]  # after the tries of the second attempt
+    assert study == [2, 2] if knows == "the attempt's task" else study[0] != 2

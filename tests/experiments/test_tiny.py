@@ -75,6 +75,13 @@ def test_any_study_can_be_run_where_there_is_nothing_to_find(name, control):
     assert {cell.control for cell in study.cells(settings) if cell.role in ("generalist", "mixture")} <= {control}
 
 
+def test_the_study_of_lives_can_be_run_where_rules_change():
+    study = studies.load("memory")
+    settings = resolve({"study": "memory"} | study.PRESETS["tiny"], presets.training("tiny"), {"control": "changing"})
+    check(settings)
+    assert {cell.control for cell in study.cells(settings)} == {"changing"}
+
+
 @pytest.mark.parametrize(
     ("own", "named"),
     [
