@@ -19,10 +19,10 @@ import numpy as np
 
 from experiments.cells import Cell
 from experiments.code import code_of
+from experiments.files import MOST, ROOM, opened, read, short, unpacked, whole, write
 from experiments.parameters import digest_of, save
 from experiments.program import BLOCKS, most_counts
 from experiments.progress import Pace, pace_of
-from experiments.store import MOST, ROOM, opened, read, short, unpacked, whole, write
 from experiments.training import Trained, count_fields
 
 RECENT = 256

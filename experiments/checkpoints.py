@@ -25,9 +25,10 @@ import orbax.checkpoint as ocp
 
 from agents.learner import TrainState
 from experiments.code import code_of
+from experiments.files import ROOM, digest_of, read, short, write
 from experiments.groups import Group
 from experiments.settings import SettingsError
-from experiments.store import ROOM, differences, digest_of, read, short, write
+from experiments.store import differences
 
 logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax tells of every file, and of every error twice
 KEPT = 2

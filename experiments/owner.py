@@ -19,9 +19,10 @@ from filelock import FileLock, Timeout
 
 from experiments import settings as st
 from experiments.failures import reason
+from experiments.files import short, write
 from experiments.settings import Settings, SettingsError
 from experiments.stopping import Stopped
-from experiments.store import Store, differences, short, write
+from experiments.store import Store, differences
 
 
 @contextmanager

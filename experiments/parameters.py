@@ -14,8 +14,8 @@ import numpy as np
 from flax import serialization
 
 from agents.networks import Params
+from experiments.files import ROOM, short, write
 from experiments.settings import Settings, SettingsError
-from experiments.store import ROOM, short, write
 
 
 def save(path: Path, params: Params) -> None:

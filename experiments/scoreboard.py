@@ -12,8 +12,8 @@ from rich.console import Console
 
 from experiments.failures import printable
 from experiments.figures import BLUE, GREY, ORANGE, canvas, save
+from experiments.files import write
 from experiments.pages import page
-from experiments.store import write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

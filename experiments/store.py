@@ -9,20 +9,18 @@ checkpoints/   the final parameters of every cell; groups/ what is being trained
 """
 
 import hashlib
-import io
 import json
 import os
 import subprocess
-import zipfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from experiments import settings as st
+from experiments.files import MOST, ROOM, digest_of, opened, read, sound, unpacked, whole, write
 from experiments.settings import Settings, SettingsError
 
 Row = dict[str, Any]
@@ -59,84 +57,12 @@ TASK_FIELDS = [
 ]
 
 
-@contextmanager
-def whole(path: Path) -> Iterator[BinaryIO]:
-    """A file to write that takes the place of `path` in the end, on the disk and not only in its cache."""
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-        _keep_name(path.parent)
-    except BaseException:
-        part.unlink(missing_ok=True)  # on a full disk every bit of room counts
-        raise
-
-
-def _keep_name(folder: Path) -> None:
-    """Puts a directory's names on the disk, where the system lets one."""
-    if hasattr(os, "O_DIRECTORY"):
-        there = os.open(folder, os.O_DIRECTORY)
-        try:
-            os.fsync(there)
-        finally:
-            os.close(there)
-
-
 TABLES = ("files", "versions", "blind", "uniform", "ledger", "given_up", "audit", "scripted", "tasks", "continued_with")
 """Of `meta.json`, as far as they are there."""
 REPORTED = ("config.toml", "results.jsonl", "tasks.npz")  # files that reports are made from, beside meta.json
 
 
-MOST = 2**30  # bytes of rows or of what is said of a run, more than any has
-ROOM = 2**20  # bytes of settings, or of what is said of one cell
-LARGEST = 2**34  # bytes of any file that is hashed
 COUNTS = 2**24  # of tasks, in all of a run's evaluations
-
-
-def read(path: Path, most: int) -> bytes:
-    """A file of so many bytes at most.
-
-    Raises:
-        ValueError: where there are more.
-        OSError: where it cannot be read.
-    """
-    with path.open("rb") as file:
-        data = file.read(most + 1)
-    if len(data) > most:
-        raise ValueError("it is larger than it can be")
-    return data
-
-
-def write(path: Path, content: str | bytes) -> None:
-    """Writes a file whole or not at all."""
-    with whole(path) as file:
-        file.write(content.encode() if isinstance(content, str) else content)
-
-
-def short(said: object) -> str:
-    """What a file says, fit for a line on a terminal."""
-    return ascii(str(said))[1:-1][:120]
-
-
-@contextmanager
-def sound(path: Path) -> Iterator[None]:
-    """Says which file is damaged, where one cannot be understood."""
-    try:
-        yield
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        KeyError,
-        EOFError,
-        RecursionError,
-        MemoryError,
-        zipfile.BadZipFile,
-    ) as error:
-        raise SettingsError(f"{path}: cannot be read as part of a run ({type(error).__name__}: {error})") from None
 
 
 class Store:
@@ -277,52 +203,6 @@ class Store:
 
 def _sealed(meta: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()
-
-
-def digest_of(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal.
-
-    Raises:
-        ValueError: where it is larger than any can be.
-    """
-    if path.stat().st_size > LARGEST:
-        raise ValueError("it is larger than it can be")
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-HEADER = 2**16  # bytes that an array has in a file beside its values, by far
-
-
-@contextmanager
-def opened(path: Path, most: int) -> Iterator[zipfile.ZipFile]:
-    """An .npz file that holds so many bytes at most, and is no larger itself.
-
-    Raises:
-        ValueError: where it is larger, or no file.
-    """
-    if not path.is_file():
-        raise ValueError("it is no file")
-    if path.stat().st_size > most + ROOM:
-        raise ValueError("it is larger than it can be")
-    with zipfile.ZipFile(path) as archive:
-        yield archive
-
-
-def unpacked(archive: zipfile.ZipFile, name: str, most: int) -> np.ndarray:
-    """An array of an .npz file, of so many bytes at most; nothing is unpickled.
-
-    Raises:
-        ValueError: where there are more, or it is no array.
-    """
-    member = archive.getinfo(f"{name}.npy")
-    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ValueError("it is packed as nobody packs it here")
-    with archive.open(member) as file:  # what the archive says of its size need not be so
-        data = file.read(most + HEADER + 1)
-    if len(data) > most + HEADER:
-        raise ValueError("it is larger than it can be")
-    return np.load(io.BytesIO(data), allow_pickle=False)
 
 
 def differences(old: Any, new: Any, path: str = "") -> list[tuple[str, Any, Any]]:

@@ -18,6 +18,7 @@ from rich.console import Console
 from experiments import stopping
 from experiments.archive import Archive, Found
 from experiments.cells import Cell, doubling
+from experiments.files import MOST, read, write
 from experiments.groups import groups_of
 from experiments.main import usual_workers
 from experiments.memory import check_memory
@@ -26,7 +27,7 @@ from experiments.pages import rich_table
 from experiments.parameters import pin
 from experiments.runner import find, train_missing
 from experiments.settings import TAUGHT, Settings, SettingsError, Training
-from experiments.store import MOST, environment, read, write
+from experiments.store import environment
 from experiments.studies.common import headline_teacher
 from experiments.training import RunError, Trained
 from experiments.workers import Work

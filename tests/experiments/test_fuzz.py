@@ -17,8 +17,9 @@ import envs
 import experiments.main
 from experiments import cli
 from experiments.commands import Flags, Run
+from experiments.files import write
 from experiments.settings import FLAG_KEYS, TRAINING_KEYS, Settings, dump, load
-from experiments.store import Store, write
+from experiments.store import Store
 from experiments.studies import STUDIES, task_count
 from tests.experiments.damage import copy, damage
 

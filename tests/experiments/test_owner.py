@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from experiments import owner
+from experiments.files import write
 from experiments.owner import owned, set_status
 from experiments.settings import Settings, SettingsError
 from experiments.stopping import Stopped
-from experiments.store import Store, write
+from experiments.store import Store
 
 SETTINGS = Settings(study="task-count", families=("errands",))
 

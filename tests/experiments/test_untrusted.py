@@ -15,9 +15,10 @@ from experiments import store as store_module
 from experiments.archive import Archive
 from experiments.checkpoints import Keeper
 from experiments.cli import main
+from experiments.files import ROOM
 from experiments.groups import Group
 from experiments.settings import SettingsError
-from experiments.store import ROOM, Store
+from experiments.store import Store
 from experiments.studies import task_count
 from tests.experiments.damage import copy
 
