@@ -45,43 +45,23 @@ def report(store: Store, console: Console, out: Path | None = None) -> list[dict
         store.unchanged()
     except SettingsError as error:
         raise SettingsError(f"{error}; the same `incentivize run` mends it") from None
-    cells, rows = _cells(store, settings), store.rows()
-    table = Table(rows, _counts(store, rows, cells), store.meta())
-    missing = {cell.id for cell in cells} - {row["cell"] for row in table.rows}
-    if len(missing) == len({cell.id for cell in cells}):
-        raise SettingsError(f"{store.path}: has no results yet; `incentivize run` makes them")
-    for key in ("blind", "uniform", "tasks"):
-        if not isinstance(table.meta.get(key), dict):
-            raise SettingsError(f"{store.path / 'meta.json'}: lacks the table {key!r}; the run has to be made again")
+    cells = _cells(store, settings)
+    table, missing = _table(store, cells)
     given_up = {str(key): str(why) for key, why in dict(table.meta.get("given_up") or {}).items()}
     if missing:
-        console.print(f"{len(missing)} training runs are missing: the report shows what there is")
-    claims = [_without(claim, cells, given_up) for claim in study.verdicts(table, settings)]
+        console.print(f"{missing} training runs are missing: the report shows what there is")
+    judged = [
+        claim.row() | {"env_steps": _cost(claim, cells), "setting": _setting(claim, settings)}
+        for claim in (_without(claim, cells, given_up) for claim in study.verdicts(table, settings))
+    ]
     figure, drawn = study.figure(table, settings)
     target = Store(out or store.path)
     target.path.mkdir(parents=True, exist_ok=True)
     figures.save(figure, drawn, target.figures, settings.study)
-    judged = [
-        claim.row() | {"env_steps": _cost(claim, cells), "setting": _setting(claim, settings)} for claim in claims
-    ]
     write(target.path / "claims.json", json.dumps(judged, indent=1) + "\n")
     tables = study.tables(table, settings)
-    image = base64.b64encode((target.figures / f"{settings.study}.png").read_bytes()).decode()
-    text = page(
-        "report.html",
-        study=settings.study,
-        question=study.QUESTION,
-        image=image,
-        claims=judged,
-        tables=tables,
-        ledger=list(table.meta.get("ledger", {}).values()),
-        drawn=drawn,
-        audit=[{"family": name, **found} for name, found in table.meta.get("audit", {}).items()],
-        config=dump(settings),
-        environment={key: table.meta.get(key) for key in ("versions", "devices", "cores", "commit")},
-        missing=len(missing),
-        given_up=list(given_up.values()),
-    )
+    shown = {"claims": judged, "tables": tables, "drawn": drawn, "question": study.QUESTION}
+    text = _page(target, settings, table, missing=missing, given_up=list(given_up.values()), **shown)
     write(target.path / "report.html", text)
     for title, lines in tables.items():
         console.print(rich_table(f"{settings.study}: {title}", lines))
@@ -91,6 +71,39 @@ def report(store: Store, console: Console, out: Path | None = None) -> list[dict
         f"{target.path / 'report.html'} and figures/ hold the figure, the table drawn and the ledger", soft_wrap=True
     )
     return judged
+
+
+def _table(store: Store, cells: Sequence[Cell]) -> tuple[Table, int]:
+    """What a run has found so far, and the number of its cells that are missing.
+
+    Raises:
+        SettingsError: where all are, or what belongs to them.
+    """
+    rows = store.rows()
+    table = Table(rows, _counts(store, rows, cells), store.meta())
+    wanted = {cell.id for cell in cells}
+    missing = wanted - {row["cell"] for row in table.rows}
+    if missing == wanted:
+        raise SettingsError(f"{store.path}: has no results yet; `incentivize run` makes them")
+    for key in ("blind", "uniform", "tasks"):
+        if not isinstance(table.meta.get(key), dict):
+            raise SettingsError(f"{store.path / 'meta.json'}: lacks the table {key!r}; the run has to be made again")
+    return table, len(missing)
+
+
+def _page(target: Store, settings: Settings, table: Table, **shown: Any) -> str:
+    """The text of `report.html`, with the figure that lies in the directory."""
+    meta = table.meta
+    return page(
+        "report.html",
+        study=settings.study,
+        image=base64.b64encode((target.figures / f"{settings.study}.png").read_bytes()).decode(),
+        ledger=list(meta.get("ledger", {}).values()),
+        audit=[{"family": name, **found} for name, found in meta.get("audit", {}).items()],
+        config=dump(settings),
+        environment={key: meta.get(key) for key in ("versions", "devices", "cores", "commit")},
+        **shown,
+    )
 
 
 def _cells(store: Store, settings: Settings) -> list[Cell]:
