@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import count, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from experiments.pages import page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Row = dict[str, Any]
 MARKS = {"supported": (BLUE, "^"), "refuted": (ORANGE, "v"), "inconclusive": (GREY, "o")}
@@ -35,8 +36,9 @@ def scoreboard(claims: Sequence[Row], console: Console, out: Path | None) -> Non
     """
     if not claims:
         return
-    count = {verdict: sum(claim["verdict"] == verdict for claim in claims) for verdict in MARKS}
-    title = "scoreboard: " + ", ".join(f"{many} {verdict}" for verdict, many in count.items())
+    claims = together(claims)
+    found = {verdict: sum(claim["verdict"] == verdict for claim in claims) for verdict in MARKS}
+    title = "scoreboard: " + ", ".join(f"{many} {verdict}" for verdict, many in found.items())
     console.print(title, style="bold", highlight=False)
     console.print(CHANCE, highlight=False)
     for study, mine in groupby(claims, key=lambda claim: claim["study"]):
@@ -46,13 +48,32 @@ def scoreboard(claims: Sequence[Row], console: Console, out: Path | None) -> Non
     if out is None:
         return
     (out / "figures").mkdir(parents=True, exist_ok=True)
-    drawing, axes = canvas(1, 1, width=10.0)
-    drawing.set_size_inches(10, 1.2 + 0.36 * len(claims))
-    _draw(axes[0, 0], claims)
+    drawing = _figure(claims)
     save(drawing, claims, out / "figures", "scoreboard")
     image = base64.b64encode((out / "figures" / "scoreboard.png").read_bytes()).decode()
     write(out / "scoreboard.html", page("scoreboard.html", image=image, claims=claims, title=title, chance=CHANCE))
     console.print(f"{out / 'scoreboard.html'} and figures/scoreboard.* hold it, with its rules", soft_wrap=True)
+
+
+def together(claims: Sequence[Row]) -> list[Row]:
+    """The claims of a study side by side, and those of its families that say the same, otherwise as they come."""
+    studies = list(dict.fromkeys(claim["study"] for claim in claims))
+    said = list(dict.fromkeys((claim["study"], claim["claim"]) for claim in claims))
+    return sorted(
+        claims, key=lambda claim: (studies.index(claim["study"]), said.index((claim["study"], claim["claim"])))
+    )
+
+
+def _rows(claims: Sequence[Row]) -> list[dict[str, Row]]:
+    """The figure's rows, by family: those that say the same of several families under one setting share one."""
+    rows: dict[tuple[str, str, str, int], dict[str, Row]] = {}
+    for claim in claims:
+        for turn in count():  # a second run of the same has a row of its own
+            row = rows.setdefault((claim["study"], claim["claim"], claim["setting"], turn), {})
+            if claim["family"] not in row:
+                row[claim["family"]] = claim
+                break
+    return list(rows.values())
 
 
 def _line(claim: Row) -> str:
@@ -70,33 +91,52 @@ def cost(steps: int) -> str:
     return f"{steps / 1e6:,.0f} M" if steps >= 1e7 else f"{steps / 1e6:.1f} M"
 
 
-def _draw(axis: Axes, claims: Sequence[Row]) -> None:
-    """Effects with their intervals, one below the other."""
-    for place, claim in enumerate(claims):
-        colour, mark = MARKS[claim["verdict"]]
-        effect, low, high = (claim[key] for key in ("effect", "low", "high"))
-        if effect is None:
-            axis.text(-EDGE, place, "nothing to show: " + claim["reason"][:60], fontsize=7, color=GREY, va="center")
-            continue
-        if low is not None:
-            ends = [min(max(end, -EDGE), EDGE) for end in (low, high)]
-            axis.plot(ends, [place, place], color=colour, linewidth=1.6)
-        at = min(max(effect, -EDGE), EDGE)
-        axis.plot([at], [place], marker=mark, color=colour, markersize=6)
-        if at != effect:
-            axis.annotate(f"{effect:+.1f}", (at, place), (4, 3), textcoords="offset points", fontsize=7, color=colour)
-    axis.axvline(0, color="black", linewidth=0.8)
-    words = [
-        f"{claim['study']}: {claim['claim']}\n{claim['family']}, {claim['setting']}, n = {claim['n']}"
-        for claim in claims
-    ]
-    axis.set_yticks(range(len(claims)), words, fontsize=7.5)
-    axis.set_ylim(len(claims) - 0.5, -0.5)
-    axis.set_xlim(-EDGE * 1.08, EDGE * 1.08)
-    axis.set_xlabel("effect, each with its rule's 95% interval")
-    axis.grid(axis="x", color="#DDDDDD", linewidth=0.6)
+def _figure(claims: Sequence[Row]) -> Figure:
+    """A row per claim, a panel per family."""
+    rows, families = _rows(claims), list(dict.fromkeys(claim["family"] for claim in claims))
+    drawing, axes = canvas(1, len(families))
+    drawing.set_size_inches(6 + 2.4 * len(families), 1.6 + 0.36 * len(rows))
+    for axis, family in zip(axes[0], families, strict=True):
+        for place, row in enumerate(rows):
+            if family in row:
+                _draw(axis, place, row[family])
+        axis.axvline(0, color="black", linewidth=0.8)
+        axis.set_yticks(range(len(rows)), [""] * len(rows))
+        axis.set_ylim(len(rows) - 0.5, -0.5)
+        axis.set_xlim(-EDGE * 1.08, EDGE * 1.08)
+        axis.grid(color="#DDDDDD", linewidth=0.6)
+        axis.set_title(family.replace("+", ",\n"), fontsize=9)
+    axes[0, 0].set_yticks(range(len(rows)), map(_words, rows), fontsize=7.5)
+    drawing.supxlabel("effect, each with its rule's 95% interval", fontsize=9)
     handles = [
-        axis.plot([], [], marker=mark, color=colour, linestyle="-", label=verdict)[0]
+        axes[0, 0].plot([], [], marker=mark, color=colour, linestyle="-", label=verdict)[0]
         for verdict, (colour, mark) in MARKS.items()
     ]
-    axis.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False, fontsize=8)
+    drawing.legend(handles=handles, loc="outside upper right", ncols=3, frameon=False, fontsize=8)
+    return drawing
+
+
+def _words(row: dict[str, Row]) -> str:
+    """What a row claims, of how many seeds."""
+    one, sizes = next(iter(row.values())), sorted({claim["n"] for claim in row.values()})
+    seeds = f"n = {sizes[0]}" if len(sizes) == 1 else f"n = {sizes[0]} to {sizes[-1]}"
+    return f"{one['study']}: {one['claim']}\n{one['setting']}, {seeds}"
+
+
+def _draw(axis: Axes, place: int, claim: Row) -> None:
+    """An effect with its interval."""
+    colour, mark = MARKS[claim["verdict"]]
+    effect, low, high = (claim[key] for key in ("effect", "low", "high"))
+    if effect is None:
+        axis.text(
+            0, place, " nothing to show ", fontsize=7, color=GREY, ha="center", va="center", backgroundcolor="white"
+        )
+        return
+    if low is not None:
+        ends = [min(max(end, -EDGE), EDGE) for end in (low, high)]
+        axis.plot(ends, [place, place], color=colour, linewidth=1.6)
+    at = min(max(effect, -EDGE), EDGE)
+    axis.plot([at], [place], marker=mark, color=colour, markersize=6)
+    if at != effect:
+        away = {"xytext": (-4, 3), "ha": "right"} if at > 0 else {"xytext": (4, 3), "ha": "left"}
+        axis.annotate(f"{effect:+.1f}", (at, place), textcoords="offset points", fontsize=7, color=colour, **away)

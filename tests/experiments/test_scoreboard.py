@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from experiments.cli import main
-from experiments.scoreboard import cost, scoreboard
+from experiments.scoreboard import _figure, cost, scoreboard, together
 from tests.experiments.damage import copy
 
 
@@ -53,6 +53,22 @@ def test_every_claim_has_its_row(tmp_path, capsys):
     with (tmp_path / "figures" / "scoreboard.csv").open() as file:
         assert [row["verdict"] for row in csv.DictReader(file)] == ["supported", "refuted", "inconclusive"]
     assert {path.suffix for path in (tmp_path / "figures").iterdir()} == {".png", ".svg", ".csv"}
+
+
+def test_families_of_which_the_same_is_said_are_side_by_side():
+    said = [claim(), claim("slopes"), claim(family="mazes", effect=-4.5, low=-9.0, high=-2.0), claim("slopes", n=3)]
+    assert [(row["study"], row["family"]) for row in together(said)] == [
+        ("task-count", "errands"), ("task-count", "mazes"), ("slopes", "errands"), ("slopes", "errands")
+    ]  # fmt: skip
+    errands, mazes = _figure(together(said)).axes
+    assert [axis.get_title() for axis in (errands, mazes)] == ["errands", "mazes"]
+    words = [label.get_text() for label in errands.get_yticklabels()]
+    assert [text.split(":")[0] for text in words] == ["task-count", "slopes", "slopes"]  # a second run of the same, too
+    assert words[2].endswith("n = 3")
+    at = [sorted(line.get_ydata()[0] for line in axis.lines if line.get_marker() == "^" and len(line.get_xdata()))
+          for axis in (errands, mazes)]  # fmt: skip
+    assert at == [[0, 1, 2], [0]]
+    assert [text.get_text() for text in mazes.texts] == ["-4.5"]
 
 
 def test_nothing_is_written_where_nobody_says_where(tmp_path, monkeypatch, capsys):
