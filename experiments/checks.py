@@ -33,7 +33,7 @@ def check(settings: Settings) -> None:
         unknown = [part for part in training.reward.split("+") if part.strip() not in rewards.names()]
         wrong += [f"reward = {training.reward!r}: {part!r}: {nearest(part, rewards.names())}" for part in unknown]
         try:
-            family = family_of(settings, name)
+            family = chosen_family(settings, name)
         except ValueError as error:
             whose = "" if str(error).startswith("control=") else f"knobs.{name}: "
             wrong.append(f"{whose}{error}")
@@ -85,7 +85,7 @@ def _network(training: Training, name: str, family: Family) -> list[str]:
     return []
 
 
-def family_of(settings: Settings, name: str) -> Family:
+def chosen_family(settings: Settings, name: str) -> Family:
     """A family as the settings have it.
 
     Raises:

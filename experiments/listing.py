@@ -45,6 +45,6 @@ def _family(name: str) -> dict[str, Any]:
         "instances": family.instances,
         "actions": family.num_actions,
         "horizon": family.horizon,
-        "rule": "shown" if family.reveals_rule else "hidden",
+        "rule": "visible" if family.reveals_rule else "hidden",
         "knobs": ", ".join(f"{knob.name}={getattr(family, knob.name)!r}" for knob in fields(family)),
     }

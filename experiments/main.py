@@ -16,7 +16,7 @@ from rich.console import Console
 from experiments import stopping, studies
 from experiments.archive import Archive
 from experiments.cells import Cell
-from experiments.checks import family_of
+from experiments.checks import chosen_family
 from experiments.groups import Group, groups_of
 from experiments.idle import check_idle
 from experiments.memory import check_memory
@@ -128,7 +128,7 @@ def _unchanged(store: Store) -> bool:
 def _timed(store: Store, settings: Settings, made_with: dict[str, Any]) -> Iterator[None]:
     """Notes down what a run is made with, and how long it takes altogether, however it ends."""
     if "tasks" not in store.meta():
-        tasks = {name: family_of(settings, name).tasks.size for name in settings.families}
+        tasks = {name: chosen_family(settings, name).tasks.size for name in settings.families}
         store.update_meta(**made_with, tasks=tasks)
     elif any(store.meta().get(key) != value for key, value in made_with.items()):
         store.update_meta(continued_with={made_with["commit"] or "unknown": made_with})

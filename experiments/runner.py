@@ -10,7 +10,7 @@ from envs.tasks import make_pool
 from experiments.archive import Archive, Found
 from experiments.book import Book
 from experiments.cells import Cell, variant
-from experiments.checks import family_of
+from experiments.checks import chosen_family
 from experiments.code import CHECKED
 from experiments.groups import groups_of
 from experiments.program import Evaluation, scripted_success
@@ -109,7 +109,7 @@ def _audited(name: str, settings: Settings, store: Store) -> None:
         return
     largest = settings.pools[-1]
     pool = make_pool(None if largest == "new" else largest)
-    family = family_of(settings, name)
+    family = chosen_family(settings, name)
     found = audit(family, pool, jax.random.key(0), settings.eval_tasks)
     if not found.sound:
         raise RunError(f"{name}: {found.overlap} held-out tasks are drawn for training: nothing could be concluded")
@@ -123,7 +123,7 @@ def _scripted(name: str, settings: Settings, store: Store) -> None:
     # Levels that every score rests on: cheap to estimate well.
     sizes = Evaluation(settings.eval_tasks, 16 * settings.eval_instances, settings.specialists)
     rows = []
-    for which, successes in scripted_success(family_of(settings, name), sizes):
+    for which, successes in scripted_success(chosen_family(settings, name), sizes):
         learner = "scripted" if which else "uniform"
         row = {"cell": f"{learner}-{which}-{name}", "study": settings.study, "family": name, "learner": learner}
         row["variant"] = variant(settings.knobs.get(name, {}), settings.life)

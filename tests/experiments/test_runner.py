@@ -187,6 +187,6 @@ def test_a_run_is_audited_and_a_leak_stops_it(study, monkeypatch):
     (study[2].path / "meta.json").unlink()
     shutil.rmtree(study[2].path / "cells")
     leak = envs.make("errands", "leak", **study[0].knobs["errands"])
-    monkeypatch.setattr(runner, "family_of", lambda settings, name: leak)
+    monkeypatch.setattr(runner, "chosen_family", lambda settings, name: leak)
     with pytest.raises(training.RunError, match="errands: 8 held-out tasks are drawn for training"):
         run(study, monkeypatch)
