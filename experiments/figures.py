@@ -71,8 +71,9 @@ def curve(
     family: str,
     series: str,
     line: str = "-",
+    new: float | None = None,
 ) -> None:
-    """Means with a band where n >= 3, noted down in `drawn` for the CSV."""
+    """Means with a band where n >= 3, noted down in `drawn` for the CSV, where `new` on an axis of pools is "new"."""
     if not points:
         return
     x, found = zip(*points, strict=True)
@@ -82,7 +83,12 @@ def curve(
     axis.grid(axis="y", color="#DDDDDD", linewidth=0.6)
     for place, estimate in points:
         low, high = (round(b, 6) if np.isfinite(b) else "" for b in (estimate.low, estimate.high))
-        row = {"family": family, "series": series, "x": place, "mean": round(estimate.mean, 6)}
+        row = {
+            "family": family,
+            "series": series,
+            "x": "new" if place == new else place,
+            "mean": round(estimate.mean, 6),
+        }
         drawn.append(row | {"low": low, "high": high, "n": estimate.n})
 
 
@@ -182,6 +188,6 @@ def against_pools(axis: Axes, arms: Arms, drawn: Drawn, family: str, pools: Sequ
         places = [(place_of(size, pools), None if size == "new" else size) for size in pools]
         found = [(place, table.where(pool_size=size).values()) for place, size in places]
         points = [(place, student(values)) for place, values in found if values]
-        curve(axis, points, label, colour, drawn, family=family, series=series)
+        curve(axis, points, label, colour, drawn, family=family, series=series, new=end_of(pools))
     pool_axis(axis, pools)
     axis.set_ylabel("success, unseen tasks")

@@ -17,7 +17,7 @@ import numpy as np
 
 from experiments.cells import Cell
 from experiments.claims import Claim, judge
-from experiments.figures import BLUE, Drawn, budgets, canvas, curve, place_of, pool_axis, seeds
+from experiments.figures import BLUE, Drawn, budgets, canvas, curve, end_of, place_of, pool_axis, seeds
 from experiments.presets import MANY_POOLS, STANDARD, TINY, with_large
 from experiments.settings import Settings
 from experiments.statistics import student
@@ -179,7 +179,8 @@ def _draw(panel: Axes, table: Table, settings: Settings, family: str, axis: str,
     else:
         x = [float(steps) for steps in budgets_of(settings, family)]
     points = [(place, student(column)) for place, column in zip(x, found.T, strict=True)]
-    curve(panel, points, measure, BLUE, drawn, family=family, series=f"{measure} by {axis}")
+    new = end_of(settings.pools) if axis == "tasks" else None
+    curve(panel, points, measure, BLUE, drawn, family=family, series=f"{measure} by {axis}", new=new)
     for values in found:
         panel.scatter(x, values, s=7, color=BLUE, alpha=0.4, linewidths=0)
     low, high = panel.get_ylim()

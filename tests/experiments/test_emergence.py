@@ -98,3 +98,4 @@ def test_the_figure_shows_every_measure_along_both_axes():
     assert len(figure.axes) == 2 * 3
     assert {row["series"] for row in rows} == {f"{m} by {a}" for m in emergence.MEASURES for a in emergence.AXES}
     assert {row["x"] for row in rows if row["series"] == "success by training"} == set(STEPS)
+    assert [row["x"] for row in rows if row["series"] == "success by tasks"] == list(SETTINGS.pools)
