@@ -36,7 +36,8 @@ class Control(Wrapper):
             raise ValueError(f"control={name!r}: is for families with a {rule} rule, not {type(family).__name__}")
         why = "there is one attempt, and no other whose rule could differ; want life=2 or more, or control='disjoint'"
         if not kind.lives:
-            why = "what an attempt brings tells the real rule; want life=1, or control='changing'"
+            carried = "control='changing' only takes away what carries over from one to the next"
+            why = f"what an attempt brings tells the real rule; want life=1 ({carried})"
         raise ValueError(f"control={name!r}: is none with life={family.attempts}, as {why}")
 
     @classmethod
@@ -107,18 +108,19 @@ class Disjoint(Control):
 
 @dataclass(frozen=True)
 class Changing(Control):
-    """Another rule in every attempt of a life, by a fixed bijection: finding one out teaches nothing of the next.
+    """A rule of its own in every attempt of a life, by a fixed bijection: finding one out teaches nothing of the next.
 
-    As with shuffled descriptions, who has met a task can know by heart what follows it; nothing generalises.
+    As with shuffled descriptions, who has met a task can know by heart what follows it; nothing generalises from one
+    attempt to the next. What is found out within an attempt still serves there.
     """
 
     wants = False
     lives = True
-    note = "But every attempt has another task than the one before."
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        assert isinstance(self.family, Lives)
+        if not isinstance(self.family, Lives):
+            raise ValueError("control='changing': is made of a life itself, not of what has been made of one")
         object.__setattr__(self, "family", replace(self.family, changing=True))
 
 

@@ -18,7 +18,7 @@ from envs.tasks import shuffle
 from envs.wrapper import Wrapper
 
 MOST = 16  # attempts
-CHANGES = 0x11FE  # the key of the first change of task
+CHANGES = 0x11FE  # keys of the bijections that change a task: one more for every attempt
 
 BROUGHT = ("", "goes on", "won", "lost", "too late")
 """What the last action brought, in words: nothing before the first of a life; then an attempt goes on or has ended."""
@@ -26,12 +26,12 @@ NOTHING, GOES_ON, WON, LOST, TOO_LATE = range(len(BROUGHT))
 
 
 class LifeState(NamedTuple):
-    """One life under way. The states in it have no `task` and `shown` of their own: those of the life count."""
+    """One life under way. The states in it have no `shown` of their own: what a life shows is its own affair."""
 
-    task: jax.Array  # digits [D] that all attempts obey; where tasks change, the first attempt
-    shown: jax.Array  # digits [D] that the agent may see
-    now: State  # where the attempt under way stands
-    starts: State  # leaves [attempts, ...]: where each begins
+    task: jax.Array  # digits [D] that the first attempt obeys, and all others unless tasks change
+    shown: jax.Array  # digits [D] that the agent may see; where tasks change, those of the attempt under way instead
+    now: State  # where the attempt under way stands, with the task that it obeys
+    starts: State  # leaves [attempts, ...]: where each begins, likewise
     attempt: jax.Array  # uint8 []: which one is under way
     elapsed: jax.Array  # uint16 []: steps since it began
     tried: jax.Array  # uint8 []: the last action, one more; 0 before the first
@@ -39,7 +39,7 @@ class LifeState(NamedTuple):
 
 
 def _bare(state: State) -> State:
-    return state._replace(task=None, shown=None)
+    return state._replace(shown=None)
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ class Lives(Wrapper):
 
     Attributes:
         life: how many attempts it has, 1 to MOST.
-        changing: each attempt after the first is at another task, which a fixed bijection makes of the first one. Only
-            for a hidden rule: what is shown changes with it. See `envs.controls.Changing`.
+        changing: each attempt after the first is at a task of its own, which a fixed bijection makes of the first one;
+            for a hidden rule, as what is shown changes too. See `envs.controls.Changing`.
     """
 
     life: int
@@ -62,6 +62,8 @@ class Lives(Wrapper):
     def __post_init__(self) -> None:
         if self.life not in range(1, MOST + 1):
             raise ValueError(f"life={self.life!r}: want 1 to {MOST} attempts")
+        if self.changing and self.reveals_rule:
+            raise ValueError("changing=True: is for families with a hidden rule")
 
     @property
     def attempts(self) -> int:
@@ -89,17 +91,13 @@ class Lives(Wrapper):
         first, none = jax.tree.map(lambda leaf: leaf[0], starts), jnp.uint8(0)
         return LifeState(first.task, first.shown, _bare(first), _bare(starts), none, jnp.uint16(0), none, none)
 
-    def task_of(self, task: jax.Array, attempt: jax.Array) -> jax.Array:
-        """The digits [D] that an attempt obeys in the life of a task."""
-        if not self.changing:
-            return task
-        radices = jnp.array(self.tasks.radices, jnp.uint32)
-        other = shuffle(task.astype(jnp.uint32), radices, CHANGES + attempt.astype(jnp.uint32))
-        return jnp.where(attempt == 0, task, other.astype(task.dtype))
-
     def _tasks(self, task: jax.Array) -> jax.Array:
         """Digits [attempts, D]: those of every attempt."""
-        return jax.vmap(self.task_of, (None, 0))(task, jnp.arange(self.attempts))
+        if not self.changing:
+            return jnp.broadcast_to(task, (self.attempts, *task.shape))
+        keys, radices = CHANGES + jnp.arange(1, self.attempts), jnp.array(self.tasks.radices, jnp.uint32)
+        others = jax.vmap(shuffle, (None, None, 0))(task.astype(jnp.uint32), radices, keys)
+        return jnp.concatenate([task[None], others.astype(task.dtype)])
 
     def init(self, key: jax.Array, task: jax.Array) -> LifeState:
         return self._life(jax.vmap(self.family.init)(jax.random.split(key, self.attempts), self._tasks(task)))
@@ -111,8 +109,7 @@ class Lives(Wrapper):
 
     def _now(self, state: LifeState) -> State:
         """The attempt under way as the family knows it."""
-        task = self.task_of(state.task, state.attempt)
-        return state.now._replace(task=task, shown=task if self.changing else state.shown)
+        return state.now._replace(shown=state.now.task if self.changing else state.shown)
 
     def step(self, state: LifeState, action: jax.Array, key: jax.Array) -> tuple[LifeState, Outcome]:
         after, outcome = self.family.step(self._now(state), action, key)
@@ -158,7 +155,8 @@ class Lives(Wrapper):
 
     @property
     def rules(self) -> str:
-        note = f"You have {self.attempts} attempts at one task, in a row. Below: what the last step brought."
+        what = "each at a task of its own" if self.changing else "at one task"
+        note = f"You have {self.attempts} attempts {what}, in a row. Below: what the last step brought."
         return f"{self.family.rules}\n{note}"
 
     def render(self, state: LifeState, described: bool = True) -> Picture:

@@ -83,8 +83,8 @@ class _Panel:
         return self.end if size is None else float(size)
 
     def note(self, series: str, x: float | None, steps: int, value: float, low: float, high: float, n: int) -> None:
-        """Keeps a drawn point for the CSV; an empty pool_size is "every episode a new task"."""
-        size = "" if x is None or x == self.end else int(x)
+        """Keeps a drawn point for the CSV; a line has no pool_size, and "every episode a new task" is "new"."""
+        size = "" if x is None else "new" if x == self.end else int(x)
         bounds = [round(b, 6) if np.isfinite(b) else "" for b in (low, high)]
         row = {
             "family": self.family,

@@ -117,10 +117,10 @@ def _figure(claims: Sequence[Row]) -> Figure:
 
 
 def _words(row: dict[str, Row]) -> str:
-    """What a row claims, of how many seeds."""
-    one, sizes = next(iter(row.values())), sorted({claim["n"] for claim in row.values()})
-    seeds = f"n = {sizes[0]}" if len(sizes) == 1 else f"n = {sizes[0]} to {sizes[-1]}"
-    return f"{one['study']}: {one['claim']}\n{one['setting']}, {seeds}"
+    """What a row claims, of how many seeds (or settings): by family where they differ."""
+    one, sizes = next(iter(row.values())), [claim["n"] for claim in row.values()]
+    seeds = str(sizes[0]) if len(set(sizes)) == 1 else ", ".join(map(str, sizes))
+    return f"{one['study']}: {one['claim']}\n{one['setting']}, n = {seeds}"
 
 
 def _draw(axis: Axes, place: int, claim: Row) -> None:

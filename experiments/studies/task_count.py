@@ -100,8 +100,8 @@ def cells(settings: Settings) -> list[Cell]:
     for family in settings.families:
         if settings.life > 1 and settings.control_pools and hidden(family):
             raise SettingsError(
-                f"life = {settings.life}: {family} has no control then, as what an attempt brings tells the real rule; "
-                "want control_pools = [] in a file, or life = 1"
+                f"life = {settings.life}: {family} has no control of skill then, as what an attempt brings tells the "
+                "real rule; want control_pools = [] in a file, or life = 1"
             )
         seeds, few = range(settings.seeds), range(settings.control_seeds)
         grid += blind_cells(STUDY, settings, family)

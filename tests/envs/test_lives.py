@@ -220,20 +220,25 @@ def test_changing_is_a_control_of_lives_only():
 
 
 def obeyed(family, task):
-    """The tasks that the attempts of a life obey, as its steps have it."""
+    """The tasks that attempts obey and show, as the states of a life have them that lets time go by."""
     state, tasks = family.init(KEY, task), []
-    for attempt in range(family.attempts):
-        tasks.append(np.array(family.task_of(state.task, jnp.uint8(attempt))))
+    for _ in range(family.horizon):
+        now = family._now(state)
+        if len(tasks) == int(state.attempt):
+            assert (now.shown == now.task).all()
+            assert (now.task == state.starts.task[len(tasks)]).all()
+            tasks.append(np.array(now.task))
+        state, found = jax.jit(family.step)(state, jnp.int32(0), KEY)
+        if found.over:
+            break
     return tasks
 
 
 def test_where_tasks_change_every_attempt_has_its_own_by_a_fixed_bijection():
-    space = envs.make("codebooks").tasks
     same, changing = (envs.make("codebooks", control, life=3) for control in (None, "changing"))
-    one, other = (jnp.array(space.train(i), jnp.uint8) for i in (0, 1))
+    one, other = (jnp.array(same.tasks.train(i), jnp.uint8) for i in (0, 1))
     assert all((task == np.array(one)).all() for task in obeyed(same, one))
-    life = changing.family
-    first, again, unlike = (obeyed(life, task) for task in (one, one, other))
+    first, again, unlike = (obeyed(changing.family, task) for task in (one, one, other))
     assert (first[0] == np.array(one)).all()
     assert np.array_equal(first, again)
     assert len({task.tobytes() for task in (*first, *unlike)}) == 6
@@ -242,10 +247,23 @@ def test_where_tasks_change_every_attempt_has_its_own_by_a_fixed_bijection():
 def test_where_tasks_change_one_tells_nothing_of_the_next():
     family = envs.make("codebooks", "changing", life=3, cues=3, exam=2).family
     tasks = jnp.stack([jnp.array(digits, jnp.uint8) for digits in itertools.product(range(4), repeat=3)])
-    of = jax.jit(jax.vmap(lambda task: jnp.stack([family.task_of(task, jnp.uint8(i)) for i in range(3)])))(tasks)
-    for attempt in (1, 2):
-        assert len(np.unique(np.array(of[:, attempt]), axis=0)) == 64
-        assert abs(float((of[:, attempt] == of[:, attempt - 1]).mean()) - 0.25) < 0.12  # three standard deviations
+    of = np.array(jax.jit(jax.vmap(family._tasks))(tasks))
+    for one, other in ((0, 1), (1, 2), (0, 2)):
+        assert len(np.unique(of[:, other], axis=0)) == 64
+        for before, after in itertools.product(range(3), repeat=2):  # no answer foretells another, its own or not
+            joint = np.zeros((4, 4))
+            np.add.at(joint, (of[:, one, before], of[:, other, after]), 1)
+            assert np.square(joint - 4).sum() / 4 < 28  # chi square of 9 degrees of freedom: one in a thousand
+
+
+@pytest.mark.parametrize("pairs", ["apart", "together"])
+def test_where_tasks_change_they_stay_those_that_are_played(pairs):
+    family = envs.make("sequences", "changing", life=3, pairs=pairs).family
+    tasks = jax.random.randint(KEY, (200, 25), 0, 5).astype(jnp.uint8)
+    first = jax.jit(jax.vmap(family.init, (None, 0)))(KEY, tasks)
+    assert ((first.starts.task[..., 0] == first.starts.task[..., 1]) == (pairs == "together")).all()
+    assert (first.task == first.starts.task[:, 0]).all()
+    assert (first.now.task == first.task).all()
 
 
 @pytest.mark.parametrize("knows", ["the attempt's task", "the first task"])
@@ -263,3 +281,32 @@ def test_where_tasks_change_it_is_the_attempts_own_that_wins(knows):
     assert bool(outcomes[-1].over)
     study = [int(state.now.feedback) for state in states[5:7]]  # after the tries of the second attempt
     assert study == [2, 2] if knows == "the attempt's task" else study[0] != 2
+
+
+def test_who_remembers_what_was_found_out_gains_only_where_tasks_do_not_change():
+    """A player who keeps every answer found right, and tries the next one of every other cue: success by attempt."""
+    gains = {}
+    for control in (None, "changing"):
+        family = envs.make("codebooks", control, life=4, variant="try", cues=2, exam=2, study=1)
+        step, observe, won = jax.jit(family.step), jax.jit(family.observe), np.zeros(4)
+        for task in jax.random.randint(KEY, (40, 2), 0, 4).astype(jnp.uint8):
+            state, known, over = jax.jit(family.init)(KEY, task), [0, 0], False
+            while not over:
+                exam, cue = map(int, observe(state).context[:2])
+                attempt, action = int(state.attempt), known[cue]
+                state, found = step(state, jnp.int32(action), KEY)
+                if not exam and int(state.now.feedback) == 1 and int(state.attempt) == attempt:
+                    known[cue] = (action + 1) % 4
+                won[attempt] += bool(found.succeeded)
+                over = bool(found.over)
+        gains[control] = (won[-1] - won[0]) / 40
+    assert gains[None] > 0.5
+    assert abs(gains["changing"]) < 0.25
+
+
+def test_changing_is_made_of_a_life_with_a_hidden_rule_and_of_nothing_else():
+    with pytest.raises(ValueError, match="is for families with a hidden rule"):
+        Lives(envs.make("errands"), 2, changing=True)
+    with pytest.raises(ValueError, match="is made of a life itself"):
+        CONTROLS["changing"](envs.make("codebooks", "blind", life=2))
+    assert "each at a task of its own" in envs.make("codebooks", "changing", life=2).rules

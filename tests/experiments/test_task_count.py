@@ -299,7 +299,7 @@ def test_a_life_goes_into_every_cell_and_leaves_other_cells_what_they_were():
     assert not {cell.id for cell in lives} & {cell.id for cell in task_count.cells(settings_of())}
     assert all("life" not in cell.variant_of(cell.family) for cell in task_count.cells(settings_of()))
     base = {"study": "task-count"} | task_count.PRESETS["quick"] | {"families": ("codebooks",)}
-    with pytest.raises(SettingsError, match=r"^life = 4: codebooks has no control then.*want control_pools"):
+    with pytest.raises(SettingsError, match=r"^life = 4: codebooks has no control of skill then.*want control_pools"):
         task_count.cells(resolve(base, presets.training("quick"), {"life": 4}))
     assert task_count.cells(resolve(base, presets.training("quick"), {"life": 4, "control_pools": ()}))
 
@@ -319,7 +319,7 @@ def test_the_figure_draws_what_it_says():
     assert {"generalist, unseen", "generalist, seen", "control, unseen", "taught, unseen"} < series
     assert {"specialist, full", "specialist, split", "specialist, share", "blind level", "uniform actions"} < series
     drawn = [row for row in rows if row["series"] == "generalist, unseen"]
-    assert [row["pool_size"] for row in drawn] == [4, 64, 1024, ""]
+    assert [row["pool_size"] for row in drawn] == [4, 64, 1024, "new"]
     assert all(row["low"] < row["success"] < row["high"] and row["n"] == 5 for row in drawn)
     assert len(figure.axes) == 1
     assert not any("incentivized specialist" in name for name in series)
