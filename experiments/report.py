@@ -60,6 +60,7 @@ def report(store: Store, console: Console, out: Path | None = None) -> list[dict
     figures.save(figure, drawn, target.figures, settings.study)
     write(target.path / "claims.json", json.dumps(judged, indent=1) + "\n")
     tables = study.tables(table, settings)
+    write(target.path / "tables.json", json.dumps(tables, indent=1) + "\n")
     shown = {"claims": judged, "tables": tables, "drawn": drawn, "question": study.QUESTION}
     text = _page(target, settings, table, missing=missing, given_up=list(given_up.values()), **shown)
     write(target.path / "report.html", text)

@@ -2,7 +2,7 @@
 
 config.toml    the resolved settings         results.jsonl  one row per cell, family, budget, split
 meta.json      versions, devices, ledger     tasks.npz      successes per cell, family, budget, split, task
-claims.json    verdicts                      figures/  report.html
+claims.json    verdicts                      tables.json    figures/  report.html
 status.json    how it stands, and whose it is; the lock lies beside it
 cells/         what came of every cell, by its id: all of the above is made from these
 checkpoints/   the final parameters of every cell; groups/ what is being trained; diverged/ what was given up

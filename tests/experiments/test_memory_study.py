@@ -108,3 +108,28 @@ def test_the_figure_and_the_table_show_what_was_found():
 def test_what_has_nothing_to_be_remembered_is_refused(own, named):
     with pytest.raises(SettingsError, match=named):
         memory.cells(settings_of(**own))
+
+
+def test_who_remembers_and_concludes_everything_has_what_the_documents_say():
+    """The ideal player of docs/results: uniform among the answers that are still possible."""
+    knobs, rng = memory.KNOBS["codebooks"], np.random.default_rng(0)
+
+    def attempt(code, possible):
+        def right(cue):
+            answer = rng.choice(possible[cue])
+            hit = code[cue] == answer
+            possible[cue] = [answer] if hit else [other for other in possible[cue] if other != answer]
+            return hit
+
+        cues = rng.choice(knobs["cues"], knobs["exam"], replace=False)
+        for cue in np.repeat(cues, knobs["study"]):
+            right(cue)
+        return all(right(cue) for cue in cues)
+
+    def life():
+        code, possible = rng.integers(4, size=knobs["cues"]), [[0, 1, 2, 3]] * knobs["cues"]
+        return [attempt(code, possible) for _ in range(8)]
+
+    rates = np.mean([life() for _ in range(2000)], axis=0)
+    assert rates[0] == pytest.approx(0.25, abs=0.03)
+    assert rates[-1] == pytest.approx(0.86, abs=0.03)

@@ -24,7 +24,7 @@ def rows(tiny_run):
 
 
 def test_the_directory_holds_what_was_promised(tiny_run):
-    for name in ("config.toml", "meta.json", "results.jsonl", "tasks.npz", "claims.json", "report.html"):
+    for name in ("config.toml", "meta.json", "results.jsonl", "tasks.npz", "claims.json", "tables.json", "report.html"):
         assert (tiny_run / name).stat().st_size > 0, name
     for suffix in ("png", "svg", "csv"):
         assert (tiny_run / "figures" / f"task-count.{suffix}").stat().st_size > 0
