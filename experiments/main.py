@@ -81,7 +81,7 @@ def run_study(
         else:
             finds = find(cells, archive)  # refuses what cannot be gone on with, before anything is changed
             set_status(store, "running")
-            for judged in ("claims.json", "tables.json", "report.html"):  # of before: until they are made again there are none
+            for judged in ("claims.json", "tables.json", "report.html"):  # of before: to be made again
                 (out / judged).unlink(missing_ok=True)
             work = Work(many, out / "checkpoints" / "groups", every, debug)
             with _timed(store, settings, archive.made_with), Progress(console) as progress:
