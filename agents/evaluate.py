@@ -62,6 +62,7 @@ def evaluate(
     key: jax.Array,
     instances: int,
     attempts: int = 1,
+    first: int = 0,
 ) -> Successes:
     """Successes per task.
 
@@ -76,9 +77,10 @@ def evaluate(
         key: consumed.
         instances: starting states per task.
         attempts: episodes per instance with drawn actions, at least 1. One more is played with the most probable ones.
+        first: the place of the first task, where those before it are left out.
     """
     key_start, key_act = jax.random.split(key)
-    starts = jax.random.split(key_start, (tasks.shape[0], instances))
+    starts = jax.random.split(key_start, (first + tasks.shape[0], instances))[first:]
     states = jax.vmap(jax.vmap(family.init, in_axes=(0, None)))(starts, tasks)
     lanes = (1 + attempts, tasks.shape[0], instances)  # greedy, then drawn, side by side in one program
     episodes = lanes[0] * lanes[1] * lanes[2]

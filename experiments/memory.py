@@ -55,11 +55,14 @@ def needed(group: Group) -> int:
     steps = training.num_envs * training.rollout_steps
     kept = steps * (state + 2 * seen) + training.num_envs * (state + remembered)  # the bank, and a rollout twice
     learnt = steps / training.minibatches * training.width * FLOATS * 4 * max(entities, 1) + 5 * params
-    blocks = len(sizes.blocks) + len(sizes.shifts)
-    episodes = (1 + sizes.attempts) * blocks * sizes.tasks * sizes.instances
-    tried = 2 + max(sizes.simulations)  # a search's tree has a state at every node
-    evaluated = episodes * (tried * (state + remembered) + seen + 8 * training.width * max(entities, 1))
-    return math.ceil(group.lanes * (kept + max(learnt, evaluated)))
+
+    def evaluated(simulations: int) -> int:
+        blocks = len(sizes.blocks(simulations)) + len(sizes.shifts)
+        episodes = (1 + sizes.attempts_with(simulations)) * blocks * sizes.tasks * sizes.instances
+        tried = 2 + simulations  # a search's tree has a state at every node
+        return episodes * (tried * (state + remembered) + seen + 8 * training.width * max(entities, 1))
+
+    return math.ceil(group.lanes * (kept + max(learnt, *map(evaluated, sizes.simulations))))
 
 
 def available() -> int:

@@ -110,10 +110,15 @@ class Evaluation(NamedTuple):
     likelihood: bool = False
     shifts: tuple[tuple[Family, networks.Network], ...] = ()  # held-out tasks of them are a block each
 
-    @property
-    def blocks(self) -> tuple[str, ...]:
-        """Those of BLOCKS that are evaluated."""
+    def blocks(self, simulations: int = 0) -> tuple[str, ...]:
+        """Those of BLOCKS that are evaluated: with a search, which costs much, held-out tasks alone if any are."""
+        if simulations and self.specialists:
+            return ("unseen",)
         return BLOCKS if self.specialists else ("seen", "validation")
+
+    def attempts_with(self, simulations: int) -> int:
+        """Episodes with drawn actions: one with a search, as the best of several is for agents without."""
+        return 1 if simulations else self.attempts
 
 
 def sizes_of(cell: Cell) -> Evaluation:
@@ -144,9 +149,9 @@ def _shifted(cell: Cell, knobs: Knobs) -> tuple[Family, networks.Network]:
     return family, there
 
 
-def looked_at(cell: Cell) -> list[tuple[str, tuple[str, ...]]]:
+def looked_at(cell: Cell, simulations: int = 0) -> list[tuple[str, tuple[str, ...]]]:
     """What a cell's measures tell of, in order: families, and the splits of each."""
-    return [(member, sizes_of(cell).blocks) for member in cell.members] + [
+    return [(member, sizes_of(cell).blocks(simulations)) for member in cell.members] + [
         (cell.family, (name,)) for name, _ in cell.shifts
     ]
 
@@ -154,11 +159,11 @@ def looked_at(cell: Cell) -> list[tuple[str, tuple[str, ...]]]:
 def most_counts(cell: Cell) -> int:
     """Tasks that a cell's evaluations count, at most."""
     sizes = sizes_of(cell)
-    blocks = len(cell.members) * len(sizes.blocks) + len(sizes.shifts)
+    blocks = len(cell.members) * len(sizes.blocks()) + len(sizes.shifts)
     return len(cell.points) * len(cell.simulations) * blocks * sizes.tasks
 
 
-def _blocks(pool: Pool, sizes: Evaluation) -> list[Pool]:
+def _blocks(pool: Pool, sizes: Evaluation, simulations: int) -> list[Pool]:
     """The pool of each block. Held-out and validation tasks are the same for every cell of a family."""
     pools = {
         "seen": pool,
@@ -166,7 +171,7 @@ def _blocks(pool: Pool, sizes: Evaluation) -> list[Pool]:
         "unseen": make_pool(sizes.tasks, split="heldout"),
         "specialty": make_pool(sizes.specialists, split="heldout"),
     }
-    return [pools[block] for block in sizes.blocks]
+    return [pools[block] for block in sizes.blocks(simulations)]
 
 
 def _tasks(family: Family, pools: Sequence[Pool], sizes: Evaluation) -> jax.Array:
@@ -207,16 +212,21 @@ def compile_program(
 
     def measure(simulations: int, params, pool, hyper, key) -> tuple[Successes, ...]:
         told = partial(measured, simulations, params, hyper, key)
-        own = tuple(told(member, setup.network, _blocks(pool, sizes)) for member in setup.family.members)
+        pools = _blocks(pool, sizes, simulations)
+        first = sizes.tasks * sizes.blocks().index(sizes.blocks(simulations)[0])  # the same instances as without
+        own = tuple(told(member, setup.network, pools, first) for member in setup.family.members)
         heldout = [make_pool(sizes.tasks, split="heldout")]
         return own + tuple(told(family, network, heldout) for family, network in sizes.shifts)
 
-    def measured(simulations: int, params, hyper, key, family: Family, network, pools: Sequence[Pool]) -> Successes:
+    def measured(
+        simulations: int, params, hyper, key, family: Family, network, pools: Sequence[Pool], first: int = 0
+    ) -> Successes:
         tasks = _tasks(family, pools, sizes)
         valued = setup.algorithm.name == "ppo"  # a taught network's value is nothing to go by
         policy = searching(family, network, params, simulations, gamma=hyper.gamma, values=valued)
         memory = network.initial_memory()
-        found = evaluate(family, policy, memory, tasks, key, sizes.instances, sizes.attempts)
+        attempts = sizes.attempts_with(simulations)
+        found = evaluate(family, policy, memory, tasks, key, sizes.instances, attempts, first)
         if sizes.likelihood:
             total, decisions = likelihood(family, policy, memory, tasks, key)
             found = found._replace(log_likelihood=total, decisions=decisions)

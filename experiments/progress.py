@@ -72,7 +72,9 @@ class Progress:
             return ""
         total = 0.0
         for cell in self.waiting.values():
-            mine = known.get(_kind(cell.computed), everything)
+            mine = known.get(_kind(cell.computed), [] if max(cell.simulations) else everything)
+            if not mine:  # what a search takes cannot be told from those without
+                return ""
             total += cell.points[-1][0] * sum(mine) / len(mine)
         minutes = total / self.workers / 60
         if minutes > 90:
@@ -118,4 +120,4 @@ def pace_of(computed: Mapping[str, Any], seconds: float) -> Pace:
 def _kind(computed: Mapping[str, Any]) -> tuple[Any, ...]:
     training = computed["training"]
     ways = (training[key] for key in ("network", "memory", "width", "depth", "num_envs"))
-    return (computed["family"], computed["learner"], *ways)
+    return (computed["family"], computed["learner"], max(computed["simulations"]), *ways)

@@ -37,7 +37,6 @@ def rows_of(cell: Cell, counts: np.ndarray, n_params: int) -> list[Row]:
         "pool_seed": cell.pool_seed,
         "seed": cell.seed,
         "role": cell.role,
-        "attempts": cell.attempts,
     }
     rows = []
     for family, (point, kind), simulations in product(cell.members, cell.points, cell.simulations):
@@ -46,6 +45,7 @@ def rows_of(cell: Cell, counts: np.ndarray, n_params: int) -> list[Row]:
         for split in dict.fromkeys(now["split"].tolist()):
             row = {"family": family, "variant": cell.variant_of(family, split), "split": split}
             row |= {"budget_kind": kind, "env_steps": point, "simulations": simulations}
+            row |= {"attempts": 1 if simulations else cell.attempts}
             rows.append(fixed | row | measured(now[now["split"] == split]))
     return rows
 

@@ -170,7 +170,7 @@ def _trained(group: Group, now: Standing) -> list[Trained]:
     for lane, cell in enumerate(group.cells):
         counts: list[np.ndarray] = [np.zeros(0, count_fields(cell.life))]
         for (point, simulations), found in zip(evaluations, now.found, strict=False):  # fewer where all failed
-            for (family, splits), counted in zip(looked_at(cell), _lane(found, lane), strict=True):
+            for (family, splits), counted in zip(looked_at(cell, simulations), _lane(found, lane), strict=True):
                 counts += _counts(cell, family, splits, point, simulations, counted)
         own = _lane(state, lane)
         results.append(

@@ -147,3 +147,11 @@ def test_the_instances_do_not_depend_on_the_policy():
     first, again = measure(params), measure(params)
     assert first.sampled.tolist() == again.sampled.tolist()
     assert 0 <= int(first.greedy.min()) <= int(first.greedy.max()) <= 3
+
+
+def test_tasks_after_those_that_are_left_out_meet_the_instances_that_they_would_have_met():
+    tasks, probe = jnp.zeros((6, 2), jnp.uint8), Probe(pays="seen")  # an instance decides alone
+    whole = evaluate(probe, wavering, (), tasks, KEY, 50)
+    part = evaluate(probe, wavering, (), tasks[4:], KEY, 50, first=4)
+    assert part.greedy.tolist() == whole.greedy[4:].tolist()
+    assert len(set(whole.greedy.tolist())) > 1

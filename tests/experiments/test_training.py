@@ -13,6 +13,7 @@ from agents.evaluate import Successes
 from experiments import presets, program, stopping, training
 from experiments.groups import Group
 from experiments.program import BLOCKS, Evaluation
+from experiments.results import rows_of
 from experiments.settings import load_file, resolve
 from experiments.studies import task_count
 
@@ -27,7 +28,7 @@ def test_every_split_is_evaluated_on_its_own_tasks(cells):
     for cell in cells:
         family = envs.make(cell.family, **dict(cell.knobs))
         sizes = Evaluation(cell.eval_tasks, cell.eval_instances, cell.eval_specialists)
-        tasks = np.array(program._tasks(family, program._blocks(program.pool_of(cell), sizes), sizes))
+        tasks = np.array(program._tasks(family, program._blocks(program.pool_of(cell), sizes, 0), sizes))
         tasks = tasks.reshape(len(BLOCKS), cell.eval_tasks, -1)
         splits = dict(zip(BLOCKS, (cell.pool_split, "validation", "heldout", "heldout"), strict=True))
         for block, (name, split) in enumerate(splits.items()):
@@ -205,3 +206,14 @@ def test_a_request_to_stop_is_heeded_between_evaluations_too(cells, monkeypatch,
     (found,) = training.train(group, tmp_path)
     assert (found.counts == whole.counts).all()
     assert found.episodes == whole.episodes
+
+
+def test_with_a_search_held_out_tasks_alone_are_played_once_and_rows_say_so(cells):
+    cell = next(replace(cell, simulations=(0, 2), attempts=3) for cell in cells if cell.role == "generalist")
+    (found,) = training.train(Group((cell,), 1))
+    rows = rows_of(cell, found.counts, 1)
+    splits = {(row["simulations"], row["attempts"], row["split"]) for row in rows}
+    assert splits == {(0, 3, "seen"), (0, 3, "validation"), (0, 3, "unseen"), (0, 3, "specialty"), (2, 1, "unseen")}
+    for row in rows:
+        if row["simulations"]:
+            assert row["success_best"] == row["success"]

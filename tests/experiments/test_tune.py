@@ -38,7 +38,7 @@ def made_up(monkeypatch):
                 none = np.zeros(0, training.count_fields(cell.life))
                 deliver([training.Trained(cell, none, 1, 1.0, failure="loss is nan")])
                 continue
-            splits = program.sizes_of(cell).blocks
+            splits = program.sizes_of(cell).blocks()
             assert len(splits) == 2
             won = np.full((2, cell.eval_tasks), round(cell.training.learning_rate * 100 * cell.eval_instances))
             won = np.minimum(won, cell.eval_instances)
@@ -83,7 +83,7 @@ def test_both_arms_have_as_many_trials_and_meet_no_heldout_task(tiny_config):
         assert len(mine) == 3 * settings.seeds
     for cell in cells:
         family, sizes = envs.make(cell.family, **dict(cell.knobs)), program.sizes_of(cell)
-        tasks = np.array(program._tasks(family, program._blocks(program.pool_of(cell), sizes), sizes))
+        tasks = np.array(program._tasks(family, program._blocks(program.pool_of(cell), sizes, 0), sizes))
         assert len(tasks) == 2 * cell.eval_tasks
         assert [family.tasks.locate(task)[0] for task in tasks] == ["training"] * 8 + ["validation"] * 8
 
@@ -210,7 +210,7 @@ def test_a_small_search_trains(arguments, monkeypatch):
 
     def spy(setup, teaching, sizes, *more):
         compiled.append(setup)
-        measured.append(sizes.blocks)
+        measured.append(sizes.blocks())
         return compile_program(setup, teaching, sizes, *more)
 
     monkeypatch.setattr(training, "compile_program", spy)
