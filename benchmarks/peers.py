@@ -17,7 +17,7 @@ from xminigrid.wrappers import GymAutoResetWrapper
 
 import envs
 from experiments import bench
-from experiments.report import number, rich_table
+from experiments.pages import number, rich_table
 from experiments.store import environment
 
 PEER, ROLLOUTS = "XLand-MiniGrid-R1-9x9", 8

@@ -19,9 +19,9 @@ import numpy as np
 
 from experiments.cells import Cell
 from experiments.code import code_of
+from experiments.evaluation import BLOCKS, most_counts
 from experiments.files import MOST, ROOM, opened, read, short, unpacked, whole, write
-from experiments.parameters import digest_of, save
-from experiments.program import BLOCKS, most_counts
+from experiments.parameters import save, short_digest
 from experiments.progress import Pace, pace_of
 from experiments.training import Trained, count_fields
 
@@ -90,7 +90,7 @@ class Archive:
             "seconds": round(trained.seconds, 3),
             "n_params": sum(leaf.size for leaf in jax.tree.leaves(trained.params)),
             "digest": trained.digest,
-            "parameters": digest_of(params.read_bytes()),
+            "parameters": short_digest(params.read_bytes()),
             "failure": trained.failure,
             "made_with": self.made_with,
         }
@@ -180,7 +180,7 @@ def _read(path: Path, cell: Cell) -> tuple[Found, bytes]:
     _counted(counts, cell)
     params = path.parent.parent / "checkpoints" / f"{cell.id}.msgpack"
     data = read(params, MOST) if params.is_file() else b""
-    if digest_of(data) != about["parameters"]:
+    if short_digest(data) != about["parameters"]:
         raise ValueError(f"{params.name} has changed")
     return Found(cell, counts, about), data
 

@@ -23,8 +23,8 @@ from experiments.checkpoints import Keeper, Standing, raw
 from experiments.groups import Group, lanes_of
 from experiments.pages import number, rich_table
 from experiments.presets import training
-from experiments.program import hyper_of, pool_of, setup_of, stack
 from experiments.settings import SAVE_EVERY, Training
+from experiments.setups import hyper_of, pool_of, setup_of, stack
 from experiments.store import environment
 
 NUM_ENVS, STEPS = 1024, 32  # of the random-policy benchmark

@@ -9,7 +9,7 @@ from experiments import results
 from experiments.archive import Archive, Found
 from experiments.cells import Cell
 from experiments.flops import forward_flops
-from experiments.program import family_of, network_of
+from experiments.setups import family_of, network_of
 from experiments.store import TASK_FIELDS, Row, Store
 
 

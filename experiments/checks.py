@@ -11,8 +11,8 @@ from agents.encoders import ENCODERS
 from agents.memories import MEMORIES
 from envs.controls import CONTROLS
 from envs.family import Family
-from experiments.program import network_of
 from experiments.settings import Settings, SettingsError, Training, nearest
+from experiments.setups import network_of
 
 
 def check(settings: Settings) -> None:

@@ -12,8 +12,8 @@ from experiments.cells import Cell
 
 ROOT = Path(__file__).resolve().parent.parent
 MEANS = ("envs", "rewards", "agents")  # packages that say what a cell means
-TRAINER = "experiments.training"  # of ours, what runs the learner, and the module that it gets its programs from
-OURS = (TRAINER, "experiments.program")
+TRAINER = "experiments.training"  # of ours, what runs the learner, and the modules that it gets its programs from
+OURS = (TRAINER, "experiments.program", "experiments.evaluation", "experiments.setups")
 LOOKS = ("envs.render",)  # what a task looks like to a person
 CHECKED = " checked"  # said of code that stops where a number first is none
 

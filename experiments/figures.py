@@ -61,9 +61,13 @@ def canvas(rows: int, columns: int, width: float = 4.2) -> tuple[Figure, Any]:
         return figure, figure.subplots(rows, columns, squeeze=False)
 
 
+Points = Sequence[tuple[float | PoolSize, Estimate]]
+"""Where on an axis, and what is there; on one of pools, a pool."""
+
+
 def curve(
     axis: Axes,
-    points: Sequence[tuple[float, Estimate]],
+    points: Points,
     label: str,
     colour: str,
     drawn: Drawn,
@@ -71,12 +75,12 @@ def curve(
     family: str,
     series: str,
     line: str = "-",
-    new: float | None = None,
+    pools: Sequence[PoolSize] = (),
 ) -> None:
-    """Means with a band where n >= 3, noted down in `drawn` for the CSV, where `new` on an axis of pools is "new"."""
+    """Means with a band where n >= 3, noted down in `drawn` for the CSV; "new" is the end of an axis of `pools`."""
     if not points:
         return
-    x, found = zip(*points, strict=True)
+    x, found = [place_of(place, pools) for place, _ in points], [estimate for _, estimate in points]
     axis.plot(x, [e.mean for e in found], color=colour, linestyle=line, marker="o", markersize=4, label=label)
     if all(np.isfinite(e.low) for e in found):
         axis.fill_between(x, [e.low for e in found], [e.high for e in found], color=colour, alpha=0.12, linewidth=0)
@@ -86,7 +90,7 @@ def curve(
         row = {
             "family": family,
             "series": series,
-            "x": "new" if place == new else place,
+            "x": place,
             "mean": round(estimate.mean, 6),
         }
         drawn.append(row | {"low": low, "high": high, "n": estimate.n})
@@ -159,7 +163,7 @@ def end_of(pools: Sequence[PoolSize]) -> float:
     return max([*(size for size in pools if size != "new"), 4]) * 8.0
 
 
-def place_of(pool: PoolSize, pools: Sequence[PoolSize]) -> float:
+def place_of(pool: float | PoolSize, pools: Sequence[PoolSize]) -> float:
     """Where a pool stands on that axis."""
     return end_of(pools) if pool == "new" else float(pool)
 
@@ -185,9 +189,11 @@ def pool_axis(axis: Axes, pools: Sequence[PoolSize]) -> None:
 def against_pools(axis: Axes, arms: Arms, drawn: Drawn, family: str, pools: Sequence[PoolSize]) -> None:
     """Success against the pool's size, a curve per arm."""
     for series, (label, colour, table) in arms.items():
-        places = [(place_of(size, pools), None if size == "new" else size) for size in pools]
-        found = [(place, table.where(pool_size=size).values()) for place, size in places]
-        points = [(place, student(values)) for place, values in found if values]
-        curve(axis, points, label, colour, drawn, family=family, series=series, new=end_of(pools))
+        points: Points = [
+            (size, student(values))
+            for size in pools
+            if (values := table.where(pool_size=None if size == "new" else size).values())
+        ]
+        curve(axis, points, label, colour, drawn, family=family, series=series, pools=pools)
     pool_axis(axis, pools)
     axis.set_ylabel("success, unseen tasks")

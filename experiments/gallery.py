@@ -18,10 +18,10 @@ from envs.render import Picture, write_gif
 from envs.tasks import make_pool
 from experiments.bench import random_policy, seconds
 from experiments.cells import Cell
+from experiments.evaluation import Evaluation, scripted_success
 from experiments.groups import Group
 from experiments.play import environment, episode, expert
 from experiments.presets import training
-from experiments.program import Evaluation, scripted_success
 from experiments.settings import Training
 from experiments.training import train
 

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import jax
 
 from experiments.cells import Cell
-from experiments.program import setup_of, sizes_of, teaching_of
+from experiments.evaluation import sizes_of
+from experiments.setups import setup_of, teaching_of
 
 SIDE_BY_SIDE = 512  # environments per program on a CPU; more fill no core better
 

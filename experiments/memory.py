@@ -10,9 +10,10 @@ import psutil
 
 from agents.networks import Network
 from envs.family import Family
+from experiments.evaluation import sizes_of
 from experiments.groups import Group
-from experiments.program import family_of, network_of, sizes_of
 from experiments.settings import SettingsError
+from experiments.setups import family_of, network_of
 
 FLOATS = 8  # of the network's width that a loss and its gradient keep for every entity of an observation, about
 

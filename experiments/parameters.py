@@ -14,7 +14,7 @@ import numpy as np
 from flax import serialization
 
 from agents.networks import Params
-from experiments.files import ROOM, short, write
+from experiments.files import ROOM, read, short, write
 from experiments.settings import Settings, SettingsError
 
 
@@ -37,8 +37,8 @@ def load(start_from: str, like: Params) -> Params:
     path, digest = _parts(start_from)
     wanted = _leaves(like)
     data = _read(path, sum(leaf.size * leaf.dtype.itemsize for leaf in wanted.values()) + ROOM)
-    if digest and digest_of(data) != digest:
-        raise SettingsError(f"{path}: has changed: its digest is {digest_of(data)}, and was {digest}")
+    if digest and short_digest(data) != digest:
+        raise SettingsError(f"{path}: has changed: its digest is {short_digest(data)}, and was {digest}")
     try:
         found = _leaves(serialization.msgpack_restore(data))
     except Exception as error:  # whatever the decoder stumbles over
@@ -58,7 +58,7 @@ def pin(settings: Settings) -> Settings:
     for family, one in settings.training.items():
         path, digest = _parts(one.start_from)
         if one.start_from and not digest:
-            one = one.model_copy(update={"start_from": f"{path}#sha256={digest_of(path.read_bytes())}"})
+            one = one.model_copy(update={"start_from": f"{path}#sha256={short_digest(path.read_bytes())}"})
         training[family] = one
     return settings.model_copy(update={"training": training})
 
@@ -69,23 +69,19 @@ def _parts(start_from: str) -> tuple[Path, str | None]:
     return (Path(match[1]), match[2]) if match else (Path(start_from), None)
 
 
-def digest_of(data: bytes) -> str:
+def short_digest(data: bytes) -> str:
     """64 bits of SHA-256 in hexadecimal: to notice a change, not to keep out a forger."""
     return hashlib.sha256(data).hexdigest()[:16]
 
 
 def _read(path: Path, most: int) -> bytes:
-    """A file of so many bytes at most."""
+    """A file of so many bytes at most, as this network has parameters."""
     try:
         if not path.is_file():
             raise SettingsError(f"{path}: there is no such file")
-        with path.open("rb") as file:
-            data = file.read(most + 1)
+        return read(path, most)
     except (OSError, ValueError) as error:  # a name with a null byte is a ValueError
         raise SettingsError(f"{path}: cannot be read ({error})") from None
-    if len(data) > most:
-        raise SettingsError(f"{path}: is larger than this network's parameters, of at most {most:,} bytes")
-    return data
 
 
 def _leaves(tree: Any) -> dict[str, Any]:

@@ -15,10 +15,10 @@ from experiments import figures, studies
 from experiments.archive import Archive
 from experiments.cells import Cell, variant
 from experiments.claims import Claim
+from experiments.evaluation import most_counts
 from experiments.failures import printable
 from experiments.files import write
 from experiments.pages import page, rich_table
-from experiments.program import most_counts
 from experiments.settings import Settings, SettingsError, check_name, dump
 from experiments.store import Row, Store
 from experiments.table import Table

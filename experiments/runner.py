@@ -12,8 +12,8 @@ from experiments.book import Book
 from experiments.cells import Cell, variant
 from experiments.checks import chosen_family
 from experiments.code import CHECKED
+from experiments.evaluation import Evaluation, scripted_success
 from experiments.groups import groups_of
-from experiments.program import Evaluation, scripted_success
 from experiments.progress import Progress
 from experiments.settings import Settings, SettingsError
 from experiments.store import Store

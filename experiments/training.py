@@ -20,23 +20,11 @@ from envs.tasks import Pool
 from experiments import stopping
 from experiments.cells import Cell
 from experiments.checkpoints import Keeper, Standing, digest, raw
+from experiments.evaluation import Evaluation, block_ordinals, evaluation_key, looked_at, sizes_of
 from experiments.groups import Group
 from experiments.parameters import load
-from experiments.program import (
-    Evaluation,
-    Program,
-    Tree,
-    block_ordinals,
-    compile_program,
-    evaluation_key,
-    hyper_of,
-    looked_at,
-    pool_of,
-    setup_of,
-    sizes_of,
-    stack,
-    teaching_of,
-)
+from experiments.program import Program, compile_program
+from experiments.setups import Tree, hyper_of, pool_of, setup_of, stack, teaching_of
 from experiments.stopping import Stopped
 from experiments.store import TASK_FIELDS
 

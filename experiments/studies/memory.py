@@ -18,7 +18,7 @@ import numpy as np
 
 from experiments.cells import Cell
 from experiments.claims import Claim, judge
-from experiments.figures import BLUE, GREY, ORANGE, Drawn, canvas, curve, end_of, legend, place_of, pool_axis, seeds
+from experiments.figures import BLUE, GREY, ORANGE, Drawn, canvas, curve, legend, pool_axis, seeds
 from experiments.presets import STANDARD, TINY, with_large
 from experiments.settings import PoolSize, Settings, SettingsError
 from experiments.statistics import student
@@ -200,10 +200,10 @@ def _by_pool(axis: Axes, table: Table, settings: Settings, family: str, drawn: D
         points = []
         for pool in settings.pools:
             if gains := _gains(table, family, role, split, pool):
-                points.append((place_of(pool, settings.pools), student(list(gains.values()))))
+                points.append((pool, student(list(gains.values()))))
         label = f"{name}, gain on {split} tasks"
         own: Any = {"family": family, "series": f"{role}, {split}, gain", "line": line}
-        curve(axis, points, label, colour, drawn, new=end_of(settings.pools), **own)
+        curve(axis, points, label, colour, drawn, pools=settings.pools, **own)
     pool_axis(axis, settings.pools)
     axis.autoscale(axis="y")
     axis.axhline(0, color=GREY, linewidth=0.8)

@@ -63,7 +63,7 @@ BOTH = {"errands", "mazes"}
         ("agents/encoders.py", "import jax\n", "import jax\nMORE = 1\n", BOTH),
         ("rewards/sparse.py", "return ", "return 2 * ", BOTH),
         ("experiments/training.py", "CHUNK = 32", "CHUNK = 33", BOTH),
-        ("experiments/program.py", "20_241_115", "20_241_116", BOTH),
+        ("experiments/evaluation.py", "20_241_115", "20_241_116", BOTH),
         ("rewards/hunger.py", "return ", "return 2 * ", set()),  # nobody here has it
         ("envs/codebooks.py", "import jax\n", "import jax\nMORE = 1\n", set()),
         ("envs/render.py", "import", "import sys; import", set()),

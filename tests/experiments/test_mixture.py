@@ -5,8 +5,8 @@ import pytest
 
 import envs
 from experiments import presets
-from experiments.program import setup_of
 from experiments.settings import SettingsError, resolve
+from experiments.setups import setup_of
 from experiments.studies import mixture
 from experiments.table import Table
 from tests.experiments.counts import counted

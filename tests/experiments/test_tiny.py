@@ -8,8 +8,8 @@ import pytest
 from experiments import presets, studies
 from experiments.checks import check
 from experiments.cli import main
-from experiments.program import family_of
 from experiments.settings import SettingsError, resolve
+from experiments.setups import family_of
 from experiments.store import Store
 
 

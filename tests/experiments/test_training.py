@@ -10,11 +10,12 @@ import pytest
 
 import envs
 from agents.evaluate import Successes
-from experiments import presets, program, stopping, training
+from experiments import evaluation, presets, stopping, training
+from experiments.evaluation import BLOCKS, Evaluation
 from experiments.groups import Group
-from experiments.program import BLOCKS, Evaluation
 from experiments.results import rows_of
 from experiments.settings import load_file, resolve
+from experiments.setups import pool_of
 from experiments.studies import task_count
 
 
@@ -28,13 +29,13 @@ def test_every_split_is_evaluated_on_its_own_tasks(cells):
     for cell in cells:
         family = envs.make(cell.family, **dict(cell.knobs))
         sizes = Evaluation(cell.eval_tasks, cell.eval_instances, cell.eval_specialists)
-        tasks = np.array(program._tasks(family, program._blocks(program.pool_of(cell), sizes, 0), sizes))
+        tasks = np.array(evaluation._tasks(family, evaluation._blocks(pool_of(cell), sizes, 0), sizes))
         tasks = tasks.reshape(len(BLOCKS), cell.eval_tasks, -1)
         splits = dict(zip(BLOCKS, (cell.pool_split, "validation", "heldout", "heldout"), strict=True))
         for block, (name, split) in enumerate(splits.items()):
             seed = cell.pool_seed if name == "seen" else 0
             found = [family.tasks.locate(task, seed) for task in tasks[block]]
-            assert found == [(split, ordinal) for ordinal in program.block_ordinals(cell, BLOCKS)[block]]
+            assert found == [(split, ordinal) for ordinal in evaluation.block_ordinals(cell, BLOCKS)[block]]
 
 
 class State(NamedTuple):
@@ -111,7 +112,7 @@ def test_counts_belong_to_the_tasks_of_the_slots(cells, monkeypatch):
     for cell in cells:
         counts = training.train(Group((cell,), 1))[0].counts
         counts = counts[counts["env_steps"] == cell.points[-1][0]]
-        ordinals = program.block_ordinals(cell, BLOCKS)
+        ordinals = evaluation.block_ordinals(cell, BLOCKS)
         for block, split in enumerate(BLOCKS):
             mine = counts[counts["split"] == split]
             if cell.role == "specialist" and split in ("unseen", "validation"):

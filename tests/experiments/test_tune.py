@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 import envs
-from experiments import presets, program, runner, training, tune, workers
+from experiments import evaluation, presets, runner, training, tune, workers
 from experiments.cli import main
 from experiments.groups import groups_of
 from experiments.settings import Training, load_file, resolve
+from experiments.setups import pool_of
 
 SHIPPED = Training(num_envs=16, budget=1024, rollout_steps=8, minibatches=2, entropy_steps=300)
 
@@ -38,7 +39,7 @@ def made_up(monkeypatch):
                 none = np.zeros(0, training.count_fields(cell.life))
                 deliver([training.Trained(cell, none, 1, 1.0, failure="loss is nan")])
                 continue
-            splits = program.sizes_of(cell).blocks()
+            splits = evaluation.sizes_of(cell).blocks()
             assert len(splits) == 2
             won = np.full((2, cell.eval_tasks), round(cell.training.learning_rate * 100 * cell.eval_instances))
             won = np.minimum(won, cell.eval_instances)
@@ -82,8 +83,8 @@ def test_both_arms_have_as_many_trials_and_meet_no_heldout_task(tiny_config):
         assert {(cell.learner, cell.teacher, cell.pool_size) for cell in mine} == {(learner, teacher, None)}
         assert len(mine) == 3 * settings.seeds
     for cell in cells:
-        family, sizes = envs.make(cell.family, **dict(cell.knobs)), program.sizes_of(cell)
-        tasks = np.array(program._tasks(family, program._blocks(program.pool_of(cell), sizes, 0), sizes))
+        family, sizes = envs.make(cell.family, **dict(cell.knobs)), evaluation.sizes_of(cell)
+        tasks = np.array(evaluation._tasks(family, evaluation._blocks(pool_of(cell), sizes, 0), sizes))
         assert len(tasks) == 2 * cell.eval_tasks
         assert [family.tasks.locate(task)[0] for task in tasks] == ["training"] * 8 + ["validation"] * 8
 
