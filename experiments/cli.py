@@ -64,15 +64,44 @@ def _at_least_one(**flags: int | None) -> None:
 def _run(command: Run, console: Console) -> None:
     settings = _settings(command)
     _at_least_one(workers=command.workers)
+    if command.job and command.launcher == "local":
+        raise SettingsError(f"--job {command.job[0]}: is for a job; want --launcher slurm, too")
     if not 0 <= command.save_every < math.inf:
         raise SettingsError(f"--save-every = {command.save_every}: want 0 or more seconds")
     from experiments.checks import check  # imports jax, and little else
 
     check(settings)
+    out = command.out or Path("runs") / f"{settings.study}-{settings.preset}"
+    if command.launcher != "local":
+        _launch(command, settings, out, console)
+        return
     from experiments.main import run_study  # imports all the rest
 
-    out = command.out or Path("runs") / f"{settings.study}-{settings.preset}"
     run_study(settings, out, console, command.workers, command.save_every, reuse=not command.alone, debug=command.debug)
+
+
+def _launch(command: Run, settings: Settings, out: Path, console: Console) -> None:
+    try:
+        from experiments.launchers import launch
+    except ImportError:
+        raise SettingsError(
+            f"--launcher {command.launcher}: needs submitit: pip install 'incentivize[slurm]'"
+        ) from None
+    told = [f"--save-every={command.save_every}"]
+    told += [f"--workers={command.workers}"] * (command.workers is not None)
+    told += ["--alone"] * command.alone + ["--debug"] * command.debug
+    launch(settings, out, command.launcher, told, _asked(command.job), console)
+
+
+def _asked(job: tuple[str, ...]) -> dict[str, str | int]:
+    """NAME=VALUE by name, whole numbers as such."""
+    asked: dict[str, str | int] = {}
+    for one in job:
+        name, said, value = one.partition("=")
+        if not (said and name.isidentifier()):
+            raise SettingsError(f"--job {one}: want NAME=VALUE, such as timeout_min=240")
+        asked[name] = int(value) if value.isdecimal() else value
+    return asked
 
 
 def _report(command: Report, console: Console) -> None:

@@ -54,6 +54,10 @@ class Run:
     """Processes that train side by side, if not one for every core (a CPU) or one alone (an accelerator)."""
     save_every: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = SAVE_EVERY
     """How often what is being trained is saved: no more than this is lost when the machine dies."""
+    launcher: Literal["local", "slurm", "trial"] = "local"
+    """local: in this process; slurm: as a job of a Slurm cluster; trial: as such a job, but on this machine."""
+    job: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE ...", help_behavior_hint="")] = ()
+    """What the job asks for, as submitit names it: timeout_min=240 gpus_per_node=8 slurm_partition=gpu."""
     alone: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Take over no training runs from the runs in the same folder that had the same."""
     debug: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False

@@ -38,6 +38,33 @@ def usual_workers() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def planned(settings: Settings) -> tuple[list[Cell], list[list[Group]]]:
+    """A study's cells, and the groups that they are trained in.
+
+    Raises:
+        SettingsError: where settings do not go together, or one would do nothing.
+    """
+    try:
+        cells = studies.load(settings.study).cells(settings)
+        groups = groups_of(cells)
+    except ValueError as error:  # from families, networks or learners, of what goes together
+        raise SettingsError(str(error)) from None
+    check_idle(settings, cells)
+    return cells, groups
+
+
+def finished(settings: Settings, out: Path) -> bool:
+    """Whether nothing is left to do in a run directory, which is made if it is not there.
+
+    Raises:
+        SettingsError: where settings or directory will not do, or another process is at it.
+    """
+    settings = pin(settings)
+    cells, _ = planned(settings)
+    with owned(out, settings) as store:
+        return _finished(store, Archive(out, None, environment()), cells)
+
+
 def run_study(
     settings: Settings,
     out: Path,
@@ -65,12 +92,7 @@ def run_study(
     """
     settings = pin(settings)
     many = workers or usual_workers()
-    try:
-        cells = studies.load(settings.study).cells(settings)
-        groups = groups_of(cells)
-    except ValueError as error:  # from families, networks or learners, of what goes together
-        raise SettingsError(str(error)) from None
-    check_idle(settings, cells)
+    cells, groups = planned(settings)
     check_memory([[group for group in program if _waits(group, out)] for program in groups], many)
     with stopping.heeded(), owned(out, settings) as store:
         archive = Archive(out, out.absolute().parent if reuse else None, environment(), debug)
