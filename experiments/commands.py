@@ -51,7 +51,7 @@ class Run:
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: runs/STUDY-PRESET)")] = None
     """The run directory."""
     workers: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
-    """Processes that train side by side, if not one for every core (a CPU) or one alone (an accelerator)."""
+    """How many train side by side, if not one for every core (a CPU), or for every accelerator."""
     save_every: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = SAVE_EVERY
     """How often what is being trained is saved: no more than this is lost when the machine dies."""
     launcher: Literal["local", "slurm", "trial"] = "local"
@@ -152,7 +152,7 @@ class Tune:
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: runs/tune-FAMILY)")] = None
     """Where the trials are written down."""
     workers: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
-    """Processes that train side by side, if not one for every core (a CPU) or one alone (an accelerator)."""
+    """How many train side by side, if not one for every core (a CPU), or for every accelerator."""
     debug: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Show a traceback where something fails."""
 

@@ -1,7 +1,6 @@
 """A whole run of a study: checks, training, report."""
 
 import math
-import os
 import shutil
 import sys
 import time
@@ -10,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import jax
 from rich.console import Console
 
 from experiments import stopping, studies
@@ -28,14 +26,7 @@ from experiments.runner import find, run
 from experiments.settings import SAVE_EVERY, Settings, SettingsError
 from experiments.store import REPORTED, Store, environment
 from experiments.training import RunError
-from experiments.workers import Work
-
-
-def usual_workers() -> int:
-    """One worker to a core that this process may use, or one for an accelerator."""
-    if jax.default_backend() != "cpu":
-        return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+from experiments.workers import Work, usual
 
 
 def planned(settings: Settings) -> tuple[list[Cell], list[list[Group]]]:
@@ -80,7 +71,7 @@ def run_study(
         settings: what to compute; they have passed `check`.
         out: the run directory.
         console: for progress and tables.
-        workers: processes; None is one for every core on a CPU, and one on an accelerator.
+        workers: how many train side by side; None is one for every core of a CPU, or for every accelerator.
         every: seconds between checkpoints.
         reuse: whether cells of the runs beside this one count.
         debug: whether training stops where a number first is none, and says where that came from.
@@ -91,7 +82,7 @@ def run_study(
         Stopped: on request.
     """
     settings = pin(settings)
-    many = workers or usual_workers()
+    many = workers or usual()
     cells, groups = planned(settings)
     check_memory([[group for group in program if _waits(group, out)] for program in groups], many)
     with stopping.heeded(), owned(out, settings) as store:

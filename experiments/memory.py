@@ -28,7 +28,7 @@ def check_memory(programs: Sequence[Sequence[Group]], workers: int) -> None:
     if not needs:
         return
     needs = sorted(needs, key=lambda need: need[0])[-workers:]
-    total, room = sum(size for size, _ in needs), available()
+    total, room = sum(size for size, _ in needs), available(workers)
     if total > room:
         cell = needs[-1][1]
         training = cell.training
@@ -66,10 +66,11 @@ def needed(group: Group) -> int:
     return math.ceil(group.lanes * (kept + max(learnt, *map(evaluated, sizes.simulations))))
 
 
-def available() -> int:
-    """Bytes of memory there are: of the accelerator where there is one, or else of this machine."""
-    stats = jax.local_devices()[0].memory_stats() if jax.default_backend() != "cpu" else None
-    return int((stats or {}).get("bytes_limit", psutil.virtual_memory().total))
+def available(workers: int) -> int:
+    """Bytes of memory there are: of as many accelerators as there are workers, or else of this machine."""
+    devices = jax.local_devices()[:workers] if jax.default_backend() != "cpu" else []
+    limits = [(device.memory_stats() or {}).get("bytes_limit", 0) for device in devices]
+    return sum(limits) or psutil.virtual_memory().total
 
 
 @lru_cache(maxsize=256)

@@ -64,14 +64,17 @@ def count_fields(life: int) -> list[Any]:
     return [*TASK_FIELDS, ("by_attempt", np.int32, (life,))]
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=16)
 def _program(
-    setup: lr.Setup, teaching: lr.Setup | None, sizes: Evaluation, lanes: int, checked: bool = False
+    setup: lr.Setup, teaching: lr.Setup | None, sizes: Evaluation, lanes: int, checked: bool, device: Any
 ) -> Program:
+    """A program of its own for every device."""
     return compile_program(setup, teaching, sizes, lanes, checked)
 
 
-def train(group: Group, folder: Path | None = None, every: float = math.inf, checked: bool = False) -> list[Trained]:
+def train(
+    group: Group, folder: Path | None = None, every: float = math.inf, checked: bool = False, device: Any = None
+) -> list[Trained]:
     """Trains a group of cells, from its last checkpoint if there is one.
 
     A cell whose numbers are none is given up at the end of the chunk; the others of the group go on.
@@ -81,15 +84,21 @@ def train(group: Group, folder: Path | None = None, every: float = math.inf, che
         folder: where its checkpoints are; None for none.
         every: seconds between checkpoints.
         checked: whether training stops with an error where a number first is none.
+        device: where it is trained; None for the default one.
 
     Raises:
         Stopped: on request, after a checkpoint.
         SettingsError: where a checkpoint is of something else.
     """
+    with jax.default_device(device):
+        return _train_there(group, folder, every, checked, device)
+
+
+def _train_there(group: Group, folder: Path | None, every: float, checked: bool, device: Any) -> list[Trained]:
     if stopping.requested.is_set():
         raise Stopped
     first = group.cells[0]
-    program = _program(setup_of(first), teaching_of(first), sizes_of(first), group.lanes, checked)
+    program = _program(setup_of(first), teaching_of(first), sizes_of(first), group.lanes, checked, device)
     padded = [*group.cells, *[group.cells[-1]] * (group.lanes - len(group.cells))]
     inputs = stack([hyper_of(cell) for cell in padded]), stack([pool_of(cell) for cell in padded])
     seeds = jnp.array([cell.seed for cell in padded], jnp.uint32)

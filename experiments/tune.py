@@ -20,7 +20,6 @@ from experiments.archive import Archive, Found
 from experiments.cells import Cell, doubling
 from experiments.files import MOST, read, write
 from experiments.groups import groups_of
-from experiments.main import usual_workers
 from experiments.memory import check_memory
 from experiments.owner import owned, set_status
 from experiments.pages import rich_table
@@ -30,7 +29,7 @@ from experiments.settings import TAUGHT, Settings, SettingsError, Training
 from experiments.store import environment
 from experiments.studies.common import headline_teacher
 from experiments.training import RunError, Trained
-from experiments.workers import Work
+from experiments.workers import Work, usual
 
 ARMS = ("incentivized", "taught")
 PRESET: dict[str, Any] = {"study": "tune", "seeds": 2, "eval_tasks": 256, "eval_instances": 4, "evaluations": 3}
@@ -204,7 +203,7 @@ def tune(
     (family,) = settings.families
     shipped = settings.training[family]
     grid = cells(settings, [(arm, number) for arm in arms for number in range(trials)])
-    many = workers or usual_workers()
+    many = workers or usual()
     every = [cell for mine in grid.values() for cell in mine]
     check_memory(groups_of(every), many)
     with stopping.heeded(), owned(out, settings) as store:

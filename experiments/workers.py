@@ -1,9 +1,11 @@
-"""Workers: processes that train groups of cells, one to a core.
+"""Workers: what trains groups of cells, one to a core, or one to an accelerator.
 
 The networks are small: one program gains little from a second core, two programs gain nearly all of it, and compile
 side by side too. So on a CPU each worker is a process of its own, kept to one core, and gets whole groups of cells
-that share a program. What a worker computes does not depend on how many there are, be it one; it would on the number
-of its threads. On an accelerator there is one worker, a thread of this process.
+that share a program. Where there are devices that one process drives, each has a thread of this process, and the same
+programs as if it were alone: XLA optimises a program that is spread over several devices in another order, so that its
+results differ by rounding from those of one (`docs/design.md`). What a worker computes depends neither on how many
+there are, be it one, nor on which it is.
 """
 
 import multiprocessing
@@ -18,8 +20,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
+from itertools import cycle
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 from filelock import FileLock
@@ -66,13 +69,13 @@ def run_groups(programs: Sequence[Sequence[Group]], work: Work, deliver: Callabl
     waiting: queue.SimpleQueue[Sequence[Group]] = queue.SimpleQueue()
     for groups in programs:
         waiting.put(groups)
-    apart = jax.default_backend() == "cpu"
-    pools = [_process(core) if apart else _thread() for core in range(min(work.workers, len(programs)))]
+    pools = [_process(one) if apart() else _thread() for one in range(min(work.workers, len(programs)))]
+    devices = [None if apart() else device for device in jax.local_devices()]
     said = stopped = False
     with ThreadPoolExecutor(len(pools)) as threads:
         try:
-            for pool in pools:
-                threads.submit(_serve, pool, work, waiting, finished)
+            for pool, device in zip(pools, cycle(devices), strict=False):
+                threads.submit(_serve, pool, device, work, waiting, finished)
             serving = len(pools)
             while serving:
                 if stopping.requested.is_set():  # again and again: one that begins just now cannot hear yet
@@ -102,12 +105,24 @@ def run_groups(programs: Sequence[Sequence[Group]], work: Work, deliver: Callabl
         raise Stopped
 
 
-def _serve(pool: Executor, work: Work, waiting: queue.SimpleQueue, finished: queue.Queue) -> None:
-    """Feeds one process with groups until there are none; None says that it is done."""
+def apart() -> bool:
+    """Whether workers are processes: on a CPU, unless its host has been cut into several devices."""
+    return jax.default_backend() == "cpu" and jax.local_device_count() == 1
+
+
+def usual() -> int:
+    """One worker to a core that this process may use, or one to an accelerator of this host."""
+    if not apart():
+        return jax.local_device_count()
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _serve(pool: Executor, device: Any, work: Work, waiting: queue.SimpleQueue, finished: queue.Queue) -> None:
+    """Feeds one worker with groups until there are none; None says that it is done."""
     try:
         while True:
             for group in waiting.get_nowait():
-                finished.put((group, pool.submit(_train, group, work).result()))
+                finished.put((group, pool.submit(_train, group, work, device).result()))
     except queue.Empty:
         finished.put(None)
     except BrokenProcessPool:
@@ -120,13 +135,13 @@ def _serve(pool: Executor, work: Work, waiting: queue.SimpleQueue, finished: que
         finished.put(error)
 
 
-def _train(group: Group, work: Work) -> list[Trained]:
+def _train(group: Group, work: Work, device: Any) -> list[Trained]:
     """Trains a group, once nobody else does: a worker whose parent was killed may still be at it."""
     if work.folder is None:
-        return train(group, checked=work.checked)
+        return train(group, checked=work.checked, device=device)
     work.folder.mkdir(parents=True, exist_ok=True)
     with FileLock(work.folder / f"{group.id}.lock", timeout=ORPHANED):
-        return train(group, work.folder, work.every, work.checked)
+        return train(group, work.folder, work.every, work.checked, device)
 
 
 def _forget(group: Group, folder: Path | None) -> None:

@@ -29,7 +29,7 @@ def test_what_takes_memory_counts():
 
 
 def test_what_does_not_fit_is_refused_and_says_why(monkeypatch):
-    monkeypatch.setattr(memory, "available", lambda: 2**30)
+    monkeypatch.setattr(memory, "available", lambda _: 2**30)
     check_memory(programs(), 2)
     with pytest.raises(SettingsError) as caught:
         check_memory(programs({"num_envs": 2**16, "rollout_steps": 4096, "budget": 2**40}), 2)
@@ -43,7 +43,7 @@ def test_workers_and_lanes_add_up(monkeypatch, tiny_config):
     group = next(mine[0] for mine in groups if mine[0].lanes > 1)
     assert needed(group) == pytest.approx(group.lanes * needed(group._replace(lanes=1)), rel=1e-6)
     largest = sorted((needed(mine[0]) for mine in groups), reverse=True)
-    monkeypatch.setattr(memory, "available", lambda: largest[0] + largest[1] - 1)
+    monkeypatch.setattr(memory, "available", lambda _: largest[0] + largest[1] - 1)
     check_memory(groups, 1)
     with pytest.raises(SettingsError, match="with 2 workers"):
         check_memory(groups, 2)

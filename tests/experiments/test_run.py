@@ -2,7 +2,10 @@
 
 import csv
 import json
+import os
 import shutil
+import subprocess
+import sys
 import tomllib
 from xml.etree import ElementTree
 
@@ -220,3 +223,20 @@ def test_no_git_no_commit(monkeypatch):
 
     monkeypatch.setattr("experiments.store.subprocess.run", missing)
     assert environment()["commit"] is None
+
+
+@pytest.mark.slow
+def test_four_devices_give_the_rows_and_parameters_of_one_worker(tiny_config, tmp_path):
+    """Exactly: every device trains whole groups with programs of its own."""
+    flags = "--xla_force_host_platform_device_count={} --xla_cpu_multi_thread_eigen=false"
+    for devices in (1, 4):
+        out = tmp_path / str(devices) / "run"
+        arguments = ["run", "task-count", "--config", str(tiny_config), "--out", str(out)]
+        command = [sys.executable, "-c", "from experiments.cli import entry; entry()", *arguments]
+        subprocess.run(command, check=True, env=os.environ | {"XLA_FLAGS": flags.format(devices)})
+    one, four = tmp_path / "1" / "run", tmp_path / "4" / "run"
+    assert len(json.loads((four / "meta.json").read_text())["devices"]) == 4
+    assert (four / "results.jsonl").read_bytes() == (one / "results.jsonl").read_bytes()
+    params = sorted((one / "checkpoints").glob("*.msgpack"))
+    assert len(params) == len(task_count.cells(Store(one).settings()))
+    assert all((four / "checkpoints" / path.name).read_bytes() == path.read_bytes() for path in params)
