@@ -8,6 +8,7 @@ import signal
 import sys
 import traceback
 from contextlib import nullcontext
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_args
 
@@ -81,27 +82,14 @@ def _run(command: Run, console: Console) -> None:
 
 
 def _launch(command: Run, settings: Settings, out: Path, console: Console) -> None:
-    try:
-        from experiments.launchers import launch
-    except ImportError:
-        raise SettingsError(
-            f"--launcher {command.launcher}: needs submitit: pip install 'incentivize[slurm]'"
-        ) from None
+    if find_spec("submitit") is None:
+        raise SettingsError(f"--launcher {command.launcher}: needs submitit: pip install 'incentivize[slurm]'")
+    from experiments.launchers import launch
+
     told = [f"--save-every={command.save_every}"]
     told += [f"--workers={command.workers}"] * (command.workers is not None)
     told += ["--alone"] * command.alone + ["--debug"] * command.debug
-    launch(settings, out, command.launcher, told, _asked(command.job), console)
-
-
-def _asked(job: tuple[str, ...]) -> dict[str, str | int]:
-    """NAME=VALUE by name, whole numbers as such."""
-    asked: dict[str, str | int] = {}
-    for one in job:
-        name, said, value = one.partition("=")
-        if not (said and name.isidentifier()):
-            raise SettingsError(f"--job {one}: want NAME=VALUE, such as timeout_min=240")
-        asked[name] = int(value) if value.isdecimal() else value
-    return asked
+    launch(settings, out, command.launcher, told, command.job, console)
 
 
 def _report(command: Report, console: Console) -> None:

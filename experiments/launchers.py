@@ -2,15 +2,21 @@
 
 A job is `incentivize run` in a process of its own, with the configuration that the run directory holds. Where it has to
 make room, or its time is up, it saves what it trains and is queued again. So submitting twice does no harm: what is
-finished is not submitted, what is queued is not queued again, and what is being written is refused.
+finished is not submitted, what the cluster still has is not queued again, what is being written is refused.
 """
 
+import os
+import shlex
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import jax
 import psutil
 import submitit
 from rich.console import Console
@@ -19,21 +25,49 @@ from submitit.helpers import DelayedSubmission
 
 from experiments.files import short, write
 from experiments.main import finished
+from experiments.owner import check_same
+from experiments.parameters import pin
 from experiments.settings import Settings, SettingsError
 from experiments.stopping import STATUS as STOPPED
+from experiments.store import Store
 
 CLUSTERS = {"slurm": "slurm", "trial": "local"}
 """What submitit calls a launcher: a Slurm cluster, and to try it, a job on this machine."""
-USUAL: dict[str, Any] = {"name": "incentivize", "stderr_to_stdout": True, "timeout_min": 24 * 60}
+COMMAND = (
+    "import signal; from experiments.cli import entry; "
+    "[signal.signal(one, signal.SIG_IGN) for one in (signal.SIGUSR1, signal.SIGUSR2)]; "  # meant for submitit alone
+    "entry()"
+)
+NOTICE = 120  # seconds before a job's time is up at which it is told
+PATIENCE = 90  # seconds that saving may take; what takes longer is killed, and loses what has not been saved
+GRACE = 120  # seconds that a cluster has to end a job which it has told to end
 AGAIN = 1000  # times at most that a job whose time is up is queued again
+USUAL: dict[str, Any] = {
+    "name": "incentivize",
+    "stderr_to_stdout": True,
+    "timeout_min": 24 * 60,
+    "slurm_signal_delay_s": NOTICE,
+}
+KINDS: dict[str, Callable[[str], Any]] = {
+    "timeout_min": int,
+    "cpus_per_task": int,
+    "gpus_per_node": int,
+    "mem_gb": float,
+    "slurm_signal_delay_s": int,
+    "slurm_setup": lambda value: [value],
+    "slurm_srun_args": shlex.split,
+}
+"""What a job may ask for that is no text."""
+ONE = ("nodes", "tasks_per_node", "ntasks_per_node", "ntasks", "time")  # a job is one process; time is `timeout_min`
 
 
 class Job:
-    """The command, as submitit carries it out."""
+    """The command, as submitit carries it out in a process of its own."""
 
     def __init__(self, arguments: Sequence[str]) -> None:
         self.arguments = tuple(arguments)
         self.process: subprocess.Popen[bytes] | None = None
+        self.told = False
 
     def __call__(self) -> int:
         """The command's exit status: 0, or that of a run that was stopped and can go on.
@@ -41,61 +75,115 @@ class Job:
         Raises:
             RuntimeError: where it is any other.
         """
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", "from experiments.cli import entry; entry()", *self.arguments]
-        )
+        command = [sys.executable, "-c", COMMAND, *self.arguments]
+        self.process = subprocess.Popen(command, env=os.environ | {"PYTHONSAFEPATH": "1"})
+        signal.signal(signal.SIGTERM, lambda *_: self._tell())
         status = self.process.wait()
+        if self.told:
+            time.sleep(GRACE)  # who told it ends this process, too, or asks for a checkpoint; ending early is ending
         if status not in (0, STOPPED):
-            raise RuntimeError(f"incentivize {' '.join(self.arguments)}: ended with status {status}, see its log")
+            raise RuntimeError(f"incentivize {shlex.join(self.arguments)}: ended with status {status}, see its log")
         return status
 
     def checkpoint(self) -> DelayedSubmission:
         """Asked by submitit to make room: stops the command, which saves first, and says what is to be queued again."""
+        self._tell()
         if self.process is not None:
-            self.process.terminate()
-            psutil.Process(self.process.pid).wait()  # this interrupts `wait` of the process, whose lock is held
+            with suppress(psutil.NoSuchProcess):  # it has ended; this interrupts `Popen.wait`, whose lock is held
+                process = psutil.Process(self.process.pid)
+                try:
+                    process.wait(PATIENCE)
+                except psutil.TimeoutExpired:
+                    process.kill()
+                    process.wait()
         return DelayedSubmission(Job(self.arguments))
+
+    def _tell(self) -> None:
+        """Asks the command to save and stop, once."""
+        if self.process is not None and not self.told:
+            self.told = True
+            self.process.terminate()
 
 
 def launch(
-    settings: Settings, out: Path, launcher: str, told: Sequence[str], asked: Mapping[str, Any], console: Console
+    settings: Settings, out: Path, launcher: str, told: Sequence[str], job: Sequence[str], console: Console
 ) -> submitit.Job[int] | None:
-    """Submits a study, unless there is nothing to do, or it has been submitted.
+    """Submits a study, unless there is nothing to do, or the cluster has it.
 
     Args:
         settings: what to compute; they have passed `check`.
         out: the run directory; it is made here. Its jobs' scripts and logs go beside it, into `OUT.jobs`.
         launcher: of CLUSTERS.
         told: further flags of the command.
-        asked: what submitit is to ask of the cluster, in its words.
+        job: NAME=VALUE, what submitit is to ask of the cluster, in its words.
         console: for what became of it.
 
     Raises:
         SettingsError: where settings, directory or what is asked for will not do.
+        RunError: where it is finished, and some of its cells had to be given up.
     """
+    out = out.absolute()
+    folder = out.with_name(f"{out.name}.jobs")
+    executor = _executor(folder, launcher, asked_for(job))
+    if (queued := _queued(folder, launcher)) is not None:
+        check_same(Store(out), pin(settings))
+        console.print(f"{out}: is {queued} already", soft_wrap=True)
+        return None
     if finished(settings, out):
         console.print(f"{out}: finished, nothing to submit; `incentivize report {out}` shows it", soft_wrap=True)
         return None
-    folder = out.absolute().with_name(f"{out.name}.jobs")
-    if (queued := _queued(folder, launcher)) is not None:
-        console.print(f"{out}: is job {queued.job_id} already ({queued.state})", soft_wrap=True)
-        return queued
-    arguments = ["run", settings.study, "--preset", settings.preset]
-    arguments += ["--config", str(out.absolute() / "config.toml"), "--out", str(out.absolute()), *told]
+    command = ["run", settings.study, "--preset", settings.preset, "--config", str(out / "config.toml")]
+    try:
+        submitted: submitit.Job[int] = executor.submit(Job([*command, "--out", str(out), *told]))
+    except (RuntimeError, OSError, FailedJobError) as error:
+        raise SettingsError(f"--launcher {launcher}: {error}") from None
+    if launcher == "slurm":
+        write(folder / "job", submitted.job_id)
+    console.print(f"{out}: submitted as job {submitted.job_id}; its log is {submitted.paths.stdout}", soft_wrap=True)
+    return submitted
+
+
+def asked_for(job: Sequence[str]) -> dict[str, Any]:
+    """NAME=VALUE by name, of the kinds that submitit wants.
+
+    Raises:
+        SettingsError: where one is not of that form or kind, or nothing that a job of one process may ask for.
+    """
+    asked = {}
+    for one in job:
+        name, said, value = one.partition("=")
+        if not (said and name.isidentifier()):
+            raise SettingsError(f"--job {one}: want NAME=VALUE, such as timeout_min=240")
+        if name.removeprefix("slurm_") in ONE:
+            raise SettingsError(f"--job {one}: a job is one process on one node, whose time is timeout_min")
+        try:
+            asked[name] = KINDS.get(name, str)(value)
+        except ValueError:
+            raise SettingsError(f"--job {one}: want a number") from None
+    return asked
+
+
+def _executor(folder: Path, launcher: str, asked: Mapping[str, Any]) -> submitit.AutoExecutor:
+    """What submits.
+
+    Raises:
+        SettingsError: where there is no such cluster here, or it cannot be asked for this.
+    """
+    seen = launcher == "trial" and jax.default_backend() == "gpu"
+    here = {"gpus_per_node": jax.local_device_count()} if seen else {}  # or else submitit hides them
     try:
         executor = submitit.AutoExecutor(folder, cluster=CLUSTERS[launcher], slurm_max_num_timeout=AGAIN)
-        executor.update_parameters(**USUAL | dict(asked))
-        job = executor.submit(Job(arguments))
-    except (NameError, AssertionError, ValueError, RuntimeError, OSError, FailedJobError) as error:
-        raise SettingsError(f"--launcher {launcher}: {short(error)}") from None
-    write(folder / "job", job.job_id)
-    console.print(f"{out}: submitted as job {job.job_id}; its log is {job.paths.stdout}", soft_wrap=True)
-    return job
+        executor.update_parameters(**USUAL | here | dict(asked))
+    except (NameError, AssertionError, ValueError, TypeError, RuntimeError) as error:
+        raise SettingsError(f"--launcher {launcher}: {error}") from None
+    return executor
 
 
-def _queued(folder: Path, launcher: str) -> submitit.Job[int] | None:
-    """The job that has been submitted, if the cluster still has it."""
+def _queued(folder: Path, launcher: str) -> str | None:
+    """The job that was submitted last, in words, if the cluster still has it. A trial holds the lock."""
     if launcher != "slurm" or not (folder / "job").is_file():
-        return None  # a job on this machine is known by the lock that it holds
-    job: submitit.Job[int] = submitit.SlurmJob(folder, (folder / "job").read_text())
-    return None if job.done() else job
+        return None
+    number = (folder / "job").read_text()
+    command = ["squeue", "--noheader", "--format=%T", f"--jobs={number}"]
+    found = subprocess.run(command, capture_output=True, text=True)  # fails where the number is not known any more
+    return f"job {short(number)} ({short(found.stdout.split()[0])})" if found.stdout.split() else None

@@ -49,11 +49,15 @@ def finished(settings: Settings, out: Path) -> bool:
 
     Raises:
         SettingsError: where settings or directory will not do, or another process is at it.
+        RunError: where nothing is left to do, and some cells had to be given up.
     """
     settings = pin(settings)
     cells, _ = planned(settings)
     with owned(out, settings) as store:
-        return _finished(store, Archive(out, None, environment()), cells)
+        done = _finished(store, Archive(out, None, environment()), cells)
+        if done:
+            _tell_given_up(store)
+        return done
 
 
 def run_study(
@@ -103,8 +107,13 @@ def run_study(
             if len(store.meta()["given_up"]) < len({cell.id for cell in cells}):
                 report(store, console)
             console.print(f"{len(cells)} training runs in {math.ceil(store.meta()['seconds'])} s altogether")
-        if given_up := store.meta().get("given_up"):
-            raise RunError("given up, and missing in the verdicts:\n" + "\n".join(map(str, given_up.values())))
+        _tell_given_up(store)
+
+
+def _tell_given_up(store: Store) -> None:
+    """Raises where training runs had to be given up."""
+    if given_up := store.meta().get("given_up"):
+        raise RunError("given up, and missing in the verdicts:\n" + "\n".join(map(str, given_up.values())))
 
 
 def _waits(group: Group, out: Path) -> bool:

@@ -27,8 +27,9 @@ def check_memory(programs: Sequence[Sequence[Group]], workers: int) -> None:
     needs = [(needed(group), group.cells[0]) for groups in programs for group in groups[:1]]
     if not needs:
         return
-    needs = sorted(needs, key=lambda need: need[0])[-workers:]
-    total, room = sum(size for size, _ in needs), available(workers)
+    each = math.ceil(workers / (1 if jax.default_backend() == "cpu" else jax.local_device_count()))  # to a device
+    needs = sorted(needs, key=lambda need: need[0])[-each:]
+    total, room = sum(size for size, _ in needs), available()
     if total > room:
         cell = needs[-1][1]
         training = cell.training
@@ -66,11 +67,11 @@ def needed(group: Group) -> int:
     return math.ceil(group.lanes * (kept + max(learnt, *map(evaluated, sizes.simulations))))
 
 
-def available(workers: int) -> int:
-    """Bytes of memory there are: of as many accelerators as there are workers, or else of this machine."""
-    devices = jax.local_devices()[:workers] if jax.default_backend() != "cpu" else []
+def available() -> int:
+    """Bytes of memory there are: of the smallest accelerator, or else of this machine."""
+    devices = jax.local_devices() if jax.default_backend() != "cpu" else []
     limits = [(device.memory_stats() or {}).get("bytes_limit", 0) for device in devices]
-    return sum(limits) or psutil.virtual_memory().total
+    return min(limits, default=0) or psutil.virtual_memory().total
 
 
 @lru_cache(maxsize=256)

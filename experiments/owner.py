@@ -40,7 +40,7 @@ def owned(path: Path, settings: Settings) -> Iterator[Store]:
     with alone(store):
         if not (path / "config.toml").exists():
             write(path / "config.toml", st.dump(settings))
-        _check(store, settings)
+        check_same(store, settings)
         try:
             yield store
             if _running(store):
@@ -111,7 +111,7 @@ def _make(path: Path, settings: Settings) -> None:
             raise SettingsError(f"--out {path}: cannot be written ({error.strerror})") from None
 
 
-def _check(store: Store, settings: Settings) -> None:
+def check_same(store: Store, settings: Settings) -> None:
     """Refuses a directory that was made with other settings."""
     old, new = (one.model_dump(mode="json") for one in (store.settings(), settings))
     if old != new:

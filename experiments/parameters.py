@@ -81,7 +81,7 @@ def _read(path: Path, most: int) -> bytes:
             raise SettingsError(f"{path}: there is no such file")
         return read(path, most)
     except (OSError, ValueError) as error:  # a name with a null byte is a ValueError
-        raise SettingsError(f"{path}: cannot be read ({error})") from None
+        raise SettingsError(f"{path}: cannot be read as parameters of this network ({error})") from None
 
 
 def _leaves(tree: Any) -> dict[str, Any]:

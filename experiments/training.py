@@ -68,7 +68,7 @@ def count_fields(life: int) -> list[Any]:
 def _program(
     setup: lr.Setup, teaching: lr.Setup | None, sizes: Evaluation, lanes: int, checked: bool, device: Any
 ) -> Program:
-    """A program of its own for every device."""
+    """A program of its own for every device; a host has 8 as a rule."""
     return compile_program(setup, teaching, sizes, lanes, checked)
 
 

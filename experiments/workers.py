@@ -5,7 +5,7 @@ side by side too. So on a CPU each worker is a process of its own, kept to one c
 that share a program. Where there are devices that one process drives, each has a thread of this process, and the same
 programs as if it were alone: XLA optimises a program that is spread over several devices in another order, so that its
 results differ by rounding from those of one (`docs/design.md`). What a worker computes depends neither on how many
-there are, be it one, nor on which it is.
+there are, be it one, nor on which it is, as far as XLA makes the same of a program twice: for GPUs see `docs/runs.md`.
 """
 
 import multiprocessing
@@ -67,9 +67,10 @@ def run_groups(programs: Sequence[Sequence[Group]], work: Work, deliver: Callabl
     """
     finished: queue.Queue[tuple[Group, list[Trained]] | BaseException | None] = queue.Queue()
     waiting: queue.SimpleQueue[Sequence[Group]] = queue.SimpleQueue()
-    for groups in programs:
+    units = programs if apart() else [[group] for groups in programs for group in groups]
+    for groups in units:
         waiting.put(groups)
-    pools = [_process(one) if apart() else _thread() for one in range(min(work.workers, len(programs)))]
+    pools = [_process(one) if apart() else _thread() for one in range(min(work.workers, len(units)))]
     devices = [None if apart() else device for device in jax.local_devices()]
     said = stopped = False
     with ThreadPoolExecutor(len(pools)) as threads:

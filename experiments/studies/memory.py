@@ -179,7 +179,7 @@ def _by_attempt(axis: Axes, table: Table, settings: Settings, family: str, drawn
 
     def draw(role: str, pool: PoolSize, colour: str) -> None:
         found = np.array(list(_attempts(table, family, role, "unseen", pool).values()))
-        points = [(place + 1.0, student(column)) for place, column in enumerate(found.T)] if len(found) else []
+        points = [(place + 1, student(column)) for place, column in enumerate(found.T)] if len(found) else []
         label = f"{ARMS[role][1]}, {'every episode new' if pool == 'new' else f'pool {pool:,}'}"
         curve(axis, points, label, colour, drawn, family=family, series=f"{role}, {pool}, by attempt")
 

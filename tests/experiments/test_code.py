@@ -64,6 +64,8 @@ BOTH = {"errands", "mazes"}
         ("rewards/sparse.py", "return ", "return 2 * ", BOTH),
         ("experiments/training.py", "CHUNK = 32", "CHUNK = 33", BOTH),
         ("experiments/evaluation.py", "20_241_115", "20_241_116", BOTH),
+        ("experiments/program.py", "donate_argnums=0", "donate_argnums=1", BOTH),
+        ("experiments/setups.py", "jnp.float32(value)", "jnp.float16(value)", BOTH),
         ("rewards/hunger.py", "return ", "return 2 * ", set()),  # nobody here has it
         ("envs/codebooks.py", "import jax\n", "import jax\nMORE = 1\n", set()),
         ("envs/render.py", "import", "import sys; import", set()),

@@ -1,9 +1,12 @@
 """Studies as jobs: the command with the run directory's own configuration, submitted once, and as good as run here."""
 
+import signal
 import subprocess
 import sys
+import threading
 import time
 import tomllib
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -11,7 +14,7 @@ from submitit.local.local import LocalJobEnvironment
 
 from experiments import launchers
 from experiments.cli import main
-from experiments.launchers import Job
+from experiments.launchers import Job, asked_for
 from experiments.store import Store
 
 TWO_BY_TWO = ["--seeds", "2", "--pools", "1", "new", "--specialists", "1"]
@@ -60,21 +63,22 @@ def test_the_job_is_the_command_with_the_settings_resolved_and_what_was_asked_fo
 
 
 def test_what_the_cluster_still_has_is_not_submitted_again(tiny_config, tmp_path, submitted, monkeypatch, capsys):
-    class Queued:
-        state = "PENDING"
+    said, real = "PENDING\n", subprocess.run
 
-        def __init__(self, folder, job_id):
-            self.job_id = job_id
+    def squeue(command, **how):
+        if command[0] != "squeue":
+            return real(command, **how)
+        assert "--jobs=7" in command
+        return subprocess.CompletedProcess(command, int(not said), said, "")
 
-        def done(self):
-            return self.state == "COMPLETED"
-
-    monkeypatch.setattr(launchers.submitit, "SlurmJob", Queued)
+    monkeypatch.setattr(launchers.subprocess, "run", squeue)
     for _ in range(2):
         assert command(tiny_config, tmp_path / "run", "--launcher", "slurm") == 0
-    assert "is job 7 already (PENDING)" in " ".join(capsys.readouterr().out.split())
+    assert "is job 7 (PENDING) already" in " ".join(capsys.readouterr().out.split())
+    assert command(tiny_config, tmp_path / "run", "--launcher", "slurm", "--seeds", "3") == 2
+    assert "holds a run of other settings" in " ".join(capsys.readouterr().err.split())
     assert len(submitted) == 1
-    Queued.state = "COMPLETED"
+    said = ""  # it has ended, however that may be
     assert command(tiny_config, tmp_path / "run", "--launcher", "slurm") == 0
     assert len(submitted) == 2
 
@@ -83,32 +87,93 @@ def test_what_the_cluster_still_has_is_not_submitted_again(tiny_config, tmp_path
     ("flags", "said"),
     [
         (["--launcher", "slurm", "--job", "240"], "--job 240: want NAME=VALUE"),
+        (["--launcher", "slurm", "--job", "gpus_per_node=all"], "--job gpus_per_node=all: want a number"),
+        (["--launcher", "slurm", "--job", "slurm_nodes=2"], "--job slurm_nodes=2: a job is one process on one node"),
         (["--job", "timeout_min=240"], "--job timeout_min=240: is for a job; want --launcher slurm, too"),
         (["--launcher", "trial", "--job", "timeout=240"], "--launcher trial: Parameter 'timeout'"),
-        (["--launcher", "slurm"], "--launcher slurm:"),  # there is none here
+        (["--launcher", "slurm"], 'Could not detect "srun"'),
     ],
 )
-def test_what_cannot_be_submitted_is_refused(tiny_config, tmp_path, flags, said, capsys, monkeypatch):
-    monkeypatch.setenv("PATH", str(tmp_path))
+def test_what_cannot_be_submitted_is_refused_before_anything_is_begun(tiny_config, tmp_path, flags, said, capsys):
     assert command(tiny_config, tmp_path / "run", *flags) == 2
     assert said in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "run").exists()
 
 
-def test_a_job_ends_as_its_command_does(monkeypatch):
-    ended = []
+def test_what_is_asked_for_has_the_kind_that_submitit_wants():
+    said = ["mem_gb=1.5", "slurm_account=007", "slurm_setup=module load cuda", "slurm_srun_args=--mpi none"]
+    assert asked_for(said) == {
+        "mem_gb": 1.5,
+        "slurm_account": "007",
+        "slurm_setup": ["module load cuda"],
+        "slurm_srun_args": ["--mpi", "none"],
+    }
 
-    def popen(arguments):
+
+@pytest.fixture
+def commanded(monkeypatch):
+    """The command replaced by a line of Python."""
+    lines = []
+
+    def popen(arguments, env):
         assert arguments[0] == sys.executable
-        return real([sys.executable, "-c", f"raise SystemExit({ended[-1]})"])
+        return real([sys.executable, "-c", lines[-1]])
 
     real = subprocess.Popen
     monkeypatch.setattr(launchers.subprocess, "Popen", popen)
+    before = signal.getsignal(signal.SIGTERM)
+    yield lines
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_a_job_ends_as_its_command_does(commanded):
     for status in (0, 75):
-        ended.append(status)
+        commanded.append(f"raise SystemExit({status})")
         assert Job(["run", "task-count"])() == status
-    ended.append(2)
-    with pytest.raises(RuntimeError, match="ended with status 2"):
+    commanded.append("raise SystemExit(2)")
+    with pytest.raises(RuntimeError, match="incentivize run task-count: ended with status 2"):
         Job(["run", "task-count"])()
+
+
+SAVES = (
+    "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(75)); "
+    "print('ready', flush=True); time.sleep(60)"
+)
+STUBBORN = SAVES.replace("lambda *_: sys.exit(75)", "signal.SIG_IGN")
+
+
+@pytest.mark.parametrize("line", [SAVES, STUBBORN])
+def test_a_job_asked_for_a_checkpoint_ends_its_command_in_time_and_is_queued_again(line, monkeypatch, commanded):
+    """While the job waits for its command, as a signal's handler does; one that takes too long is killed."""
+    commanded.append(line)
+    monkeypatch.setattr(launchers, "PATIENCE", 0.5)
+    job, found = Job(["run", "task-count"]), []
+
+    def preempt(*_):
+        found.append(job.checkpoint())
+
+    before = signal.signal(signal.SIGUSR1, preempt)
+    monkeypatch.setattr(launchers, "GRACE", 0)
+    timer = threading.Timer(2, lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1))
+    timer.start()
+    try:
+        with suppress(RuntimeError):
+            job()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert job.process.poll() is not None
+    assert found[0].function.arguments == ("run", "task-count")
+    assert job.checkpoint().function.arguments == ("run", "task-count")  # once more, now that it has ended
+
+
+def test_a_job_told_to_end_has_its_command_save_once(monkeypatch, commanded):
+    commanded.append(SAVES)
+    waited = []
+    monkeypatch.setattr(launchers.time, "sleep", waited.append)
+    timer = threading.Timer(2, lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGTERM))
+    timer.start()
+    assert Job(["run", "task-count"])() == 75
+    assert waited == [launchers.GRACE]
 
 
 @pytest.mark.slow
@@ -117,8 +182,10 @@ def test_a_job_gives_the_rows_of_the_command_though_it_is_interrupted(tiny_confi
     here, there = tmp_path / "here" / "run", tmp_path / "there" / "run"
     assert command(tiny_config, here) == 0
     settings = Store(here).settings()
-    job = launchers.launch(settings, there, "trial", ["--save-every=0"], {}, launchers.Console())
+    job = launchers.launch(settings, there, "trial", ["--save-every=0"], [], launchers.Console())
+    until = time.monotonic() + 300
     while not list((there / "cells").glob("*.npz")):
+        assert time.monotonic() < until
         time.sleep(0.1)
     (task,) = psutil.Process(int(job.job_id)).children()
     task.send_signal(LocalJobEnvironment._usr_sig())
@@ -129,6 +196,6 @@ def test_a_job_gives_the_rows_of_the_command_though_it_is_interrupted(tiny_confi
     assert (there / "results.jsonl").read_bytes() == (here / "results.jsonl").read_bytes()
     assert (there / "claims.json").read_bytes() == (here / "claims.json").read_bytes()
     before = sorted((path, path.stat().st_mtime_ns) for path in there.rglob("*"))
-    assert launchers.launch(settings, there, "trial", [], {}, launchers.Console()) is None
+    assert launchers.launch(settings, there, "trial", [], [], launchers.Console()) is None
     assert "finished, nothing to submit" in " ".join(capsys.readouterr().out.split())
     assert sorted((path, path.stat().st_mtime_ns) for path in there.rglob("*")) == before

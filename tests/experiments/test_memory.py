@@ -1,7 +1,9 @@
 """Memory is guessed before anything compiles."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
+import jax
 import pytest
 
 from experiments import memory, presets
@@ -29,7 +31,7 @@ def test_what_takes_memory_counts():
 
 
 def test_what_does_not_fit_is_refused_and_says_why(monkeypatch):
-    monkeypatch.setattr(memory, "available", lambda _: 2**30)
+    monkeypatch.setattr(memory, "available", lambda: 2**30)
     check_memory(programs(), 2)
     with pytest.raises(SettingsError) as caught:
         check_memory(programs({"num_envs": 2**16, "rollout_steps": 4096, "budget": 2**40}), 2)
@@ -43,10 +45,30 @@ def test_workers_and_lanes_add_up(monkeypatch, tiny_config):
     group = next(mine[0] for mine in groups if mine[0].lanes > 1)
     assert needed(group) == pytest.approx(group.lanes * needed(group._replace(lanes=1)), rel=1e-6)
     largest = sorted((needed(mine[0]) for mine in groups), reverse=True)
-    monkeypatch.setattr(memory, "available", lambda _: largest[0] + largest[1] - 1)
+    monkeypatch.setattr(memory, "available", lambda: largest[0] + largest[1] - 1)
     check_memory(groups, 1)
     with pytest.raises(SettingsError, match="with 2 workers"):
         check_memory(groups, 2)
+
+
+def test_an_accelerator_has_to_hold_what_it_is_given_by_itself(monkeypatch):
+    """A group is on one device: that others have room, too, does not help it."""
+    groups = programs()
+    largest = max(needed(mine[0]) for mine in groups)
+
+    def devices(*limits):
+        found = [SimpleNamespace(memory_stats=lambda limit=limit: {"bytes_limit": limit}) for limit in limits]
+        monkeypatch.setattr(jax, "local_devices", lambda: found)
+        monkeypatch.setattr(jax, "local_device_count", lambda: len(found))
+
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    devices(*[largest] * 8)
+    check_memory(groups, 8)
+    with pytest.raises(SettingsError, match="with 2 workers"):
+        check_memory(groups, 9)
+    devices(*[largest] * 7, largest - 1)
+    with pytest.raises(SettingsError, match="needs about"):
+        check_memory(groups, 8)
 
 
 def test_mixtures_and_searches_are_known():
