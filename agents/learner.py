@@ -10,12 +10,14 @@ from typing import Any, NamedTuple, TypeVar
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import Mesh
 
 from agents import rollout as ro
 from agents.hyper import Hyper
 from agents.memories import Memory
 from agents.networks import Network, Params
 from agents.rollout import Acting, Actors, Rollout
+from agents.spreading import spread
 from agents.teachers import Teacher
 from envs.episodes import Draw, Near, draw_from, refill
 from envs.family import Family
@@ -57,8 +59,12 @@ class Setup:
     steps: int = 16
     epochs: int = 2
     minibatches: int = 4
+    mesh: Mesh | None = None  # devices that the environments are divided among; None: one device has them all
 
     def __post_init__(self) -> None:
+        if self.mesh is not None and (self.num_envs // self.minibatches) % self.mesh.size:
+            each = self.num_envs // self.minibatches
+            raise ValueError(f"a minibatch has {each} environments: want a multiple of {self.mesh.size} devices")
         if self.num_envs % len(self.family.members):
             raise ValueError(f"num_envs={self.num_envs}: want a multiple of the {len(self.family.members)} families")
 
@@ -111,7 +117,7 @@ def begin(setup: Setup, pool: Pool, seed: jax.Array, hyper: Hyper | None = None)
         ro.begin(acting, _draw(setup, acting, pool, hyper, jnp.float32(0)), key_family, each, setup.steps)
         for acting, key_family in zip(setup.actings, keys, strict=True)
     )
-    return TrainState(params, _optimiser(hyper).init(params), actors, jnp.int32(0), key)
+    return TrainState(params, _optimiser(hyper).init(params), spread(setup.mesh, actors), jnp.int32(0), key)
 
 
 def forward(setup: Setup, params: Params, rollout: Rollout, memory: Memory) -> tuple[jax.Array, jax.Array]:
@@ -140,7 +146,7 @@ def collect(
         actors = actors._replace(bank=bank)
         found.append(ro.collect(acting, state.params, actors, key_rollout, setup.steps, hyper))
     actors, rollouts = zip(*found, strict=True)
-    return actors, side_by_side(rollouts, axis=1)
+    return spread(setup.mesh, actors), spread(setup.mesh, side_by_side(rollouts, axis=1), axis=1)
 
 
 def side_by_side(trees: Sequence[Tree], axis: int) -> Tree:
@@ -148,11 +154,12 @@ def side_by_side(trees: Sequence[Tree], axis: int) -> Tree:
     return jax.tree.map(lambda *leaves: jnp.concatenate(leaves, axis), *trees)
 
 
-def _part(batch: Any, envs: jax.Array) -> Any:
+def _part(setup: Setup, batch: Any, envs: jax.Array) -> Any:
     """Of (rollout, targets, memory), the sequences of some environments."""
     rollout, targets, memory = batch
-    rollout, targets = jax.tree.map(lambda leaf: leaf[:, envs], (rollout, targets))
-    return rollout, targets, jax.tree.map(lambda leaf: leaf[envs], memory)
+    sequences = jax.tree.map(lambda leaf: leaf[:, envs], (rollout, targets))
+    memory = jax.tree.map(lambda leaf: leaf[envs], memory)
+    return *spread(setup.mesh, sequences, axis=1), spread(setup.mesh, memory)
 
 
 def update(setup: Setup, state: TrainState, hyper: Hyper, pool: Pool) -> tuple[TrainState, Metrics]:
@@ -168,7 +175,7 @@ def update(setup: Setup, state: TrainState, hyper: Hyper, pool: Pool) -> tuple[T
 
     def minibatch(carry, envs):
         params, optimiser_state = carry
-        grads, metrics = jax.grad(partial(loss, setup), has_aux=True)(params, _part(batch, envs), now)
+        grads, metrics = jax.grad(partial(loss, setup), has_aux=True)(params, _part(setup, batch, envs), now)
         updates, optimiser_state = optimiser.update(grads, optimiser_state, params)
         metrics["grad_norm"] = optax.tree.norm(grads)
         return (optax.apply_updates(params, updates), optimiser_state), metrics

@@ -64,7 +64,7 @@ def _at_least_one(**flags: int | None) -> None:
 
 def _run(command: Run, console: Console) -> None:
     settings = _settings(command)
-    _at_least_one(workers=command.workers)
+    _at_least_one(workers=command.workers, split=command.split)
     if command.job and command.launcher == "local":
         raise SettingsError(f"--job {command.job[0]}: is for a job; want --launcher slurm, too")
     if not 0 <= command.save_every < math.inf:
@@ -78,7 +78,8 @@ def _run(command: Run, console: Console) -> None:
         return
     from experiments.main import run_study  # imports all the rest
 
-    run_study(settings, out, console, command.workers, command.save_every, reuse=not command.alone, debug=command.debug)
+    how = {"reuse": not command.alone, "debug": command.debug, "split": command.split}
+    run_study(settings, out, console, command.workers, command.save_every, **how)
 
 
 def _launch(command: Run, settings: Settings, out: Path, console: Console) -> None:
@@ -86,7 +87,7 @@ def _launch(command: Run, settings: Settings, out: Path, console: Console) -> No
         raise SettingsError(f"--launcher {command.launcher}: needs submitit: pip install 'incentivize[slurm]'")
     from experiments.launchers import launch
 
-    told = [f"--save-every={command.save_every}"]
+    told = [f"--save-every={command.save_every}", f"--split={command.split}"]
     told += [f"--workers={command.workers}"] * (command.workers is not None)
     told += ["--alone"] * command.alone + ["--debug"] * command.debug
     launch(settings, out, command.launcher, told, command.job, console)

@@ -52,6 +52,8 @@ class Run:
     """The run directory."""
     workers: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
     """How many train side by side, if not one for every core (a CPU), or for every accelerator."""
+    split: Annotated[int, tyro.conf.arg(metavar="INT")] = 1
+    """Devices that divide the environments of every agent among them: for agents too large for one."""
     save_every: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = SAVE_EVERY
     """How often what is being trained is saved: no more than this is lost when the machine dies."""
     launcher: Literal["local", "slurm", "trial"] = "local"

@@ -26,7 +26,7 @@ from experiments.runner import find, run
 from experiments.settings import SAVE_EVERY, Settings, SettingsError
 from experiments.store import REPORTED, Store, environment
 from experiments.training import RunError
-from experiments.workers import Work, usual
+from experiments.workers import Work, check_split, usual
 
 
 def planned(settings: Settings) -> tuple[list[Cell], list[list[Group]]]:
@@ -68,6 +68,7 @@ def run_study(
     every: float = SAVE_EVERY,
     reuse: bool = True,
     debug: bool = False,
+    split: int = 1,
 ) -> None:
     """Runs what is missing of a study, and reports.
 
@@ -79,6 +80,7 @@ def run_study(
         every: seconds between checkpoints.
         reuse: whether cells of the runs beside this one count.
         debug: whether training stops where a number first is none, and says where that came from.
+        split: devices that divide the environments of every agent.
 
     Raises:
         SettingsError: where settings or directory will not do.
@@ -86,8 +88,9 @@ def run_study(
         Stopped: on request.
     """
     settings = pin(settings)
-    many = workers or usual()
+    many = workers or usual(split)
     cells, groups = planned(settings)
+    check_split(cells, split)
     check_memory([[group for group in program if _waits(group, out)] for program in groups], many)
     with stopping.heeded(), owned(out, settings) as store:
         archive = Archive(out, out.absolute().parent if reuse else None, environment(), debug)
@@ -100,7 +103,7 @@ def run_study(
             set_status(store, "running")
             for judged in ("claims.json", "tables.json", "report.html"):  # of before: to be made again
                 (out / judged).unlink(missing_ok=True)
-            work = Work(many, out / "checkpoints" / "groups", every, debug)
+            work = Work(many, out / "checkpoints" / "groups", every, debug, split)
             with _timed(store, settings, archive.made_with), Progress(console) as progress:
                 run(cells, settings, store, archive, progress, work, finds)
             shutil.rmtree(out / "checkpoints" / "groups", ignore_errors=True)

@@ -32,29 +32,36 @@ def compile_program(
     setup: lr.Setup, teaching: lr.Setup | None, sizes: Evaluation, lanes: int, checked: bool = False
 ) -> Program:
     """Compiles all functions, ahead of their use; where `checked`, training stops where a number first is none."""
-    begin = jax.jit(jax.vmap(partial(lr.begin, teaching or setup)))
+    # What runs seldom need not be quick: less optimisation saves some 2 s per program, of 17.
+    seldom: Any = {"xla_backend_optimization_level": 2} if jax.default_backend() == "cpu" else None
     pools = stack([make_pool(1)] * lanes)
     hyper = stack([lr.Hyper(*map(jnp.float32, lr.Hyper()))] * lanes)
     seeds = jnp.zeros(lanes, jnp.uint32)
-    state = jax.eval_shape(begin, pools, seeds, hyper)
+    beginning = jax.jit(jax.vmap(partial(lr.begin, teaching or setup)))
+    begin, spread = beginning.lower(pools, seeds, hyper).compile(seldom), None
+    state = jax.eval_shape(beginning, pools, seeds, hyper)
+    if setup.mesh is not None:  # what is spread stays where it is from one call to the next
+        spread = begin.output_shardings
+        state = jax.tree.map(
+            lambda leaf, own: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=own), state, spread
+        )
 
     def trainer(setup: lr.Setup) -> Train:
         if checked:
             return _checked(setup)
-        train = jax.jit(jax.vmap(partial(lr.train, setup), in_axes=(0, 0, 0, None)), donate_argnums=0)
-        return train.lower(state, hyper, pools, jnp.int32(1)).compile()
+        train = jax.vmap(partial(lr.train, setup), in_axes=(0, 0, 0, None))
+        jitted = jax.jit(train, donate_argnums=0, out_shardings=spread and (spread, None))
+        return jitted.lower(state, hyper, pools, jnp.int32(1)).compile()
 
     def measurer(simulations: int) -> Any:
         score = jax.jit(jax.vmap(partial(measure, setup, sizes, simulations), in_axes=(0, 0, 0, None)))
         return score.lower(state.params, pools, hyper, evaluation_key())
 
-    # What runs seldom need not be quick: less optimisation saves some 2 s per program, of 17.
-    seldom: Any = {"xla_backend_optimization_level": 2} if jax.default_backend() == "cpu" else None
     lowered = {simulations: measurer(simulations) for simulations in sizes.simulations}
     return Program(
         setup=setup,
         lanes=lanes,
-        begin=begin.lower(pools, seeds, hyper).compile(seldom),
+        begin=begin,
         teach=trainer(teaching) if teaching else None,
         train=trainer(setup),
         measures={simulations: one.compile(seldom) for simulations, one in lowered.items()},

@@ -4,6 +4,7 @@ import math
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from itertools import cycle, islice, product
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy as np
 from agents import learner as lr
 from agents.evaluate import Successes
 from agents.networks import Params
+from agents.spreading import Devices, mesh_of
 from envs.tasks import Pool
 from experiments import stopping
 from experiments.cells import Cell
@@ -66,14 +68,17 @@ def count_fields(life: int) -> list[Any]:
 
 @lru_cache(maxsize=16)
 def _program(
-    setup: lr.Setup, teaching: lr.Setup | None, sizes: Evaluation, lanes: int, checked: bool, device: Any
+    setup: lr.Setup, teaching: lr.Setup | None, sizes: Evaluation, lanes: int, checked: bool, devices: Devices
 ) -> Program:
-    """A program of its own for every device; a host has 8 as a rule."""
+    """A program of its own for every device, or for several together; a host has 8 as a rule."""
+    if len(devices) > 1:
+        mesh = mesh_of(devices)
+        setup, teaching = replace(setup, mesh=mesh), teaching and replace(teaching, mesh=mesh)
     return compile_program(setup, teaching, sizes, lanes, checked)
 
 
 def train(
-    group: Group, folder: Path | None = None, every: float = math.inf, checked: bool = False, device: Any = None
+    group: Group, folder: Path | None = None, every: float = math.inf, checked: bool = False, devices: Devices = ()
 ) -> list[Trained]:
     """Trains a group of cells, from its last checkpoint if there is one.
 
@@ -84,21 +89,21 @@ def train(
         folder: where its checkpoints are; None for none.
         every: seconds between checkpoints.
         checked: whether training stops with an error where a number first is none.
-        device: where it is trained; None for the default one.
+        devices: where it is trained; the default one if none. Several divide the environments of every agent.
 
     Raises:
         Stopped: on request, after a checkpoint.
         SettingsError: where a checkpoint is of something else.
     """
-    with jax.default_device(device):
-        return _train_there(group, folder, every, checked, device)
+    with jax.default_device(devices[0] if devices else None):
+        return _train_there(group, folder, every, checked, devices)
 
 
-def _train_there(group: Group, folder: Path | None, every: float, checked: bool, device: Any) -> list[Trained]:
+def _train_there(group: Group, folder: Path | None, every: float, checked: bool, devices: Devices) -> list[Trained]:
     if stopping.requested.is_set():
         raise Stopped
     first = group.cells[0]
-    program = _program(setup_of(first), teaching_of(first), sizes_of(first), group.lanes, checked, device)
+    program = _program(setup_of(first), teaching_of(first), sizes_of(first), group.lanes, checked, devices)
     padded = [*group.cells, *[group.cells[-1]] * (group.lanes - len(group.cells))]
     inputs = stack([hyper_of(cell) for cell in padded]), stack([pool_of(cell) for cell in padded])
     seeds = jnp.array([cell.seed for cell in padded], jnp.uint32)

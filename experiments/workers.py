@@ -22,14 +22,16 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from itertools import cycle
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 from filelock import FileLock
 
+from agents.spreading import Devices
 from experiments import stopping
+from experiments.cells import Cell
 from experiments.groups import Group
-from experiments.settings import SAVE_EVERY
+from experiments.settings import SAVE_EVERY, SettingsError
 from experiments.stopping import Stopped
 from experiments.training import RunError, Trained, train
 
@@ -45,12 +47,14 @@ class Work(NamedTuple):
         folder: where checkpoints of groups go; None for none.
         every: seconds between checkpoints.
         checked: whether training stops where a number first is none, and says where that came from.
+        split: devices that divide the environments of every agent.
     """
 
     workers: int
     folder: Path | None = None
     every: float = SAVE_EVERY
     checked: bool = False
+    split: int = 1
 
 
 def run_groups(programs: Sequence[Sequence[Group]], work: Work, deliver: Callable[[list[Trained]], None]) -> None:
@@ -71,12 +75,13 @@ def run_groups(programs: Sequence[Sequence[Group]], work: Work, deliver: Callabl
     for groups in units:
         waiting.put(groups)
     pools = [_process(one) if apart() else _thread() for one in range(min(work.workers, len(units)))]
-    devices = [None if apart() else device for device in jax.local_devices()]
+    there = [] if apart() else jax.local_devices()
+    devices = [tuple(there[first : first + work.split]) for first in range(0, len(there) or 1, work.split)]
     said = stopped = False
     with ThreadPoolExecutor(len(pools)) as threads:
         try:
-            for pool, device in zip(pools, cycle(devices), strict=False):
-                threads.submit(_serve, pool, device, work, waiting, finished)
+            for pool, own in zip(pools, cycle(devices), strict=False):
+                threads.submit(_serve, pool, own, work, waiting, finished)
             serving = len(pools)
             while serving:
                 if stopping.requested.is_set():  # again and again: one that begins just now cannot hear yet
@@ -111,19 +116,37 @@ def apart() -> bool:
     return jax.default_backend() == "cpu" and jax.local_device_count() == 1
 
 
-def usual() -> int:
-    """One worker to a core that this process may use, or one to an accelerator of this host."""
+def check_split(cells: Sequence[Cell], split: int) -> None:
+    """Refuses to divide what cannot be divided evenly.
+
+    Raises:
+        SettingsError: the devices of this host, or the environments of a minibatch.
+    """
+    devices = 1 if apart() else jax.local_device_count()
+    if devices % split:
+        raise SettingsError(f"--split = {split}: want what divides the number of devices of this host, {devices}")
+    for training in (cell.training for cell in cells):
+        each = training.num_envs // training.minibatches
+        if each % split:
+            raise SettingsError(
+                f"--split = {split}: want what divides a minibatch, of {each} environments (num_envs = "
+                f"{training.num_envs}, minibatches = {training.minibatches})"
+            )
+
+
+def usual(split: int = 1) -> int:
+    """One worker to a core that this process may use, or one to an accelerator of this host, or to so many of them."""
     if not apart():
-        return jax.local_device_count()
+        return jax.local_device_count() // split
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _serve(pool: Executor, device: Any, work: Work, waiting: queue.SimpleQueue, finished: queue.Queue) -> None:
+def _serve(pool: Executor, devices: Devices, work: Work, waiting: queue.SimpleQueue, finished: queue.Queue) -> None:
     """Feeds one worker with groups until there are none; None says that it is done."""
     try:
         while True:
             for group in waiting.get_nowait():
-                finished.put((group, pool.submit(_train, group, work, device).result()))
+                finished.put((group, pool.submit(_train, group, work, devices).result()))
     except queue.Empty:
         finished.put(None)
     except BrokenProcessPool:
@@ -136,13 +159,13 @@ def _serve(pool: Executor, device: Any, work: Work, waiting: queue.SimpleQueue, 
         finished.put(error)
 
 
-def _train(group: Group, work: Work, device: Any) -> list[Trained]:
+def _train(group: Group, work: Work, devices: Devices) -> list[Trained]:
     """Trains a group, once nobody else does: a worker whose parent was killed may still be at it."""
     if work.folder is None:
-        return train(group, checked=work.checked, device=device)
+        return train(group, checked=work.checked, devices=devices)
     work.folder.mkdir(parents=True, exist_ok=True)
     with FileLock(work.folder / f"{group.id}.lock", timeout=ORPHANED):
-        return train(group, work.folder, work.every, work.checked, device)
+        return train(group, work.folder, work.every, work.checked, devices)
 
 
 def _forget(group: Group, folder: Path | None) -> None:

@@ -9,8 +9,10 @@ import sys
 import tomllib
 from xml.etree import ElementTree
 
+import jax
 import numpy as np
 import pytest
+from flax import serialization
 
 from experiments import main as experiments_main
 from experiments import presets
@@ -227,11 +229,11 @@ def test_no_git_no_commit(monkeypatch):
 
 @pytest.mark.slow
 def test_four_devices_give_the_rows_and_parameters_of_one_worker(tiny_config, tmp_path):
-    """Exactly: every device trains whole groups with programs of its own."""
+    """Exactly: every device trains whole groups with programs of its own. Where two share an agent, up to rounding."""
     flags = "--xla_force_host_platform_device_count={} --xla_cpu_multi_thread_eigen=false"
-    for devices in (1, 4):
-        out = tmp_path / str(devices) / "run"
-        arguments = ["run", "task-count", "--config", str(tiny_config), "--out", str(out)]
+    for name, devices, split in (("1", 1, 1), ("4", 4, 1), ("shared", 4, 2)):
+        out = tmp_path / name / "run"
+        arguments = ["run", "task-count", "--config", str(tiny_config), "--out", str(out), "--split", str(split)]
         command = [sys.executable, "-c", "from experiments.cli import entry; entry()", *arguments]
         subprocess.run(command, check=True, env=os.environ | {"XLA_FLAGS": flags.format(devices)})
     one, four = tmp_path / "1" / "run", tmp_path / "4" / "run"
@@ -240,3 +242,10 @@ def test_four_devices_give_the_rows_and_parameters_of_one_worker(tiny_config, tm
     params = sorted((one / "checkpoints").glob("*.msgpack"))
     assert len(params) == len(task_count.cells(Store(one).settings()))
     assert all((four / "checkpoints" / path.name).read_bytes() == path.read_bytes() for path in params)
+    shared = tmp_path / "shared" / "run"
+    close = [(shared / "checkpoints" / path.name).read_bytes() for path in params]
+    assert sum(there != path.read_bytes() for there, path in zip(close, params, strict=True)) > len(params) / 2
+    for there, path in zip(close, params, strict=True):
+        leaves = (jax.tree.leaves(serialization.msgpack_restore(data)) for data in (there, path.read_bytes()))
+        apart = max(np.abs(one - other).max() for one, other in zip(*leaves, strict=True))
+        assert apart < 0.05, path  # of weights that are .5 apart from one agent to the next
