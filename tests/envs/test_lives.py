@@ -22,7 +22,7 @@ TASK = jnp.zeros(2, jnp.uint8)
 
 def lived(family, choose, steps):
     """The states and outcomes of a life, from a choice of actions by state."""
-    states, outcomes = [family.init(KEY, TASK)], []
+    states, outcomes = [jax.jit(family.init)(KEY, TASK)], []
     for _ in range(steps):
         state, found = jax.jit(family.step)(states[-1], jnp.int32(choose(states[-1])), KEY)
         states.append(state)
@@ -32,7 +32,7 @@ def lived(family, choose, steps):
 
 def told(family, states):
     """What the agent sees of attempts: which, the last action and what it brought."""
-    return [tuple(family.observe(state).context[-3:].tolist()) for state in states]
+    return [tuple(jax.jit(family.observe)(state).context[-3:].tolist()) for state in states]
 
 
 @dataclass(frozen=True)
@@ -141,12 +141,12 @@ def test_all_attempts_begin_near_success_where_one_does():
 
 def test_a_shuffled_description_is_the_same_in_every_attempt():
     family = envs.make("errands", "shuffled", life=3)
-    state = family.init(KEY, jnp.array(family.tasks.train(0)))
+    state = jax.jit(family.init)(KEY, jnp.array(family.tasks.train(0)))
     step, described = jax.jit(family.step), set()
     for _ in range(family.horizon):
-        assert tuple(family.observe(state).context[:-3].tolist()) == tuple(state.shown.tolist())
+        assert tuple(jax.jit(family.observe)(state).context[:-3].tolist()) == tuple(state.shown.tolist())
         described.add(int(state.attempt))
-        state, found = step(state, jnp.argmax(family.expert(state)), KEY)
+        state, found = step(state, jnp.argmax(jax.jit(family.expert)(state)), KEY)
         if found.over:
             break
     assert described == {0, 1, 2}
@@ -156,8 +156,8 @@ def test_a_shuffled_description_is_the_same_in_every_attempt():
 
 def test_what_was_tried_and_what_it_brought_are_masked_with_the_description():
     plain, blind = envs.make("errands", life=2), envs.make("errands", "blind", life=2)
-    state = plain.init(KEY, jnp.array(plain.tasks.train(0)))
-    state, _ = plain.step(state, jnp.int32(2), KEY)
+    state = jax.jit(plain.init)(KEY, jnp.array(plain.tasks.train(0)))
+    state, _ = jax.jit(plain.step)(state, jnp.int32(2), KEY)
     assert told(plain, [state]) == [(0, 3, GOES_ON)]
     masked = blind.observe(state)
     assert masked.context.tolist() == [0] * len(plain.spec.context)
@@ -167,7 +167,7 @@ def test_what_was_tried_and_what_it_brought_are_masked_with_the_description():
 
 def test_a_picture_tells_the_attempt_and_what_the_last_step_brought():
     family = envs.make("errands", life=12)
-    state = family.init(KEY, jnp.array(family.tasks.train(0)))
+    state = jax.jit(family.init)(KEY, jnp.array(family.tasks.train(0)))
     lost = state._replace(attempt=jnp.uint8(9), tried=jnp.uint8(3), brought=jnp.uint8(LOST))
 
     def last_line(state, described=True):
@@ -221,9 +221,9 @@ def test_changing_is_a_control_of_lives_only():
 
 def obeyed(family, task):
     """The tasks that attempts obey and show, as the states of a life have them that lets time go by."""
-    state, tasks = family.init(KEY, task), []
+    state, tasks = jax.jit(family.init)(KEY, task), []
     for _ in range(family.horizon):
-        now = family._now(state)
+        now = jax.jit(family._now)(state)
         if len(tasks) == int(state.attempt):
             assert (now.shown == now.task).all()
             assert (now.task == state.starts.task[len(tasks)]).all()
@@ -235,7 +235,7 @@ def obeyed(family, task):
 
 
 def test_where_tasks_change_every_attempt_has_its_own_by_a_fixed_bijection():
-    same, changing = (envs.make("codebooks", control, life=3) for control in (None, "changing"))
+    same, changing = (envs.make("codebooks", control, life=3, cues=6, exam=2) for control in (None, "changing"))
     one, other = (jnp.array(same.tasks.train(i), jnp.uint8) for i in (0, 1))
     assert all((task == np.array(one)).all() for task in obeyed(same, one))
     first, again, unlike = (obeyed(changing.family, task) for task in (one, one, other))
@@ -288,17 +288,18 @@ def test_who_remembers_what_was_found_out_gains_only_where_tasks_do_not_change()
     gains = {}
     for control in (None, "changing"):
         family = envs.make("codebooks", control, life=4, variant="try", cues=2, exam=2, study=1)
-        step, observe, won = jax.jit(family.step), jax.jit(family.observe), np.zeros(4)
-        for task in jax.random.randint(KEY, (40, 2), 0, 4).astype(jnp.uint8):
-            state, known, over = jax.jit(family.init)(KEY, task), [0, 0], False
-            while not over:
-                exam, cue = map(int, observe(state).context[:2])
-                attempt, action = int(state.attempt), known[cue]
-                state, found = step(state, jnp.int32(action), KEY)
-                if not exam and int(state.now.feedback) == 1 and int(state.attempt) == attempt:
-                    known[cue] = (action + 1) % 4
-                won[attempt] += bool(found.succeeded)
-                over = bool(found.over)
+        step, observe = jax.jit(jax.vmap(family.step, (0, 0, None))), jax.jit(jax.vmap(family.observe))
+        tasks = jax.random.randint(KEY, (40, 2), 0, 4).astype(jnp.uint8)
+        state, known, won = jax.jit(jax.vmap(family.init, (None, 0)))(KEY, tasks), np.zeros((40, 2), int), np.zeros(4)
+        running, lives = np.ones(40, bool), np.arange(40)
+        while running.any():
+            exam, cue = np.array(observe(state).context[:, :2]).T
+            attempt, action = np.array(state.attempt), known[lives, cue]
+            state, found = step(state, jnp.array(action), KEY)
+            missed = (exam == 0) & (np.array(state.now.feedback) == 1) & (np.array(state.attempt) == attempt)
+            known[lives, cue] = np.where(missed & running, (action + 1) % 4, action)
+            np.add.at(won, attempt[running], np.array(found.succeeded)[running])
+            running &= ~np.array(found.over)
         gains[control] = (won[-1] - won[0]) / 40
     assert gains[None] > 0.5
     assert abs(gains["changing"]) < 0.25
