@@ -4,9 +4,11 @@ from typing import NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 
 from agents.memories import Memory
 from agents.networks import Network, Params
+from agents.spreading import spread
 from envs.family import Family, State
 
 
@@ -63,6 +65,7 @@ def evaluate(
     instances: int,
     attempts: int = 1,
     first: int = 0,
+    mesh: Mesh | None = None,
 ) -> Successes:
     """Successes per task.
 
@@ -78,6 +81,7 @@ def evaluate(
         instances: starting states per task.
         attempts: episodes per instance with drawn actions, at least 1. One more is played with the most probable ones.
         first: the place of the first task, where those before it are left out.
+        mesh: devices that divide the episodes among them, if there are any.
     """
     key_start, key_act = jax.random.split(key)
     starts = jax.random.split(key_start, (first + tasks.shape[0], instances))[first:]
@@ -85,14 +89,13 @@ def evaluate(
     lanes = (1 + attempts, tasks.shape[0], instances)  # greedy, then drawn, side by side in one program
     episodes = lanes[0] * lanes[1] * lanes[2]
 
-    def spread(leaf, own):
+    def every(leaf, own):
         return jnp.broadcast_to(leaf, lanes + own).reshape(episodes, *own)
 
-    memory = jax.tree.map(lambda leaf: spread(leaf, leaf.shape), initial_memory)
+    memory = jax.tree.map(lambda leaf: every(leaf, leaf.shape), initial_memory)
+    begun = jax.tree.map(lambda leaf: every(leaf, leaf.shape[2:]), states)
     greedy = jnp.arange(episodes) < lanes[1] * lanes[2]
-    played = _play(
-        family, policy, jax.tree.map(lambda leaf: spread(leaf, leaf.shape[2:]), states), memory, greedy, key_act
-    )
+    played = _play(family, policy, *spread(mesh, (begun, memory, greedy)), key_act)
     by_attempt, steps = (leaf.reshape(lanes + leaf.shape[1:]) for leaf in played)
     no_episodes = jnp.zeros(lanes[1:], jnp.int32)
     succeeded, last = by_attempt[..., -1], jax.vmap(jax.vmap(family.last_attempt))(states)

@@ -124,7 +124,7 @@ def measure(
         policy = searching(family, network, params, simulations, gamma=hyper.gamma, values=valued)
         memory = network.initial_memory()
         attempts = sizes.attempts_with(simulations)
-        found = evaluate(family, policy, memory, tasks, key, sizes.instances, attempts, first)
+        found = evaluate(family, policy, memory, tasks, key, sizes.instances, attempts, first, setup.mesh)
         if sizes.likelihood:
             total, decisions = likelihood(family, policy, memory, tasks, key)
             found = found._replace(log_likelihood=total, decisions=decisions)

@@ -15,6 +15,7 @@ import pytest
 import envs
 import rewards
 from agents import cloning, learner, networks, ppo
+from agents.evaluate import evaluate, policy_of
 from agents.spreading import mesh_of, spread
 from agents.teachers import TEACHERS
 from envs.tasks import make_pool
@@ -53,6 +54,13 @@ def alone_and_spread():
         for name, value in metrics.items():
             np.testing.assert_allclose(value, shared_metrics[name], rtol=1e-3, atol=1e-5, err_msg=name)
         assert float(metrics["grad_norm"]) > 1e-3
+        family, network = setup.family, setup.network
+        tasks = family.tasks.member(make_pool(8), jnp.uint32(0))[None].repeat(8, 0)
+        policy, memory = policy_of(family, network, alone.params), network.initial_memory()
+        counts = [evaluate(family, policy, memory, tasks, jax.random.key(0), 32, mesh=one) for one in (None, mesh)]
+        assert int(counts[0].sampled.sum()) > 0
+        for one, other in zip(*counts, strict=True):
+            np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.slow
