@@ -46,6 +46,7 @@ def test_training_and_evaluation_lower_for_gpu_and_tpu(name, who):
     assert len(exported.mlir_module_serialized) > 10_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", networks.ENCODERS)
 @pytest.mark.parametrize("memory", networks.MEMORIES)
 def test_networks_lower_for_gpu_and_tpu(kind, memory):

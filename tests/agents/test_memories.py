@@ -106,7 +106,7 @@ def test_acting_forgets_where_an_episode_begins(memory):
     assert not all(jax.tree.leaves(same[1]))
 
 
-@pytest.mark.parametrize("algorithm", ["ppo", "taught"])
+@pytest.mark.parametrize("algorithm", ["ppo", pytest.param("taught", marks=pytest.mark.slow)])
 def test_only_an_agent_with_a_memory_solves_delayed_recall(algorithm):
     """What was seen is gone when it is asked for: without a memory one half is the most that any policy wins."""
     family, pool = Recall(), make_pool(None)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from flax import serialization
 
 from experiments import runner
@@ -17,11 +18,14 @@ def tiny_config():
 
 
 @pytest.fixture(scope="session")
-def tiny_run(tiny_config, tmp_path_factory):
-    """The directory of a finished run, made by two workers."""
-    out = tmp_path_factory.mktemp("runs") / "tiny"
+def tiny_run(tiny_config, tmp_path_factory, worker_id):
+    """The directory of a finished run, made by two workers: once, for all processes that test side by side."""
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared if worker_id == "master" else shared.parent
+    out = shared / "runs" / "tiny"
     arguments = ["run", "task-count", "--config", str(tiny_config), "--out", str(out), "--workers", "2"]
-    assert main(arguments) == 0
+    with FileLock(shared / "tiny.lock"):
+        assert main(arguments) == 0  # whoever comes second finds it finished
     return out
 
 

@@ -214,6 +214,7 @@ def test_bench_measures_and_says_how(capsys, monkeypatch):
     assert found["machine"]["versions"]["jax"]
 
 
+@pytest.mark.slow
 def test_specialists_in_one_program_equal_those_trained_alone(capsys, monkeypatch):
     from experiments import bench
 

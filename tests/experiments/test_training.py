@@ -45,7 +45,7 @@ class State(NamedTuple):
 class Recorder:
     """A program that counts the updates it was asked for, and succeeds as often as the slot's number says."""
 
-    def __init__(self, setup, teaching, sizes, lanes, checked=False):
+    def __init__(self, setup, teaching, sizes, lanes, checked=False, devices=()):
         self.setup, self.lanes, self.sizes = setup, lanes, sizes
         self.updates, self.taught, self.measured = 0, 0, []
         self.teach = self.be_taught if teaching else None
