@@ -122,8 +122,9 @@ def begin(setup: Setup, pool: Pool, seed: jax.Array, hyper: Hyper | None = None)
 
 def forward(setup: Setup, params: Params, rollout: Rollout, memory: Memory) -> tuple[jax.Array, jax.Array]:
     """Logits [T, B, A] and values [T, B] of whole sequences (rollout leaves [T, B, ...], memory leaves [B, ...])."""
-    unroll = jax.vmap(setup.network.unroll, in_axes=(None, 1, 1, 0), out_axes=(1, 1, 0))
-    return unroll(params, rollout.observation, rollout.reset_before, memory)[:2]
+    seen, reset_before = jax.tree.map(lambda leaf: leaf.swapaxes(0, 1), (rollout.observation, rollout.reset_before))
+    logits, values, _ = setup.network.sequences(params, seen, reset_before, memory)
+    return logits.swapaxes(0, 1), values.swapaxes(0, 1)
 
 
 def loss(setup: Setup, params: Params, batch: tuple[Rollout, Targets, Any], hyper: Hyper) -> tuple[jax.Array, Metrics]:

@@ -1,7 +1,8 @@
 """Networks: from observations to action logits and a value. Encoder, memory, dense layers, two heads.
 
-A `Network` is a frozen description with pure, unbatched functions; parameters are a pytree handed in. Only this file,
-`encoders` and `memories` know Flax.
+A `Network` is a frozen description with pure functions; parameters are a pytree handed in. What it does is one function
+of many sequences, so that a layer is one product of matrices however many there are; a sequence, or a step, is one of
+one. Only this file, `encoders` and `memories` know Flax.
 """
 
 from dataclasses import dataclass, replace
@@ -22,7 +23,7 @@ WIDEST = 4096
 
 
 class Heads(nn.Module):
-    """Dense layers, a head for the policy and a head for the value."""
+    """Dense layers, a head for the policy and a head for the value: from [N, H] to [N, A] and [N]."""
 
     num_actions: int
     width: int
@@ -34,7 +35,7 @@ class Heads(nn.Module):
             hidden = nn.relu(dense(self.width)(hidden))
         # Near-uniform at first (Andrychowicz et al. 2021, sec. 3.2).
         logits = dense(self.num_actions, 1e-4, "policy")(hidden)
-        value = dense(1, 1.0, "value")(hidden)[0]
+        value = dense(1, 1.0, "value")(hidden)[:, 0]
         return jnp.where(action_mask, logits, -1e9), value
 
 
@@ -76,14 +77,14 @@ class Network:
         """Fresh parameters. Consumes `key`."""
         keys = jax.random.split(key, 3)
         blank = Observation(
-            context=jnp.zeros(len(self.spec.context), jnp.uint8),
-            entities=jnp.zeros((self.spec.num_entities, len(self.spec.entity)), jnp.uint8),
-            entity_mask=jnp.ones(self.spec.num_entities, bool),
-            action_mask=jnp.ones(self.num_actions, bool),
+            context=jnp.zeros((1, len(self.spec.context)), jnp.uint8),
+            entities=jnp.zeros((1, self.spec.num_entities, len(self.spec.entity)), jnp.uint8),
+            entity_mask=jnp.ones((1, self.spec.num_entities), bool),
+            action_mask=jnp.ones((1, self.num_actions), bool),
         )
         hidden, encoder = self._encoder.init_with_output(keys[0], blank)
-        first = jnp.ones(1, bool)
-        (hidden, _), memory = self._memory.init_with_output(keys[1], hidden[None], first, self.initial_memory())
+        first, empty = jnp.ones((1, 1), bool), jax.tree.map(lambda leaf: leaf[None], self.initial_memory())
+        (hidden, _), memory = self._memory.init_with_output(keys[1], hidden[None], first, empty)
         heads = self._heads.init(keys[2], hidden[0], blank.action_mask)
         return {"encoder": encoder, "memory": memory, "heads": heads}
 
@@ -93,9 +94,15 @@ class Network:
 
     def apply(self, params: Params, observation: Observation, memory: Memory) -> tuple[jax.Array, jax.Array, Memory]:
         """Logits float32 [A] (illegal actions at -1e9), value float32 [], and the memory after this step."""
-        one = jax.tree.map(lambda leaf: leaf[None], observation)
-        logits, value, memory = self.unroll(params, one, jnp.zeros(1, bool), memory)
-        return logits[0], value[0], memory
+        one = jax.tree.map(lambda leaf: leaf[None], (observation, memory))
+        return jax.tree.map(lambda leaf: leaf[0], self.act(params, *one))
+
+    def act(self, params: Params, observations: Observation, memories: Memory) -> tuple[jax.Array, jax.Array, Memory]:
+        """`apply` for N environments: leaves [N, ...]."""
+        one = jax.tree.map(lambda leaf: leaf[:, None], observations)
+        never = jnp.zeros((len(observations.action_mask), 1), bool)
+        logits, values, memories = self.sequences(params, one, never, memories)
+        return logits[:, 0], values[:, 0], memories
 
     def unroll(
         self, params: Params, observations: Observation, reset_before: jax.Array, memory: Memory
@@ -111,12 +118,22 @@ class Network:
         Returns:
             Logits [T, A], values [T], the memory after the last step.
         """
-        encode = jax.vmap(self._encoder.apply, in_axes=(None, 0))
-        judge: Any = jax.vmap(self._heads.apply, in_axes=(None, 0, 0))
+        one = jax.tree.map(lambda leaf: leaf[None], (observations, reset_before, memory))
+        return jax.tree.map(lambda leaf: leaf[0], self.sequences(params, *one))
+
+    def sequences(
+        self, params: Params, observations: Observation, reset_before: jax.Array, memories: Memory
+    ) -> tuple[jax.Array, jax.Array, Memory]:
+        """`unroll` for B sequences: leaves [B, T, ...], memories [B, ...]."""
         remember: Any = self._memory.apply
-        hidden, memory = remember(params["memory"], encode(params["encoder"], observations), reset_before, memory)
-        logits, values = judge(params["heads"], hidden, observations.action_mask)
-        return logits, values, memory
+        # Sequence after sequence, not step after step: so that devices may divide the sequences among them.
+        flat = jax.tree.map(lambda leaf: leaf.reshape(reset_before.size, *leaf.shape[2:]), observations)
+        hidden: Any = self._encoder.apply(params["encoder"], flat)
+        hidden = hidden.reshape(*reset_before.shape, -1)
+        hidden, memories = remember(params["memory"], hidden, reset_before, memories)
+        judged: Any = self._heads.apply(params["heads"], hidden.reshape(reset_before.size, -1), flat.action_mask)
+        logits, values = (leaf.reshape(*reset_before.shape, *leaf.shape[1:]) for leaf in judged)
+        return logits, values, memories
 
     def num_params(self) -> int:
         """The number of parameters, without allocating them."""

@@ -75,38 +75,44 @@ def collect(
     """`steps` steps of every environment, from a full bank. Consumes `key`."""
     family, network, teacher = acting.family, acting.network, acting.teacher
     observe = jax.vmap(family.observe)
-    apply = jax.vmap(network.apply, in_axes=(None, 0, 0))
 
-    def step(actors: Actors, key: jax.Array):
-        key_act, key_step, key_reward, key_teacher = jax.random.split(key, 4)
+    def step(actors: Actors, drawn: tuple[jax.Array, ...]):
+        noise, keys_step, keys_reward, keys_teacher = drawn
         before = actors.episodes
-        num_envs = before.elapsed.shape[0]
         observation = observe(before.state)
-        logits, value, memory = apply(params, observation, emptied(network, actors))
+        logits, value, memory = network.act(params, observation, emptied(network, actors))
         labels, behaviour = (), logits
         if teacher is not None:
-            keys = jax.random.split(key_teacher, num_envs)
-            labels = jax.vmap(partial(teacher.label, family, noise=hyper.noise))(before.state, keys)
+            labels = jax.vmap(partial(teacher.label, family, noise=hyper.noise))(before.state, keys_teacher)
             behaviour = logits if teacher.acts == "student" else jnp.log(labels)
-        action = jax.random.categorical(key_act, behaviour)
+        action = jnp.argmax(behaviour + noise, axis=1)  # a draw from the softmax (Gumbel 1954)
         log_prob = jnp.take_along_axis(jax.nn.log_softmax(logits), action[:, None], axis=1)[:, 0]
-        episodes, bank, result = ep.step(family, before, action, key_step, actors.bank)
-        keys = jax.random.split(key_reward, num_envs)
-        moves = Move(before.state, action, result.final, result.outcome, before.elapsed, keys)
+        episodes, bank, result = ep.step(family, before, action, keys_step, actors.bank)
+        moves = Move(before.state, action, result.final, result.outcome, before.elapsed, keys_reward)
         reward = jax.vmap(lambda move: acting.reward.pays(family, move, hyper))(moves)
         row = (observation, action, log_prob, value, reward, actors.reset_before)
         row += (result.terminated, result.truncated, result.outcome.succeeded, labels)
         return Actors(episodes, bank, memory, result.terminated | result.truncated), (row, result.final, memory)
 
-    actors, (row, finals, memories) = jax.lax.scan(step, actors, jax.random.split(key, steps))
+    actors, (row, finals, memories) = jax.lax.scan(step, actors, _drawn(acting, key, (steps, len(actors.reset_before))))
     observation, action, log_prob, value, reward, reset_before, terminated, truncated, succeeded, labels = row
-    last = apply(params, observe(actors.episodes.state), emptied(network, actors))[1]
+    last = network.act(params, observe(actors.episodes.state), emptied(network, actors))[1]
     following = jnp.concatenate([value[1:], last[None]])
     final_value = _final_values(acting, params, finals, memories, truncated)
     next_value = jnp.where(terminated, 0.0, jnp.where(truncated, final_value, following))
     return actors, Rollout(
         observation, action, log_prob, value, next_value, reward, reset_before, terminated, truncated, succeeded, labels
     )
+
+
+def _drawn(acting: Acting, key: jax.Array, shape: tuple[int, int]) -> tuple[jax.Array, ...]:
+    """All that is random in a rollout, leaves [T, N, ...]: noise for the actions; keys of steps, rewards and teachers.
+
+    Drawn at once: in the loop, each of its calls would cost a CPU as much as a small layer.
+    """
+    key_act, *others = jax.random.split(key, 4)
+    noise = jax.random.gumbel(key_act, (*shape, acting.family.num_actions))
+    return noise, *(jax.random.split(other, shape) for other in others)
 
 
 def emptied(network: Network, actors: Actors) -> Memory:

@@ -133,7 +133,7 @@ def ends(family: Family, outcome: Outcome, elapsed: jax.Array) -> tuple[jax.Arra
 
 
 def step(
-    family: Family, episodes: Episodes, actions: jax.Array, key: jax.Array, bank: Bank
+    family: Family, episodes: Episodes, actions: jax.Array, keys: jax.Array, bank: Bank
 ) -> tuple[Episodes, Bank, Step]:
     """One step of N episodes; those that end start anew from the bank.
 
@@ -141,13 +141,12 @@ def step(
         family: the dynamics.
         episodes: N episodes.
         actions: integers [N].
-        key: consumed.
+        keys: of the steps, [N]; consumed.
         bank: see `take`.
 
     Returns:
         The episodes, of which those that ended are fresh; the bank; what happened.
     """
-    keys = jax.random.split(key, actions.shape[0])
     final, outcome = jax.vmap(family.step)(episodes.state, actions, keys)
     elapsed = episodes.elapsed + 1
     terminated, truncated = ends(family, outcome, elapsed)

@@ -32,7 +32,6 @@ class ErrandsState(NamedTuple):
     targets: jax.Array  # uint8 [chain]: which objects are the targets, in the order of the errands
     leg: jax.Array  # uint8 []: how many targets have been reached
     agent: jax.Array  # uint8 []: the agent's cell
-    distances: jax.Array  # uint8 [chain, size * size]: steps to each target around what is left of the others
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,15 @@ class Errands(Family):
         looks = self._objects(self.targets_of(task), apart, column[0], looks)
         slots = self._slots(order)
         targets = (slots[:, None] == jnp.arange(self.chain)).argmax(0)
-        return self._state(task, looks[slots], cells[:-1], targets, cells[-1])
+        return ErrandsState(
+            task=task,
+            shown=task,
+            looks=looks[slots],
+            cells=cells[:-1].astype(jnp.uint8),
+            targets=targets.astype(jnp.uint8),
+            leg=jnp.uint8(0),
+            agent=cells[-1].astype(jnp.uint8),
+        )
 
     def _objects(self, targets: jax.Array, apart: jax.Array, column: jax.Array, halves: jax.Array) -> jax.Array:
         """Attributes of all objects, uint8 [objects, F], no two alike, the targets first, from random numbers."""
@@ -149,27 +156,6 @@ class Errands(Family):
             slots = slots[swapped]
         return slots
 
-    def _state(self, task, looks, cells, targets, agent) -> ErrandsState:
-        objects = jnp.arange(self.objects)
-        distances = []
-        for leg in range(self.chain):  # targets that have been reached are out of the way
-            obstacle = (objects != targets[: leg + 1, None]).all(0)
-            blocked = ((jnp.arange(self.size**2)[:, None] == cells) & obstacle).any(-1)
-            free = ~blocked.reshape(self.size, self.size)
-            # Rolls, not gathers: they make a reset five times as quick.
-            exits = jnp.stack([free & jnp.roll(free, (-row, -column), (0, 1)) for row, column in OFFSETS])
-            distances.append(flood(exits, cells[targets[leg]], 2 * self.size))
-        return ErrandsState(
-            task=task,
-            shown=task,
-            looks=looks,
-            cells=cells.astype(jnp.uint8),
-            targets=targets.astype(jnp.uint8),
-            leg=jnp.uint8(0),
-            agent=agent.astype(jnp.uint8),
-            distances=jnp.stack(distances),
-        )
-
     def _left(self, state: ErrandsState) -> jax.Array:
         """Which objects still lie about, bool [objects]."""
         reached = jnp.arange(self.chain)[:, None] < state.leg
@@ -199,21 +185,34 @@ class Errands(Family):
         after = state._replace(agent=agent, leg=state.leg + reached.astype(jnp.uint8))
         return after, outcome(after.leg == self.chain, (touched & ~wanted).any())
 
+    def _distances(self, state: ErrandsState, leg: jax.Array | int) -> jax.Array:
+        """Steps from every cell to a leg's target around what is left of the others by then, uint8 [size * size]."""
+        later = (state.targets[:, None] == jnp.arange(self.objects)) & (jnp.arange(self.chain) <= leg)[:, None]
+        blocked = ((jnp.arange(self.size**2)[:, None] == state.cells) & ~later.any(0)).any(-1)
+        free = ~blocked.reshape(self.size, self.size)
+        # Rolls, not gathers: they make it five times as quick.
+        exits = jnp.stack([free & jnp.roll(free, (-row, -column), (0, 1)) for row, column in OFFSETS])
+        return flood(exits, state.cells[state.targets[leg]], 2 * self.size)
+
     def expert(self, state: ErrandsState, kind: Literal["informed", "fair"] = "informed") -> jax.Array:
         ahead = neighbours(state.agent, self.size, self.size)
-        return descend(state.distances[self._current(state)], state.agent, ahead, jnp.ones(4, bool))
+        return descend(self._distances(state, self._current(state)), state.agent, ahead, jnp.ones(4, bool))
 
     def distance(self, state: ErrandsState) -> jax.Array:
-        legs = state.distances[jnp.arange(self.chain), jnp.roll(state.cells[state.targets], 1)]
-        legs = jnp.where(jnp.arange(self.chain) > state.leg, legs, 0).sum(dtype=jnp.int32)
-        here = state.distances[self._current(state), state.agent].astype(jnp.int32)
-        return jnp.where(state.leg < self.chain, legs + here, 0)
+        total, start = jnp.int32(0), state.agent
+        for leg in range(self.chain):
+            steps = self._distances(state, leg)[start].astype(jnp.int32)
+            total = total + jnp.where(leg >= state.leg, steps, 0)
+            start = jnp.where(leg >= state.leg, state.cells[state.targets[leg]], start)
+        return total
 
     def start_near(self, key: jax.Array, task: jax.Array, steps: jax.Array) -> ErrandsState:
         """A start of the last leg."""
         key_init, key_start = jax.random.split(key)
         state = self.init(key_init, task)
-        return state._replace(leg=jnp.uint8(self.chain - 1), agent=cell_near(key_start, state.distances[-1], steps))
+        last = self.chain - 1
+        near = cell_near(key_start, self._distances(state, last), steps)
+        return state._replace(leg=jnp.uint8(last), agent=near)
 
     def blind(self, observation: Observation) -> Observation:
         return observation._replace(context=jnp.zeros_like(observation.context))

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from envs.family import Family, Observation, Outcome, Spec, outcome
-from envs.grid import ACTIONS, EAST, KEYS, NORTH, SOUTH, WEST, cell_near, descend, distinct, flood, neighbours
+from envs.grid import ACTIONS, EAST, KEYS, NORTH, SOUTH, cell_near, distinct, flood, neighbours
 from envs.render import BLUE, FAINT, GREEN, PAPER, WALL, Picture, lattice
 from envs.tasks import TaskSpace
 
@@ -28,8 +28,6 @@ class MazesState(NamedTuple):
 
     task: jax.Array  # uint8 [(rows - 1) * (columns - 1)]: 1 opens a cell to the north, 0 to the east; then the goal
     shown: jax.Array  # uint8, the same: the maze on the map (the last digit is not looked at)
-    exits: jax.Array  # uint8 [rows * columns]: bit d is set where direction d is open
-    distances: jax.Array  # uint8 [rows * columns]: steps to the goal
     goal: jax.Array  # uint8 []: where the walk has to lead
     agent: jax.Array  # uint8 []
 
@@ -98,22 +96,45 @@ class Mazes(Family):
         east = jnp.pad(jnp.pad(~inner, ((1, 0), (0, 0)), constant_values=True), ((0, 0), (0, 1)))
         return north, east
 
-    def _maze(self, task: jax.Array, goal: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """The exits of every cell as bits, uint8 [cells], and the steps from each to the goal, uint8 [cells]."""
+    def _exits(self, task: jax.Array) -> jax.Array:
+        """Whether one may leave each cell in each direction, bool [4, rows, columns], as in grid.ACTIONS."""
         north, east = self._open(task)
         south = jnp.pad(north[1:], ((0, 1), (0, 0)))
         west = jnp.pad(east[:, :-1], ((0, 0), (1, 0)))
-        exits = jnp.stack([north, east, south, west])  # in the order of grid.ACTIONS
-        bits = sum(exits[d].astype(jnp.uint8) << d for d in (NORTH, EAST, SOUTH, WEST))
-        return jnp.asarray(bits).reshape(-1), flood(exits, goal, self.horizon - 4)
+        return jnp.stack([north, east, south, west])
+
+    def _north(self, task: jax.Array, cell: jax.Array) -> jax.Array:
+        """Whether a cell opens to the north and not to the east; the north-eastern corner opens to neither, bool []."""
+        row, column = cell // self.columns, cell % self.columns
+        wall = task[jnp.clip((row - 1) * (self.columns - 1) + column, 0, self._walls - 1)]
+        return (row > 0) & ((column == self.columns - 1) | (wall == 1))
+
+    def _above(self, task: jax.Array, cell: jax.Array) -> jax.Array:
+        """The one cell north or east to which a cell (int32 []) opens, int32 []; not of the north-eastern corner."""
+        return jnp.where(self._north(task, cell), cell - self.columns, cell + 1)
+
+    def _upward(self, task: jax.Array, cell: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """The one way from a cell to the north-eastern corner, which every cell has: the moves in a binary-tree maze.
+
+        Returns:
+            The cells by their distance from the corner, int32 [rows + columns - 1], -1 beyond the cell itself; and how
+            far that is, int32 [].
+        """
+        cell = cell.astype(jnp.int32)
+        away = cell // self.columns + self.columns - 1 - cell % self.columns
+        way = [jnp.int32(-1)] * (self.rows + self.columns - 1)
+        for depth in reversed(range(len(way))):
+            here = depth <= away
+            way[depth] = jnp.where(here, cell, -1)
+            cell = jnp.where(here & (depth > 0), self._above(task, cell), cell)
+        return jnp.stack(way), away
 
     def init(self, key: jax.Array, task: jax.Array) -> MazesState:
         agent, goal = distinct(jax.random.bits(key, (2,)), self._cells).astype(jnp.uint8)
         if self.goal_in_task:  # the other cell as far from the drawn goal as from the task's: uniform over the rest
             agent, goal = (agent.astype(jnp.int32) - goal + task[-1]) % self._cells, task[-1]
             agent = agent.astype(jnp.uint8)
-        exits, distances = self._maze(task, goal)
-        return MazesState(task=task, shown=task, exits=exits, distances=distances, goal=goal, agent=agent)
+        return MazesState(task=task, shown=task, goal=goal, agent=agent)
 
     def _line(self, bits: jax.Array) -> jax.Array:
         """Both windows as they are seen from the north-west corner, row after row in one line of bits.
@@ -150,26 +171,34 @@ class Mazes(Family):
         context = jnp.concatenate([windows[: 2 * tall * wide], rows[None], columns[None]])
         return Observation(context, jnp.zeros((0, 0), jnp.uint8), jnp.zeros(0, bool), jnp.ones(4, bool))
 
-    def _exits(self, state: MazesState) -> jax.Array:
-        """Which directions are open to the agent, bool [4]."""
-        return (state.exits[state.agent] >> jnp.arange(4, dtype=jnp.uint8)) & 1 == 1
-
     def step(self, state: MazesState, action: jax.Array, key: jax.Array) -> tuple[MazesState, Outcome]:
-        ahead = neighbours(state.agent, self.rows, self.columns)[action]
-        agent = jnp.where(self._exits(state)[action], ahead, state.agent).astype(jnp.uint8)
+        here = state.agent.astype(jnp.int32)
+        ahead = neighbours(here, self.rows, self.columns)[action]
+        # Of two neighbours, the southern or western one has the opening; beyond an edge it is one that has another.
+        lower = jnp.where((action == NORTH) | (action == EAST), here, ahead)
+        vertical = (action == NORTH) | (action == SOUTH)
+        is_open = (self._north(state.task, lower) == vertical) & (lower != self.columns - 1)
+        agent = jnp.where(is_open, ahead, here).astype(jnp.uint8)
         return state._replace(agent=agent), outcome(agent == state.goal)
 
     def expert(self, state: MazesState, kind: Literal["informed", "fair"] = "informed") -> jax.Array:
-        ahead = neighbours(state.agent, self.rows, self.columns)
-        return descend(state.distances, state.agent, ahead, self._exits(state))
+        here = state.agent.astype(jnp.int32)
+        way, _ = self._upward(state.task, state.goal)
+        depth = here // self.columns + self.columns - 1 - here % self.columns
+        after = jnp.concatenate([way[1:], jnp.full(1, -1)])[depth]
+        to_goal = jnp.where(way[depth] == here, after, self._above(state.task, here))
+        closer = (neighbours(here, self.rows, self.columns) == to_goal) | (here == state.goal)
+        return closer / closer.sum(dtype=jnp.float32)
 
     def distance(self, state: MazesState) -> jax.Array:
-        return state.distances[state.agent].astype(jnp.int32)
+        (one, far), (other, away) = (self._upward(state.task, cell) for cell in (state.agent, state.goal))
+        return far + away - 2 * (((one == other) & (one >= 0)).sum(dtype=jnp.int32) - 1)
 
     def start_near(self, key: jax.Array, task: jax.Array, steps: jax.Array) -> MazesState:
         key_init, key_start = jax.random.split(key)
         state = self.init(key_init, task)
-        return state._replace(agent=cell_near(key_start, state.distances, steps))
+        distances = flood(self._exits(task), state.goal, self.horizon - 4)
+        return state._replace(agent=cell_near(key_start, distances, steps))
 
     def blind(self, observation: Observation) -> Observation:
         """The outline alone, which all mazes share: the open northern row and eastern column, not the walls within.

@@ -14,9 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 
-import envs
 from agents import learner as lr
-from envs import episodes as ep
 from envs.tasks import make_pool
 from experiments.cells import Cell
 from experiments.checkpoints import Keeper, Standing, raw
@@ -25,9 +23,9 @@ from experiments.pages import number, rich_table
 from experiments.presets import training
 from experiments.settings import SAVE_EVERY, Training
 from experiments.setups import hyper_of, pool_of, setup_of, stack
+from experiments.stepping import NUM_ENVS, going_on, stepping, world_of
 from experiments.store import environment
 
-NUM_ENVS, STEPS = 1024, 32  # of the random-policy benchmark
 SPECIALISTS, UPDATES, SPECIALIST_ENVS = 1000, 2, 32  # of the benchmark of specialists: how many, each of what size
 Measurement = dict[str, Any]
 
@@ -43,55 +41,6 @@ def seconds(call: Callable[[], Any], repeats: int) -> list[float]:
     """Wall-clock seconds of a call, warmed up first, several times."""
     seconds_once(call)
     return [seconds_once(call) for _ in range(repeats)]
-
-
-def checksum(sums: Any, observation: Any) -> Any:
-    """Observations [N, ...] folded into checksums of the same shapes and dtypes: what every benchmark does with them.
-
-    Folded elementwise, so that reading an observation costs what its bytes cost: adding all of them up into one number
-    at every step took longer than most steps.
-    """
-    return jax.tree.map(jnp.bitwise_xor, sums, observation)
-
-
-def total(sums: Any) -> jax.Array:
-    """One number of all checksums, int32 []."""
-    return jnp.stack([leaf.sum(dtype=jnp.int32) for leaf in jax.tree.leaves(sums)]).sum()
-
-
-def random_policy(name: str) -> tuple[Callable[..., Any], int]:
-    """A program of random actions in NUM_ENVS environments with automatic reset, and its environment steps.
-
-    Every environment is on a task of its own, every reset draws a new one. What is returned is `checksum` over all
-    observations, so that none is compiled away, and how many episodes succeeded.
-    """
-    family = envs.make(name)
-    draw = ep.draw_from(family, make_pool(None))
-    rollouts = 8
-
-    def step(carry, key):
-        episodes, bank, sums = carry
-        key_act, key_step = jax.random.split(key)
-        actions = jax.random.randint(key_act, (NUM_ENVS,), 0, family.num_actions)
-        episodes, bank, result = ep.step(family, episodes, actions, key_step, bank)
-        sums = checksum(sums, jax.vmap(family.observe)(episodes.state))
-        return (episodes, bank, sums), result.outcome.succeeded.sum()
-
-    def rollout(carry, key):
-        episodes, bank, sums = carry
-        key_bank, key_steps = jax.random.split(key)
-        return jax.lax.scan(step, (episodes, ep.refill(bank, draw, key_bank), sums), jax.random.split(key_steps, STEPS))
-
-    @jax.jit
-    def program(key):
-        key_begin, key_rollouts = jax.random.split(key)
-        start = ep.begin(draw, key_begin, NUM_ENVS)
-        sums = jax.tree.map(jnp.zeros_like, jax.vmap(family.observe)(start.state))
-        carry = start, ep.empty_bank(draw, NUM_ENVS * STEPS), sums
-        (*_, sums), succeeded = jax.lax.scan(rollout, carry, jax.random.split(key_rollouts, rollouts))
-        return total(sums), succeeded.sum()
-
-    return program, rollouts * STEPS * NUM_ENVS
 
 
 def _cell(name: str, num_envs: int | None = None, **own: Any) -> Cell:
@@ -131,12 +80,12 @@ def _rate(name: str, what: str, steps: int, taken: Sequence[float], settings: st
 
 
 def _envs(name: str, repeats: int) -> list[Measurement]:
-    program, steps = random_policy(name)
-    taken = seconds(partial(program, jax.random.key(0)), repeats)
+    program = stepping(world_of(name), NUM_ENVS)
+    taken = seconds(going_on(program), repeats)
     text = (
         f"random actions, {NUM_ENVS} environments each on its own task, auto-reset, observations folded into the result"
     )
-    return [_rate(name, "envs", steps, taken, text)]
+    return [_rate(name, "envs", program.steps, taken, text)]
 
 
 def _train(name: str, repeats: int) -> list[Measurement]:

@@ -16,13 +16,14 @@ import envs
 from envs.family import Family
 from envs.render import Picture, write_gif
 from envs.tasks import make_pool
-from experiments.bench import random_policy, seconds
+from experiments.bench import seconds
 from experiments.cells import Cell
 from experiments.evaluation import Evaluation, scripted_success
 from experiments.groups import Group
 from experiments.play import environment, episode, expert
 from experiments.presets import training
 from experiments.settings import Training
+from experiments.stepping import going_on, stepping, world_of
 from experiments.training import train
 
 TASKS, INSTANCES = 256, 32  # held-out tasks that levels are measured on, and episodes each
@@ -138,8 +139,8 @@ def page(name: str, folder: Path) -> str:
     write_gif(folder / f"{name}.gif", frames)
     mean, most = lengths(family)
     blind = levels(name)
-    program, steps = random_policy(name)
-    speed = steps / float(np.median(seconds(lambda: program(jax.random.key(0)), 5)))
+    program = stepping(world_of(name))
+    speed = program.steps / float(np.median(seconds(going_on(program), 5)))
     return "\n".join(
         [
             facts(name),

@@ -22,7 +22,7 @@ def rollout(family, key, pool):
 
     def step(carry, now):
         episodes, bank = carry
-        episodes, bank, result = ep.step(family, episodes, now, key_steps, bank)
+        episodes, bank, result = ep.step(family, episodes, now, jax.random.split(key_steps, NUM_ENVS), bank)
         return (episodes, bank), (episodes, result)
 
     (_, after), history = jax.lax.scan(step, (episodes, bank), actions)
@@ -100,7 +100,9 @@ def test_the_time_limit_truncates_and_never_terminates():
     episodes = episodes._replace(state=episodes.state._replace(agent=corner, goal=jnp.full(4, 14, jnp.uint8)))
     bank = ep.refill(ep.empty_bank(draw, 64), draw, jax.random.key(1))
     for t in range(family.horizon):
-        episodes, bank, result = ep.step(family, episodes, jnp.zeros(4, int), jax.random.key(t), bank)
+        episodes, bank, result = ep.step(
+            family, episodes, jnp.zeros(4, int), jax.random.split(jax.random.key(t), 4), bank
+        )
         assert not result.terminated.any()
         assert result.truncated.all() == (t == family.horizon - 1)
     assert (result.final.agent == 0).all()  # the final state is kept, beside the fresh one

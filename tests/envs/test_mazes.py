@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from envs.mazes import Mazes
+from envs.mazes import Mazes, MazesState
 
 FAMILY = Mazes(rows=4, columns=5, goal_in_task=False)
 
@@ -22,6 +22,19 @@ def walls(bits):
     return north, east
 
 
+def steps_between(north, east):
+    """From every cell to every other, float [cells, cells], by Floyd and Warshall; infinite where there is no way."""
+    rows, columns = north.shape
+    steps = np.full((rows * columns,) * 2, np.inf)
+    np.fill_diagonal(steps, 0)
+    for openings, offset in ((north, -columns), (east, 1)):
+        for cell in np.flatnonzero(openings):
+            steps[cell, cell + offset] = steps[cell + offset, cell] = 1
+    for via in range(len(steps)):
+        steps = np.minimum(steps, steps[:, via, None] + steps[via])
+    return steps
+
+
 @pytest.fixture
 def state():
     return FAMILY.init(jax.random.key(3), jnp.array(FAMILY.tasks.train(11)))
@@ -30,7 +43,7 @@ def state():
 def test_a_maze_is_a_spanning_tree(state):
     north, east = walls(np.array(state.task))
     assert north.sum() + east.sum() == 4 * 5 - 1
-    assert (state.distances < 254).all()
+    assert not np.isinf(steps_between(north, east)).any()
 
 
 def test_moves_follow_the_walls(state):
@@ -43,6 +56,23 @@ def test_moves_follow_the_walls(state):
         west = column > 0 and east[row, column - 1]
         expected = [cell - 5 * north[row, column], cell + east[row, column], cell + 5 * south, cell - west]
         assert ends == expected
+
+
+@pytest.mark.parametrize("index", range(3))
+def test_the_expert_takes_the_only_way_from_every_cell_to_every_other(index):
+    task = jnp.array(FAMILY.tasks.train(index))
+    steps = steps_between(*walls(np.array(task)))
+    agents, goals = (jnp.array(axis.ravel(), jnp.uint8) for axis in np.divmod(np.arange(400).reshape(20, 20), 20))
+    states = jax.vmap(lambda agent, goal: MazesState(task, task, goal, agent))(agents, goals)
+    assert (np.array(jax.vmap(FAMILY.distance)(states)) == steps[agents, goals]).all()
+    chosen = np.array(jax.jit(jax.vmap(FAMILY.expert))(states))
+    apart = agents != goals
+    assert (chosen[~apart] == 0.25).all()
+    assert set(np.unique(chosen[apart])) == {0.0, 1.0}
+    step = jax.jit(jax.vmap(FAMILY.step, in_axes=(0, 0, None)))
+    after, outcomes = step(states, chosen.argmax(1), jax.random.key(0))
+    assert (steps[after.agent, goals] == steps[agents, goals] - 1)[apart].all()
+    assert (np.array(outcomes.succeeded) == (steps[agents, goals] == 1))[apart].all()
 
 
 def test_the_map_is_centred_on_the_agent(state):
@@ -96,7 +126,8 @@ def test_blind_leaves_the_outline_and_the_goal(state):
 
 
 def test_only_the_goal_succeeds_and_nothing_fails(state):
-    beside = int(np.flatnonzero(np.array(state.distances) == 1)[0])
+    goal = int(state.goal)
+    beside = int(np.flatnonzero(steps_between(*walls(np.array(state.task)))[goal] == 1)[0])
     here = state._replace(agent=jnp.uint8(beside))
     outcomes = [FAMILY.step(here, jnp.int32(a), jax.random.key(0))[1] for a in range(4)]
     assert sum(bool(o.succeeded) for o in outcomes) == 1
