@@ -21,6 +21,10 @@ from experiments.stepping import World
 OBJECTS = 6  # tiles laid out by a ruleset
 
 
+def _begun(worlds: Any) -> Any:
+    return worlds
+
+
 def _nothing(carry: Any, key: jax.Array) -> Any:
     return carry
 
@@ -38,39 +42,39 @@ def of_craftax(name: str) -> World:
 
 
 def _with_keys(env: Any, params: Any) -> World:
-    def begin(key: jax.Array, num_envs: int) -> Any:
+    def fresh(key: jax.Array, num_envs: int) -> Any:
         return jax.vmap(env.reset, in_axes=(0, None))(jax.random.split(key, num_envs), params)
 
     def step(carry: Any, actions: jax.Array, keys: jax.Array) -> Any:
         return jax.vmap(env.step, in_axes=(0, 0, 0, None))(keys, carry[1], actions, params)[:2]
 
-    return World(env.action_space(params).n, begin, _nothing, step, lambda carry: carry[0])
+    return World(env.action_space(params).n, fresh, _begun, _nothing, step, lambda carry: carry[0])
 
 
 def of_navix(name: str) -> World:
     """A Navix environment; it resets itself at the step after the last."""
     env = navix.make(name)
 
-    def begin(key: jax.Array, num_envs: int) -> Any:
+    def fresh(key: jax.Array, num_envs: int) -> Any:
         return jax.vmap(env.reset)(jax.random.split(key, num_envs))
 
     def step(carry: Any, actions: jax.Array, keys: jax.Array) -> Any:
         return jax.vmap(env.step)(carry, actions)
 
-    return World(int(env.action_space.n), begin, _nothing, step, lambda carry: carry.observation)
+    return World(int(env.action_space.n), fresh, _begun, _nothing, step, lambda carry: carry.observation)
 
 
 def of_jumanji(name: str) -> World:
     """A Jumanji environment in its wrapper for batches, which resets those that have ended one by one."""
     env = VmapAutoResetWrapper(jumanji.make(name))
 
-    def begin(key: jax.Array, num_envs: int) -> Any:
+    def fresh(key: jax.Array, num_envs: int) -> Any:
         return env.reset(jax.random.split(key, num_envs))
 
     def step(carry: Any, actions: jax.Array, keys: jax.Array) -> Any:
         return env.step(carry[0], actions)
 
-    return World(int(env.action_spec.num_values), begin, _nothing, step, lambda carry: carry[1].observation)
+    return World(int(env.action_spec.num_values), fresh, _begun, _nothing, step, lambda carry: carry[1].observation)
 
 
 def of_xland(name: str, rules: int) -> World:
@@ -78,7 +82,7 @@ def of_xland(name: str, rules: int) -> World:
     env, params = xminigrid.make(name)
     env = GymAutoResetWrapper(env)
 
-    def begin(key: jax.Array, num_envs: int) -> Any:
+    def fresh(key: jax.Array, num_envs: int) -> Any:
         key_rules, key_reset = jax.random.split(key)
         keys = jax.random.split(key_reset, num_envs)
         if not rules:
@@ -92,7 +96,7 @@ def of_xland(name: str, rules: int) -> World:
             return None, jax.vmap(env.step, in_axes=(None, 0, 0))(params, timesteps, actions)
         return rulesets, jax.vmap(env.step)(params.replace(ruleset=rulesets), timesteps, actions)
 
-    return World(env.num_actions(params), begin, _nothing, step, lambda carry: carry[1].observation)
+    return World(env.num_actions(params), fresh, _begun, _nothing, step, lambda carry: carry[1].observation)
 
 
 def ruleset(key: jax.Array, rules: int) -> RuleSet:

@@ -27,6 +27,7 @@ from agents.learner import TrainState
 from experiments.code import code_of
 from experiments.files import ROOM, digest_of, read, short, write
 from experiments.groups import Group
+from experiments.processes import first, several, whole
 from experiments.settings import SettingsError
 from experiments.store import differences
 
@@ -67,7 +68,7 @@ class Standing(NamedTuple):
 
 def raw(tree: Any) -> Any:
     """The tree as NumPy arrays, keys as their data."""
-    return jax.device_get(jax.tree.map(lambda leaf: jax.random.key_data(leaf) if _is_key(leaf) else leaf, tree))
+    return jax.device_get(whole(jax.tree.map(lambda leaf: jax.random.key_data(leaf) if _is_key(leaf) else leaf, tree)))
 
 
 def digest(tree: Any) -> str:
@@ -97,7 +98,15 @@ class Keeper:
         self.evaluations = len(group.cells[0].points) * len(group.cells[0].simulations)
         self.of = {"lanes": group.lanes, "cells": [cell.computed for cell in group.cells]}
         self.code = {cell.id: code_of(cell, checked) for cell in group.cells}
-        options = ocp.CheckpointManagerOptions(max_to_keep=KEPT, enable_async_checkpointing=False, create=True)
+        self.path.mkdir(parents=True, exist_ok=True)
+        me = jax.process_index()  # Orbax would have all processes write; here each is for itself
+        alone = ocp.options.MultiprocessingOptions(me, {me}, str(me)) if several() else None
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=KEPT,
+            enable_async_checkpointing=False,
+            create=False,
+            multiprocessing_options=alone or ocp.options.MultiprocessingOptions(),
+        )
         self.manager = ocp.CheckpointManager(self.path.absolute(), options=options)
 
     def due(self) -> bool:
@@ -105,12 +114,15 @@ class Keeper:
         return time.monotonic() - self.last >= self.every
 
     def save(self, standing: Standing) -> None:
-        """Writes a checkpoint, unless there is one that is as far, and drops all but the last two."""
+        """Writes a checkpoint, unless there is one that is as far, and drops all but the last two.
+
+        Of several processes the first one writes, but all have to come.
+        """
         step = self._number(standing.done, len(standing.found))
         self.last = time.monotonic()
-        if step in self.manager.all_steps():
-            return
         tree = raw((standing.state, standing.found, standing.episodes))
+        if step in self.manager.all_steps() or not first():
+            return
         self._room(sum(leaf.nbytes for leaf in jax.tree.leaves(tree)))
         self.manager.save(step, args=ocp.args.StandardSave(_named(tree)))
         meta = {"of": self.of, "code": self.code, "arrays": _arrays(tree), "found": len(standing.found)}

@@ -69,6 +69,14 @@ def _run(command: Run, console: Console) -> None:
         raise SettingsError(f"--job {command.job[0]}: is for a job; want --launcher slurm, too")
     if not 0 <= command.save_every < math.inf:
         raise SettingsError(f"--save-every = {command.save_every}: want 0 or more seconds")
+    if command.coordinator is None and (command.processes, command.process) != (1, 0):
+        raise SettingsError(f"--processes = {command.processes}: want --coordinator HOST:PORT, too")
+    if command.coordinator is not None:
+        if command.launcher != "local":
+            raise SettingsError(f"--coordinator {command.coordinator}: want --launcher local")
+        from experiments.processes import join
+
+        join(command.coordinator, command.processes, command.process)
     from experiments.checks import check  # imports jax, and little else
 
     check(settings)
@@ -246,7 +254,9 @@ def entry() -> None:
     for polite in (signal.SIGINT, signal.SIGTERM):
         signal.signal(polite, _stop)
     status = main()
-    if status == STOPPED:  # XLA may still be compiling in its threads, and crashes where the interpreter winds up first
+    # XLA may still be compiling in its threads, and crashes where the interpreter winds up first; and of several
+    # processes each would wait for all others, which wait for this one.
+    if status == STOPPED or (status and "jax" in sys.modules and sys.modules["jax"].distributed.is_initialized()):
         gc.collect()  # gives back what the workers' queues held in the system
         sys.stdout.flush()
         sys.stderr.flush()

@@ -54,6 +54,12 @@ class Run:
     """How many train side by side, if not one for every core (a CPU), or for every accelerator."""
     split: Annotated[int, tyro.conf.arg(metavar="INT")] = 1
     """Devices that divide the environments of every agent among them: for agents too large for one."""
+    coordinator: Annotated[str | None, tyro.conf.arg(metavar="HOST:PORT", help_behavior_hint="")] = None
+    """Where the first of several processes listens, which train every agent together; auto: as a cluster tells."""
+    processes: Annotated[int, tyro.conf.arg(metavar="INT")] = 1
+    """How many processes there are, all with this command."""
+    process: Annotated[int, tyro.conf.arg(metavar="INT")] = 0
+    """Which of them this is, from 0 on."""
     save_every: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = SAVE_EVERY
     """How often what is being trained is saved: no more than this is lost when the machine dies."""
     launcher: Literal["local", "slurm", "trial"] = "local"

@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from experiments import stopping, studies
+from experiments import processes, stopping, studies
 from experiments.archive import Archive
 from experiments.cells import Cell
 from experiments.checks import chosen_family
@@ -22,7 +22,7 @@ from experiments.owner import owned, set_status
 from experiments.parameters import pin
 from experiments.progress import Progress
 from experiments.report import report
-from experiments.runner import find, run
+from experiments.runner import find, run, train_missing
 from experiments.settings import SAVE_EVERY, Settings, SettingsError
 from experiments.store import REPORTED, Store, environment
 from experiments.training import RunError
@@ -92,9 +92,15 @@ def run_study(
     cells, groups = planned(settings)
     check_split(cells, split)
     check_memory([[group for group in program if _waits(group, out)] for program in groups], many)
+    work = Work(many, out / "checkpoints" / "groups", every, debug, split)
+    if not processes.first():
+        with stopping.heeded():
+            train_missing(cells, set(), work, lambda _: None)
+        return
     with stopping.heeded(), owned(out, settings) as store:
         archive = Archive(out, out.absolute().parent if reuse else None, environment(), debug)
         if _finished(store, archive, cells):
+            train_missing(cells, {cell.id for cell in cells}, work, lambda _: None)  # nothing; others have to hear it
             console.print(
                 f"{out}: finished, 0 training runs to do; `incentivize report {out}` shows it", soft_wrap=True
             )
@@ -103,7 +109,6 @@ def run_study(
             set_status(store, "running")
             for judged in ("claims.json", "tables.json", "report.html"):  # of before: to be made again
                 (out / judged).unlink(missing_ok=True)
-            work = Work(many, out / "checkpoints" / "groups", every, debug, split)
             with _timed(store, settings, archive.made_with), Progress(console) as progress:
                 run(cells, settings, store, archive, progress, work, finds)
             shutil.rmtree(out / "checkpoints" / "groups", ignore_errors=True)

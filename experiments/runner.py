@@ -7,6 +7,7 @@ import jax
 
 from envs.audit import audit
 from envs.tasks import make_pool
+from experiments import processes
 from experiments.archive import Archive, Found
 from experiments.book import Book
 from experiments.cells import Cell, variant
@@ -67,9 +68,10 @@ def run(
 
 def train_missing(cells: Sequence[Cell], known: set[str], work: Work, deliver: Any) -> None:
     """Trains the groups in which a cell is not known yet, whole: the others in them cost nothing."""
-    programs = [
-        [group for group in groups if any(cell.id not in known for cell in group.cells)] for groups in groups_of(cells)
-    ]
+    programs = groups_of(cells)
+    missing = [any(cell.id not in known for cell in group.cells) for groups in programs for group in groups]
+    wanted = iter(processes.agreed(missing))
+    programs = [[group for group in groups if next(wanted)] for groups in programs]
     if programs := [groups for groups in programs if groups]:
         run_groups(programs, work, deliver)
 

@@ -10,7 +10,7 @@ import envs
 from envs import episodes as ep
 from envs.tasks import make_pool
 
-NUM_ENVS, STEPS, ROLLOUTS = 1024, 32, 8  # a call makes ROLLOUTS times STEPS steps of every environment
+NUM_ENVS, STEPS, ROLLOUTS = 1024, 32, 8  # a call makes ROLLOUTS x STEPS steps of each
 
 
 class World(NamedTuple):
@@ -18,14 +18,16 @@ class World(NamedTuple):
 
     Attributes:
         num_actions: A.
-        begin: from a key and N to what there is to carry from step to step.
+        fresh: from a key and N to as many worlds at their start.
+        begin: from those to what there is to carry from step to step.
         prepare: what is done every STEPS steps, with a key; nothing in most.
         step: from what is carried, actions int32 [N] and keys [N] to the same after a step.
         observe: what is seen of it, leaves [N, ...].
     """
 
     num_actions: int
-    begin: Callable[[jax.Array, int], Any]
+    fresh: Callable[[jax.Array, int], Any]
+    begin: Callable[[Any], Any]
     prepare: Callable[[Any, jax.Array], Any]
     step: Callable[[Any, jax.Array, jax.Array], Any]
     observe: Callable[[Any], Any]
@@ -44,8 +46,11 @@ def world_of(name: str) -> World:
     family = envs.make(name)
     draw = ep.draw_from(family, make_pool(None))
 
-    def begin(key: jax.Array, num_envs: int) -> Any:
-        return ep.begin(draw, key, num_envs), ep.empty_bank(draw, num_envs * STEPS)
+    def fresh(key: jax.Array, num_envs: int) -> ep.Episodes:
+        return ep.begin(draw, key, num_envs)
+
+    def begin(episodes: ep.Episodes) -> Any:
+        return episodes, ep.empty_bank(draw, len(episodes.elapsed) * STEPS)
 
     def prepare(carry: Any, key: jax.Array) -> Any:
         return carry[0], ep.refill(carry[1], draw, key)
@@ -53,10 +58,13 @@ def world_of(name: str) -> World:
     def step(carry: Any, actions: jax.Array, keys: jax.Array) -> Any:
         return ep.step(family, carry[0], actions, keys, carry[1])[:2]
 
-    return World(family.num_actions, begin, prepare, step, lambda carry: jax.vmap(family.observe)(carry[0].state))
+    def observe(carry: Any) -> Any:
+        return jax.vmap(family.observe)(carry[0].state)
+
+    return World(family.num_actions, fresh, begin, prepare, step, observe)
 
 
-def stepping(world: World, num_envs: int = NUM_ENVS) -> Stepping:
+def stepping(world: World, num_envs: int = NUM_ENVS, rollouts: int = ROLLOUTS) -> Stepping:
     """The program of a world.
 
     What is random about actions and steps is drawn before a rollout. What is returned is `checksum` over all
@@ -77,13 +85,13 @@ def stepping(world: World, num_envs: int = NUM_ENVS) -> Stepping:
 
     def call(worlds: Any, key: jax.Array) -> tuple[Any, jax.Array]:
         sums = jax.tree.map(jnp.zeros_like, bits(world.observe(worlds)))
-        (worlds, sums), _ = jax.lax.scan(rollout, (worlds, sums), jax.random.split(key, ROLLOUTS))
+        (worlds, sums), _ = jax.lax.scan(rollout, (worlds, sums), jax.random.split(key, rollouts))
         return worlds, jnp.stack([leaf.sum(dtype=jnp.int32) for leaf in jax.tree.leaves(sums)]).sum()
 
-    begin = jax.jit(lambda key: world.begin(key, num_envs))
+    begin = jax.jit(lambda key: world.begin(world.fresh(key, num_envs)))
     worlds = jax.eval_shape(begin, jax.random.key(0))
     compiled = jax.jit(call, donate_argnums=0).lower(worlds, jax.random.key(0)).compile()
-    return Stepping(begin, compiled, ROLLOUTS * STEPS * num_envs)
+    return Stepping(begin, compiled, rollouts * STEPS * num_envs)
 
 
 def going_on(program: Stepping) -> Callable[[], jax.Array]:

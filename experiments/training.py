@@ -19,7 +19,7 @@ from agents.evaluate import Successes
 from agents.networks import Params
 from agents.spreading import Devices, mesh_of
 from envs.tasks import Pool
-from experiments import stopping
+from experiments import processes, stopping
 from experiments.cells import Cell
 from experiments.checkpoints import Keeper, Standing, digest, raw
 from experiments.evaluation import Evaluation, block_ordinals, evaluation_key, looked_at, sizes_of
@@ -95,12 +95,12 @@ def train(
         Stopped: on request, after a checkpoint.
         SettingsError: where a checkpoint is of something else.
     """
-    with jax.default_device(devices[0] if devices else None):
+    with jax.default_device(devices[0] if devices and not processes.several() else None):
         return _train_there(group, folder, every, checked, devices)
 
 
 def _train_there(group: Group, folder: Path | None, every: float, checked: bool, devices: Devices) -> list[Trained]:
-    if stopping.requested.is_set():
+    if processes.anywhere(stopping.requested.is_set()):
         raise Stopped
     first = group.cells[0]
     program = _program(setup_of(first), teaching_of(first), sizes_of(first), group.lanes, checked, devices)
@@ -114,7 +114,8 @@ def _train_there(group: Group, folder: Path | None, every: float, checked: bool,
     try:
         counted = program.counted.values()
         found = keeper.load(begun.state, lambda number: tuple(islice(cycle(counted), number)))
-        if found is not None:
+        processes.check_alike([found.done if found else -1, len(found.found) if found else -1], "the checkpoints")
+        if found is not None and processes.first():
             print(f"{first.label}: goes on from {found.done:,} of {first.points[-1][0]:,} steps", file=sys.stderr)
         return _trained(group, _train(group, program, inputs, found or begun, keeper))
     finally:
@@ -145,19 +146,20 @@ def _train(
         if len(now.failed) == len(group.cells):
             break
         _pause(now, keeper)  # an evaluation takes its time too, and several may follow each other
-        measured = jax.device_get(program.measures[simulations](now.state.params, pools, hyper, evaluation_key()))
+        counted = program.measures[simulations](now.state.params, pools, hyper, evaluation_key())
+        measured = jax.device_get(processes.whole(counted))
         now = now._replace(found=(*now.found, measured))
     return now._replace(seconds=time.perf_counter() - began)
 
 
 def _pause(now: Standing, keeper: Keeper | None) -> None:
-    """Saves if it is time to.
+    """Saves if it is time to, by the first process's clock.
 
     Raises:
-        Stopped: on request.
+        Stopped: on request, of any process.
     """
-    stop = stopping.requested.is_set()
-    if keeper and (stop or keeper.due()):
+    stop = processes.anywhere(stopping.requested.is_set())
+    if keeper and (stop or processes.agreed([keeper.due()])[0]):
         keeper.save(now)
     if stop:
         raise Stopped

@@ -28,7 +28,7 @@ import jax
 from filelock import FileLock
 
 from agents.spreading import Devices
-from experiments import stopping
+from experiments import processes, stopping
 from experiments.cells import Cell
 from experiments.groups import Group
 from experiments.settings import SAVE_EVERY, SettingsError
@@ -75,8 +75,8 @@ def run_groups(programs: Sequence[Sequence[Group]], work: Work, deliver: Callabl
     for groups in units:
         waiting.put(groups)
     pools = [_process(one) if apart() else _thread() for one in range(min(work.workers, len(units)))]
-    there = [] if apart() else jax.local_devices()
-    devices = [tuple(there[first : first + work.split]) for first in range(0, len(there) or 1, work.split)]
+    there = [] if apart() else jax.devices()  # of other processes, too
+    devices = [tuple(there[start : start + work.split]) for start in range(0, len(there) or 1, work.split)]
     said = stopped = False
     with ThreadPoolExecutor(len(pools)) as threads:
         try:
@@ -95,7 +95,8 @@ def run_groups(programs: Sequence[Sequence[Group]], work: Work, deliver: Callabl
                     stopped |= isinstance(result, Stopped)
                     if isinstance(result, tuple):
                         deliver(result[1])
-                        _forget(result[0], work.folder)
+                        if processes.first():
+                            _forget(result[0], work.folder)
                     elif isinstance(result, BaseException) and not isinstance(result, Stopped):
                         raise result
         except BaseException:
@@ -112,8 +113,8 @@ def run_groups(programs: Sequence[Sequence[Group]], work: Work, deliver: Callabl
 
 
 def apart() -> bool:
-    """Whether workers are processes: on a CPU, unless its host has been cut into several devices."""
-    return jax.default_backend() == "cpu" and jax.local_device_count() == 1
+    """Whether workers are processes: on a CPU, unless there are several devices."""
+    return jax.default_backend() == "cpu" and jax.device_count() == 1
 
 
 def check_split(cells: Sequence[Cell], split: int) -> None:
@@ -122,9 +123,13 @@ def check_split(cells: Sequence[Cell], split: int) -> None:
     Raises:
         SettingsError: the devices of this host, or the environments of a minibatch.
     """
-    devices = 1 if apart() else jax.local_device_count()
+    devices = jax.device_count()
     if devices % split:
-        raise SettingsError(f"--split = {split}: want what divides the number of devices of this host, {devices}")
+        raise SettingsError(f"--split = {split}: want what divides the number of devices, {devices}")
+    if processes.several() and split != devices:
+        raise SettingsError(
+            f"--split = {split}: want {devices}, all devices: that is what {jax.process_count()} processes are for"
+        )
     for training in (cell.training for cell in cells):
         each = training.num_envs // training.minibatches
         if each % split:
@@ -135,9 +140,9 @@ def check_split(cells: Sequence[Cell], split: int) -> None:
 
 
 def usual(split: int = 1) -> int:
-    """One worker to a core that this process may use, or one to an accelerator of this host, or to so many of them."""
+    """One worker to a core that this process may use, or one to an accelerator, or to so many of them."""
     if not apart():
-        return jax.local_device_count() // split
+        return jax.device_count() // split
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -164,6 +169,8 @@ def _train(group: Group, work: Work, devices: Devices) -> list[Trained]:
     if work.folder is None:
         return train(group, checked=work.checked, devices=devices)
     work.folder.mkdir(parents=True, exist_ok=True)
+    if not processes.first():
+        return train(group, work.folder, work.every, work.checked, devices)
     with FileLock(work.folder / f"{group.id}.lock", timeout=ORPHANED):
         return train(group, work.folder, work.every, work.checked, devices)
 
