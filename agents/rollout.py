@@ -131,7 +131,8 @@ def _final_values(acting: Acting, params: Params, finals: State, memories: Memor
     """
     steps, num_envs = truncated.shape
     most = 1 + (steps - 1) // acting.family.horizon
-    _, times = jax.lax.top_k(truncated.T.astype(jnp.int32), most)  # [N, most], the truncated steps first
+    # [N, most], the truncated steps first; a sort is dear, and nearly always there is but one.
+    times = truncated.argmax(0)[:, None] if most == 1 else jax.lax.top_k(truncated.T.astype(jnp.int32), most)[1]
     envs = jnp.arange(num_envs)[:, None]
     states, memory = jax.tree.map(lambda leaf: leaf[times, envs], (finals, memories))
 

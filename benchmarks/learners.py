@@ -26,7 +26,6 @@ class Training(NamedTuple):
     begin: Callable[[], Any]
     call: Callable[[Any], Any]
     steps: int
-    compiled: Any
 
 
 def _compiled(begin: Callable[..., Any], train: Callable[[Any], Any], agents: int, shape: dict[str, int]) -> Training:
@@ -37,7 +36,7 @@ def _compiled(begin: Callable[..., Any], train: Callable[[Any], Any], agents: in
     start = jax.jit(begin)
     call = jax.jit(train, donate_argnums=0).lower(jax.eval_shape(start, seeds)).compile()
     steps = UPDATES * agents * shape["num_envs"] * shape["steps"]
-    return Training(partial(start, seeds), call, steps, call)
+    return Training(partial(start, seeds), call, steps)
 
 
 def ours(family: Family, network: Any, agents: int = 1, shape: dict[str, int] = SHAPE) -> Training:
@@ -76,10 +75,10 @@ def learners() -> dict[str, Callable[[], Training]]:
     """By name; those named alike but for the project do the same work."""
     rooms = FourRooms()
     return {
-        "ours, two networks of 64 x 64": partial(ours, rooms, Apart()),
-        "rejax, two networks of 64 x 64": theirs,
-        "ours, 32 agents of 64 environments": partial(ours, rooms, Apart(), AGENTS, SMALL),
-        "rejax, 32 agents of 64 environments": partial(theirs, AGENTS, SMALL),
-        "ours, table and 64": partial(ours, rooms, networks.make("mlp", rooms)),
-        "ours, table and 64, GRU of 64": partial(ours, rooms, networks.make("mlp", rooms, memory="gru")),
+        "ours: two networks of 64 x 64": partial(ours, rooms, Apart()),
+        "rejax: two networks of 64 x 64": theirs,
+        "ours: 32 agents of 64 environments": partial(ours, rooms, Apart(), AGENTS, SMALL),
+        "rejax: 32 agents of 64 environments": partial(theirs, AGENTS, SMALL),
+        "ours: table and 64": partial(ours, rooms, networks.make("mlp", rooms)),
+        "ours: table and 64, GRU of 64": partial(ours, rooms, networks.make("mlp", rooms, memory="gru")),
     }

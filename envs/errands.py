@@ -138,9 +138,12 @@ class Errands(Family):
         looks = jnp.concatenate([targets, jnp.where(keep[self.chain :], centres, values[self.chain :])])
         # One random attribute, among those in which the targets differ, takes another value in every object: of the
         # values that are left each is as likely, so that it favours none of them.
-        equal = (targets[:, None] == targets[None]).sum((0, 1)) > self.chain
-        rank = column % (~equal).sum(dtype=jnp.uint32)
-        chosen = ~equal & (jnp.cumsum(~equal) - 1 == rank)
+        if self.chain == 1:  # all of them, which the compiler would take seconds to count
+            chosen = jnp.arange(self.attributes) == column % self.attributes
+        else:
+            equal = (targets[:, None] == targets[None]).sum((0, 1)) > self.chain
+            rank = column % (~equal).sum(dtype=jnp.uint32)
+            chosen = ~equal & (jnp.cumsum(~equal) - 1 == rank)
         taken = jnp.where(chosen, targets, 0).sum(1)
         distractors = distinct(apart, self.values, taken).astype(jnp.uint8)
         apart = jnp.concatenate([taken.astype(jnp.uint8), distractors])

@@ -43,7 +43,7 @@ def seconds(call: Callable[[], Any], repeats: int) -> list[float]:
     return [seconds_once(call) for _ in range(repeats)]
 
 
-def _cell(name: str, num_envs: int | None = None, **own: Any) -> Cell:
+def cell_of(name: str, num_envs: int | None = None, **own: Any) -> Cell:
     """The generalist of a family as shipped, unless told otherwise."""
     batch = {} if num_envs is None else {"num_envs": num_envs}
     fixed = {"study": "bench", "role": "generalist", "family": name, "points": ((1, "total"),)}
@@ -89,7 +89,7 @@ def _envs(name: str, repeats: int) -> list[Measurement]:
 
 
 def _train(name: str, repeats: int) -> list[Measurement]:
-    cell = _cell(name)
+    cell = cell_of(name)
     of_pool, setup, steps = _trainer(cell)
     began = time.perf_counter()
     call = of_pool(None)
@@ -106,7 +106,7 @@ def _tasks(name: str, repeats: int) -> list[Measurement]:
     """Training at every-episode-new against training on 4 tasks, in alternation: the ratio of each pair."""
     # Without learning, and on other pools every time: agents and tasks that differ end episodes, and so pay for
     # resets, at different rates.
-    of_pool, _, steps = _trainer(_cell(name), learning_rate=jnp.float32(0))
+    of_pool, _, steps = _trainer(cell_of(name), learning_rate=jnp.float32(0))
     ratios, taken = [], []
     for seed in range(repeats):
         pair = [seconds_once(of_pool(size, seed)) for size in (4, None)]
@@ -135,7 +135,7 @@ def _side_by_side(setup: lr.Setup, hyper: lr.Hyper, tasks: jax.Array, updates: j
 def _specialists(name: str, repeats: int) -> list[Measurement]:
     """One program for all specialists, a loop over a compiled one, and one compiled for itself, in alternation."""
     own: dict[str, Any] = {"pool_size": 1, "pool_split": "heldout", "learner": "cloning", "teacher": "dagger"}
-    cell = _cell(name, SPECIALIST_ENVS, role="specialist", **own)
+    cell = cell_of(name, SPECIALIST_ENVS, role="specialist", **own)
     setup, hyper, updates = setup_of(cell), hyper_of(cell), jnp.int32(UPDATES)
     # On a CPU as many lanes as fill a core and divide the specialists: none is trained for nothing.
     lanes = max(n for n in range(1, lanes_of(cell, SPECIALISTS) + 1) if SPECIALISTS % n == 0)
@@ -204,7 +204,7 @@ def _specialists_row(
 
 def _saves(name: str, repeats: int) -> list[Measurement]:
     """Checkpoints of a training run as shipped, and the share of its time that they take."""
-    cell = _cell(name)
+    cell = cell_of(name)
     state = jax.jit(jax.vmap(partial(lr.begin, setup_of(cell))))(stack([pool_of(cell)]), jnp.zeros(1, jnp.uint32))
     megabytes = sum(leaf.nbytes for leaf in jax.tree.leaves(raw(state))) / 1e6
     with TemporaryDirectory() as folder:

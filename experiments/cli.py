@@ -62,7 +62,17 @@ def _at_least_one(**flags: int | None) -> None:
             raise SettingsError(f"--{name} = {value}: want at least 1")
 
 
+def _keep_programs() -> None:
+    """Has jax keep compiled programs for the next run, unless the environment says otherwise. Before jax is there."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "incentivize"
+    if "jax" not in sys.modules and (folder.is_dir() or os.access(folder.parent.parent, os.W_OK)):
+        os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(folder))
+        os.environ.setdefault("JAX_COMPILATION_CACHE_MAX_SIZE", str(2**30))  # bytes, the oldest go first
+        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+
+
 def _run(command: Run, console: Console) -> None:
+    _keep_programs()
     settings = _settings(command)
     _at_least_one(workers=command.workers, split=command.split)
     if command.job and command.launcher == "local":
@@ -186,6 +196,7 @@ def _play(command: Play, console: Console) -> None:
 
 
 def _tune(command: Tune, console: Console) -> None:
+    _keep_programs()
     import envs
 
     check_name("FAMILY", command.family, envs.names())

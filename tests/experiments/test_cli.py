@@ -1,6 +1,7 @@
 """The command: help, lists, and what it says to bad input."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -246,3 +247,17 @@ def test_benchmarks_are_read_in_80_columns(capsys, monkeypatch):
     assert "2,900,000 │" in text
     assert "8.9e-08" in text
     assert "…" not in text
+
+
+def test_compiled_programs_are_kept_unless_the_environment_says_otherwise(tmp_path):
+    """In a process where jax has not been imported yet."""
+    code = "import os; from experiments.cli import _keep_programs; _keep_programs(); print(os.environ[NAME])"
+    name = "JAX_COMPILATION_CACHE_DIR"
+    plain = {key: value for key, value in os.environ.items() if key != name} | {"XDG_CACHE_HOME": str(tmp_path / "new")}
+    for environment, expected in (
+        (plain, tmp_path / "new" / "incentivize"),
+        (plain | {name: "elsewhere"}, "elsewhere"),
+    ):
+        command = [sys.executable, "-c", code.replace("NAME", repr(name))]
+        said = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+        assert said.strip() == str(expected)

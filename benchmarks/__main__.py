@@ -1,0 +1,55 @@
+"""Measures everything, and writes it down as Markdown: `python -m benchmarks`."""
+
+import argparse
+import json
+import warnings
+from datetime import date
+from importlib import metadata
+from pathlib import Path
+
+from benchmarks import ceilings, costs, peers
+from experiments.store import environment
+
+PROJECTS = ("jax", "jaxlib", "flax", "optax", "xminigrid", "gymnax", "navix", "jumanji", "craftax", "rejax")
+TABLES = {
+    "peers": peers.TABLES,
+    "ceilings": {"What rollouts and updates reach of this machine's ceilings": ceilings.ceilings},
+    "costs": costs.TABLES,
+}
+
+
+def _markdown(rows: list[dict[str, str]]) -> list[str]:
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    lines = [[row.get(key, "") for key in columns] for row in rows]
+    rule = ["---"] + ["---:"] * (len(columns) - 1)
+    return ["| " + " | ".join(line) + " |" for line in (columns, rule, *lines)]
+
+
+def main() -> None:
+    """Measures what is asked for; prints every table as it comes."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=TABLES, default=list(TABLES), help="which parts")
+    parser.add_argument("--repeats", type=int, default=7, help="turns")
+    parser.add_argument("--out", type=Path, help="a folder for benchmarks.md and benchmarks.json")
+    arguments = parser.parse_args()
+    warnings.filterwarnings("ignore")  # the peers' own
+    machine = environment()
+    machine["versions"] |= {name: metadata.version(name) for name in PROJECTS}
+    versions = ", ".join(f"{name} {machine['versions'][name]}" for name in PROJECTS)
+    where = f"{date.today()}, {machine['cores']} cores, {', '.join(machine['devices'])}, {versions}."
+    lines, found = [where, f"Medians of {arguments.repeats} turns; of ratios, with the lowest and the highest."], {}
+    for part in arguments.only:
+        for title, measure in TABLES[part].items():
+            found[title] = measure(arguments.repeats)
+            table = ["", f"### {title}", "", *_markdown(found[title])]
+            print("\n".join(table), flush=True)
+            lines += table
+    if arguments.out:
+        (arguments.out / "benchmarks.md").write_text("\n".join(lines) + "\n")
+        (arguments.out / "benchmarks.json").write_text(
+            json.dumps({"machine": machine, "tables": found}, indent=1) + "\n"
+        )
+
+
+if __name__ == "__main__":
+    main()

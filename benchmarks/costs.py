@@ -1,0 +1,148 @@
+"""What work costs: against the number of tasks, of environments, of specialists, of parameters."""
+
+import statistics
+from dataclasses import replace
+from functools import partial
+from itertools import cycle
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+import envs
+from agents import learner as lr
+from agents import networks
+from benchmarks.peers import Row, in_turn, ratio, stepped
+from envs.tasks import make_pool
+from experiments.bench import cell_of
+from experiments.flops import forward_flops
+from experiments.setups import hyper_of, setup_of, stack
+from experiments.stepping import world_of
+
+UPDATES = 4
+SIZES = (4, 4096, None)  # of pools; None: every episode a new task
+ENVS = tuple(2**power for power in range(6, 17, 2))  # up to 65,536
+AGENTS = (1, 32, 1024, 4096)
+WIDTHS = (16, 64, 256)
+
+
+def _updates(setup: lr.Setup, hyper: lr.Hyper, size: int | None, agents: int = 1) -> tuple[Any, int, Any]:
+    """Updates of one agent, in another pool at every call, or of several side by side, each of its own; for `in_turn`.
+
+    In another pool, since tasks that differ end episodes, and so pay for resets, at different rates.
+    """
+    pools = [make_pool(size, seed=seed) for seed in range(max(agents, 16))]
+    pool = stack(pools[:agents]) if agents > 1 else pools[0]
+    turns = cycle([pool] if agents > 1 else pools)
+
+    def begin(pool: Any, seed: jax.Array) -> lr.TrainState:
+        return lr.begin(setup, pool, seed)
+
+    def train(state: lr.TrainState, pool: Any) -> lr.TrainState:
+        return lr.train(setup, state, hyper, pool, jnp.int32(UPDATES))[0]
+
+    seeds = jnp.arange(agents, dtype=jnp.uint32) if agents > 1 else jnp.uint32(0)
+    if agents > 1:
+        begin, train = jax.vmap(begin), jax.vmap(train)
+    state = jax.jit(begin)(pool, seeds)
+    compiled = jax.jit(train, donate_argnums=0).lower(state, pool).compile()
+
+    def call() -> Any:
+        nonlocal state
+        state = compiled(state, next(turns))
+        return state
+
+    return call, UPDATES * agents * setup.steps_per_update, compiled
+
+
+def _rows(makes: dict[str, Any], repeats: int, against: str) -> list[Row]:
+    sides, rates = in_turn(makes, repeats)
+    return [
+        {
+            "": name,
+            "steps/s": f"{statistics.median(rates[name]):,.0f}",
+            f"times {against}": ratio(rates[name], rates[against]),
+            "MB held": f"{one.megabytes:.2f}",
+            "times its": f"{one.megabytes / sides[against].megabytes:.3f}",
+        }
+        for name, one in sides.items()
+    ]
+
+
+def tasks(repeats: int) -> list[Row]:
+    """Whole updates without learning: agents that differ end episodes, and so pay for resets, at different rates."""
+    rows = []
+    for name in envs.names():
+        cell = cell_of(name)
+        setup, hyper = setup_of(cell), hyper_of(cell)._replace(learning_rate=jnp.float32(0))
+        total = f"{envs.make(name).tasks.size:,}"
+        names = {f"{name}, {total if size is None else f'{size:,}'} tasks": size for size in SIZES}
+        makes = {text: partial(_updates, setup, hyper, size) for text, size in names.items()}
+        found = _rows(makes, 2 * repeats, f"{name}, 4 tasks")
+        rows += [{key.replace(f"{name}, ", ""): value for key, value in row.items()} for row in found]
+    return rows
+
+
+def environments(repeats: int) -> list[Row]:
+    """Random actions in errands."""
+    makes = {f"{n:,} environments": partial(stepped, partial(world_of, "errands"), 8, n) for n in ENVS}
+    return _rows(makes, repeats, "1,024 environments")
+
+
+def specialists(repeats: int) -> list[Row]:
+    """Agents of one task each, side by side, of 32 environments each."""
+    cell = cell_of("errands", 32)
+    makes = {f"{n:,} specialists": partial(_updates, setup_of(cell), hyper_of(cell), 1, n) for n in AGENTS}
+    return _rows(makes, repeats, "1 specialists")
+
+
+def sizes(repeats: int) -> list[Row]:
+    """Networks of errands: widths, and what a FLOP costs in each kind."""
+    cell, family = cell_of("errands"), envs.make("errands")
+    setup, hyper = setup_of(cell), hyper_of(cell)
+    made = {
+        f"{kind}, {width} wide": networks.make(kind, family, width=width)
+        for kind in ("mlp", "relational")
+        for width in WIDTHS
+    }
+    makes = {name: partial(_updates, replace(setup, network=network), hyper, None) for name, network in made.items()}
+    rows = _rows(makes, repeats, "mlp, 64 wide")
+    for row, network in zip(rows, made.values(), strict=True):
+        flops = (1 + 3 * setup.epochs) * forward_flops(network) * float(row["steps/s"].replace(",", ""))
+        row |= {"parameters": f"{network.num_params():,}", "GFLOP/s": f"{flops / 1e9:.0f}"}
+    return rows
+
+
+def model(repeats: int) -> list[Row]:
+    """Seconds of an update foretold from one size of it: FLOPs at one rate, and what random actions cost."""
+    family, cell = envs.make("errands"), cell_of("errands")
+    usual = {"num_envs": 512, "width": 64}
+    asked = (usual, {"num_envs": 128, "width": 32}, {"num_envs": 1024, "width": 128}, {"num_envs": 4096, "width": 256})
+    setups = {}
+    for size in asked:
+        network = networks.make("relational", family, width=size["width"])
+        setups[", ".join(f"{key} {value:,}" for key, value in size.items())] = replace(
+            setup_of(cell), num_envs=size["num_envs"], network=network
+        )
+    makes = {name: partial(_updates, setup, hyper_of(cell), None) for name, setup in setups.items()}
+    makes["acting"] = partial(stepped, partial(world_of, "errands"))
+    _, rates = in_turn(makes, repeats)
+    pace = {name: 1 / statistics.median(found) for name, found in rates.items()}  # seconds per environment step
+    flops = {name: (1 + 3 * setup.epochs) * forward_flops(setup.network) for name, setup in setups.items()}
+    first = next(iter(setups))
+    rate = flops[first] / (pace[first] - pace["acting"])
+    rows = []
+    for name in setups:
+        foretold = flops[name] / rate + pace["acting"]
+        row = {"": name, "kFLOP per step": f"{flops[name] / 1e3:,.0f}", "us per step": f"{1e6 * pace[name]:.2f}"}
+        rows.append(row | {"foretold": f"{1e6 * foretold:.2f}", "foretold / measured": f"{foretold / pace[name]:.2f}"})
+    return rows
+
+
+TABLES = {
+    "Against the number of tasks: whole updates as shipped, learning rate 0": tasks,
+    "Against the number of environments: random actions in errands": environments,
+    "Against the number of specialists: incentivized, of 32 environments, side by side in one program": specialists,
+    "Against the size of the network: whole updates of errands as shipped, every episode new": sizes,
+    "A model of what a step costs, from the first size": model,
+}
