@@ -7,7 +7,7 @@ DEMO ?= runs/demo
 # An older Gymnasium than requirements.txt has; 1.2.2 is the oldest that pyproject.toml allows.
 GYMNASIUM ?= 1.2.2
 
-.PHONY: demo test test-gymnasium lint gallery clean
+.PHONY: demo test test-gymnasium benchmarks lint gallery clean
 
 demo: $(VENV)/.installed
 	$(BIN)/incentivize run task-count --preset quick --out $(DEMO)
@@ -22,6 +22,15 @@ test-gymnasium:
 
 gallery: $(VENV)/.installed
 	$(BIN)/python -m experiments.gallery
+
+benchmarks: .venv-peers/.installed
+	mkdir -p docs/benchmarks
+	.venv-peers/bin/python -m benchmarks --out docs/benchmarks
+
+.venv-peers/.installed: pyproject.toml requirements.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --constraint requirements.txt '.[peers]'
+	touch $@
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -129,6 +129,6 @@ WORLDS: dict[str, Callable[[], World]] = {
     "XLand-MiniGrid-R1-9x9": partial(of_xland, "XLand-MiniGrid-R1-9x9", 1),
     "Jumanji Snake": partial(of_jumanji, "Snake-v1"),
     "Jumanji Maze": partial(of_jumanji, "Maze-v0"),
-    "Craftax-Classic": partial(of_craftax, "Craftax-Classic-Symbolic-v1"),
+    "Craftax-Classic, 64 environments": partial(of_craftax, "Craftax-Classic-Symbolic-v1"),
 }
 """Mazes of 13 x 13 squares have as many as our mazes of 7 x 7 cells with the walls between them."""
