@@ -24,8 +24,7 @@ gallery: $(VENV)/.installed
 	$(BIN)/python -m experiments.gallery
 
 benchmarks: .venv-peers/.installed
-	mkdir -p docs/benchmarks
-	.venv-peers/bin/python -m benchmarks --out docs/benchmarks
+	.venv-peers/bin/python -m benchmarks --out docs/benchmarks/benchmarks.md
 
 .venv-peers/.installed: pyproject.toml requirements.txt
 	$(PYTHON) -m venv .venv-peers

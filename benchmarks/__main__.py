@@ -1,7 +1,6 @@
 """Measures everything, and writes it down as Markdown: `python -m benchmarks`."""
 
 import argparse
-import json
 import warnings
 from datetime import date
 from importlib import metadata
@@ -30,25 +29,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--only", nargs="+", choices=TABLES, default=list(TABLES), help="which parts")
     parser.add_argument("--repeats", type=int, default=7, help="turns")
-    parser.add_argument("--out", type=Path, help="a folder for benchmarks.md and benchmarks.json")
+    parser.add_argument("--out", type=Path, help="a file to write them to, too")
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore")  # the peers' own
     machine = environment()
     machine["versions"] |= {name: metadata.version(name) for name in PROJECTS}
     versions = ", ".join(f"{name} {machine['versions'][name]}" for name in PROJECTS)
     where = f"{date.today()}, {machine['cores']} cores, {', '.join(machine['devices'])}, {versions}."
-    lines, found = [where, f"Medians of {arguments.repeats} turns; of ratios, with the lowest and the highest."], {}
+    lines = [where, f"Medians of {arguments.repeats} turns; of ratios, with the lowest and the highest."]
     for part in arguments.only:
         for title, measure in TABLES[part].items():
-            found[title] = measure(arguments.repeats)
-            table = ["", f"### {title}", "", *_markdown(found[title])]
+            table = ["", f"### {title}", "", *_markdown(measure(arguments.repeats))]
             print("\n".join(table), flush=True)
             lines += table
-    if arguments.out:
-        (arguments.out / "benchmarks.md").write_text("\n".join(lines) + "\n")
-        (arguments.out / "benchmarks.json").write_text(
-            json.dumps({"machine": machine, "tables": found}, indent=1) + "\n"
-        )
+            if arguments.out:  # as they come
+                arguments.out.write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

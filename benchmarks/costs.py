@@ -22,11 +22,13 @@ from experiments.stepping import world_of
 UPDATES = 4
 SIZES = (4, 4096, None)  # of pools; None: every episode a new task
 ENVS = tuple(2**power for power in range(6, 17, 2))  # up to 65,536
-AGENTS = (1, 32, 1024, 4096)
+AGENTS = (1, 64, 512, 4096)
 WIDTHS = (16, 64, 256)
 
 
-def _updates(setup: lr.Setup, hyper: lr.Hyper, size: int | None, agents: int = 1) -> tuple[Any, int, Any]:
+def _updates(
+    setup: lr.Setup, hyper: lr.Hyper, size: int | None, agents: int = 1, updates: int = UPDATES
+) -> tuple[Any, int, Any]:
     """Updates of one agent, in another pool at every call, or of several side by side, each of its own; for `in_turn`.
 
     In another pool, since tasks that differ end episodes, and so pay for resets, at different rates.
@@ -39,7 +41,7 @@ def _updates(setup: lr.Setup, hyper: lr.Hyper, size: int | None, agents: int = 1
         return lr.begin(setup, pool, seed)
 
     def train(state: lr.TrainState, pool: Any) -> lr.TrainState:
-        return lr.train(setup, state, hyper, pool, jnp.int32(UPDATES))[0]
+        return lr.train(setup, state, hyper, pool, jnp.int32(updates))[0]
 
     seeds = jnp.arange(agents, dtype=jnp.uint32) if agents > 1 else jnp.uint32(0)
     if agents > 1:
@@ -52,7 +54,7 @@ def _updates(setup: lr.Setup, hyper: lr.Hyper, size: int | None, agents: int = 1
         state = compiled(state, next(turns))
         return state
 
-    return call, UPDATES * agents * setup.steps_per_update, compiled
+    return call, updates * agents * setup.steps_per_update, compiled
 
 
 def _rows(makes: dict[str, Any], repeats: int, against: str) -> list[Row]:
@@ -92,8 +94,8 @@ def environments(repeats: int) -> list[Row]:
 def specialists(repeats: int) -> list[Row]:
     """Agents of one task each, side by side, of 32 environments each."""
     cell = cell_of("errands", 32)
-    makes = {f"{n:,} specialists": partial(_updates, setup_of(cell), hyper_of(cell), 1, n) for n in AGENTS}
-    return _rows(makes, repeats, "1 specialists")
+    makes = {f"{n:,} specialists": partial(_updates, setup_of(cell), hyper_of(cell), 1, n, 1) for n in AGENTS}
+    return _rows(makes, 1 + repeats // 2, "1 specialists")
 
 
 def sizes(repeats: int) -> list[Row]:
@@ -114,28 +116,26 @@ def sizes(repeats: int) -> list[Row]:
 
 
 def model(repeats: int) -> list[Row]:
-    """Seconds of an update foretold from one size of it: FLOPs at one rate, and what random actions cost."""
+    """Seconds of a step of training as so much and so much per FLOP, from two sizes, and foretold for three others."""
     family, cell = envs.make("errands"), cell_of("errands")
-    usual = {"num_envs": 512, "width": 64}
-    asked = (usual, {"num_envs": 128, "width": 32}, {"num_envs": 1024, "width": 128}, {"num_envs": 4096, "width": 256})
     setups = {}
-    for size in asked:
-        network = networks.make("relational", family, width=size["width"])
-        setups[", ".join(f"{key} {value:,}" for key, value in size.items())] = replace(
-            setup_of(cell), num_envs=size["num_envs"], network=network
-        )
+    for num_envs, width in ((512, 16), (512, 256), (512, 64), (128, 32), (1024, 128)):
+        network = networks.make("relational", family, width=width)
+        setup = replace(setup_of(cell), num_envs=num_envs, network=network)
+        setups[f"{num_envs:,} environments, {width} wide"] = setup
     makes = {name: partial(_updates, setup, hyper_of(cell), None) for name, setup in setups.items()}
-    makes["acting"] = partial(stepped, partial(world_of, "errands"))
     _, rates = in_turn(makes, repeats)
     pace = {name: 1 / statistics.median(found) for name, found in rates.items()}  # seconds per environment step
     flops = {name: (1 + 3 * setup.epochs) * forward_flops(setup.network) for name, setup in setups.items()}
-    first = next(iter(setups))
-    rate = flops[first] / (pace[first] - pace["acting"])
+    small, large = list(setups)[:2]
+    each = (pace[large] - pace[small]) / (flops[large] - flops[small])
+    fixed = pace[small] - each * flops[small]
     rows = []
     for name in setups:
-        foretold = flops[name] / rate + pace["acting"]
+        foretold = fixed + each * flops[name]
         row = {"": name, "kFLOP per step": f"{flops[name] / 1e3:,.0f}", "us per step": f"{1e6 * pace[name]:.2f}"}
         rows.append(row | {"foretold": f"{1e6 * foretold:.2f}", "foretold / measured": f"{foretold / pace[name]:.2f}"})
+    rows.append({"": f"{1e6 * fixed:.2f} us a step, and one for {1 / each / 1e9:.0f} GFLOP/s"})
     return rows
 
 
@@ -144,5 +144,5 @@ TABLES = {
     "Against the number of environments: random actions in errands": environments,
     "Against the number of specialists: incentivized, of 32 environments, side by side in one program": specialists,
     "Against the size of the network: whole updates of errands as shipped, every episode new": sizes,
-    "A model of what a step costs, from the first size": model,
+    "A model of what a step costs, from the first two sizes": model,
 }
