@@ -14,7 +14,7 @@ from agents import learner as lr
 from agents import rollout as ro
 from agents.encoders import ENCODERS
 from agents.evaluate import evaluate, policy_of
-from agents.memories import MEMORIES
+from agents.memories import MEMORIES, _remembered, recurrence
 from agents.teachers import TEACHERS
 from envs.tasks import make_pool
 from tests.agents.probes import AnyLength, Probe, Recall, seen
@@ -139,3 +139,27 @@ def test_attention_sees_the_last_steps_only():
     moved = jnp.abs(logits - others).max(-1)
     assert (moved[:5] > 0).all()
     assert (moved[5:] == 0).all()
+
+
+@pytest.mark.parametrize("resets", [0.0, 0.3, 1.0])
+def test_the_derivative_of_a_gru_is_that_of_its_loop(resets):
+    """With regard to everything, whatever becomes of what is remembered, and wherever episodes begin."""
+    steps, several, width = 5, 3, 4
+    keys = jax.random.split(jax.random.key(0), 6)
+    shapes = ((steps, several, 3 * width), (width, 3 * width), (width,), (several, width), (steps, several, width))
+    read, kernel, bias, memory, weights = (
+        jax.random.normal(key, shape) for key, shape in zip(keys, shapes, strict=False)
+    )
+    reset_before = jax.random.bernoulli(keys[5], resets, (steps, several))
+
+    def slopes(function):
+        def weighed(read, kernel, bias, memory):
+            return (function(read, reset_before, kernel, bias, memory) * weights).sum()
+
+        return jax.jit(jax.value_and_grad(weighed, argnums=(0, 1, 2, 3)))(read, kernel, bias, memory)
+
+    (by_hand, mine), (by_jax, theirs) = slopes(recurrence), slopes(lambda *values: _remembered(*values)[0])
+    assert by_hand == by_jax
+    for one, other in zip(mine, theirs, strict=True):
+        assert float(jnp.abs(one - other).max()) < 1e-5 * (1 + float(jnp.abs(other).max()))
+    assert (float(jnp.abs(mine[3]).max()) == 0) == (resets == 1)
