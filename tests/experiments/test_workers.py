@@ -26,8 +26,8 @@ def shared_out(monkeypatch):
         assert sorted(group for group, _ in met) == groups
         return sorted(devices for _, devices in met)
 
-    monkeypatch.setattr(jax, "local_devices", lambda: [f"device {number}" for number in range(8)])
-    monkeypatch.setattr(jax, "local_device_count", lambda: 8)
+    monkeypatch.setattr(jax, "devices", lambda: [f"device {number}" for number in range(8)])
+    monkeypatch.setattr(jax, "device_count", lambda: 8)
     return share
 
 
@@ -45,5 +45,5 @@ def test_a_cpu_has_a_worker_to_a_core_and_an_accelerator_one_each(monkeypatch):
     assert workers.apart()
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     assert (workers.apart(), workers.usual()) == (False, 1)
-    monkeypatch.setattr(jax, "local_device_count", lambda: 4)
+    monkeypatch.setattr(jax, "device_count", lambda: 4)
     assert workers.usual() == 4
