@@ -61,7 +61,9 @@ def reached(name: str, repeats: int, product: float, stream: float) -> list[Row]
     """Two rows: a rollout, and the epochs that follow it, of a family as shipped."""
     cell = cell_of(name)
     setup, hyper, pool = setup_of(cell), hyper_of(cell), make_pool(None)
+    training = jax.jit(partial(lr.train, setup))
     state = jax.jit(partial(lr.begin, setup))(pool, jnp.uint32(0))
+    state, _ = training(state, hyper, pool, jnp.int32(UPDATES))  # at first, the whole bank would be filled
     key = jax.random.key(0)
 
     def rollouts(state: lr.TrainState) -> Any:
@@ -75,7 +77,6 @@ def reached(name: str, repeats: int, product: float, stream: float) -> list[Row]
         return jax.lax.fori_loop(0, UPDATES, once, (state, jnp.float32(0)))
 
     collecting = jax.jit(rollouts)
-    training = jax.jit(partial(lr.train, setup))
     rollout = _usual(lambda: collecting(state), repeats) / UPDATES
     update = _usual(lambda: training(state, hyper, pool, jnp.int32(UPDATES)), repeats) / UPDATES - rollout
 
