@@ -197,12 +197,13 @@ def train(setup: Setup, state: TrainState, hyper: Hyper, pool: Pool, updates: ja
     Metrics are means, counts are sums, and the parameters' norm is of the end: if all are numbers, so are all
     losses, gradients and parameters.
     """
-    shapes = jax.eval_shape(partial(update, setup), state, hyper, pool)[1]
+    once = jax.jit(partial(update, setup))  # so that it is traced once, for its shapes and for the loop
+    shapes = jax.eval_shape(once, state, hyper, pool)[1]
     zeros = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
 
     def body(_, carry):
         state, total = carry
-        state, metrics = update(setup, state, hyper, pool)
+        state, metrics = once(state, hyper, pool)
         return state, jax.tree.map(jnp.add, total, metrics)
 
     state, total = jax.lax.fori_loop(0, updates, body, (state, zeros))

@@ -147,16 +147,16 @@ def block_ordinals(cell: Cell, splits: Sequence[str]) -> np.ndarray:
 
 def scripted_success(family: Family, sizes: Evaluation) -> list[tuple[int, np.ndarray]]:
     """Successes of the family's scripted policies on held-out tasks: per policy, sampled, int [tasks]."""
-    tasks = _tasks(family, [make_pool(sizes.tasks, split="heldout")], sizes)
+    heldout = [make_pool(sizes.tasks, split="heldout")]
 
     @jax.jit
-    def score(which, tasks, key):
+    def score(which, pools, key):
         def policy(state, elapsed, memory, key):
             # A policy that heeds nothing is a constant, which the compiler would evaluate itself, at length.
             return jnp.log(jax.lax.optimization_barrier(family.scripted(family.observe(state)))[which]), memory
 
-        return evaluate(family, policy, (), tasks, key, sizes.instances)
+        return evaluate(family, policy, (), _tasks(family, pools, sizes), key, sizes.instances)
 
-    state = jax.eval_shape(family.init, jax.random.key(0), tasks[0])
+    state = jax.eval_shape(family.init, jax.random.key(0), family.tasks.heldout(0))
     count = jax.eval_shape(lambda state: family.scripted(family.observe(state)), state).shape[0]
-    return [(which, np.array(score(which, tasks, evaluation_key()).sampled)) for which in range(count)]
+    return [(which, np.array(score(which, heldout, evaluation_key()).sampled)) for which in range(count)]

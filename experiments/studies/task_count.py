@@ -53,8 +53,8 @@ PRESETS = with_large(
         | {"control_pools": ("new",), "taught_pools": (1, "new"), "specialist_learners": ("taught", "incentivized")},
         "quick": {
             "seeds": 2,
-            "pools": (1, 4, 64, 1024, 16384, "new"),
-            "control_pools": (1, 4, 64, 1024, 16384, "new"),
+            "pools": (1, 64, 1024, 16384, "new"),
+            "control_pools": (1, 64, 1024, "new"),
             "taught_pools": ("new",),
             "control_seeds": 1,
             "specialists": 4,

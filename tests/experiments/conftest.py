@@ -24,8 +24,11 @@ def tiny_run(tiny_config, tmp_path_factory, worker_id):
     shared = shared if worker_id == "master" else shared.parent
     out = shared / "runs" / "tiny"
     arguments = ["run", "task-count", "--config", str(tiny_config), "--out", str(out), "--workers", "2"]
+    made = shared / "tiny.made"
     with FileLock(shared / "tiny.lock"):
-        assert main(arguments) == 0  # whoever comes second finds it finished
+        if not made.exists():
+            assert main(arguments) == 0
+            made.touch()
     return out
 
 
