@@ -57,7 +57,7 @@ PRESETS = with_large(
             "control_pools": (1, 64, 1024, "new"),
             "taught_pools": ("new",),
             "control_seeds": 1,
-            "specialists": 4,
+            "specialists": 3,
             "eval_tasks": 128,
             "eval_instances": 4,
             "evaluations": 3,
