@@ -55,14 +55,37 @@ class Picture:
         """Fills the cell (row, column) of a `lattice` that begins at the upper left."""
         self.write(2 * cell[0] + 1, 4 * cell[1] + 1, f"{text:^3}", ink, paper)
 
+    def paste(self, row: int, column: int, picture: "Picture") -> None:
+        """Copies a picture to a place, its upper left corner."""
+        height, width = picture.characters.shape
+        for whole, part in zip(vars(self).values(), vars(picture).values(), strict=True):
+            whole[row : row + height, column : column + width] = part
+
     def captioned(self, text: str, ink: int = FAINT) -> "Picture":
         """A copy with a caption below, which is cut where it is too long."""
         height, width = self.characters.shape
         found = Picture.blank(height + 2, max(width, CAPTION))
-        for whole, part in zip(vars(found).values(), vars(self).values(), strict=True):
-            whole[:height, :width] = part
+        found.paste(0, 0, self)
         found.write(height + 1, 0, f" {text}"[: max(width, CAPTION)], ink)
         return found
+
+    def titled(self, text: str) -> "Picture":
+        """A copy with a title above, which is cut where it is too long."""
+        height, width = self.characters.shape
+        found = Picture.blank(height + 2, width)
+        found.paste(2, 0, self)
+        found.write(0, 0, f" {text}"[:width])
+        return found
+
+
+def tiled(pictures: Sequence[Picture], columns: int) -> Picture:
+    """Pictures of one size as one, so many side by side."""
+    height, width = pictures[0].characters.shape
+    columns = min(columns, len(pictures))
+    found = Picture.blank(-(-len(pictures) // columns) * (height + 1), columns * (width + 1))
+    for place, picture in enumerate(pictures):
+        found.paste(place // columns * (height + 1), place % columns * (width + 1), picture)
+    return found
 
 
 def lattice(over: np.ndarray, left: np.ndarray) -> list[str]:

@@ -16,7 +16,7 @@ import tyro
 from rich.console import Console
 
 from experiments import presets, studies
-from experiments.commands import Bench, Command, List, Play, Report, Run, Topic, Tune
+from experiments.commands import Bench, Command, List, Play, Report, Run, Topic, Tune, Watch
 from experiments.failures import printable, reason
 from experiments.settings import Settings, SettingsError, check_name, load_file, nearest, resolve
 from experiments.stopping import STATUS as STOPPED
@@ -195,6 +195,21 @@ def _play(command: Play, console: Console) -> None:
     )
 
 
+def _watch(command: Watch, console: Console) -> None:
+    from experiments.play import check_file
+    from experiments.store import Store
+    from experiments.watch import watch  # imports jax
+
+    if not command.run.is_dir():
+        raise SettingsError(f"{command.run}: there is no such run directory")
+    _at_least_one(tasks=command.tasks)
+    check_file("--gif", command.gif, ".gif")
+    check_file("--page", command.page, ".html")
+    store = Store(command.run)
+    store.enclosed()
+    watch(store, console, command.family, command.tasks, command.gif, command.page)
+
+
 def _tune(command: Tune, console: Console) -> None:
     _keep_programs()
     import envs
@@ -236,7 +251,7 @@ def main(args: list[str] | None = None) -> int:
 def act(command: Any) -> int:
     """Does what a command says; whatever goes wrong is a sentence and an exit status."""
     console, errors = Console(), Console(stderr=True)
-    actions = {Run: _run, Report: _report, List: _list, Bench: _bench, Play: _play, Tune: _tune}
+    actions = {Run: _run, Report: _report, List: _list, Bench: _bench, Play: _play, Watch: _watch, Tune: _tune}
     try:
         actions[type(command)](command, console)
     except (KeyboardInterrupt, Stopped):

@@ -138,6 +138,24 @@ class Play:
 
 
 @dataclass(frozen=True)
+class Watch:
+    """Watch agents of a finished run, its specialists and the expert side by side at tasks no generalist has met."""
+
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR", help_behavior_hint="")]
+    """The run directory."""
+    family: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: the run's first)")] = None
+    """The family to watch."""
+    tasks: Annotated[int, tyro.conf.arg(metavar="N")] = 3
+    """How many held-out tasks they play: the first ones, whatever comes of it."""
+    gif: Annotated[Path | None, tyro.conf.arg(metavar="FILE.gif", help_behavior_hint="")] = None
+    """Write an animation."""
+    page: Annotated[Path | None, tyro.conf.arg(metavar="FILE.html", help_behavior_hint="")] = None
+    """Write a page to step through, which needs no network."""
+    debug: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Show a traceback where something fails."""
+
+
+@dataclass(frozen=True)
 class Tune:
     """Search for a family's training settings on validation tasks, with as many trials for either arm; resumes."""
 
@@ -171,5 +189,6 @@ Command = (
     | Annotated[List, tyro.conf.subcommand("list")]
     | Annotated[Bench, tyro.conf.subcommand("bench")]
     | Annotated[Play, tyro.conf.subcommand("play")]
+    | Annotated[Watch, tyro.conf.subcommand("watch")]
     | Annotated[Tune, tyro.conf.subcommand("tune")]
 )

@@ -128,17 +128,28 @@ def episode(env: FamilyEnv, choose: Choose, show: Callable[[Picture], None], tas
         assert env.life is not None
         show(family.render(env.life.state).captioned(text, ink))
 
-    picture(f"{family.horizon} steps to go")
+    picture(caption(family))
     while (action := choose(env, info["action_mask"])) is not None:
         _, _, terminated, truncated, info = env.step(action)
         steps += 1
-        text = f"step {steps} of {family.horizon}: {family.action_names[action]}"
         if terminated or truncated:
-            end = "won" if info["succeeded"] else "lost" if terminated else "time is up"
-            picture(f"{text} - {end}", GREEN if info["succeeded"] else ORANGE)
+            end = ending(info["succeeded"], terminated)
+            picture(caption(family, steps, action, end), GREEN if info["succeeded"] else ORANGE)
             return f"{end} after {steps} steps" if terminated else f"{end}: not done in {steps} steps"
-        picture(text)
+        picture(caption(family, steps, action))
     return ""
+
+
+def caption(family: Family, step: int = 0, action: int | None = None, end: str = "") -> str:
+    """What is said below a picture: which step led to it, and how the episode ended, if it did."""
+    if action is None:
+        return f"{family.horizon} steps to go"
+    return f"step {step} of {family.horizon}: {family.action_names[action]}" + (f" - {end}" if end else "")
+
+
+def ending(succeeded: bool, terminated: bool) -> str:
+    """How an episode ended, in words."""
+    return "won" if succeeded else "lost" if terminated else "time is up"
 
 
 def play(

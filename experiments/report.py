@@ -45,7 +45,7 @@ def report(store: Store, console: Console, out: Path | None = None) -> list[dict
         store.unchanged()
     except SettingsError as error:
         raise SettingsError(f"{error}; the same `incentivize run` mends it") from None
-    cells = _cells(store, settings)
+    cells = cells_of_run(store, settings)
     table, missing = _table(store, cells)
     given_up = {str(key): str(why) for key, why in dict(table.meta.get("given_up") or {}).items()}
     if missing:
@@ -107,7 +107,7 @@ def _page(target: Store, settings: Settings, table: Table, **shown: Any) -> str:
     )
 
 
-def _cells(store: Store, settings: Settings) -> list[Cell]:
+def cells_of_run(store: Store, settings: Settings) -> list[Cell]:
     """The cells of a run.
 
     Raises:
