@@ -274,7 +274,7 @@ class Errands(Family):
             picture.tile(divmod(agent, self.size), "@", PAPER, BLUE)
         wanted = np.array(self.targets_of(state.shown)[self._current(state)]) if described else None
         name = "wanted" if self.chain == 1 else f"{int(self._current(state)) + 1} of {self.chain}"
-        self._table(picture, left, wide, np.where(left_over[:, None], np.array(state.looks), -1), name, wanted)
+        self._table(picture, left, wide, np.where(left_over[:, None], np.array(state.looks, int), -1), name, wanted)
         return picture
 
     def _table(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from envs.errands import Errands
+from envs.render import to_text
 from envs.tasks import make_pool
 
 SMALL = Errands(attributes=3, values=4)
@@ -118,3 +119,15 @@ def test_a_chain_is_walked_in_order():
 
 def test_a_chain_looks_like_a_single_errand_to_an_agent():
     assert CHAIN.spec == SMALL.spec
+
+
+def test_an_object_that_is_gone_is_not_drawn():
+    family = Errands()
+    state = family.init(jax.random.key(0), jnp.asarray(family.tasks.heldout(0)))
+    step = jax.jit(family.step)
+    while not bool((found := step(state, jnp.argmax(family.expert(state)), jax.random.key(0)))[1].succeeded):
+        state = found[0]
+    before, after = (to_text(family.render(one)) for one in (state, found[0]))
+    assert "10 of 10" in before
+    assert "10 of 10" not in after
+    assert "255" not in before + after
