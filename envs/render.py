@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 # Colours are numbers of the 256 that terminals agree on (xterm's cube from 16 on, its greys from 232 on).
-PAPER, INK, FAINT, GRID, WALL = 231, 235, 244, 250, 240
-BLUE, GREEN, ORANGE = 25, 28, 166
+PAPER, INK, FAINT, GRID, WALL = 231, 235, 242, 250, 240
+BLUE, GREEN, ORANGE = 25, 22, 166
 LEAF, SAND = 194, 229  # papers for what fits and what is asked
 TILES = (153, 223, 151, 225, 180, 189)  # papers that tell six pieces apart
 

@@ -112,6 +112,7 @@ def _launch(command: Run, settings: Settings, out: Path, console: Console) -> No
 
 
 def _report(command: Report, console: Console) -> None:
+    _keep_programs()
     from experiments.owner import alone
     from experiments.report import report
     from experiments.scoreboard import scoreboard
@@ -196,6 +197,7 @@ def _play(command: Play, console: Console) -> None:
 
 
 def _watch(command: Watch, console: Console) -> None:
+    _keep_programs()
     from experiments.play import check_file
     from experiments.store import Store
     from experiments.watch import watch  # imports jax

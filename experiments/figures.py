@@ -83,7 +83,9 @@ def curve(
     x, found = [place_of(place, pools) for place, _ in points], [estimate for _, estimate in points]
     axis.plot(x, [e.mean for e in found], color=colour, linestyle=line, marker="o", markersize=4, label=label)
     if all(np.isfinite(e.low) for e in found):
-        axis.fill_between(x, [e.low for e in found], [e.high for e in found], color=colour, alpha=0.12, linewidth=0)
+        axis.fill_between(
+            x, [e.low for e in found], [e.high for e in found], color=colour, alpha=0.12, linewidth=0, gid=label
+        )
     axis.grid(axis="y", color="#DDDDDD", linewidth=0.6)
     for place, estimate in points:
         low, high = (round(b, 6) if np.isfinite(b) else "" for b in (estimate.low, estimate.high))

@@ -73,7 +73,7 @@ class _Panel:
         self.specialists()
         meta = self.table.meta
         if (blind := meta["blind"][self.family]) is not None:
-            self.level(blind, "blind level: best without the description", (0, (1, 2)))
+            self.level(blind, "blind level: best without the description", ":")
         self.level(meta["uniform"][self.family], "uniform actions", (0, (1, 6)))
         self.dress()
         return self.rows
@@ -109,12 +109,12 @@ class _Panel:
             steps = rows.rows[0]["env_steps"]
             self.note(f"{role}, {split}", self.place(size), steps, found.mean, found.low, found.high, found.n)
             if found.n > 1:
-                self.axis.scatter(
-                    [self.place(size)] * found.n, rows.values(), s=9, color=colour, alpha=0.5, linewidths=0
-                )
+                dots: Any = {"s": 9, "color": colour, "alpha": 0.5, "linewidths": 0, "gid": label}
+                self.axis.scatter([self.place(size)] * found.n, rows.values(), **dots)
         if not points:
             return
         style: Any = {"color": colour, "linestyle": line, "marker": marker, "linewidth": width, "markersize": 3 + width}
+        style["gid"] = label
         finite = [point for point in points if point[0] != self.end]
         self.axis.plot([x for x, _ in finite], [e.mean for _, e in finite], label=label, **style)
         self.axis.plot(
@@ -123,7 +123,7 @@ class _Panel:
         self.axis.plot([x for x, _ in points[-1:]], [e.mean for _, e in points[-1:]], **style)
         if all(np.isfinite(e.low) for _, e in points):
             low, high = (np.clip(side, 0, 1) for side in zip(*[(e.low, e.high) for _, e in points], strict=True))
-            self.axis.fill_between([x for x, _ in points], low, high, color=colour, alpha=0.12, linewidth=0)
+            self.axis.fill_between([x for x, _ in points], low, high, color=colour, alpha=0.12, linewidth=0, gid=label)
 
     def specialists(self) -> None:
         """Supervised ones, and beside them incentivized ones where there are any."""

@@ -13,11 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from agents.evaluate import policy_of
-from agents.networks import Params
+from agents.networks import Network, Params
 from agents.replay import Episode, expert_of, replay
 from envs.family import Family, State
 from envs.render import GREEN, INK, ORANGE, Picture, rgb, tiled
-from envs.tasks import make_pool
 from experiments.cells import Cell
 from experiments.parameters import load
 from experiments.play import caption, ending
@@ -85,14 +84,13 @@ def scenes(store: Store, cells: Sequence[Cell], family: str, count: int) -> Iter
     assert isinstance(world, Family)
     most = min([count, *(len(player.cells) for player in found if len(player.cells) > 1)])
     plays = [_played(store, world, player, most) for player in found]
-    space, pool = world.tasks, make_pool(most, split="heldout")
     for task in range(most):
-        digits = space.member(pool, jnp.uint32(task))
+        digits = world.tasks.heldout(task)
         key_start, key = jax.random.split(jax.random.fold_in(jax.random.key(KEY), task))
-        start = world.init(key_start, digits)
+        start = _start(world, key_start, jnp.asarray(digits))
         episodes = [jax.device_get(play(task, start, key)) for play in plays]
         shown = [_replay(world, player.name, one) for player, one in zip(found, episodes, strict=True)]
-        yield Scene(family, task, world.describe(np.asarray(digits)), tuple(shown))
+        yield Scene(family, task, world.describe(digits), tuple(shown))
 
 
 Play = Callable[[int, State, jax.Array], Episode]
@@ -102,18 +100,27 @@ Play = Callable[[int, State, jax.Array], Episode]
 def _played(store: Store, family: Family, player: Player, most: int) -> Play:
     """How one plays: by a network and its parameters, one set for every task or one for all; or as the expert."""
     if not player.cells:
-        by_expert = jax.jit(partial(replay, family, expert_of(family), ()))
-        return lambda _, start, key: by_expert(start, key)
+        return lambda _, start, key: _by_expert(family, start, key)
     network = network_of(player.cells[0].training, family)
     like = jax.eval_shape(network.init, jax.random.key(0))
     paths = [store.path / "checkpoints" / f"{cell.id}.msgpack" for cell in player.cells[:most]]
     params = [load(str(path), like) for path in paths]
+    return lambda task, start, key: _by_network(family, network, params[task % len(params)], start, key)
 
-    @jax.jit
-    def by_network(params: Params, start: State, key: jax.Array) -> Episode:
-        return replay(family, policy_of(family, network, params), network.initial_memory(), start, key)
 
-    return lambda task, start, key: by_network(params[task % len(params)], start, key)
+@partial(jax.jit, static_argnums=0)
+def _start(family: Family, key: jax.Array, task: jax.Array) -> State:
+    return family.init(key, task)
+
+
+@partial(jax.jit, static_argnums=0)
+def _by_expert(family: Family, start: State, key: jax.Array) -> Episode:
+    return replay(family, expert_of(family), (), start, key)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _by_network(family: Family, network: Network, params: Params, start: State, key: jax.Array) -> Episode:
+    return replay(family, policy_of(family, network, params), network.initial_memory(), start, key)
 
 
 def _replay(family: Family, player: str, episode: Episode) -> Replay:

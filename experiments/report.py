@@ -3,11 +3,13 @@
 import base64
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from plotly.offline import get_plotlyjs
 from rich.console import Console
 
 import envs
@@ -18,10 +20,14 @@ from experiments.claims import Claim
 from experiments.evaluation import most_counts
 from experiments.failures import printable
 from experiments.files import write
+from experiments.interactive import panels
 from experiments.pages import page, rich_table
+from experiments.replays import scenes, told
 from experiments.settings import Settings, SettingsError, check_name, dump
 from experiments.store import Row, Store
 from experiments.table import Table
+
+WATCHED = 3  # held-out tasks that are replayed
 
 
 def report(store: Store, console: Console, out: Path | None = None) -> list[dict[str, Any]]:
@@ -61,7 +67,8 @@ def report(store: Store, console: Console, out: Path | None = None) -> list[dict
     write(target.path / "claims.json", json.dumps(judged, indent=1) + "\n")
     tables = study.tables(table, settings)
     write(target.path / "tables.json", json.dumps(tables, indent=1) + "\n")
-    shown = {"claims": judged, "tables": tables, "drawn": drawn, "question": study.QUESTION}
+    shown = {"claims": judged, "tables": tables, "drawn": drawn, "question": study.QUESTION, "panels": panels(figure)}
+    shown["scenes"] = _scenes(store, settings, cells)
     text = _page(target, settings, table, missing=missing, given_up=list(given_up.values()), **shown)
     write(target.path / "report.html", text)
     for title, lines in tables.items():
@@ -92,12 +99,22 @@ def _table(store: Store, cells: Sequence[Cell]) -> tuple[Table, int]:
     return table, len(missing)
 
 
+def _scenes(store: Store, settings: Settings, cells: Sequence[Cell]) -> list[dict[str, Any]]:
+    """Replays of every family, as far as agents worth watching are there whole."""
+    found = []
+    for family in settings.families:
+        with suppress(SettingsError):  # of parameters that are missing, as those of unfinished cells are, or damaged
+            found += [told(scene) for scene in scenes(store, cells, family, WATCHED)]
+    return found
+
+
 def _page(target: Store, settings: Settings, table: Table, **shown: Any) -> str:
     """The text of `report.html`, with the figure that lies in the directory."""
     meta = table.meta
     return page(
         "report.html",
         study=settings.study,
+        plotly=get_plotlyjs(),
         image=base64.b64encode((target.figures / f"{settings.study}.png").read_bytes()).decode(),
         ledger=list(meta.get("ledger", {}).values()),
         audit=[{"family": name, **found} for name, found in meta.get("audit", {}).items()],

@@ -53,6 +53,7 @@ for (const section of document.querySelectorAll(".replays")) {
       const figure = document.createElement("figure");
       figure.innerHTML = '<figcaption><b></b><br><span class="caption"></span></figcaption><pre role="img"></pre>';
       figure.querySelector("b").textContent = replay.player;
+      figure.style.setProperty("--columns", replay.texts[0][0].length);
       return figure;
     }));
     step.max = last();

@@ -1,0 +1,118 @@
+"""The report in a browser: it draws, its controls work, it asks for nothing, and anybody can read it."""
+
+import shutil
+
+import pytest
+
+CHROMIUM = shutil.which("chromium")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here; Debian's package has it")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def opened(browser, tiny_run):
+    """Opens the report with the network off; afterwards nothing may have gone wrong in it, or been asked for."""
+    wrong, pages = [], []
+
+    def opens(**settings):
+        context = browser.new_context(offline=True, **settings)
+        page = context.new_page()
+        page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("request", lambda request: wrong.append(request.url) if not local(request.url) else None)
+        page.goto((tiny_run / "report.html").as_uri())
+        page.wait_for_selector(".charts .main-svg")
+        pages.append(context)
+        return page
+
+    yield opens
+    for context in pages:
+        context.close()
+    assert wrong == []
+
+
+def local(url):
+    return url.startswith(("file:", "data:", "blob:"))
+
+
+def test_curves_are_drawn_and_arms_can_be_switched_off(opened):
+    page = opened()
+    lines = page.locator(".charts .scatterlayer .trace")
+    everything = lines.count()
+    assert everything > 5
+    (title,) = page.locator(".charts figcaption").all_inner_texts()
+    assert title.startswith("errands (attributes=3 values=4): 64 tasks")
+    box = page.get_by_label("blind level: best without the description")
+    box.focus()
+    page.keyboard.press("Space")
+    assert lines.count() == everything - 1
+    page.keyboard.press("Space")
+    assert lines.count() == everything
+
+
+def test_the_axis_can_be_linear(opened):
+    page = opened()
+    ticks = page.locator(".charts .xtick")
+    before = ticks.all_text_contents()
+    assert before[0] == "1"
+    page.get_by_label("linear axis").check()
+    assert ticks.all_text_contents() != before
+    page.get_by_label("linear axis").uncheck()
+    assert ticks.all_text_contents() == before
+
+
+def test_replays_step_through_time_by_keyboard(opened):
+    page = opened()
+    captions = page.locator(".stage .caption")
+    assert captions.all_inner_texts() == ["10 steps to go"] * 4
+    page.get_by_label("One step on").focus()
+    page.keyboard.press("Enter")
+    assert all(text.startswith("step 1 of 10: ") for text in captions.all_inner_texts())
+    picture = page.locator(".stage pre").first
+    assert picture.get_attribute("aria-label").startswith("generalist, 4 training tasks: step 1 of 10: ")
+    assert picture.inner_text().startswith("┌")
+    moment = page.get_by_label("Moment")
+    moment.focus()
+    page.keyboard.press("End")
+    assert captions.last.inner_text().endswith("- won")
+    told = page.locator(".told").inner_text()
+    page.locator("select.task").select_option("1")
+    assert page.locator(".told").inner_text() != told
+    assert captions.all_inner_texts() == ["10 steps to go"] * 4
+
+
+def test_replays_play_and_pause(opened):
+    page = opened()
+    page.get_by_role("button", name="Play").click()
+    page.wait_for_timeout(900)
+    page.get_by_role("button", name="Pause").click()
+    stood = page.get_by_label("Moment").input_value()
+    assert int(stood) > 0
+    page.wait_for_timeout(900)
+    assert page.get_by_label("Moment").input_value() == stood
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_anybody_can_read_it(opened, scheme):
+    from axe_playwright_python.sync_playwright import Axe
+
+    page = opened(color_scheme=scheme)
+    for details in page.locator("details").all():
+        details.evaluate("one => { one.open = true; }")
+    found = Axe().run(page).response["violations"]
+    grave = [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")]
+    assert grave == []
+
+
+def test_it_fits_a_phone(opened):
+    page = opened(viewport={"width": 360, "height": 740}, has_touch=True)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
