@@ -32,7 +32,15 @@ def test_make_targets_exist_and_run_the_study(command):
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("incentivize")])
 def test_the_other_commands_are_understood(command, tmp_path, monkeypatch):
     """As far as their settings: what they do is tested elsewhere, and with the slow tests they are all run."""
-    for name in ("main.run_study", "checks.check", "tune.tune", "bench.bench", "report.report", "play.play"):
+    for name in (
+        "main.run_study",
+        "checks.check",
+        "tune.tune",
+        "bench.bench",
+        "report.report",
+        "play.play",
+        "watch.watch",
+    ):
         monkeypatch.setattr(f"experiments.{name}", lambda *_, **__: [])
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs" / "mine").mkdir(parents=True)  # the run to be reported
@@ -59,7 +67,7 @@ def test_the_other_commands_run_in_order(tmp_path, monkeypatch, capsys):
         assert main(arguments) == 0, command
     for run in ("standard", "mine"):
         assert (tmp_path / "runs" / run / "report.html").exists()
-    assert {"mazes.gif", "mazes.png"} <= {path.name for path in tmp_path.iterdir()}
+    assert {"mazes.gif", "mazes.png", "agents.gif", "agents.html"} <= {path.name for path in tmp_path.iterdir()}
 
 
 def test_the_python_runs():

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -103,9 +104,16 @@ def test_the_report_is_one_offline_file(tiny_run):
     assert "data:image/png;base64," in page
     assert "<td>yes</td>" in page  # the audit is sound
     assert "{&#39;" not in page  # and no table shows Python
-    assert "http://" not in page
-    assert "https://" not in page
-    assert "src=" not in page.replace('src="data:', "")
+    assert "default-src 'none'" in page  # a browser would refuse to fetch anything
+    markup = re.sub(r"(<script[^>]*>).*?(</script>)", r"\1\2", page, flags=re.DOTALL)
+    assert "http" not in markup.replace("http-equiv", "")
+    assert "src=" not in markup.replace('src="data:', "")
+    assert "href=" not in markup
+    (data,) = re.findall(r'class="panels">(.*?)</script>', page, re.DOTALL)
+    assert [panel["title"].partition(" ")[0] for panel in json.loads(data)] == ["errands"]
+    (data,) = re.findall(r'class="scenes">(.*?)</script>', page, re.DOTALL)
+    assert [scene["task"] for scene in json.loads(data)] == [0, 1]
+    assert len(page) < 8e6
     ElementTree.parse(tiny_run / "figures" / "task-count.svg")
     with (tiny_run / "figures" / "task-count.csv").open() as file:
         drawn = list(csv.DictReader(file))
