@@ -1,7 +1,7 @@
 """Replays of a finished run: its agents and the expert at the same starts of tasks that no generalist has met.
 
 They play the first held-out tasks, whatever comes of it: nothing is picked for its look. Actions are drawn, as in
-training and in every verdict.
+training.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -156,7 +156,6 @@ def _told(one: Replay) -> dict[str, Any]:
     inks = [["#{:02x}{:02x}{:02x}".format(*rgb(colour)) for colour in pair] for pair in palette]
     return {
         "player": one.player,
-        "won": one.won,
         "palette": inks,
         "texts": list(texts),
         "colours": list(colours),
