@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from envs.family import Observation, Spec
+from envs.registry import Registry
 
 
 def one_hot(values: jax.Array, vocabulary: tuple[int, ...]) -> jax.Array:
@@ -168,9 +169,13 @@ class Transformer(nn.Module):
         return jnp.where(there[..., None], nn.LayerNorm()(tokens), 0).reshape(len(tokens), -1)
 
 
-ENCODERS: dict[str, type[nn.Module]] = {
-    "mlp": Mlp,
-    "relational": Relational,
-    "pairs": Pairs,
-    "transformer": Transformer,
-}
+ENCODERS: Registry[type[nn.Module]] = Registry(
+    "networks",
+    {
+        "mlp": "agents.encoders:Mlp",
+        "relational": "agents.encoders:Relational",
+        "pairs": "agents.encoders:Pairs",
+        "transformer": "agents.encoders:Transformer",
+    },
+)
+"""Encoders by name: Flax modules of a `spec` and a `width`, from observations [N, ...] to [N, H]."""

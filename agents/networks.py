@@ -63,7 +63,7 @@ class Network:
 
     @property
     def _encoder(self) -> nn.Module:
-        return ENCODERS[self.kind](self.spec, self.width)
+        return ENCODERS.load(self.kind)(self.spec, self.width)
 
     @property
     def _memory(self) -> nn.Module:

@@ -1,31 +1,34 @@
 """What a task is: task spaces, families, controls, episodes, the Gymnasium door. Needs jax and gymnasium only.
 
 `make("errands")` builds a family; `names()` lists them; `gymnasium.make("envs:incentivize/Errands-v0")` opens one to
-Gymnasium. A new family is one file and one line here.
+Gymnasium. A new family is one file and one line here, or an entry point of another package (`envs.registry`).
 """
 
 from __future__ import annotations
 
 import dataclasses
-import importlib
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
+
+from envs.registry import Registry
 
 if TYPE_CHECKING:
     from envs.family import Family
     from envs.mixture import Mixture
     from envs.pairs import Pairing
 
-# Strings, so that listing the families does not import jax.
-FAMILIES = {
-    "codebooks": "envs.codebooks:Codebooks",
-    "errands": "envs.errands:Errands",
-    "mazes": "envs.mazes:Mazes",
-    "programs": "envs.programs:Programs",
-    "puzzles": "envs.puzzles:Puzzles",
-    "sequences": "envs.sequences:Sequences",
-}
+FAMILIES: Registry[Any] = Registry(
+    "families",
+    {
+        "codebooks": "envs.codebooks:Codebooks",
+        "errands": "envs.errands:Errands",
+        "mazes": "envs.mazes:Mazes",
+        "programs": "envs.programs:Programs",
+        "puzzles": "envs.puzzles:Puzzles",
+        "sequences": "envs.sequences:Sequences",
+    },
+)
 
 
 def names() -> tuple[str, ...]:
@@ -50,8 +53,7 @@ def make(name: str, control: str | None = None, life: int = 1, pairs: Pairing | 
         raise ValueError(f"family={name!r}: want one of {', '.join(FAMILIES)}")
     if control is not None and control not in CONTROLS:
         raise ValueError(f"control={control!r}: want one of {', '.join(CONTROLS)}")
-    module, _, kind = FAMILIES[name].partition(":")
-    cls = getattr(importlib.import_module(module), kind)
+    cls = FAMILIES.load(name)
     unknown = set(knobs) - {field.name for field in dataclasses.fields(cls)}
     if unknown:
         known = ", ".join(field.name for field in dataclasses.fields(cls))
@@ -75,9 +77,9 @@ def mix(*names: str, permuted: int | None = None) -> Mixture:
     return Mixture(tuple(make(name) for name in names), permuted)
 
 
-for _name, _path in FAMILIES.items():
+for _name, _entry in FAMILIES.items():
     gymnasium.register(
-        f"incentivize/{_path.partition(':')[2]}-v0",
+        f"incentivize/{_entry.attr}-v0",
         entry_point="envs.gym:FamilyEnv",
         vector_entry_point="envs.gym_vector:FamilyVectorEnv",
         kwargs={"family": _name},

@@ -11,6 +11,7 @@ from agents.encoders import ENCODERS
 from agents.memories import MEMORIES
 from envs.controls import CONTROLS
 from envs.family import Family
+from envs.registry import LoadError
 from experiments.settings import Settings, SettingsError, Training, nearest
 from experiments.setups import network_of
 
@@ -33,7 +34,12 @@ def check(settings: Settings) -> None:
         unknown = [part for part in training.reward.split("+") if part.strip() not in rewards.names()]
         wrong += [f"reward = {training.reward!r}: {part!r}: {nearest(part, rewards.names())}" for part in unknown]
         try:
+            for part in () if unknown else training.reward.split("+"):
+                rewards.REWARDS.load(part.strip())
             family = chosen_family(settings, name)
+        except LoadError as error:
+            wrong.append(str(error))
+            continue
         except ValueError as error:
             whose = "" if str(error).startswith("control=") else f"knobs.{name}: "
             wrong.append(f"{whose}{error}")

@@ -4,6 +4,7 @@ import ast
 import hashlib
 from collections.abc import Iterable
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import envs
@@ -21,23 +22,29 @@ CHECKED = " checked"  # said of code that stops where a number first is none
 def code_of(cell: Cell, checked: bool = False) -> str:
     """The version of the code that defines a cell: a hash of all modules of ours that it needs, 16 hexadecimal digits.
 
-    Comments, docstrings and layout do not count, and neither do registries of names: another family, reward or network
-    beside it changes nothing for this one. Where every number is `checked` it is another program, which is said too.
+    So do those of another package that brings its family, reward or network. Comments, docstrings and layout do not
+    count, and neither do registries of names: another family, reward or network beside it changes nothing for this one.
+    Where every number is `checked` it is another program, which is said too.
     """
-    families = [envs.FAMILIES[member].partition(":")[0] for member in cell.members]
-    told = [rewards.REWARDS[part.strip()].partition(":")[0] for part in cell.training.reward.split("+")]
-    return _hash(frozenset([TRAINER, *families, *told])) + CHECKED * checked
+    from agents.encoders import ENCODERS  # and with it jax
+
+    families = [envs.FAMILIES[member] for member in cell.members]
+    told = [rewards.REWARDS[part.strip()] for part in cell.training.reward.split("+")]
+    entries = [*families, *told, ENCODERS[cell.training.network]]
+    brought = frozenset(entry.module.partition(".")[0] for entry in entries if entry.dist)
+    return _hash(frozenset([TRAINER, *(entry.module for entry in entries)]), brought) + CHECKED * checked
 
 
 @lru_cache
-def _hash(needed: frozenset[str]) -> str:
+def _hash(needed: frozenset[str], brought: frozenset[str]) -> str:
+    """Of the modules needed and all that they import, as far as they are ours or of the packages `brought`."""
     known: set[str] = set()
     waiting = list(needed)
     while waiting:
         module = waiting.pop()
         if module not in known:
             known.add(module)
-            waiting += _imports(module)
+            waiting += _imports(module, brought)
     text = "\n".join(f"# {module}\n{_meaning(module)}" for module in sorted(known))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -48,23 +55,34 @@ def _tree(module: str) -> ast.Module:
 
 
 def _file(module: str) -> Path:
-    path = ROOT.joinpath(*module.split("."))
+    top, *inner = module.split(".")
+    path = ROOT if top in (*MEANS, "experiments") else _home(top)
+    path = path.joinpath(top, *inner)
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
-def _counts(module: str) -> bool:
-    ours = module in OURS or (module.split(".")[0] in MEANS and module not in LOOKS)
-    return ours and _file(module).is_file()
+@lru_cache
+def _home(package: str) -> Path:
+    """The folder that another package lies in."""
+    found = find_spec(package)
+    where = [*(found.submodule_search_locations or ()), found.origin] if found else []
+    return Path(where[0]).parent if where and where[0] else ROOT
 
 
-def _imports(module: str) -> Iterable[str]:
-    """Modules of ours that one imports, wherever in it."""
+def _counts(module: str, brought: frozenset[str]) -> bool:
+    top = module.partition(".")[0]
+    needed = module in OURS or top in brought or (top in MEANS and module not in LOOKS)
+    return needed and _file(module).is_file()
+
+
+def _imports(module: str, brought: frozenset[str]) -> Iterable[str]:
+    """Modules that count of those that one imports, wherever in it."""
     for node in ast.walk(_tree(module)):
         if isinstance(node, ast.Import):
-            yield from (name.name for name in node.names if _counts(name.name))
+            yield from (name.name for name in node.names if _counts(name.name, brought))
         elif isinstance(node, ast.ImportFrom) and node.module:
             names = [node.module, *(f"{node.module}.{name.name}" for name in node.names)]
-            yield from (name for name in names if _counts(name))
+            yield from (name for name in names if _counts(name, brought))
 
 
 @lru_cache
@@ -84,7 +102,5 @@ def _is_said(node: ast.stmt) -> bool:
 
 def _is_registry(node: ast.stmt) -> bool:
     """Whether a statement is a table from names to where things are, such as FAMILIES."""
-    if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Dict) or not node.value.values:
-        return False
-    values = [value.value if isinstance(value, ast.Constant) else None for value in node.value.values]
-    return all(isinstance(value, str) and ":" in value for value in values)
+    made = node.value if isinstance(node, ast.AnnAssign) else None
+    return isinstance(made, ast.Call) and isinstance(made.func, ast.Name) and made.func.id == "Registry"

@@ -29,7 +29,7 @@ def listing(topic: str) -> list[dict[str, Any]]:
         from agents.encoders import ENCODERS
         from agents.memories import MEMORIES
 
-        rows = [{"name": name, "is": _first_line(kind.__doc__)} for name, kind in ENCODERS.items()]
+        rows = [{"name": name, "is": _first_line(ENCODERS.load(name).__doc__)} for name in ENCODERS]
         memories = [{"name": f"+ {name}", "is": _first_line(kind.__doc__)} for name, kind in MEMORIES.items()]
         return [*rows, *memories[1:]]
     return [{"name": name, "asks": studies.load(name).QUESTION} for name in studies.names()]

@@ -1,29 +1,33 @@
 """What the agent is told: a number for every step, from the family's outcome.
 
-A reward is one file and one line here. Rewards add up: `make("sparse+hunger")` pays for success and charges for steps.
-`taste` pays nothing of its own: it says where episodes begin.
+A reward is one file and one line here, or an entry point of another package (`envs.registry`). Rewards add up:
+`make("sparse+hunger")` pays for success and charges for steps. `taste` pays nothing of its own: it says where episodes
+begin.
 """
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from envs.registry import Registry
 
 if TYPE_CHECKING:
     import jax
 
     from envs.family import Family, Outcome
 
-# Strings, so that listing the rewards does not import jax.
-REWARDS = {
-    "fading": "rewards.fading:fading",
-    "hunger": "rewards.hunger:hunger",
-    "random": "rewards.random:random",
-    "shaped": "rewards.shaped:shaped",
-    "sparse": "rewards.sparse:sparse",
-    "taste": "rewards.taste:taste",
-}
+REWARDS: Registry[Reward] = Registry(
+    "rewards",
+    {
+        "fading": "rewards.fading:fading",
+        "hunger": "rewards.hunger:hunger",
+        "random": "rewards.random:random",
+        "shaped": "rewards.shaped:shaped",
+        "sparse": "rewards.sparse:sparse",
+        "taste": "rewards.taste:taste",
+    },
+)
 
 
 class Move(NamedTuple):
@@ -88,14 +92,10 @@ class Incentive:
 
         keys = jax.random.split(move.key, len(self.parts))
         paid = [
-            _load(name)(family, move._replace(key=key), strength) for name, key in zip(self.parts, keys, strict=True)
+            REWARDS.load(name)(family, move._replace(key=key), strength)
+            for name, key in zip(self.parts, keys, strict=True)
         ]
         return sum(paid[1:], start=paid[0])
-
-
-def _load(name: str) -> Reward:
-    module, _, function = REWARDS[name].partition(":")
-    return getattr(importlib.import_module(module), function)
 
 
 def names() -> tuple[str, ...]:
@@ -105,7 +105,7 @@ def names() -> tuple[str, ...]:
 
 def describe(name: str) -> str:
     """A reward's docstring, which says what it does to the optimal policy."""
-    return _load(name).__doc__ or ""
+    return REWARDS.load(name).__doc__ or ""
 
 
 def make(name: str) -> Incentive:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-TOY = ROOT / "tests" / "toy" / "sums.py"
+TOY = ROOT / "examples" / "sums" / "incentivize_sums" / "family.py"
 RUN = """
 families = ["sums"]
 pools = [1, "new"]
@@ -34,10 +34,10 @@ def package(tmp_path_factory):
     for folder in ("envs", "rewards", "agents", "experiments", "tests"):
         shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", copy)
-    shutil.copy(TOY, copy / "envs")
+    shutil.copy(TOY, copy / "envs" / "sums.py")
     registry = copy / "envs" / "__init__.py"
-    line = '    "sums": "envs.sums:Sums",\n'
-    registry.write_text(re.sub(r"(FAMILIES = \{\n)", rf"\1{line}", registry.read_text(), count=1))
+    line = '        "sums": "envs.sums:Sums",\n'
+    registry.write_text(re.sub(r'("families",\n    \{\n)', rf"\1{line}", registry.read_text(), count=1))
     assert line in registry.read_text()
     (copy / "run.toml").write_text(RUN)
     return copy

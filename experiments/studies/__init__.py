@@ -1,6 +1,6 @@
 """What is asked: one file per study, holding its question, grid, figure and verdict rules. Does not import jax.
 
-A new study is one file and one line here. A study is a module with:
+A new study is one file and one line here, or an entry point of another package. A study is a module with:
 
     QUESTION: str                                   one sentence
     PRESETS: dict[str, dict]                        settings by preset
@@ -12,23 +12,27 @@ A new study is one file and one line here. A study is a module with:
 What studies share is in `common`.
 """
 
-import importlib
 from types import ModuleType
 
-STUDIES = {
-    "distribution-shift": "experiments.studies.distribution_shift",
-    "emergence": "experiments.studies.emergence",
-    "memory": "experiments.studies.memory",
-    "mixture": "experiments.studies.mixture",
-    "signal-and-scope": "experiments.studies.signal_and_scope",
-    "slopes": "experiments.studies.slopes",
-    "specialty": "experiments.studies.specialty",
-    "taste-and-hunger": "experiments.studies.taste_and_hunger",
-    "task-count": "experiments.studies.task_count",
-    "test-time": "experiments.studies.test_time",
-    "threshold-prediction": "experiments.studies.threshold_prediction",
-    "weak-incentive": "experiments.studies.weak_incentive",
-}
+from envs.registry import Registry
+
+STUDIES: Registry[ModuleType] = Registry(
+    "studies",
+    {
+        "distribution-shift": "experiments.studies.distribution_shift",
+        "emergence": "experiments.studies.emergence",
+        "memory": "experiments.studies.memory",
+        "mixture": "experiments.studies.mixture",
+        "signal-and-scope": "experiments.studies.signal_and_scope",
+        "slopes": "experiments.studies.slopes",
+        "specialty": "experiments.studies.specialty",
+        "taste-and-hunger": "experiments.studies.taste_and_hunger",
+        "task-count": "experiments.studies.task_count",
+        "test-time": "experiments.studies.test_time",
+        "threshold-prediction": "experiments.studies.threshold_prediction",
+        "weak-incentive": "experiments.studies.weak_incentive",
+    },
+)
 
 
 def names() -> tuple[str, ...]:
@@ -38,4 +42,4 @@ def names() -> tuple[str, ...]:
 
 def load(name: str) -> ModuleType:
     """A study's module."""
-    return importlib.import_module(STUDIES[name])
+    return STUDIES.load(name)

@@ -11,8 +11,8 @@ from agents import learner as lr
 from agents import networks, ppo
 from agents.encoders import ENCODERS, one_hot
 from agents.memories import MEMORIES
+from envs.contract import starts
 from envs.tasks import make_pool
-from tests.envs.test_families import starts
 
 EVERY = [(kind, name) for kind in ENCODERS for name in envs.names()]
 USUAL = [(kind, name, list(MEMORIES)[number % 3]) for number, (kind, name) in enumerate(EVERY)]

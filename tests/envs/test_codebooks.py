@@ -7,7 +7,7 @@ import pytest
 
 import envs
 from envs.codebooks import Codebooks
-from tests.envs.test_families import starts
+from envs.contract import starts
 
 
 def success_and_cost(family, kind, count=10_000):

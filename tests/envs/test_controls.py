@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 
 import envs
+from envs.contract import starts
 from envs.tasks import make_pool
-from tests.envs.test_families import starts
 
 
 def test_shuffled_descriptions_are_a_fixed_bijection():

@@ -13,7 +13,7 @@ from envs import gym
 from envs.render import to_image, to_text
 from envs.tasks import make_pool
 
-IDS = [f"envs:incentivize/{path.partition(':')[2]}-v0" for path in envs.FAMILIES.values()]
+IDS = [f"envs:incentivize/{entry.attr}-v0" for entry in envs.FAMILIES.values()]
 
 
 @pytest.mark.parametrize("name", IDS)

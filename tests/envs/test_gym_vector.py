@@ -10,7 +10,7 @@ import envs
 from envs.gym import FamilyEnv
 from envs.gym_vector import FamilyVectorEnv
 
-IDS = [f"envs:incentivize/{path.partition(':')[2]}-v0" for path in envs.FAMILIES.values()]
+IDS = [f"envs:incentivize/{entry.attr}-v0" for entry in envs.FAMILIES.values()]
 KNOBS = {"errands": {}, "mazes": {"rows": 4, "columns": 4}, "codebooks": {}}
 N = 3
 

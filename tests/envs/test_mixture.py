@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import envs
-from tests.envs.test_families import batched, starts
+from envs.contract import batched, starts
 
 NAMES = envs.names()
 

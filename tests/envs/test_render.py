@@ -10,10 +10,11 @@ import pytest
 from PIL import Image
 
 import envs
+from envs.contract import starts
 from envs.controls import CONTROLS, controls_of
 from envs.lives import Lives
 from envs.render import CELL, MARGIN, PAPER, Picture, lattice, rgb, to_image, to_text, write_gif, write_png
-from tests.envs.test_families import every_control, starts
+from tests.envs.test_families import every_control
 
 MEMORY = ("at", "possible", "openings")  # fields of what an agent could remember: the time, and what it was told
 

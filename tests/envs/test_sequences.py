@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import envs
+from envs.contract import batched, starts
 from envs.controls import CONTROLS
 from envs.sequences import EXAM, Sequences
 from envs.tasks import make_pool
 from tests.envs.test_codebooks import success_and_cost
-from tests.envs.test_families import batched, starts
 from tests.envs.test_render import one, played
 
 OTHERS = ({"order": 1, "tokens": 7, "room": 9}, {"order": 3, "asked": 4})

@@ -1,8 +1,7 @@
 """Sums: read one number off a list that is shown, add another, answer.
 
 A task is a list of six numbers below five. An instance asks for one of them and says what is to be added. The episode
-is one answer long, and succeeds if it is right. This family was written from the README's instructions alone: a test
-adds it to a copy of the package, where it runs through the contract and through a study.
+is one answer long, and succeeds if it is right.
 """
 
 from dataclasses import dataclass

@@ -1,0 +1,227 @@
+"""The contract of a family as checks that anybody's tests can run.
+
+    @pytest.mark.parametrize("check", contract.CHECKS)
+    def test_it_keeps_the_contract(check):
+        check(envs.make("sums"))
+
+Every check is a function of a family and raises AssertionError where it is broken. Those of OF_ITSELF are of what the
+family is by itself; the others hold inside controls, lives and mixtures, too. `envs.family` says what each method owes.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from envs.family import Family, Observation, Outcome, State
+from envs.tasks import Split, make_pool
+
+MANY = 10_000  # instances that the expert has to solve
+SOME = 100
+FEWEST_INSTANCES = 20  # with fewer, a specialist need only learn paths
+
+
+@partial(jax.jit, static_argnames=("family", "count", "split"))
+def _starts(family: Family, count: int, split: Split, seed: int) -> State:
+    pool = make_pool(count, split=split)
+    tasks = jax.vmap(lambda i: family.tasks.member(pool, i))(jnp.arange(count, dtype=jnp.uint32))
+    return jax.vmap(family.init)(jax.random.split(jax.random.key(seed), count), tasks)
+
+
+def starts(family: Family, count: int = SOME, split: Split = "heldout", seed: int = 0) -> State:
+    """`count` starting states, each of another task."""
+    return _starts(family, count, split, seed)
+
+
+@lru_cache
+def batched(family: Family, method: str) -> Callable[..., Any]:
+    """A compiled, batched method: all checks of a family share it, as compilation is what they cost."""
+    return jax.jit(jax.vmap(getattr(family, method)))
+
+
+def expert_solves_every_instance(family: Family) -> None:
+    """On tasks held out, in as many steps as `distance` says, and within the horizon."""
+    states = starts(family, MANY)
+    expected = batched(family, "distance")(states)
+
+    @jax.jit
+    def play(states: State) -> Any:
+        def step(carry: Any, key: jax.Array) -> Any:
+            states, running, steps, failed = carry
+            choose, move = jax.random.split(key)
+            action = jax.random.categorical(choose, jnp.log(jax.vmap(family.expert)(states)))
+            states, outcome = jax.vmap(family.step, in_axes=(0, 0, None))(states, action, move)
+            steps = steps + running
+            return (states, running & ~outcome.succeeded, steps, failed | (running & outcome.failed)), None
+
+        start = (states, jnp.ones(MANY, bool), jnp.zeros(MANY, jnp.int32), jnp.zeros(MANY, bool))
+        return jax.lax.scan(step, start, jax.random.split(jax.random.key(1), family.horizon))[0]
+
+    _, running, steps, failed = play(states)
+    assert not running.any(), f"the expert does not solve {running.mean():.2%} of instances within the horizon"
+    assert not failed.any(), f"the expert fails in {failed.mean():.2%} of instances"
+    assert (steps == expected).all(), "the expert needs another number of steps than `distance` says"
+    assert (expected >= 1).all(), "an instance is solved before it begins"
+
+
+class Look(NamedTuple):
+    """One step of a walk."""
+
+    seen: Observation
+    with_another_task: Observation
+    expert: jax.Array
+    distance: jax.Array
+    running: jax.Array  # bool: no step before this one ended the episode
+    outcome: Outcome
+
+
+@lru_cache
+def _walk(family: Family) -> Callable[[jax.Array], Look]:
+    """A compiled episode from a number, which says which instance of which task held out, and which legal actions."""
+
+    @jax.jit
+    @jax.vmap
+    def play(number: jax.Array) -> Look:
+        key_start, key_picks, key = jax.random.split(jax.random.key(number), 3)
+        task, other = (family.tasks.member(make_pool(2**20, split=split), number) for split in ("heldout", "training"))
+
+        def step(carry: Any, inputs: Any) -> Any:
+            (state, running), (pick, key) = carry, inputs
+            seen = family.observe(state)
+            action = jax.random.categorical(pick, jnp.where(seen.action_mask, 0.0, -jnp.inf))
+            after, outcome = family.step(state, action, key)
+            another = family.observe(state._replace(task=other))
+            look = Look(seen, another, family.expert(state), family.distance(state), running, outcome)
+            return (after, running & ~outcome.over), look
+
+        keys = (jax.random.split(key_picks, family.horizon), jax.random.split(key, family.horizon))
+        return jax.lax.scan(step, (family.init(key_start, task), jnp.bool_(True)), keys)[1]
+
+    return play
+
+
+def an_episode_keeps_the_contract(family: Family) -> None:
+    """Whatever is done: observations within the spec, read from `shown` only; a legal expert; one way to end."""
+    numbers = jnp.arange(SOME, dtype=jnp.uint32)
+    looks: Look = jax.tree.map(np.asarray, _walk(family)(numbers))
+    seen, spec, many = looks.seen, family.spec, (SOME, family.horizon)
+    assert seen.context.shape == (*many, len(spec.context)), "the context is not of the spec's shape"
+    assert seen.entities.shape == (*many, spec.num_entities, len(spec.entity)), "entities are not of the spec's shape"
+    assert seen.context.dtype == seen.entities.dtype == np.uint8, "observations are to be uint8"
+    assert (seen.context < np.array(spec.context)).all(), "the context leaves its vocabulary"
+    assert (seen.entities < np.array(spec.entity)).all(), "entities leave their vocabulary"
+    assert seen.entity_mask.shape == (*many, spec.num_entities), "the entity mask is not of the spec's shape"
+    assert seen.action_mask.shape == (*many, family.num_actions), "the action mask is not of the spec's shape"
+    assert seen.action_mask.any(-1).all(), "no action is legal"
+    chex.assert_trees_all_equal(seen, looks.with_another_task)
+    assert np.allclose(looks.expert.sum(-1), 1), "the expert's probabilities do not add up to 1"
+    assert (looks.expert[~seen.action_mask] == 0).all(), "the expert takes an illegal action"
+    assert (looks.distance[looks.running] >= 1).all(), "a running episode is at no distance from success"
+    both = looks.outcome.succeeded & looks.outcome.failed
+    assert not both[looks.running].any(), "an episode succeeds and fails at once"
+    chex.assert_trees_all_equal(looks, jax.tree.map(np.asarray, _walk(family)(numbers)))
+
+
+def only_a_visible_rule_shows(family: Family) -> None:
+    """Another rule in `shown` changes observations where the rule is visible, and is gone where they are blinded."""
+    states, others = starts(family), starts(family, split="training")
+    told = batched(family, "observe")(states._replace(shown=others.shown))
+    plain = batched(family, "observe")(states)
+    assert _differ(told, plain) == family.reveals_rule, "observations and `reveals_rule` disagree"
+    chex.assert_trees_all_equal(*(batched(family, "blind")(seen) for seen in (told, plain)))
+
+
+def the_key_decides(family: Family) -> None:
+    """The same key gives the same instances, another key others."""
+    chex.assert_trees_all_equal(starts(family), starts(family))
+    first, second = (batched(family, "observe")(starts(family, seed=seed)) for seed in (0, 1))
+    assert _differ(first, second), "another key gives the same instances"
+
+
+def _differ(one: Any, other: Any) -> bool:
+    return any((a != b).any() for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True))
+
+
+def compiled_and_batched_equal_plain(family: Family) -> None:
+    """`step` under jit and vmap gives what it gives alone."""
+    states = starts(family)
+    actions, keys = jnp.arange(SOME) % family.num_actions, jax.random.split(jax.random.key(0), SOME)
+    together = batched(family, "step")(states, actions, keys)
+    for i in (0, 1):
+        alone = family.step(jax.tree.map(lambda leaf, i=i: leaf[i], states), actions[i], keys[i])
+        chex.assert_trees_all_equal(jax.tree.map(lambda leaf, i=i: leaf[i], together), alone)
+        chex.assert_trees_all_equal_dtypes(jax.tree.map(lambda leaf, i=i: leaf[i], together), alone)
+
+
+def one_trace_for_all_tasks(family: Family) -> None:
+    """No task or action compiles anew."""
+    chex.clear_trace_counter()
+    init = jax.jit(chex.assert_max_traces(family.init, n=1))
+    step = jax.jit(chex.assert_max_traces(family.step, n=1))
+    state = init(jax.random.key(0), jnp.array(family.tasks.train(0)))
+    for index in range(3):
+        state = init(jax.random.key(index), jnp.array(family.tasks.heldout(index)))
+        for action in range(family.num_actions):
+            state, _ = step(state, jnp.int32(action), jax.random.key(action))
+
+
+def a_step_keeps_the_state_a_state(family: Family) -> None:
+    """Shapes and dtypes stay; an outcome is three flags and a price."""
+    state = jax.eval_shape(family.init, jax.random.key(0), jnp.array(family.tasks.train(0)))
+    after, outcome = jax.eval_shape(family.step, state, jnp.int32(0), jax.random.key(0))
+    chex.assert_trees_all_equal_shapes_and_dtypes(state, after)
+    assert [leaf.dtype for leaf in outcome] == [bool, bool, jnp.float32, bool], "an outcome has other dtypes"
+
+
+def start_near_is_near(family: Family) -> None:
+    """`start_near` begins at every distance up to the one asked for, as far as there are such."""
+    keys, task = jax.random.split(jax.random.key(0), 300), jnp.array(family.tasks.train(0))
+    near = jax.jit(jax.vmap(family.start_near, in_axes=(0, None, None)))
+    farthest = int(batched(family, "distance")(starts(family)).max())
+    for steps in (1, 3):
+        distances = batched(family, "distance")(near(keys, task, jnp.int32(steps)))
+        found = set(np.asarray(distances).tolist())
+        assert found == set(range(1, min(steps, farthest) + 1)), f"start_near({steps}) begins at distances {found}"
+
+
+def scripted_policies_are_policies(family: Family) -> None:
+    """Over legal actions; the first is uniform."""
+    observation = batched(family, "observe")(starts(family))
+    policies = batched(family, "scripted")(observation)
+    assert jnp.allclose(policies.sum(-1), 1), "a scripted policy's probabilities do not add up to 1"
+    assert (jnp.where(observation.action_mask[:, None], 0, policies) == 0).all(), "a script takes an illegal action"
+    uniform = policies[:, 0] * observation.action_mask.sum(-1, keepdims=True)
+    assert jnp.allclose(uniform, observation.action_mask), "the first scripted policy is not uniform"
+
+
+def hashable_and_described(family: Family) -> None:
+    """Static under jit, one line for every task, and instances enough that a policy has to be learnt, not a path."""
+    assert hash(family) == hash(family)
+    text = family.describe(family.tasks.train(0))
+    assert text
+    assert "\n" not in text, "a description is to be one line"
+    assert text != family.describe(family.tasks.train(1)), "two tasks are described alike"
+    assert family.instances >= FEWEST_INSTANCES, f"a task has {family.instances} instances: want {FEWEST_INSTANCES}"
+
+
+Check = Callable[[Family], None]
+
+INSIDE_OTHERS: tuple[Check, ...] = (
+    an_episode_keeps_the_contract,
+    only_a_visible_rule_shows,
+    a_step_keeps_the_state_a_state,
+)
+OF_ITSELF: tuple[Check, ...] = (
+    expert_solves_every_instance,
+    the_key_decides,
+    compiled_and_batched_equal_plain,
+    one_trace_for_all_tasks,
+    start_near_is_near,
+    scripted_policies_are_policies,
+    hashable_and_described,
+)
+CHECKS = (*INSIDE_OTHERS, *OF_ITSELF)

@@ -1,0 +1,12 @@
+"""Stakes: a failure costs as much as success pays."""
+
+import jax
+import jax.numpy as jnp
+
+from envs.family import Family
+from rewards import Move, Strength
+
+
+def stakes(family: Family, move: Move, strength: Strength) -> jax.Array:
+    """-1 where an episode fails, 0 else. The best policy stays the best where every episode ends in either."""
+    return -move.outcome.failed.astype(jnp.float32)

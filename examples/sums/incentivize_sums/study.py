@@ -1,0 +1,97 @@
+"""Does it take fewer training tasks to learn the skill where a failure costs something?
+
+Agents with the rewards `sparse` and `sparse+stakes` train on pools of the same sizes, with the same steps; what is
+compared is success on tasks that none of them has met.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from experiments.cells import Cell
+from experiments.claims import Claim, judge
+from experiments.figures import BLUE, ORANGE, Drawn, against_pools, canvas, legend, seeds
+from experiments.settings import Settings
+from experiments.studies.by_pool import unseen
+from experiments.studies.common import blind_cells, cell_of, on_pool, paired
+from experiments.table import Table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+STUDY = "stakes"
+QUESTION = "Does it take fewer training tasks to learn the skill where a failure costs something?"
+
+_QUICK: dict[str, Any] = {
+    "families": ("sums",),
+    "seeds": 3,
+    "control_seeds": 1,
+    "pools": (4, 16, 64, 256, 1024, "new"),
+    "eval_tasks": 128,
+    "eval_instances": 8,
+    "specialists": 1,
+    "training": {"sums": {"network": "residual", "budget": 400_000, "learning_rate": 2e-3}},
+}
+PRESETS = {"quick": _QUICK, "standard": _QUICK | {"seeds": 10}}
+
+ROLES = {"sparse": ("generalist", BLUE), "sparse+stakes": ("stakes", ORANGE)}
+
+# The verdict rule, fixed before any run.
+RULE = (
+    "unseen success with stakes minus without, at the pool of {pool} tasks, paired by seed, Student t 95%; supported "
+    "above 0, refuted below; 3 seeds at least"
+)
+
+
+def cells(settings: Settings) -> list[Cell]:
+    """Either reward on every pool; and blind agents, without which there are no scores."""
+    grid = []
+    for family in settings.families:
+        grid += blind_cells(STUDY, settings, family)
+        for reward, (role, _) in ROLES.items():
+            training = settings.training[family].model_copy(update={"reward": reward})
+            for pool in settings.pools:
+                for seed in range(settings.seeds):
+                    own = on_pool(pool, seed)
+                    grid.append(cell_of(STUDY, settings, family, role, training=training, **own))
+    return grid
+
+
+def verdicts(table: Table, settings: Settings) -> list[Claim]:
+    """One claim per family and pool."""
+    claims = []
+    for family in settings.families:
+        for pool in settings.pools:
+            with_stakes, without = (unseen(table, family, role, pool) for role in ("stakes", "generalist"))
+            claim = f"failures that cost something help: {pool} training tasks"
+            effect = paired(with_stakes, without, settings)
+            rule = RULE.format(pool=pool)
+            claims.append(judge(STUDY, family, claim, rule, effect, supported_above=0, refuted_below=0))
+    return claims
+
+
+def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
+    """A panel per family: success on unseen tasks against the pool's size, with stakes and without."""
+    drawn: Drawn = []
+    drawing, axes = canvas(1, len(settings.families))
+    for axis, family in zip(axes.flat, settings.families, strict=True):
+        mine = table.where(family=family, split="unseen").final()
+        arms = {reward: (reward, colour, mine.where(role=role)) for reward, (role, colour) in ROLES.items()}
+        against_pools(axis, arms, drawn, family, settings.pools)
+        axis.set_title(family)
+    legend(drawing, axes)
+    drawing.suptitle(f"{seeds(drawn)}, 95% Student t", fontsize=9)
+    return drawing, drawn
+
+
+def tables(table: Table, settings: Settings) -> dict[str, list[dict[str, str]]]:
+    """Unseen success by pool and reward."""
+    lines = []
+    for family in settings.families:
+        for pool in settings.pools:
+            line = {"family": family, "pool": str(pool)}
+            for reward, (role, _) in ROLES.items():
+                found = unseen(table, family, role, pool).values()
+                line[reward] = f"{sum(found) / len(found):.2f}" if found else "-"
+            lines.append(line)
+    return {"unseen success at the last budget": lines}

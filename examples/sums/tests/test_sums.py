@@ -1,0 +1,29 @@
+"""The whole contract in one line, and what is this family's own."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+from incentivize_sums.reward import stakes
+
+import envs
+from envs.contract import CHECKS
+from envs.family import outcome
+from rewards import Move
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_the_family_keeps_the_contract(check):
+    check(envs.make("sums"))
+
+
+def test_three_and_four_are_two_modulo_five():
+    family = envs.make("sums")
+    state = family.init(jax.random.key(0), jnp.array([3] * 6, jnp.uint8))._replace(add=jnp.uint8(4))
+    assert family.expert(state).argmax() == 2
+
+
+@pytest.mark.parametrize(("failed", "paid"), [(True, -1.0), (False, 0.0)])
+def test_only_a_failure_costs(failed, paid):
+    ended = outcome(jnp.bool_(not failed), jnp.bool_(failed))
+    move = Move(None, jnp.int32(0), None, ended, jnp.int32(0), jax.random.key(0))
+    assert stakes(envs.make("sums"), move, None) == paid

@@ -1,0 +1,131 @@
+"""Another package brings a family, a reward, a network and a study by entry points, and everything works on them."""
+
+import json
+import os
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+import rewards
+from envs import registry
+from experiments.settings import Settings
+
+ROOT = Path(__file__).resolve().parent.parent
+SUMS = ROOT / "examples" / "sums"
+TINY = """
+pools = [4, "new"]
+seeds = 1
+eval_tasks = 8
+eval_instances = 2
+evaluations = 2
+num_envs = 16
+rollout_steps = 8
+budget = 512
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with the package installed in it, which is on the path of nobody else."""
+    target = tmp_path_factory.mktemp("installed")
+    uv = Path(sys.executable).with_name("uv")
+    subprocess.run([uv, "pip", "install", "--quiet", "--no-deps", "--target", target, SUMS], check=True)
+    (target / "tiny.toml").write_text(TINY)
+    return target
+
+
+def python(folder, *arguments):
+    environment = os.environ | {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=folder, capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+COMMAND = ("-c", "from experiments.cli import entry; entry()")
+
+
+def test_its_own_tests_pass(folder):
+    assert "passed" in python(folder, "-m", "pytest", "-W", "error", "-p", "no:cacheprovider", str(SUMS / "tests"))
+
+
+@pytest.mark.parametrize(
+    ("topic", "name"),
+    [("families", "sums"), ("rewards", "stakes"), ("networks", "residual"), ("studies", "stakes")],
+)
+def test_what_it_brings_is_listed(folder, topic, name):
+    listed = json.loads(python(folder, *COMMAND, "list", topic, "--json"))
+    assert name in {row["name"] for row in listed}
+
+
+def test_its_study_runs_with_its_family_reward_and_network(folder):
+    python(folder, *COMMAND, "run", "stakes", "--config", "tiny.toml", "--out", "out", "--workers", "1")
+    rows = [json.loads(line) for line in (folder / "out" / "results.jsonl").read_text().splitlines()]
+    assert {row["family"] for row in rows} == {"sums"}
+    assert {row["reward"] for row in rows} - {None} == {"sparse", "sparse+stakes"}  # None: nobody learnt in it
+    assert {row["network"] for row in rows} - {None} == {"residual"}
+    assert "failures that cost something help" in (folder / "out" / "report.html").read_text()
+    told = python(folder, *COMMAND, "run", "stakes", "--config", "tiny.toml", "--out", "out", "--workers", "1")
+    assert "0 training runs to do" in told
+
+
+def test_gymnasium_knows_its_family(folder):
+    python(folder, "-c", "import gymnasium as g; g.make('envs:incentivize/Sums-v0').reset(seed=0)")
+
+
+CHANGE = """
+import pathlib
+from experiments import code, presets, studies
+from experiments.settings import resolve
+study = studies.load("stakes")
+base = {"study": "stakes", "preset": "quick"} | study.PRESETS["quick"]
+print({code.code_of(cell) for cell in study.cells(resolve(base, presets.training("quick")))})
+"""
+
+
+@pytest.mark.parametrize("file", ["family.py", "reward.py", "network.py"])
+def test_a_change_in_it_is_another_version_of_its_cells(folder, file):
+    path = folder / "incentivize_sums" / file
+    before, text = python(folder, "-c", CHANGE), path.read_text()
+    path.write_text(text + "\nMORE = 1\n")
+    after = python(folder, "-c", CHANGE)
+    path.write_text(text)
+    assert set(eval(before)).isdisjoint(eval(after)) == (file != "reward.py")  # half of the cells do without the reward
+    assert before != after
+
+
+def brought(monkeypatch, **entries):
+    """A registry of one name of ours, beside which a package brings `entries`."""
+    found = [EntryPoint(name, where, "incentivize.rewards") for name, where in entries.items()]
+    for entry in found:
+        vars(entry).update(dist=SimpleNamespace(name="theirs"))
+    monkeypatch.setattr(registry, "entry_points", lambda group: found)
+    return registry.Registry("rewards", {"sparse": "rewards.sparse:sparse"})
+
+
+def test_what_cannot_be_loaded_is_named(monkeypatch):
+    both = brought(monkeypatch, more="nowhere.at_all:more")
+    assert list(both) == ["sparse", "more"]
+    with pytest.raises(registry.LoadError, match="'more' of rewards, brought by the package theirs, cannot be loaded"):
+        both.load("more")
+
+
+def test_a_name_of_ours_stays_ours(monkeypatch):
+    with pytest.warns(UserWarning, match="package theirs brings rewards of a name that is taken, 'sparse'"):
+        both = brought(monkeypatch, sparse="theirs:sparse")
+    assert both.load("sparse").__module__ == "rewards.sparse"
+
+
+def test_a_run_is_refused_where_its_reward_cannot_be_loaded(monkeypatch):
+    from experiments.checks import check
+    from experiments.settings import SettingsError, Training
+
+    monkeypatch.setattr(rewards, "REWARDS", brought(monkeypatch, more="nowhere.at_all:more"))
+    settings = Settings(study="task-count", families=("errands",), training={"errands": Training(reward="more")})
+    with pytest.raises(SettingsError, match=r"cannot be loaded from nowhere\.at_all:more: ModuleNotFoundError"):
+        check(settings)
