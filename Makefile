@@ -4,10 +4,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= runs/demo
 
-# An older Gymnasium than requirements.txt has; 1.2.2 is the oldest that pyproject.toml allows.
-GYMNASIUM ?= 1.2.2
+# The two ends of what pyproject.toml allows: a Python, and which versions of what we depend on by ourselves.
+PYTHON_oldest := 3.11
+PYTHON_newest := 3.13
+VERSIONS_oldest := lowest-direct
+VERSIONS_newest := highest
 
-.PHONY: demo test test-gymnasium benchmarks lint gallery clean
+.PHONY: demo test test-oldest test-newest benchmarks dependencies lint gallery clean
 
 demo: $(VENV)/.installed
 	$(BIN)/incentivize run task-count --preset quick --out $(DEMO)
@@ -15,16 +18,26 @@ demo: $(VENV)/.installed
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-test-gymnasium:
-	$(MAKE) VENV=.venv-gymnasium .venv-gymnasium/.installed
-	.venv-gymnasium/bin/python -m pip install --quiet --disable-pip-version-check gymnasium==$(GYMNASIUM)
-	.venv-gymnasium/bin/python -m pytest tests/envs/test_gym*.py
+test-oldest test-newest: test-%: .venv-%/.installed
+	.venv-$*/bin/python -m pytest -n 2 --dist worksteal
+
+.venv-oldest/.installed .venv-newest/.installed: .venv-%/.installed: $(VENV)/.installed
+	$(BIN)/uv venv --quiet --clear --python $(PYTHON_$*) .venv-$*
+	$(BIN)/uv pip install --quiet --python .venv-$* --resolution $(VERSIONS_$*) --editable '.[dev]'
+	touch $@
 
 gallery: $(VENV)/.installed
 	$(BIN)/python -m experiments.gallery
 
 benchmarks: .venv-peers/.installed
 	.venv-peers/bin/python -m benchmarks --out docs/benchmarks/benchmarks.md
+
+# What we stand on, weighed in an environment that has nothing else.
+dependencies:
+	rm -rf .venv-core
+	$(PYTHON) -m venv .venv-core
+	.venv-core/bin/python -m pip install --quiet --disable-pip-version-check --constraint requirements.txt .
+	.venv-core/bin/python -m benchmarks.dependencies --out docs/dependencies.md
 
 .venv-peers/.installed: pyproject.toml requirements.txt
 	$(PYTHON) -m venv .venv-peers

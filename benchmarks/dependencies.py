@@ -1,0 +1,137 @@
+"""What we stand on: one line per dependency, why it is there, and what it costs: `make dependencies`.
+
+It is run in an environment that has the package and nothing else.
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+import time
+from datetime import date
+from importlib import metadata
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+MB = 1e6
+TURNS = 5
+LIMITS = {"size": 700.0, "import": 3.0}  # MB installed, and seconds, that we aim to stay below
+GIVEN = ("jax", "flax", "optax", "gymnasium", "chex")
+ALL = "experiments.main, experiments.report, experiments.watch"
+
+WHY = {  # and what is imported of it
+    "jax": ("jax", "arrays, derivatives and compilation: what everything here is written in"),
+    "flax": ("flax.linen", "networks' layers and initialisers"),
+    "optax": ("optax", "Adam, weight decay, clipping of gradients"),
+    "chex": ("chex", "checks of shapes and traces in the contract of families, and in tests"),
+    "mctx": ("mctx", "tree search, of the study `test-time`"),
+    "gymnasium": ("gymnasium", "the door to other trainers: spaces, ids, vector environments"),
+    "numpy": ("numpy", "all that is not traced: counts per task, statistics"),
+    "scipy": ("scipy.stats", "Student's t, fits of laws and thresholds, quasi-random trials"),
+    "matplotlib": ("matplotlib.figure", "figures for papers"),
+    "plotly": ("plotly.offline", "curves in a report to zoom into; its JavaScript, no network"),
+    "pillow": ("PIL.Image", "GIFs and pictures of episodes"),
+    "orbax-checkpoint": ("orbax.checkpoint", "checkpoints, also of several processes"),
+    "filelock": ("filelock", "one process at a time in a run directory"),
+    "psutil": ("psutil", "memory that is free, processes that are gone"),
+    "pydantic": ("pydantic", "settings: their types, bounds and defaults in one place"),
+    "tyro": ("tyro", "the command line, made from the settings"),
+    "rich": ("rich.console", "tables, progress and colours in a terminal"),
+    "jinja2": ("jinja2", "the pages: reports, replays, scoreboard"),
+    "tomli-w": ("tomli_w", "writing the TOML that Python itself only reads"),
+}
+
+
+def seconds(statement: str) -> float:
+    """How long a fresh interpreter takes for a statement, beyond its own start: the median of TURNS."""
+
+    def once(code: str) -> float:
+        began = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code], check=True)
+        return time.perf_counter() - began
+
+    return statistics.median(once(statement) - once("pass") for _ in range(TURNS))
+
+
+def size(name: str) -> float:
+    """Megabytes of a distribution's own files."""
+    files = metadata.distribution(name).files or []
+    return sum(path.stat().st_size for file in files if (path := Path(str(file.locate()))).is_file()) / MB
+
+
+def required(name: str) -> list[str]:
+    """What a distribution requires here, without extras, by name."""
+    found = map(Requirement, metadata.requires(name) or [])
+    return [one.name for one in found if one.marker is None or one.marker.evaluate({"extra": ""})]
+
+
+def everything(name: str) -> set[str]:
+    """All that comes with a distribution, itself too."""
+    known: set[str] = set()
+    waiting = [name]
+    while waiting:
+        one = waiting.pop().lower().replace("_", "-")
+        if one not in known:
+            known.add(one)
+            waiting += required(one)
+    return known
+
+
+def table() -> list[str]:
+    """The lines of the table."""
+    lines = ["| package | what it is for | version | MB | import, s |", "|---|---|---|---:|---:|"]
+    for name in required("incentivize"):
+        module, why = WHY[name]
+        took = seconds(f"import {module}")
+        lines.append(f"| {name} | {why} | {metadata.version(name)} | {size(name):,.0f} | {took:.2f} |")
+    return lines
+
+
+def page() -> str:
+    """The page as Markdown."""
+    come = everything("incentivize")
+    total, given = (sum(map(size, names)) for names in (come, set().union(*map(everything, GIVEN))))
+    python = ".".join(map(str, sys.version_info[:3]))
+    largest = sorted(come, key=size, reverse=True)[:5]
+    return "\n".join(
+        [
+            "# Dependencies",
+            "",
+            "Made by `make dependencies`. What a well-kept library does is not written again here; what is left is",
+            "what this project exists for.",
+            "",
+            f"{date.today()}, Python {python}, {len(come)} distributions in an environment of their own. MB are a",
+            "distribution's own files, as installed, without what it requires in turn; seconds are those of a fresh",
+            f"interpreter (median of {TURNS}), and hold what a package imports itself, so that they do not add up.",
+            "",
+            *table(),
+            "",
+            f"**All together: {total:,.0f} MB** (aim: below {LIMITS['size']:.0f}), the largest of which are "
+            + ", ".join(f"{name} {size(name):,.0f}" for name in largest)
+            + ".",
+            f"`import {ALL}`, which is all that a study needs: **{seconds(f'import {ALL}'):.1f} s** (aim: below "
+            f"{LIMITS['import']:.0f}). `incentivize --help` needs {seconds('import experiments.cli'):.1f} s.",
+            "",
+            f"{', '.join(GIVEN)} alone, which the project was given to build on, come with {given:,.0f} MB.",
+            "",
+            "Extras bring more: `cuda`, `tpu` (jax for accelerators), `slurm` (submitit), `tensorboard`, `wandb`,",
+            "`sb3` (Stable-Baselines3), `peers` (what benchmarks compare with), `docs` and `dev`.",
+            "",
+        ]
+    )
+
+
+def main() -> None:
+    """Measures, and prints or writes the page."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.dependencies", description=__doc__)
+    parser.add_argument("--out", type=Path, help="a file to write it to")
+    out = parser.parse_args().out
+    text = page()
+    print(text)
+    if out:
+        out.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
