@@ -7,7 +7,7 @@ DEMO ?= runs/demo
 # An older Gymnasium than requirements.txt has; 1.2.2 is the oldest that pyproject.toml allows.
 GYMNASIUM ?= 1.2.2
 
-.PHONY: demo test test-gymnasium benchmarks lint gallery clean
+.PHONY: demo test test-gymnasium benchmarks lint gallery docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/incentivize run task-count --preset quick --out $(DEMO)
@@ -22,6 +22,10 @@ test-gymnasium:
 
 gallery: $(VENV)/.installed
 	$(BIN)/python -m experiments.gallery
+
+docs: $(VENV)/.installed
+	$(BIN)/python -m sphinx -W --keep-going --quiet -c docs -d build/doctrees . build/docs
+	@echo "build/docs/index.html"
 
 benchmarks: .venv-peers/.installed
 	.venv-peers/bin/python -m benchmarks --out docs/benchmarks/benchmarks.md
