@@ -130,7 +130,6 @@ KINDS = {
 def test_the_commands_are_understood(name, tmp_path, monkeypatch):
     for program in (
         "main.run_study",
-        "checks.check",
         "launchers.launch",
         "processes.join",
         "tune.tune",
