@@ -24,7 +24,7 @@ gallery: $(VENV)/.installed
 	$(BIN)/python -m experiments.gallery
 
 docs: $(VENV)/.installed
-	$(BIN)/python -m sphinx -W --keep-going --quiet -c docs -d build/doctrees . build/docs
+	$(BIN)/python -m sphinx -E -W --keep-going --quiet -c docs -d build/doctrees . build/docs
 	@echo "build/docs/index.html"
 
 benchmarks: .venv-peers/.installed
