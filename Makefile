@@ -10,7 +10,7 @@ PYTHON_newest := 3.13
 VERSIONS_oldest := lowest-direct
 VERSIONS_newest := highest
 
-.PHONY: demo test test-oldest test-newest benchmarks dependencies lint gallery clean
+.PHONY: demo test test-oldest test-newest benchmarks dependencies lint gallery docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/incentivize run task-count --preset quick --out $(DEMO)
@@ -28,6 +28,10 @@ test-oldest test-newest: test-%: .venv-%/.installed
 
 gallery: $(VENV)/.installed
 	$(BIN)/python -m experiments.gallery
+
+docs: $(VENV)/.installed
+	$(BIN)/python -m sphinx -E -W --keep-going --quiet -c docs -d build/doctrees . build/docs
+	@echo "build/docs/index.html"
 
 benchmarks: .venv-peers/.installed
 	.venv-peers/bin/python -m benchmarks --out docs/benchmarks/benchmarks.md

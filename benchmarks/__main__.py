@@ -36,10 +36,11 @@ def main() -> None:
     machine["versions"] |= {name: metadata.version(name) for name in PROJECTS}
     versions = ", ".join(f"{name} {machine['versions'][name]}" for name in PROJECTS)
     where = f"{date.today()}, {machine['cores']} cores, {', '.join(machine['devices'])}, {versions}."
-    lines = [where, f"Medians of {arguments.repeats} turns; of ratios, with the lowest and the highest."]
+    lines = ["# Measurements", "", where]
+    lines.append(f"Medians of {arguments.repeats} turns; of ratios, with the lowest and the highest.")
     for part in arguments.only:
         for title, measure in TABLES[part].items():
-            table = ["", f"### {title}", "", *_markdown(measure(arguments.repeats))]
+            table = ["", f"**{title}**", "", *_markdown(measure(arguments.repeats))]
             print("\n".join(table), flush=True)
             lines += table
             if arguments.out:  # as they come

@@ -13,6 +13,7 @@ import pytest
 import rewards
 from envs import registry
 from experiments.settings import Settings
+from tests.test_code_blocks import THEIRS, commands
 
 ROOT = Path(__file__).resolve().parent.parent
 SUMS = ROOT / "examples" / "sums"
@@ -41,7 +42,13 @@ def folder(tmp_path_factory):
 def python(folder, *arguments):
     environment = os.environ | {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
     done = subprocess.run(
-        [sys.executable, *arguments], cwd=folder, capture_output=True, text=True, env=environment, check=False
+        [sys.executable, *arguments],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -64,14 +71,22 @@ def test_what_it_brings_is_listed(folder, topic, name):
 
 
 def test_its_study_runs_with_its_family_reward_and_network(folder):
-    python(folder, *COMMAND, "run", "stakes", "--config", "tiny.toml", "--out", "out", "--workers", "1")
-    rows = [json.loads(line) for line in (folder / "out" / "results.jsonl").read_text().splitlines()]
+    python(folder, *COMMAND, "run", "stakes", "--config", "tiny.toml", "--workers", "1")
+    run = folder / "runs" / "stakes-quick"
+    rows = [json.loads(line) for line in (run / "results.jsonl").read_text().splitlines()]
     assert {row["family"] for row in rows} == {"sums"}
     assert {row["reward"] for row in rows} - {None} == {"sparse", "sparse+stakes"}  # None: nobody learnt in it
     assert {row["network"] for row in rows} - {None} == {"residual"}
-    assert "failures that cost something help" in (folder / "out" / "report.html").read_text()
-    told = python(folder, *COMMAND, "run", "stakes", "--config", "tiny.toml", "--out", "out", "--workers", "1")
-    assert "0 training runs to do" in told
+    assert "failures that cost something help" in (run / "report.html").read_text()
+
+
+@pytest.mark.parametrize("words", commands(THEIRS), ids=" ".join)
+def test_the_commands_of_its_page(folder, words):
+    if words[0] == "pip":
+        assert words[1:] == ["install", f"./{SUMS.relative_to(ROOT)}"]  # that is how the folder came about
+        return
+    small = ["--config", "tiny.toml", "--workers", "1"] if words[1] == "run" else []
+    assert python(folder, *COMMAND, *words[1:], *small)
 
 
 def test_gymnasium_knows_its_family(folder):

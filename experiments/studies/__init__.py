@@ -1,6 +1,6 @@
 """What is asked: one file per study, holding its question, grid, figure and verdict rules. Does not import jax.
 
-A new study is one file and one line here, or an entry point of another package. A study is a module with:
+A new study is one file and one line here, or an entry point of another package. A study is a module with::
 
     QUESTION: str                                   one sentence
     PRESETS: dict[str, dict]                        settings by preset
