@@ -12,7 +12,7 @@ from sphinx.pycode import parser
 
 project = "incentivize"
 root_doc = "docs/index"
-include_patterns = ["*.md", "docs/**.md", "benchmarks/*.md"]
+include_patterns = ["*.md", "docs/**.md", "benchmarks/*.md", "examples/*.md"]
 exclude_patterns = [".*", "build", "runs", "tests"]
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 myst_heading_anchors = 6  # links to headings are as on GitHub
