@@ -1,6 +1,6 @@
 """Registries: names, and where what they stand for is; ours first, then what installed packages bring.
 
-A package brings a family, reward, network or study by an entry point in the group of that name, as in
+A package brings a family, reward, network or study by an entry point in the group of that name, as in::
 
     [project.entry-points."incentivize.families"]
     sums = "incentivize_sums.family:Sums"

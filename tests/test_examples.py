@@ -13,7 +13,7 @@ import pytest
 import rewards
 from envs import registry
 from experiments.settings import Settings
-from tests.test_code_blocks import THEIRS, commands
+from tests.test_code_blocks import FILES, commands
 
 ROOT = Path(__file__).resolve().parent.parent
 SUMS = ROOT / "examples" / "sums"
@@ -80,10 +80,13 @@ def test_its_study_runs_with_its_family_reward_and_network(folder):
     assert "failures that cost something help" in (run / "report.html").read_text()
 
 
-@pytest.mark.parametrize("words", commands(THEIRS), ids=" ".join)
-def test_the_commands_of_its_page(folder, words):
+COMMANDS = sorted({tuple(words) for name in FILES for words in commands(name, theirs=True)})
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_the_commands_of_pages_that_install_it(folder, words):
     if words[0] == "pip":
-        assert words[1:] == ["install", f"./{SUMS.relative_to(ROOT)}"]  # that is how the folder came about
+        assert words[1:] == ("install", f"./{SUMS.relative_to(ROOT)}")  # that is how the folder came about
         return
     small = ["--config", "tiny.toml", "--workers", "1"] if words[1] == "run" else []
     assert python(folder, *COMMAND, *words[1:], *small)
