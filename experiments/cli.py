@@ -34,7 +34,9 @@ def main(args: list[str] | None = None) -> int:
     try:
         command = _parsed(args)
     except SettingsError as error:
-        _said(str(error), BAD_INPUT)
+        document = _said(str(error), BAD_INPUT)
+        if "--json" in args:
+            print(json.dumps(document, indent=1))
         return BAD_INPUT
     return act(command)
 
