@@ -1,6 +1,5 @@
 """Benchmarks: compiled beforehand, blocked until ready, the median of several, ratios taken within one run."""
 
-import json
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -230,14 +229,15 @@ BENCHMARKS = {"envs": _envs, "train": _train, "tasks": _tasks, "specialists": _s
 ALL = ("envs", "train", "tasks", "saves")  # specialists take minutes a family: only where asked for
 
 
-def bench(what: str, families: Sequence[str], repeats: int, as_json: bool, console: Console) -> None:
-    """Runs benchmarks and prints them as a table, or as JSON with the machine."""
+def bench(what: str, families: Sequence[str], repeats: int, console: Console) -> dict[str, Any]:
+    """Runs benchmarks and prints them as tables.
+
+    Returns:
+        The same for programs: `machine`, `repeats` and `results`.
+    """
     chosen = [BENCHMARKS[name] for name in (ALL if what == "all" else (what,))]
     found = [row for function in chosen for family in families for row in function(family, repeats)]
     machine = environment()
-    if as_json:
-        print(json.dumps({"machine": machine, "repeats": repeats, "results": found}, indent=1))
-        return
     for name in dict.fromkeys(row["benchmark"] for row in found):
         console.print(rich_table(name, _upright([row for row in found if row["benchmark"] == name])))
     for row in found:
@@ -247,3 +247,4 @@ def bench(what: str, families: Sequence[str], repeats: int, as_json: bool, conso
         f"{machine['cores']} cores, {', '.join(machine['devices'])}, jax {versions['jax']}, Python {versions['python']}"
     )
     console.print(f"{where}; median of {repeats}, compilation apart", highlight=False, soft_wrap=True)
+    return {"machine": machine, "repeats": repeats, "results": found}

@@ -2,14 +2,23 @@
 
 from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import tyro
 
+from experiments.known import BENCHMARKS, LAUNCHERS, SHELLS, TOPICS
 from experiments.settings import FLAG_KEYS, SAVE_EVERY, TRAINING_KEYS, Settings, Training
 
 NAMES = ("families", "specialist_learners")  # the lists of settings that hold no numbers
-Topic = Literal["families", "rewards", "learners", "networks", "studies"]
+FLAG_NAMES = {"families": "family"}  # what a flag is called that is not called as its setting is
+Value = TypeVar("Value")
+Often = tyro.conf.UseAppendAction[tuple[tuple[Value, ...], ...]]
+"""A flag that takes several values and may stand there several times; `acts.shared.flat` has them in one row."""
+
+
+def _one_of(names: tuple[str, ...], hint: str | None = None) -> Any:
+    """A word that is one of these, as the help shows it; `known.check_known` sees to it that it is."""
+    return tyro.conf.arg(metavar=f"{{{','.join(names)}}}", help_behavior_hint=hint)
 
 
 def _flags() -> list[tuple[str, Any, Any]]:
@@ -18,15 +27,17 @@ def _flags() -> list[tuple[str, Any, Any]]:
     for schema, keys in ((Settings, FLAG_KEYS), (Training, TRAINING_KEYS)):
         for key in keys:
             info = schema.model_fields[key]
-            several = get_origin(info.annotation) is tuple
-            kind = getattr(info.annotation, "__name__", "").upper().replace("TUPLE", "NAME" if key in NAMES else "N")
+            annotation: Any = info.annotation
+            several = get_origin(annotation) is tuple
+            kind_of = Often[get_args(annotation)[0]] if several else annotation | None
+            kind = getattr(annotation, "__name__", "").upper().replace("TUPLE", "NAME" if key in NAMES else "N")
             argument = tyro.conf.arg(
-                name="family" if key == "families" else key,
+                name=FLAG_NAMES.get(key, key),
                 help=(info.description or "").replace("%", "%%"),
                 help_behavior_hint="",
                 metavar=f"{kind} [{kind} ...]" if several else kind,
             )
-            flags.append((key, Annotated[info.annotation | None, argument], field(default=None)))
+            flags.append((key, Annotated[kind_of, argument], field(default=() if several else None)))
     return flags
 
 
@@ -62,12 +73,14 @@ class Run:
     """Which of them this is, from 0 on."""
     save_every: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = SAVE_EVERY
     """How often what is being trained is saved: no more than this is lost when the machine dies."""
-    launcher: Literal["local", "slurm", "trial"] = "local"
+    launcher: Annotated[str, _one_of(LAUNCHERS)] = "local"
     """local: in this process; slurm: as a job of a Slurm cluster; trial: as such a job, but on this machine."""
-    job: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE ...", help_behavior_hint="")] = ()
+    job: Annotated[Often[str], tyro.conf.arg(metavar="NAME=VALUE ...", help_behavior_hint="")] = ()
     """What the job asks for, as submitit names it: timeout_min=240 gpus_per_node=8 slurm_partition=gpu."""
     alone: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Take over no training runs from the runs in the same folder that had the same."""
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Print how the run ended, and its verdicts, as JSON; words and tables go to standard error."""
     debug: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Show a traceback where something fails, and stop where a number first is none (slow: one agent at a time)."""
 
@@ -80,6 +93,8 @@ class Report:
     """Run directories."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
     """Where the files go, if not into the run directory; the scoreboard of several runs is written only here."""
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Print the verdicts as JSON; words and tables go to standard error."""
     debug: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Show a traceback where something fails."""
 
@@ -88,7 +103,7 @@ class Report:
 class List:
     """List what there is to choose from."""
 
-    topic: tyro.conf.Positional[Literal["all", "families", "rewards", "learners", "networks", "studies"]] = "all"
+    topic: Annotated[str, tyro.conf.Positional, _one_of(("all", *TOPICS))] = "all"
     """What to list."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print JSON instead of tables."""
@@ -100,10 +115,10 @@ class List:
 class Bench:
     """Measure steps per second here: compiled beforehand, blocked until ready, the median of several."""
 
-    what: tyro.conf.Positional[Literal["all", "envs", "train", "tasks", "saves", "specialists"]] = "all"
+    what: Annotated[str, tyro.conf.Positional, _one_of(BENCHMARKS)] = "all"
     """envs: random policies; train: whole updates; tasks: cost against the number of tasks; saves: checkpoints (all:
     these four); specialists: a thousand in one program against one after another (minutes a family)."""
-    family: tuple[str, ...] = ()
+    family: Annotated[Often[str], tyro.conf.arg(metavar="NAME [NAME ...]", help_behavior_hint="")] = ()
     """The families to measure, all if none is named."""
     repeats: int = 5
     """Measurements of which the median is printed."""
@@ -127,7 +142,7 @@ class Play:
     """Let the expert play."""
     control: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = None
     """Play inside a control, such as blind or shuffled."""
-    knob: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE ...", help_behavior_hint="")] = ()
+    knob: Annotated[Often[str], tyro.conf.arg(metavar="NAME=VALUE ...", help_behavior_hint="")] = ()
     """Knobs of the family."""
     gif: Annotated[Path | None, tyro.conf.arg(metavar="FILE.gif", help_behavior_hint="")] = None
     """Write what was played as an animation."""
@@ -151,6 +166,8 @@ class Watch:
     """Write an animation."""
     page: Annotated[Path | None, tyro.conf.arg(metavar="FILE.html", help_behavior_hint="")] = None
     """Write a page to step through, which needs no network."""
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Print who did what as JSON; words and tables go to standard error."""
     debug: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Show a traceback where something fails."""
 
@@ -179,16 +196,41 @@ class Tune:
     """Where the trials are written down."""
     workers: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
     """How many train side by side, if not one for every core (a CPU), or for every accelerator."""
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Print the best settings as JSON; words and tables go to standard error."""
     debug: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Show a traceback where something fails."""
 
 
-Command = (
-    Annotated[Run, tyro.conf.subcommand("run")]
-    | Annotated[Report, tyro.conf.subcommand("report")]
-    | Annotated[List, tyro.conf.subcommand("list")]
-    | Annotated[Bench, tyro.conf.subcommand("bench")]
-    | Annotated[Play, tyro.conf.subcommand("play")]
-    | Annotated[Watch, tyro.conf.subcommand("watch")]
-    | Annotated[Tune, tyro.conf.subcommand("tune")]
-)
+@dataclass(frozen=True)
+class Doctor:
+    """Say what is wrong with this installation, and what to do about it."""
+
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Print JSON instead of lines."""
+    debug: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Show a traceback where something fails."""
+
+
+@dataclass(frozen=True)
+class Completion:
+    """Print a script that completes commands, flags and names in a shell."""
+
+    shell: Annotated[str, tyro.conf.Positional, _one_of(SHELLS, hint="")]
+    """The shell."""
+    debug: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Show a traceback where something fails."""
+
+
+COMMANDS: dict[str, Any] = {
+    "run": Run,
+    "report": Report,
+    "list": List,
+    "bench": Bench,
+    "play": Play,
+    "watch": Watch,
+    "tune": Tune,
+    "doctor": Doctor,
+    "completion": Completion,
+}
+"""By name; what one does is `act` in the module of `experiments.acts` that is called like it."""

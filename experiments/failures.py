@@ -15,6 +15,8 @@ def reason(error: BaseException) -> str:
             "out of memory; want less of num_envs, rollout_steps, width, eval_tasks or eval_instances, or --workers 1"
             f" ({_line(text)})"
         )
+    if isinstance(error, BrokenPipeError):
+        return "whoever read its output, or wrote its input, has ended"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return text or type(error).__name__

@@ -35,12 +35,15 @@ def number(value: Any) -> str:
 
 
 def rich_table(title: str, lines: Sequence[dict[str, str]]) -> RichTable:
-    """Lines with the same keys as a table for the terminal; numbers are never broken."""
+    """Lines with the same keys as a table for the terminal; numbers are never broken, and nothing is left out."""
     table = RichTable(title=title, title_justify="left", title_style="bold")
     for key, value in lines[0].items():
         first = key == next(iter(lines[0]))
         numeric = re.fullmatch(r"[-+]?[\d,.]+%?|-", value) is not None
-        table.add_column(key, justify="right" if numeric else "left", no_wrap=numeric or first)
+        whole = numeric or first
+        table.add_column(
+            key, justify="right" if numeric else "left", no_wrap=whole, overflow="ellipsis" if whole else "fold"
+        )
     for line in lines:
         table.add_row(*line.values())
     return table

@@ -40,6 +40,7 @@ class Replay(NamedTuple):
     pictures: tuple[Picture, ...]  # of T + 1 moments
     captions: tuple[str, ...]  # of the same
     won: bool
+    actions: tuple[str, ...]  # in words, of the T steps
 
 
 class Scene(NamedTuple):
@@ -129,12 +130,13 @@ def _replay(family: Family, player: str, episode: Episode) -> Replay:
     steps = int(over.argmax()) + 1 if over.any() else family.horizon
     won = bool(episode.outcomes.succeeded[steps - 1])
     pictures, captions = [], []
+    actions = tuple(family.action_names[action] for action in episode.actions[:steps].tolist())
     for step in range(steps + 1):
         state = jax.tree.map(lambda leaf, step=step: jnp.asarray(leaf[step]), episode.states)
         end = ending(won, bool(over[step - 1])) if step == steps else ""
         pictures.append(family.render(state))
         captions.append(caption(family, step, int(episode.actions[step - 1]) if step else None, end))
-    return Replay(player, tuple(pictures), tuple(captions), won)
+    return Replay(player, tuple(pictures), tuple(captions), won, actions)
 
 
 def told(scene: Scene) -> dict[str, Any]:

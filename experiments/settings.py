@@ -39,6 +39,7 @@ Steps = Annotated[Count, Field(ge=0, le=10**15)]
 Knob = StrictBool | StrictInt | StrictStr
 
 
+ARMS = ("incentivized", "taught")
 TAUGHT = ("learning_rate", "minibatches")  # cloning has no bonus, no discount and no advantages to be tuned
 
 

@@ -11,6 +11,29 @@ from envs.render import Picture, to_text
 
 ARROWS = {"\x1b[A": "w", "\x1b[C": "d", "\x1b[B": "s", "\x1b[D": "a"}  # as terminals send them, for families that walk
 END = "\x04"  # control and d
+WIDE = 1000  # columns where nobody says how many there are: a file has no edge at which lines would have to break
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        raise  # noqa: PLE0704, called where the error is being handled
+
+
+def console_for(stderr: bool = False) -> Console:
+    """The console of standard output or standard error: as wide as the terminal, or as COLUMNS says, or else wide."""
+    stream = sys.stderr if stderr else sys.stdout
+    edge = stream.isatty() or "COLUMNS" in os.environ
+    return _Console(stderr=stderr, width=None if edge else WIDE)
+
+
+def unread(error: BaseException) -> bool:
+    """Whether an error says that whoever read standard output has ended, as `head` does."""
+    if isinstance(error, BrokenPipeError):
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            return True
+    return False
 
 
 class Screen:

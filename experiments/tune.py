@@ -31,7 +31,6 @@ from experiments.studies.common import headline_teacher
 from experiments.training import RunError, Trained
 from experiments.workers import Work, usual
 
-ARMS = ("incentivized", "taught")
 PRESET: dict[str, Any] = {"study": "tune", "seeds": 2, "eval_tasks": 256, "eval_instances": 4, "evaluations": 3}
 
 SEED = 20_250_101  # of all draws
@@ -170,14 +169,15 @@ def _search(
     train_missing(cells, done | set(known), work, deliver)
 
 
-def _table(rows: dict[Trial, dict[str, Any]], family: str, grid: dict[Trial, Any], console: Console) -> None:
-    """The best setting of each arm, beside the one as shipped."""
-    lines, pasted = [], [f"[training.{family}]"]
+def _table(rows: dict[Trial, dict[str, Any]], family: str, grid: dict[Trial, Any], console: Console) -> dict[str, Any]:
+    """Prints the best setting of each arm, beside the one as shipped; returns the trials by arm."""
+    lines, pasted, found = [], [f"[training.{family}]"], {}
     for arm in dict.fromkeys(arm for arm, _ in grid):
         mine = [rows[trial] for trial in grid if trial[0] == arm]
         best = max(mine, key=lambda row: -1.0 if row["score"] is None else row["score"])  # of equals the first
         if best["score"] is None:
             raise RunError(f"{family}: every {arm} trial diverged; {best['reason']}")
+        found[arm] = {"trials": len(mine), "best": best, "as_shipped": mine[0]}
         last = list(best["validation"].values())[-1]
         shipped = "diverged" if mine[0]["score"] is None else f"{mine[0]['score']:.3f}"
         line = {"arm": arm, "trials": str(len(mine)), "best": str(best["trial"]), "validation": f"{best['score']:.3f}"}
@@ -188,12 +188,16 @@ def _table(rows: dict[Trial, dict[str, Any]], family: str, grid: dict[Trial, Any
     console.print(rich_table(f"{family}: success on validation tasks at the last budget", lines))
     console.print("\n".join(pasted), highlight=False, markup=False, soft_wrap=True)
     console.print("The best of many trials scored by luck too: expect a little less on tasks not used here.")
+    return found
 
 
 def tune(
     settings: Settings, trials: int, arms: Sequence[str], out: Path, console: Console, workers: int | None = None
-) -> None:
+) -> dict[str, Any]:
     """Runs what is missing of so many trials for each arm, and prints the best settings.
+
+    Returns:
+        For programs: `family`, `out`, and by arm the number of trials, the best one and the one as shipped.
 
     Raises:
         SettingsError: where settings or directory will not do.
@@ -227,4 +231,5 @@ def tune(
         work = Work(many, out / "checkpoints" / "groups")
         _search(grid, shipped, found, archive, own | elsewhere, work, console)
         shutil.rmtree(out / "checkpoints" / "groups", ignore_errors=True)
-        _table(found.rows(), family, grid, console)
+        arms_found = _table(found.rows(), family, grid, console)
+    return {"family": family, "out": str(out), "arms": arms_found}

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -19,7 +20,15 @@ from experiments.terminal import Screen
 GIF_COLUMNS = 2  # players side by side in an animation
 
 
-def watch(store: Store, console: Console, family: str | None, tasks: int, gif: Path | None, html: Path | None) -> None:
+def watch(
+    store: Store,
+    console: Console,
+    family: str | None,
+    tasks: int,
+    gif: Path | None,
+    html: Path | None,
+    shown: bool = True,
+) -> dict[str, Any]:
     """Shows replays of a run, and writes the files asked for.
 
     Args:
@@ -29,6 +38,10 @@ def watch(store: Store, console: Console, family: str | None, tasks: int, gif: P
         tasks: how many held-out tasks are played.
         gif: where an animation goes.
         html: where a page goes.
+        shown: whether they are shown at all.
+
+    Returns:
+        The scenes for programs: who did what, and what came of it.
 
     Raises:
         SettingsError: where the run has no such family, or nobody to watch.
@@ -39,6 +52,8 @@ def watch(store: Store, console: Console, family: str | None, tasks: int, gif: P
     screen, kept = Screen(console), list[Scene]()
     for scene in scenes(store, cells_of_run(store, settings), name, tasks):
         kept.append(scene)
+        if not shown:
+            continue
         print(f"\n{scene.family}, held-out task {scene.task}: {scene.told}\n")
         _show(scene, screen, PAUSE if screen.terminal and not (gif or html) else 0.0)
     if not kept:
@@ -47,6 +62,16 @@ def watch(store: Store, console: Console, family: str | None, tasks: int, gif: P
         write_gif(gif, _pictures(kept, GIF_COLUMNS))
     if html:
         write(html, page("watch.html", study=settings.study, scenes=[told(scene) for scene in kept]))
+    return {"study": settings.study, "family": name, "scenes": list(map(_said, kept))}
+
+
+def _said(scene: Scene) -> dict[str, Any]:
+    """A scene without its pictures."""
+    replays = [
+        {"player": one.player, "succeeded": one.won, "actions": list(one.actions), "outcome": one.captions[-1]}
+        for one in scene.replays
+    ]
+    return {"task": scene.task, "told": scene.told, "replays": replays}
 
 
 def _show(scene: Scene, screen: Screen, pause: float) -> None:

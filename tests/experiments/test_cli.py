@@ -251,7 +251,7 @@ def test_benchmarks_are_read_in_80_columns(capsys, monkeypatch):
 
 def test_compiled_programs_are_kept_unless_the_environment_says_otherwise(tmp_path):
     """In a process where jax has not been imported yet."""
-    code = "import os; from experiments.cli import _keep_programs; _keep_programs(); print(os.environ[NAME])"
+    code = "import os; from experiments.acts.shared import keep_programs; keep_programs(); print(os.environ[NAME])"
     name = "JAX_COMPILATION_CACHE_DIR"
     plain = {key: value for key, value in os.environ.items() if key != name} | {"XDG_CACHE_HOME": str(tmp_path / "new")}
     for environment, expected in (

@@ -11,7 +11,7 @@ import envs
 from experiments import evaluation, presets, runner, training, tune, workers
 from experiments.cli import main
 from experiments.groups import groups_of
-from experiments.settings import Training, load_file, resolve
+from experiments.settings import ARMS, Training, load_file, resolve
 from experiments.setups import pool_of
 
 SHIPPED = Training(num_envs=16, budget=1024, rollout_steps=8, minibatches=2, entropy_steps=300)
@@ -60,7 +60,7 @@ def rows_of(arguments):
 
 def test_trials_are_drawn_alike_for_both_arms_and_the_first_is_as_shipped():
     for number in range(50):
-        ppo, cloning = (tune.draw(SHIPPED, (arm, number)) for arm in tune.ARMS)
+        ppo, cloning = (tune.draw(SHIPPED, (arm, number)) for arm in ARMS)
         assert cloning == {key: ppo[key] for key in ("learning_rate", "minibatches")}
         Training.model_validate(SHIPPED.model_dump() | ppo)
         if number == 0:
@@ -75,7 +75,7 @@ def test_trials_are_drawn_alike_for_both_arms_and_the_first_is_as_shipped():
 
 def test_both_arms_have_as_many_trials_and_meet_no_heldout_task(tiny_config):
     settings = settings_of(tiny_config)
-    grid = tune.cells(settings, [(arm, number) for arm in tune.ARMS for number in range(3)])
+    grid = tune.cells(settings, [(arm, number) for arm in ARMS for number in range(3)])
     cells = [cell for mine in grid.values() for cell in mine]
     assert len({cell.id for cell in cells}) == len(cells) == 2 * 3 * settings.seeds
     for arm, learner, teacher in (("incentivized", "ppo", None), ("taught", "cloning", "dagger")):
@@ -112,9 +112,9 @@ def test_a_search_goes_on_and_ends_with_the_settings_to_paste(arguments, made_up
     text = capsys.readouterr().out
     assert "(4 of 8 trials found done)" in text
     rows = rows_of(arguments)
-    assert sorted((row["arm"], row["trial"]) for row in rows) == [(arm, n) for arm in tune.ARMS for n in range(4)]
+    assert sorted((row["arm"], row["trial"]) for row in rows) == [(arm, n) for arm in ARMS for n in range(4)]
     pasted = tomllib.loads(text[text.index("[training.errands]") : text.index("The best")])["training"]["errands"]
-    for arm in tune.ARMS:
+    for arm in ARMS:
         best = max((row for row in rows if row["arm"] == arm), key=lambda row: row["score"])
         assert f"# {arm}, trial {best['trial']}\n" in text
         for key, value in best["settings"].items():
@@ -144,7 +144,7 @@ def test_what_is_tuned_for_the_taught_arm_is_for_it_alone(tiny_config):
     plain = settings_of(tiny_config)
     training = plain.training["errands"].model_copy(update={"taught_learning_rate": 0.02, "taught_minibatches": 8})
     settings = plain.model_copy(update={"training": {"errands": training}})
-    grid = tune.cells(settings, [(arm, number) for arm in tune.ARMS for number in (0, 1)])
+    grid = tune.cells(settings, [(arm, number) for arm in ARMS for number in (0, 1)])
     assert grid["taught", 0][0].training.learning_rate == 0.02  # the setting as shipped
     assert grid["taught", 0][0].training.minibatches == 8
     before = tune.cells(plain, list(grid))
@@ -153,11 +153,9 @@ def test_what_is_tuned_for_the_taught_arm_is_for_it_alone(tiny_config):
 
 
 def test_one_arm_at_a_time_is_the_same_search(arguments, made_up):
-    for arm in tune.ARMS:
+    for arm in ARMS:
         assert main([*arguments, "--trials", "2", "--arm", arm]) == 0
-    assert sorted((row["arm"], row["trial"]) for row in rows_of(arguments)) == [
-        (a, n) for a in tune.ARMS for n in (0, 1)
-    ]
+    assert sorted((row["arm"], row["trial"]) for row in rows_of(arguments)) == [(a, n) for a in ARMS for n in (0, 1)]
 
 
 def test_a_trial_that_diverges_has_no_score_and_does_not_end_the_search(arguments, made_up, capsys):

@@ -1,0 +1,22 @@
+"""`incentivize bench`."""
+
+from rich.console import Console
+
+from experiments.acts import Answer
+from experiments.acts.shared import at_least_one, flat
+from experiments.commands import Bench
+from experiments.known import check_known
+
+
+def act(command: Bench, console: Console) -> Answer:
+    """Measures speed."""
+    import envs
+
+    families = flat(command.family)
+    for name in families:
+        check_known("--family", name)
+    check_known("WHAT", command.what)
+    at_least_one(repeats=command.repeats)
+    from experiments.bench import bench
+
+    return Answer(bench(command.what, families or envs.names(), command.repeats, console))

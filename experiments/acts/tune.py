@@ -1,0 +1,35 @@
+"""`incentivize tune`."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from experiments import presets
+from experiments.acts import Answer
+from experiments.acts.shared import agree, at_least_one, keep_programs
+from experiments.commands import Tune
+from experiments.known import check_known
+from experiments.settings import ARMS, load_file, resolve
+
+
+def act(command: Tune, console: Console) -> Answer:
+    """Searches for training settings."""
+    keep_programs()
+    check_known("FAMILY", command.family)
+    check_known("--preset", command.preset)
+    at_least_one(trials=command.trials, workers=command.workers)
+    if command.arm is not None:
+        check_known("--arm", command.arm)
+    file = load_file(command.config) if command.config else {}
+    agree(file, command.config, study="tune", preset=command.preset)
+    from experiments.checks import check
+    from experiments.tune import PRESET, tune  # imports jax
+
+    said = {"families": [command.family], "seeds": command.seeds, "pools": [command.pool], "budget": command.budget}
+    given = {key: value for key, value in said.items() if value is not None}
+    base = PRESET | {"preset": command.preset}
+    settings = resolve(base, presets.training(command.preset), file, given)
+    check(settings)
+    arms = ARMS if command.arm is None else (command.arm,)
+    out = command.out or Path("runs") / f"tune-{command.family}"
+    return Answer(tune(settings, command.trials, arms, out, console, command.workers))

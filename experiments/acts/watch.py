@@ -1,0 +1,25 @@
+"""`incentivize watch`."""
+
+from rich.console import Console
+
+from experiments.acts import Answer
+from experiments.acts.shared import at_least_one, keep_programs
+from experiments.commands import Watch
+from experiments.settings import SettingsError
+
+
+def act(command: Watch, console: Console) -> Answer:
+    """Shows the agents of a run."""
+    keep_programs()
+    from experiments.play import check_file
+    from experiments.store import Store
+    from experiments.watch import watch  # imports jax
+
+    if not command.run.is_dir():
+        raise SettingsError(f"{command.run}: there is no such run directory")
+    at_least_one(tasks=command.tasks)
+    check_file("--gif", command.gif, ".gif")
+    check_file("--page", command.page, ".html")
+    store = Store(command.run)
+    store.enclosed()
+    return Answer(watch(store, console, command.family, command.tasks, command.gif, command.page, not command.json))

@@ -1,0 +1,71 @@
+"""The names that may stand after a flag: what is completed in a shell, and what a wrong name is compared with.
+
+A new kind of name is one line here. Imports jax only for names that lie beside what they stand for.
+"""
+
+from collections.abc import Callable, Iterable
+
+from experiments import presets, settings, studies
+from experiments.settings import check_name
+
+
+def _families() -> Iterable[str]:
+    import envs
+
+    return envs.names()
+
+
+def _controls() -> Iterable[str]:
+    from envs.controls import CONTROLS
+
+    return CONTROLS
+
+
+def _networks() -> Iterable[str]:
+    from agents.encoders import ENCODERS
+
+    return ENCODERS
+
+
+def _memories() -> Iterable[str]:
+    from agents.memories import MEMORIES
+
+    return MEMORIES
+
+
+def _rewards() -> Iterable[str]:
+    import rewards
+
+    return rewards.names()
+
+
+TOPICS = ("families", "rewards", "learners", "networks", "studies")
+BENCHMARKS = ("all", "envs", "train", "tasks", "saves", "specialists")
+LAUNCHERS = ("local", "slurm", "trial")
+SHELLS = ("bash", "zsh", "tcsh", "fish")
+
+KNOWN: dict[str, Callable[[], Iterable[str]]] = {
+    "arm": lambda: settings.ARMS,
+    "control": _controls,
+    "family": _families,
+    "launcher": lambda: LAUNCHERS,
+    "memory": _memories,
+    "network": _networks,
+    "preset": lambda: presets.PRESETS,
+    "reward": _rewards,
+    "shell": lambda: SHELLS,
+    "specialist-learners": lambda: settings.ARMS,
+    "study": studies.names,
+    "topic": lambda: ("all", *TOPICS),
+    "what": lambda: BENCHMARKS,
+}
+"""By flag or, for a word without one, by its name in the help."""
+
+
+def check_known(key: str, value: str) -> None:
+    """Refuses a name that is not among those known after `key`, such as "--arm" or "STUDY".
+
+    Raises:
+        SettingsError: which names what was meant.
+    """
+    check_name(key, value, KNOWN[key.lstrip("-").lower()]())

@@ -1,0 +1,264 @@
+"""The doctor: every check where all is well and where it is not, and the command with a jax that crashes or hangs."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+import envs
+import experiments
+from experiments.cli import main
+from experiments.doctor import Finding, devices, examination, machine, packages, plugins
+from experiments.doctor.apart import Ran, apart
+
+GIB = 2**30
+RUNS = Ran(0, json.dumps({"backend": "cpu", "devices": ["cpu:cpu"], "value": 512.0, "seconds": 2.0, "version": "1"}))
+INSTALLED = {"jax": "0.10.2", "flax": "0.12.8", "submitit": "1.5"}
+
+
+def test_python_has_to_fit():
+    assert packages.python("3.11.7", ">=3.11").state == "ok"
+    old = packages.python("3.10.1", ">=3.11")
+    assert old.state == "wrong"
+    assert "3.10.1 is outside >=3.11" in old.says
+
+
+def test_packages_that_are_missing_or_do_not_fit_are_named_with_what_mends_them():
+    fits = ["jax>=0.10,<0.13", "flax>=0.12", 'torch; extra == "never"', 'winonly; sys_platform == "win32"']
+    assert packages.packages(fits, INSTALLED.get) == Finding(
+        "packages", "ok", "all 2 that are required, in versions that fit"
+    )
+    found = packages.packages(["jax>=0.11", "optax>=0.2.8", "flax"], INSTALLED.get)
+    assert found.state == "wrong"
+    assert "jax 0.10.2 is outside >=0.11; optax is missing" in found.says
+    assert "pip install 'jax>=0.11' 'optax>=0.2.8'" in found.says
+
+
+def test_extras_are_looked_for_as_far_as_the_extras_of_what_they_need():
+    requires = {"jax": ["numpy", 'plugin>=2; extra == "cuda13"']}
+    cuda = ['jax[cuda13]>=0.10; extra == "cuda"']
+    found = packages.extra("cuda", cuda, INSTALLED.get, requires.__getitem__)
+    assert (found.state, found.says) == ("ok", "is not there (plugin): pip install 'incentivize[cuda]'")
+    with_plugin = INSTALLED | {"plugin": "2.1"}
+    assert packages.extra("cuda", cuda, with_plugin.get, requires.__getitem__).says == "is there"
+    assert packages.extra("slurm", ["submitit>=1.5"], INSTALLED.get, requires.__getitem__).says == "is there"
+
+
+def test_the_package_s_own_files_have_to_be_there(tmp_path):
+    folder = Path(experiments.__path__[0]) / "templates"
+    assert sorted(path.name for path in folder.iterdir()) == sorted(packages.TEMPLATES)
+    assert packages.templates(folder).state == "ok"
+    found = packages.templates(tmp_path)
+    assert found.state == "wrong"
+    assert "report.html" in found.says
+
+
+def test_gymnasium_has_to_know_every_family():
+    assert packages.ids({"mazes": "envs.mazes:Mazes"}, ["incentivize/Mazes-v0"]).state == "ok"
+    found = packages.ids({"mazes": "envs.mazes:Mazes"}, [])
+    assert found.state == "wrong"
+    assert "incentivize/Mazes-v0" in found.says
+
+
+@pytest.mark.parametrize(
+    ("ran", "state", "says"),
+    [
+        (RUNS, "ok", "compiles and runs on cpu:cpu"),
+        (Ran(0, RUNS.out.replace(": 2.0", ": 50.0")), "warning", "slow"),
+        (Ran(0, RUNS.out.replace("512.0", "511.0")), "wrong", "computes 511.0 for 512.0"),
+        (Ran(0, "no answer"), "wrong", "does not run"),
+        (Ran(None, "120 s"), "wrong", "gave no answer in time (120 s)"),
+        (Ran(-11, "", ""), "wrong", "was ended by SIGSEGV: it said nothing"),
+        (
+            Ran(1, "", "Traceback\nImportError: libfoo is missing\n----\nhints"),
+            "wrong",
+            "ImportError: libfoo is missing",
+        ),
+        (
+            Ran(-6, "", "F1128 12:00:00.1 7 parse.cc:234] Unknown flag: --a\n@ stack"),
+            "wrong",
+            "SIGABRT: Unknown flag: --a",
+        ),
+    ],
+)
+def test_jax_has_to_compute_rightly_and_in_time(ran, state, says):
+    found = devices.computes(ran)
+    assert found.state == state
+    assert says in found.says
+
+
+@pytest.mark.parametrize(
+    ("files", "libtpu", "backend", "asked", "state", "says"),
+    [
+        ([], False, "cpu", "", "ok", "runs use the CPU"),
+        (["/dev/nvidia0"], False, "gpu", "", "ok", "gpu"),
+        (["/dev/nvidia0"], False, "cpu", "", "warning", "pip install 'incentivize[cuda]'"),
+        (["/dev/nvidia0"], False, "cpu", "cpu", "warning", "JAX_PLATFORMS = 'cpu': unset it"),
+        (["/dev/accel0"], False, "cpu", "", "warning", "pip install 'incentivize[tpu]'"),
+        ([], True, None, "", "warning", "libtpu is installed"),
+    ],
+)
+def test_an_accelerator_that_is_there_should_be_used(files, libtpu, backend, asked, state, says):
+    found = devices.accelerator(files, libtpu, backend, asked)
+    assert found.state == state
+    assert says in found.says
+
+
+def test_variables_that_change_jax_are_named():
+    assert devices.environment({"JAX_ENABLE_X64": "0", "XLA_FLAGS": "--fine"}, []).state == "ok"
+    for name in devices.NOTABLE:
+        found = devices.environment({name: "True"}, [])
+        assert found.state == "warning"
+        assert name in found.says
+    found = devices.environment({"JAX_PLATFORMS": "cdua"}, ["JAX_PLATFORMS"])
+    assert (found.state, found.says) == (
+        "wrong",
+        "jax does not run with JAX_PLATFORMS = 'cdua', and does without: unset it",
+    )
+
+
+def test_the_variable_to_blame_is_the_one_without_which_jax_runs():
+    variables = {"HOME": "/", "JAX_PLATFORMS": "cdua", "XLA_FLAGS": "--nope"}
+    assert devices.blame(variables, lambda one: "XLA_FLAGS" not in one) == ["XLA_FLAGS"]
+    assert devices.blame(variables, lambda one: set(one) == {"HOME"}) == ["JAX_PLATFORMS", "XLA_FLAGS"]
+    assert devices.blame(variables, lambda _: False) == []
+    assert devices.blame({"HOME": "/"}, lambda _: True) == []
+
+
+def test_room_memory_and_cores():
+    assert [machine.disk(Path("/"), free).state for free in (2**20, GIB // 2, 2 * GIB)] == ["wrong", "warning", "ok"]
+    assert [machine.memory(free).state for free in (2**20, GIB, 8 * GIB)] == ["wrong", "warning", "ok"]
+    assert machine.memory(8 * GIB, GIB).state == "warning"
+    assert "cgroup" in machine.memory(8 * GIB, GIB).says
+    assert machine.memory(8 * GIB, 9 * GIB).says == "8.0 GiB free"
+    assert machine.cores(2, 64, None).says.startswith("this process may use 2 of 64")
+    assert machine.cores(2, 64, 2.0).state == "ok"
+    assert "want --workers 1" in machine.cores(4, 64, 1.5).says
+
+
+def test_limits_of_a_cgroup_are_read(tmp_path):
+    assert machine.quota("150000 100000\n") == 1.5
+    assert machine.quota("max 100000\n") is None
+    assert machine.quota("") is None
+    assert machine.left("1000\n", "400\n") == 600
+    assert machine.left("max\n", "400\n") is None
+    of = tmp_path / "cgroup"
+    of.write_text("0::/job/7\n")
+    (tmp_path / "cpu.max").write_text("max 1")
+    assert machine.cgroup("cpu.max", tmp_path, of) == "max 1"  # of a container's root
+    (tmp_path / "job" / "7").mkdir(parents=True)
+    (tmp_path / "job" / "7" / "cpu.max").write_text("5 1")
+    assert machine.cgroup("cpu.max", tmp_path, of) == "5 1"
+    assert machine.cgroup("memory.max", tmp_path, of) == ""
+    assert machine.cgroup("cpu.max", tmp_path, tmp_path / "none") == ""
+
+
+def test_compiled_programs_need_a_folder(tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "program").write_bytes(bytes(3 * 2**20))
+    assert machine.programs(str(tmp_path / "there")).says.startswith("3 MiB")
+    assert "will be kept" in machine.programs(str(tmp_path / "new" / "er")).says
+    assert machine.programs("gs://bucket/x").state == "ok"
+    for wrong in (tmp_path / "there" / "program", tmp_path / "there" / "program" / "below"):  # a file, and below one
+        found = machine.programs(str(wrong))
+        assert found.state == "warning"
+        assert "cannot be kept" in found.says
+
+
+@pytest.fixture
+def distribution(tmp_path, monkeypatch):
+    """A distribution with a plug-in that can be loaded and one that cannot."""
+    about = tmp_path / "other-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(
+        "[incentivize.families]\ngood = other_good:Family\n[incentivize.rewards]\nbad = other_bad:reward\n"
+    )
+    (tmp_path / "other_good.py").write_text("class Family: ...\n")
+    (tmp_path / "other_bad.py").write_text("raise SystemExit('not today')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path
+
+
+def test_plug_ins_are_loaded_apart_and_named_with_what_is_wrong(distribution):
+    good, bad = examination.CHECKS["plug-ins"]()
+    assert (good.check, good.state) == ("plug-in good", "ok")
+    assert (bad.check, bad.state) == ("plug-in bad", "wrong")
+    assert "incentivize.rewards of other 1.0: other_bad:reward cannot be loaded (SystemExit: not today)" in bad.says
+    assert "other_good" not in sys.modules
+
+
+def test_a_plug_in_that_kills_its_process_is_reported(distribution):
+    (distribution / "other_bad.py").write_text("import os\nos.abort()\n")
+    (found,) = examination.CHECKS["plug-ins"]()
+    assert found.state == "wrong"
+    assert "good, bad" in found.says
+    assert "SIGABRT" in found.says
+
+
+def test_no_plug_ins_are_no_fault():
+    (found,) = packages.plugins([])
+    assert found.state == "ok"
+    assert set(plugins.GROUPS) == {f"incentivize.{kind}" for kind in ("families", "rewards", "networks", "studies")}
+
+
+def test_code_apart_that_hangs_is_ended():
+    assert apart("import time; time.sleep(60)", limit=0.5).why() == "gave no answer in time (0.5 s)"
+
+
+def _broken(monkeypatch, tmp_path, code):
+    """In place of jax, a module with this code."""
+    (tmp_path / "jax.py").write_text(code)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("import os; os.abort()", "was ended by SIGABRT"),
+        ("raise ImportError('no jaxlib')", "ImportError: no jaxlib"),
+    ],
+)
+def test_the_command_survives_a_broken_jax(code, says, monkeypatch, tmp_path, capsys):
+    _broken(monkeypatch, tmp_path, code)
+    assert main(["doctor", "--json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    found = {one["check"]: one for one in document["checks"]}
+    assert document["wrong"] == 1
+    assert found["jax"]["state"] == "wrong"
+    assert says in found["jax"]["says"]
+    assert found["gymnasium"]["state"] == "ok"  # the others are looked at all the same
+
+
+def test_the_command_says_a_line_for_each_check(monkeypatch, capsys):
+    monkeypatch.setattr(examination, "apart", lambda *_: RUNS)
+    assert main(["doctor"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > 10
+    assert all(line.startswith(("ok      ", "warning ")) for line in lines[:-1])
+    assert f"knows {len(envs.names())} families" in "\n".join(lines)
+
+
+def test_a_check_that_fails_is_wrong_itself_and_ends_nothing(monkeypatch, capsys):
+    def fail():
+        raise RuntimeError("no /proc here")
+        yield
+
+    monkeypatch.setattr(examination, "CHECKS", {"cores": fail, "templates": examination.CHECKS["templates"]})
+    assert main(["doctor"]) == 1
+    said = capsys.readouterr().out
+    assert "wrong   cores: could not be looked at (RuntimeError: no /proc here)" in said
+    assert "ok      templates" in said
+    assert "1 wrong, 0 to be warned of, 1 ok" in said
+
+
+def test_without_an_installed_distribution_the_command_says_so(monkeypatch):
+    monkeypatch.setattr(examination, "NAME", "no-such-distribution")
+    (found,) = examination.CHECKS["packages"]()
+    assert found.state == "wrong"
+    assert "pip install ." in found.says
+
+
+def test_the_probe_itself_runs_here():
+    assert devices.computes(apart(devices.PROBE)).state in ("ok", "warning")
