@@ -160,9 +160,12 @@ def against_budget(axis: Axes, arms: Arms, drawn: Drawn, family: str, each: Mapp
 CROWDED = 0.15  # of an axis: labels of pools that are closer would run into each other
 
 
+END = 8.0  # times the largest pool that ends, where "every episode a new task" stands
+
+
 def end_of(pools: Sequence[PoolSize]) -> float:
     """Where "every episode a new task" stands on an axis of pools."""
-    return max([*(size for size in pools if size != "new"), 4]) * 8.0
+    return max([*(size for size in pools if size != "new"), 4]) * END
 
 
 def place_of(pool: float | PoolSize, pools: Sequence[PoolSize]) -> float:

@@ -13,7 +13,7 @@ from plotly.offline import get_plotlyjs
 from rich.console import Console
 
 import envs
-from experiments import figures, studies
+from experiments import figures, heatmap, studies
 from experiments.archive import Archive
 from experiments.cells import Cell, variant
 from experiments.claims import Claim
@@ -69,6 +69,7 @@ def report(store: Store, console: Console, out: Path | None = None) -> list[dict
     write(target.path / "tables.json", json.dumps(tables, indent=1) + "\n")
     shown = {"claims": judged, "tables": tables, "drawn": drawn, "question": study.QUESTION, "panels": panels(figure)}
     shown["scenes"] = _scenes(store, settings, cells)
+    shown["heat"] = _heat(target, table, settings)
     text = _page(target, settings, table, missing=missing, given_up=list(given_up.values()), **shown)
     write(target.path / "report.html", text)
     for title, lines in tables.items():
@@ -108,6 +109,19 @@ def _scenes(store: Store, settings: Settings, cells: Sequence[Cell]) -> list[dic
     return found
 
 
+def _heat(target: Store, table: Table, settings: Settings) -> dict[str, Any] | None:
+    """The heat map as a page shows it, with its files beside the figure's; None where there is none."""
+    if (found := heatmap.heat_map(table, settings)) is None:
+        return None
+    figure, drawn = found
+    figures.save(figure, drawn, target.figures, "heatmap")
+    return {"panels": heatmap.explored(figure, drawn), "image": _image(target, "heatmap"), "drawn": drawn}
+
+
+def _image(target: Store, name: str) -> str:
+    return base64.b64encode((target.figures / f"{name}.png").read_bytes()).decode()
+
+
 def _page(target: Store, settings: Settings, table: Table, **shown: Any) -> str:
     """The text of `report.html`, with the figure that lies in the directory."""
     meta = table.meta
@@ -115,7 +129,7 @@ def _page(target: Store, settings: Settings, table: Table, **shown: Any) -> str:
         "report.html",
         study=settings.study,
         plotly=get_plotlyjs(),
-        image=base64.b64encode((target.figures / f"{settings.study}.png").read_bytes()).decode(),
+        image=_image(target, settings.study),
         ledger=list(meta.get("ledger", {}).values()),
         audit=[{"family": name, **found} for name, found in meta.get("audit", {}).items()],
         config=dump(settings),
