@@ -124,9 +124,8 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
                 )
                 claim = f"generalists with {multiple} times the compute beat {kind} specialists in their specialty"
                 rule = BEATS.format(multiple=multiple, kind=kind, learnt=LEARNT)
-                claims.append(
-                    judge(STUDY, family, claim, rule, effect, supported_above=0, refuted_below=0, too_few=why)
-                )
+                own: dict[str, Any] = {"too_few": why, "split": "specialty"}
+                claims.append(judge(STUDY, family, claim, rule, effect, supported_above=0, refuted_below=0, **own))
     return claims
 
 

@@ -114,7 +114,7 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
             if gain and gain.mean < CLOSE:
                 objection = f"search with an untrained network comes within {CLOSE}"
         claim = f"thinking ({most} simulations) stands in for three quarters of the training"
-        found = {"objection": objection, "too_few": too_few}
+        found: Any = {"objection": objection, "too_few": too_few}
         claims.append(judge(STUDY, family, claim, TRADE, effect, supported_above=0, refuted_below=0, **found))
     return claims
 

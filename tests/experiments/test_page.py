@@ -97,6 +97,15 @@ def test_tiles_of_the_heat_map_say_what_they_are_and_a_table_does_without_a_mous
     assert "not identified: fewer than 4 pools" in cells.nth(1).inner_text()
 
 
+def test_verdicts_have_their_controls_beside_them(opened):
+    verdicts = opened().locator("h2:has-text('Verdicts') + .scroll tr")
+    assert "controls" in verdicts.first.locator("th").all_inner_texts()
+    assert verdicts.count() == 1 + 5
+    for text in verdicts.all_inner_texts()[1:]:
+        assert "shuffled: 0." in text
+        assert "blind: 0." in text
+
+
 def test_replays_step_through_time_by_keyboard(opened):
     page = opened()
     captions = page.locator(".stage .caption")

@@ -98,6 +98,7 @@ def test_claims_have_the_promised_keys(tiny_run):
     for claim in claims:
         assert {"study", "claim", "verdict", "effect", "low", "high", "n", "rule"} <= set(claim)
         assert claim["verdict"] == "inconclusive"  # two seeds
+        assert [(row["control"], row["n"]) for row in claim["controls"]] == [("shuffled", 1), ("blind", 1)]
 
 
 def test_the_report_is_one_offline_file(tiny_run):
