@@ -1,9 +1,10 @@
-"""What stands beside a claim: what its controls say."""
+"""What stands beside claims: what their controls say, and what their arms consumed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
+from experiments.cells import Cell
 from experiments.checks import chosen_family
 from experiments.claims import Claim
 from experiments.settings import Settings
@@ -72,3 +73,46 @@ def words(controls: Sequence[dict[str, Any]]) -> str:
 
 def _pool(row: dict[str, Any]) -> str:
     return "new" if row["pool"] == "new" else f"pool {row['pool']:,}"
+
+
+SPENT: dict[str, tuple[str, ...]] = {
+    "steps": ("env_steps",),
+    "episodes": ("episodes",),
+    "tasks met": ("distinct_tasks",),
+    "gradients": ("gradient_steps",),
+    "labels": ("expert_labels",),
+    "bits": ("supervision_bits",),
+    "FLOPs": ("acting_flops", "learning_flops"),
+    "trials": ("tuning_trials",),
+    "seconds": ("seconds",),
+}
+"""What the table of arms tells, and the entries of the ledger that it adds up."""
+
+
+def spent(cells: Sequence[Cell], ledger: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]:
+    """A line per family and arm (the part that agents play in the study): the mean of what its agents consumed.
+
+    Args:
+        cells: of the run; those that are not in the ledger have not been trained.
+        ledger: by the id of cells.
+    """
+    arms: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = {}
+    for cell in cells:
+        if cell.id in ledger:
+            arms.setdefault((", ".join(cell.members), cell.role), {})[cell.id] = ledger[cell.id]
+    lines = []
+    for (family, role), agents in arms.items():
+        line = {"family": family, "arm": role, "agents": f"{len(agents):,}"}
+        for name, keys in SPENT.items():
+            found = [agent.get(key) for agent in agents.values() for key in keys]
+            known = [float(value) for value in found if isinstance(value, (int, float))]
+            line[name] = _short(sum(known) / len(agents)) if len(known) == len(found) else "-"
+        lines.append(line)
+    return lines
+
+
+def _short(value: float) -> str:
+    """An amount in a few signs: thousands are k, then M, G, T, P."""
+    from matplotlib.ticker import EngFormatter
+
+    return EngFormatter(places=1)(value) if value >= 1000 else f"{value:.3g}"

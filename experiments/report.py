@@ -68,6 +68,7 @@ def report(store: Store, console: Console, out: Path | None = None) -> list[dict
     write(target.path / "tables.json", json.dumps(tables, indent=1) + "\n")
     shown = {"tables": tables, "drawn": drawn, "question": study.QUESTION, "panels": panels(figure)}
     shown["claims"] = list(map(beside.told, judged))
+    shown["spent"] = beside.spent(cells, table.meta.get("ledger") or {})
     shown["scenes"] = _scenes(store, settings, cells)
     shown["heat"] = _heat(target, table, settings)
     text = _page(target, settings, table, missing=missing, given_up=list(given_up.values()), **shown)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from experiments import presets
-from experiments.beside import controls_of, words
+from experiments.beside import controls_of, spent, words
 from experiments.claims import Claim
 from experiments.settings import resolve
 from experiments.studies import task_count
@@ -85,3 +85,23 @@ def test_a_claim_about_all_families_has_the_controls_of_each():
         "errands, shuffled: missing. errands, blind: 0.25 at new; n = 1. "
         "mazes, shuffled: 0.90 at pool 4; n = 1. mazes, blind: missing"
     )
+
+
+def test_what_an_arm_consumed_is_the_mean_over_its_agents():
+    settings = settings_of(seeds=2, control_seeds=1, pools=(1, "new"), control_pools=("new",), taught_pools=())
+    cells = task_count.cells(settings)
+    entry = dict.fromkeys(
+        ("episodes", "distinct_tasks", "gradient_steps", "expert_labels", "supervision_bits", "tuning_trials"), 5
+    )
+    entry |= {"env_steps": 1_500_000, "acting_flops": 10**12, "learning_flops": 3 * 10**12, "seconds": 0.25}
+    ledger = {cell.id: entry | {"episodes": 10 if cell.seed else 30} for cell in cells if cell.role != "control"}
+    lines = {(line["family"], line["arm"]): line for line in spent([*cells, *cells], ledger)}
+    assert set(lines) == {("errands", role) for role in ("blind", "generalist", "specialist")}
+    assert lines["errands", "generalist"] == {
+        "family": "errands", "arm": "generalist", "agents": "4", "steps": "1.5 M", "episodes": "20", "tasks met": "5",
+        "gradients": "5", "labels": "5", "bits": "5", "FLOPs": "4.0 T", "trials": "5", "seconds": "0.25",
+    }  # fmt: skip
+    assert spent(cells, {}) == []
+    del ledger[cells[0].id]["seconds"]
+    assert cells[0].role == "blind"
+    assert spent(cells, ledger)[0]["seconds"] == "-"  # of an agent it is not known

@@ -106,6 +106,19 @@ def test_verdicts_have_their_controls_beside_them(opened):
         assert "blind: 0." in text
 
 
+def test_verdicts_have_what_every_arm_consumed_beside_them(opened):
+    lines = opened().locator("p:has-text('What an agent of each arm consumed') + .scroll tr")
+    heads, *rest = [[cell.inner_text() for cell in line.locator("th, td").all()] for line in lines.all()]
+    arms = {line[1]: dict(zip(heads, line, strict=True)) for line in rest}
+    assert list(arms) == ["blind", "generalist", "control", "taught", "specialist", "met"]
+    assert (arms["generalist"]["agents"], arms["generalist"]["steps"], arms["generalist"]["labels"]) == (
+        "6",
+        "1.0 k",
+        "0",
+    )
+    assert arms["taught"]["labels"] == "1.0 k"
+
+
 def test_replays_step_through_time_by_keyboard(opened):
     page = opened()
     captions = page.locator(".stage .caption")
