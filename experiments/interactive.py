@@ -82,7 +82,9 @@ def _traces(axis: Axes, artist: Artist) -> Iterator[Trace]:
         x, y = np.asarray(artist.get_offsets(), float).T
         colour = _hex(artist.get_facecolor()[0])
         marker = {"color": colour, "size": 5, "opacity": 0.6}
-        yield _trace(x, y, colour, mode="markers", marker=marker)
+        label = str(artist.get_label())
+        seed = {"seed": label[1:]} if label.startswith("_seed ") else {}  # as `figures.dots` names them
+        yield _trace(x, y, colour, mode="markers", marker=marker, **seed)
     elif isinstance(artist, PolyCollection):
         colour = _hex(artist.get_facecolor()[0])
         for path in artist.get_paths():

@@ -18,7 +18,6 @@ from experiments.claims import Claim, judge
 from experiments.figures import BLUE, GREEN, GREY, ORANGE, Drawn, canvas, curve, legend, seeds
 from experiments.presets import TINY, with_large
 from experiments.settings import Settings, SettingsError
-from experiments.statistics import student
 from experiments.studies.common import by_seed, cell_of, hidden, paired
 from experiments.table import Table
 
@@ -146,8 +145,8 @@ def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
     return drawing, drawn
 
 
-def _points(table: Table, key: str) -> list[tuple[float, Any]]:
-    return [(float(step), student(table.where(env_steps=step).values(key))) for step in _steps(table)]
+def _points(table: Table, key: str) -> list[tuple[float, dict[int, float]]]:
+    return [(float(step), by_seed(table.where(env_steps=step), key)) for step in _steps(table)]
 
 
 def equal_scores(table: Table, settings: Settings, family: str, score: float) -> dict[int, float | None]:

@@ -16,13 +16,19 @@ for (const section of document.querySelectorAll(".curves")) {
     return { ...trace, hovertemplate: "%{text}<extra></extra>", colorbar: bar };
   }
 
+  const said = (trace) => trace.arm.replace(/[(:].*/, "").trim() + (trace.seed ? `, ${trace.seed}` : "");
+
   function traces(panel) {
+    const { tickvals, ticktext } = panel.layout.xaxis;
+    const ticks = new Map(tickvals.map((at, place) => [at, ticktext[place].replaceAll("<br>", " ")]));
+    const place = (x) => ticks.get(x) ?? x?.toLocaleString("en", { maximumSignificantDigits: 4 });
     return panel.data.map((trace) => trace.type === "heatmap" ? tiles(trace) : ({
       ...trace,
       showlegend: false,
       visible: !hidden.has(trace.arm),
       line: trace.line && { ...trace.line, color: seen(trace.line.color ?? trace.ink) },
-      hovertemplate: trace.hoverinfo ? undefined : trace.text ? "%{text}<extra></extra>" : `%{x}: %{y:.3f}<extra>${trace.arm.replace(/[(:].*/, "")}</extra>`,
+      hovertemplate: trace.hoverinfo ? undefined : trace.text ? "%{text}<extra></extra>" : `%{customdata}: %{y:.3f}<extra>${said(trace)}</extra>`,
+      customdata: trace.x.map(place),
     }));
   }
 

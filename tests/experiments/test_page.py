@@ -60,6 +60,14 @@ def test_curves_are_drawn_and_arms_can_be_switched_off(opened):
     assert lines.count() == everything
 
 
+def test_every_seed_is_drawn_and_says_which_it_is(opened):
+    drawn = "document.querySelector('.chart').data.filter((trace) => trace.seed)"
+    told = opened().evaluate(f"{drawn}.map((trace) => [trace.hovertemplate, trace.customdata])")
+    seen = [(template.partition("<extra>")[2], places) for template, places in told]
+    for seed in ("seed 0", "seed 1"):
+        assert (f"incentivized generalist, unseen tasks, {seed}</extra>", ["1", "4", "every episode new"]) in seen
+
+
 def test_the_axis_can_be_linear(opened):
     page = opened()
     curves = page.locator(".curves").first
