@@ -11,7 +11,10 @@ Verdict = Literal["supported", "refuted", "inconclusive"]
 
 @dataclass(frozen=True)
 class Claim:
-    """One row of `claims.json`. `low` and `high` are None where n is too small for an interval."""
+    """One row of `claims.json`.
+
+    `low` and `high` are None where n is too small for an interval; `split` is of the tasks that it is about.
+    """
 
     study: str
     claim: str
@@ -23,6 +26,7 @@ class Claim:
     rule: str
     family: str
     reason: str
+    split: str = "unseen"
 
     def row(self) -> dict[str, object]:
         """The claim as JSON has it."""
@@ -40,6 +44,7 @@ def judge(
     refuted_below: float,
     objection: str | None = None,
     too_few: str | None = None,
+    split: str = "unseen",
 ) -> Claim:
     """Applies a rule of the usual form to an effect.
 
@@ -53,6 +58,7 @@ def judge(
         refuted_below: refuted where the whole interval lies below.
         objection: something a control found that refutes the claim whatever its effect.
         too_few: why no verdict may be given, where n alone does not say so.
+        split: as in the row.
     """
     verdict: Verdict = "inconclusive"
     if effect is None:
@@ -74,7 +80,6 @@ def judge(
         return value if math.isfinite(value) else None
 
     if effect is None:
-        return Claim(study, claim, verdict, None, None, None, 0, rule, family, reason)
-    return Claim(
-        study, claim, verdict, effect.mean, known(effect.low), known(effect.high), effect.n, rule, family, reason
-    )
+        return Claim(study, claim, verdict, None, None, None, 0, rule, family, reason, split)
+    found = (effect.mean, known(effect.low), known(effect.high), effect.n)
+    return Claim(study, claim, verdict, *found, rule, family, reason, split)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from experiments.settings import PoolSize
-from experiments.statistics import Estimate, student
+from experiments.statistics import student
+from experiments.studies.common import by_seed
 from experiments.table import Table
 
 if TYPE_CHECKING:  # matplotlib takes long to import, and studies are loaded before anything is drawn
@@ -61,8 +62,8 @@ def canvas(rows: int, columns: int, width: float = 4.2) -> tuple[Figure, Any]:
         return figure, figure.subplots(rows, columns, squeeze=False)
 
 
-Points = Sequence[tuple[float | PoolSize, Estimate]]
-"""Where on an axis, and what is there; on one of pools, a pool."""
+Points = Sequence[tuple[float | PoolSize, Mapping[int, float]]]
+"""Where on an axis (on one of pools, a pool), and what every seed has there."""
 
 
 def curve(
@@ -76,18 +77,24 @@ def curve(
     series: str,
     line: str = "-",
     pools: Sequence[PoolSize] = (),
+    each: bool = True,
 ) -> None:
-    """Means with a band where n >= 3, noted down in `drawn` for the CSV; "new" is the end of an axis of `pools`."""
+    """Means with a band where n >= 3, and `each` seed as dots.
+
+    Means are noted down in `drawn` for the CSV; "new" is the end of an axis of `pools`.
+    """
     if not points:
         return
-    x, found = [place_of(place, pools) for place, _ in points], [estimate for _, estimate in points]
+    x, found = [place_of(place, pools) for place, _ in points], [student([*values.values()]) for _, values in points]
+    if each:
+        dots(axis, [(at, values) for at, (_, values) in zip(x, points, strict=True)], label, colour)
     axis.plot(x, [e.mean for e in found], color=colour, linestyle=line, marker="o", markersize=4, label=label)
     if all(np.isfinite(e.low) for e in found):
         axis.fill_between(
             x, [e.low for e in found], [e.high for e in found], color=colour, alpha=0.12, linewidth=0, gid=label
         )
     axis.grid(axis="y", color="#DDDDDD", linewidth=0.6)
-    for place, estimate in points:
+    for (place, _), estimate in zip(points, found, strict=True):
         low, high = (round(b, 6) if np.isfinite(b) else "" for b in (estimate.low, estimate.high))
         row = {
             "family": family,
@@ -96,6 +103,14 @@ def curve(
             "mean": round(estimate.mean, 6),
         }
         drawn.append(row | {"low": low, "high": high, "n": estimate.n})
+
+
+def dots(axis: Axes, points: Sequence[tuple[float, Mapping[int, float]]], arm: str, colour: str) -> None:
+    """Every seed of an arm, where there are several, as faint dots; their label, in no legend, says which it is."""
+    every = sorted({seed for _, values in points for seed in values})
+    for seed in every if len(every) > 1 else ():
+        x, y = zip(*[(at, values[seed]) for at, values in points if seed in values], strict=True)
+        axis.scatter(x, y, s=7, color=colour, alpha=0.4, linewidths=0, label=f"_seed {seed}", gid=arm)
 
 
 def seeds(drawn: Drawn) -> str:
@@ -149,7 +164,7 @@ def against_budget(axis: Axes, arms: Arms, drawn: Drawn, family: str, each: Mapp
     for series, (label, colour, table) in arms.items():
         share = (each or {}).get(series, 1)
         steps = sorted({row["env_steps"] for row in table.rows})
-        points = [(step / share, student(table.where(env_steps=step).values())) for step in steps]
+        points = [(step / share, by_seed(table.where(env_steps=step))) for step in steps]
         curve(axis, points, label, colour, drawn, family=family, series=series)
         every.update(int(step) for step, _ in points)
     budgets(axis, sorted(every))
@@ -160,9 +175,12 @@ def against_budget(axis: Axes, arms: Arms, drawn: Drawn, family: str, each: Mapp
 CROWDED = 0.15  # of an axis: labels of pools that are closer would run into each other
 
 
+END = 8.0  # times the largest pool that ends, where "every episode a new task" stands
+
+
 def end_of(pools: Sequence[PoolSize]) -> float:
     """Where "every episode a new task" stands on an axis of pools."""
-    return max([*(size for size in pools if size != "new"), 4]) * 8.0
+    return max([*(size for size in pools if size != "new"), 4]) * END
 
 
 def place_of(pool: float | PoolSize, pools: Sequence[PoolSize]) -> float:
@@ -192,9 +210,9 @@ def against_pools(axis: Axes, arms: Arms, drawn: Drawn, family: str, pools: Sequ
     """Success against the pool's size, a curve per arm."""
     for series, (label, colour, table) in arms.items():
         points: Points = [
-            (size, student(values))
+            (size, values)
             for size in pools
-            if (values := table.where(pool_size=None if size == "new" else size).values())
+            if (values := by_seed(table.where(pool_size=None if size == "new" else size)))
         ]
         curve(axis, points, label, colour, drawn, family=family, series=series, pools=pools)
     pool_axis(axis, pools)

@@ -1,8 +1,8 @@
 """Figures to explore: what matplotlib has drawn, panel by panel, as Plotly draws it in a page.
 
-A study draws once, with matplotlib; this reads its artists. Lines, bands, dots, error bars and reference lines are
-known, which is all that studies draw. What has no label of its own belongs to the label in its `gid`, or else to the
-last one of its colour: a page switches all of it on and off together.
+A study draws once, with matplotlib; this reads its artists. Lines, bands, dots, error bars, reference lines and the
+tiles of a heat map are known, which is all that is drawn. What has no label of its own belongs to the label in its
+`gid`, or else to the last one of its colour: a page switches all of it on and off together.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
+    from matplotlib.collections import QuadMesh
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
@@ -37,7 +38,8 @@ Trace = dict[str, Any]
 def panels(figure: Figure) -> list[dict[str, Any]]:
     """The visible panels of a figure: `title`, `data` (traces), `layout`, and `arms` (label, colour, dash), as JSON."""
     figure.draw_without_rendering()  # places of ticks and ends of axes are settled only then
-    return [_panel(axis) for axis in figure.axes if axis.get_visible() and axis.axison]
+    shown = (axis for axis in figure.axes if axis.get_visible() and axis.axison)
+    return [_panel(axis) for axis in shown if axis.get_label() != "<colorbar>"]
 
 
 def _panel(axis: Axes) -> dict[str, Any]:
@@ -53,7 +55,7 @@ def _panel(axis: Axes) -> dict[str, Any]:
             traces.append(trace | {"arm": label})
     arms: dict[str, list[str]] = {}
     for trace in traces:
-        if trace["arm"] and "lines" in trace["mode"] and "fill" not in trace:
+        if trace["arm"] and "lines" in trace.get("mode", "") and "fill" not in trace:
             arms.setdefault(trace["arm"], [trace["arm"], trace["ink"], trace["line"].get("dash", "solid")])
     return {"title": _plain(axis.get_title()), "data": traces, "layout": layout, "arms": list(arms.values())}
 
@@ -71,7 +73,7 @@ def _axis(axis: Axis, limits: tuple[float, float]) -> dict[str, Any]:
 
 def _traces(axis: Axes, artist: Artist) -> Iterator[Trace]:
     """What an artist has drawn, if it is one that is known."""
-    from matplotlib.collections import LineCollection, PathCollection, PolyCollection
+    from matplotlib.collections import LineCollection, PathCollection, PolyCollection, QuadMesh
     from matplotlib.lines import Line2D
 
     if isinstance(artist, Line2D):
@@ -80,7 +82,9 @@ def _traces(axis: Axes, artist: Artist) -> Iterator[Trace]:
         x, y = np.asarray(artist.get_offsets(), float).T
         colour = _hex(artist.get_facecolor()[0])
         marker = {"color": colour, "size": 5, "opacity": 0.6}
-        yield _trace(x, y, colour, mode="markers", marker=marker)
+        label = str(artist.get_label())
+        seed = {"seed": label[1:]} if label.startswith("_seed ") else {}  # as `figures.dots` names them
+        yield _trace(x, y, colour, mode="markers", marker=marker, **seed)
     elif isinstance(artist, PolyCollection):
         colour = _hex(artist.get_facecolor()[0])
         for path in artist.get_paths():
@@ -92,6 +96,17 @@ def _traces(axis: Axes, artist: Artist) -> Iterator[Trace]:
         for segment in artist.get_segments():
             x, y = np.asarray(segment, float).T
             yield _trace(x, y, colour, mode="lines", hoverinfo="skip", line={"color": colour, "width": 1})
+    elif isinstance(artist, QuadMesh):
+        yield _tiles(artist)
+
+
+def _tiles(mesh: QuadMesh) -> Trace:
+    """Tiles between edges; one without a value is empty."""
+    corners, values = np.asarray(mesh.get_coordinates(), float), np.ma.filled(np.ma.asarray(mesh.get_array()), np.nan)
+    low, high = mesh.get_clim()
+    colours = {"colorscale": mesh.get_cmap().name.capitalize(), "zmin": low, "zmax": high}  # named alike in Plotly
+    z = [[round(value, 4) if math.isfinite(value) else None for value in row] for row in values.tolist()]
+    return _trace(corners[0, :, 0], corners[:, 0, 1], "", type="heatmap", z=z, **colours)
 
 
 def _line(axis: Axes, line: Line2D) -> Iterator[Trace]:

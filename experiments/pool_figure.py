@@ -8,9 +8,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from experiments.cells import variant
-from experiments.figures import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, Drawn, end_of, legend, pool_axis, seeds, style
+from experiments.figures import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    Drawn,
+    dots,
+    end_of,
+    legend,
+    pool_axis,
+    seeds,
+    style,
+)
 from experiments.settings import Settings
 from experiments.statistics import student
+from experiments.studies.common import by_seed
 from experiments.table import Table
 
 if TYPE_CHECKING:
@@ -101,18 +116,17 @@ class _Panel:
         """Means over seeds with an interval where n >= 3, every seed as a dot, and the end of the axis set apart."""
         mine = final.where(role=role, split=split)
         sizes = sorted({row["pool_size"] for row in mine.rows}, key=self.place)
-        points = []
+        points, each = [], []
         for size in sizes:
             rows = mine.where(pool_size=size)
             found = student(rows.values())
             points.append((self.place(size), found))
             steps = rows.rows[0]["env_steps"]
             self.note(f"{role}, {split}", self.place(size), steps, found.mean, found.low, found.high, found.n)
-            if found.n > 1:
-                dots: Any = {"s": 9, "color": colour, "alpha": 0.5, "linewidths": 0, "gid": label}
-                self.axis.scatter([self.place(size)] * found.n, rows.values(), **dots)
+            each.append((self.place(size), by_seed(rows)))
         if not points:
             return
+        dots(self.axis, each, label, colour)
         style: Any = {"color": colour, "linestyle": line, "marker": marker, "linewidth": width, "markersize": 3 + width}
         style["gid"] = label
         finite = [point for point in points if point[0] != self.end]

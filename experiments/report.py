@@ -13,7 +13,7 @@ from plotly.offline import get_plotlyjs
 from rich.console import Console
 
 import envs
-from experiments import figures, studies
+from experiments import beside, figures, heatmap, studies
 from experiments.archive import Archive
 from experiments.cells import Cell, variant
 from experiments.claims import Claim
@@ -57,8 +57,7 @@ def report(store: Store, console: Console, out: Path | None = None) -> list[dict
     if missing:
         console.print(f"{missing} training runs are missing: the report shows what there is")
     judged = [
-        claim.row() | {"env_steps": _cost(claim, cells), "setting": _setting(claim, settings)}
-        for claim in (_without(claim, cells, given_up) for claim in study.verdicts(table, settings))
+        _judged(_without(claim, cells, given_up), table, settings, cells) for claim in study.verdicts(table, settings)
     ]
     figure, drawn = study.figure(table, settings)
     target = Store(out or store.path)
@@ -67,8 +66,11 @@ def report(store: Store, console: Console, out: Path | None = None) -> list[dict
     write(target.path / "claims.json", json.dumps(judged, indent=1) + "\n")
     tables = study.tables(table, settings)
     write(target.path / "tables.json", json.dumps(tables, indent=1) + "\n")
-    shown = {"claims": judged, "tables": tables, "drawn": drawn, "question": study.QUESTION, "panels": panels(figure)}
+    shown = {"tables": tables, "drawn": drawn, "question": study.QUESTION, "panels": panels(figure)}
+    shown["claims"] = list(map(beside.told, judged))
+    shown["spent"] = beside.spent(cells, table.meta.get("ledger") or {})
     shown["scenes"] = _scenes(store, settings, cells)
+    shown["heat"] = _heat(target, table, settings)
     text = _page(target, settings, table, missing=missing, given_up=list(given_up.values()), **shown)
     write(target.path / "report.html", text)
     for title, lines in tables.items():
@@ -108,6 +110,19 @@ def _scenes(store: Store, settings: Settings, cells: Sequence[Cell]) -> list[dic
     return found
 
 
+def _heat(target: Store, table: Table, settings: Settings) -> dict[str, Any] | None:
+    """The heat map as a page shows it, with its files beside the figure's; None where there is none."""
+    if (found := heatmap.heat_map(table, settings)) is None:
+        return None
+    figure, drawn = found
+    figures.save(figure, drawn, target.figures, "heatmap")
+    return {"panels": heatmap.explored(figure, drawn), "image": _image(target, "heatmap"), "drawn": drawn}
+
+
+def _image(target: Store, name: str) -> str:
+    return base64.b64encode((target.figures / f"{name}.png").read_bytes()).decode()
+
+
 def _page(target: Store, settings: Settings, table: Table, **shown: Any) -> str:
     """The text of `report.html`, with the figure that lies in the directory."""
     meta = table.meta
@@ -115,9 +130,10 @@ def _page(target: Store, settings: Settings, table: Table, **shown: Any) -> str:
         "report.html",
         study=settings.study,
         plotly=get_plotlyjs(),
-        image=base64.b64encode((target.figures / f"{settings.study}.png").read_bytes()).decode(),
+        image=_image(target, settings.study),
         ledger=list(meta.get("ledger", {}).values()),
         audit=[{"family": name, **found} for name, found in meta.get("audit", {}).items()],
+        control="" if settings.control == "none" else settings.control,
         config=dump(settings),
         environment={key: meta.get(key) for key in ("versions", "devices", "cores", "commit")},
         **shown,
@@ -148,6 +164,12 @@ def _counts(store: Store, rows: Sequence[Row], cells: Sequence[Cell]) -> np.ndar
     archive = Archive(store.path, None, {})
     found = (archive.own(cell) for cell in each.values() if cell.id in late)
     return np.concatenate([counts, *(one.counts[list(counts.dtype.names or ())] for one in found if one is not None)])
+
+
+def _judged(claim: Claim, table: Table, settings: Settings, cells: Sequence[Cell]) -> dict[str, Any]:
+    """A claim as `claims.json` has it, with what it holds for, what it took and what its controls say."""
+    more = {"env_steps": _cost(claim, cells), "setting": _setting(claim, settings)}
+    return claim.row() | more | {"controls": beside.controls_of(table, settings, claim)}
 
 
 def _setting(claim: Claim, settings: Settings) -> str:

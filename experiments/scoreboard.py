@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from experiments.beside import told
 from experiments.failures import printable
 from experiments.figures import BLUE, GREY, ORANGE, canvas, save
 from experiments.files import write
@@ -36,7 +37,7 @@ def scoreboard(claims: Sequence[Row], console: Console, out: Path | None) -> Non
     """
     if not claims:
         return
-    claims = together(claims)
+    claims = together([told(claim) for claim in claims])
     found = {verdict: sum(claim["verdict"] == verdict for claim in claims) for verdict in MARKS}
     title = "scoreboard: " + ", ".join(f"{many} {verdict}" for verdict, many in found.items())
     console.print(title, style="bold", highlight=False)

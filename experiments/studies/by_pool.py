@@ -29,12 +29,13 @@ def _curves(
     return np.array([[column[seed] for column in columns] for seed in seeds])
 
 
-def half(table: Table, settings: Settings, family: str, role: str) -> Place | None:
+def half(table: Table, settings: Settings, family: str, role: str, steps: int | None = None) -> Place | None:
     """N*: the pool at which an arm's score on unseen tasks is half of what it has where every episode is new.
 
-    None where a cell is missing, or there are not 4 pools and every-episode-new beside them.
+    At the last budget, if not at `steps`. None where a cell is missing, or there are not 4 pools and every-episode-new
+    beside them.
     """
-    scores = _curves(table, settings, family, role, "score")
+    scores = _curves(table, settings, family, role, "score", steps)
     return None if scores is None else threshold(ending(settings), scores[:, :-1], scores[:, -1])
 
 

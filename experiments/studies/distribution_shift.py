@@ -147,9 +147,8 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
             whole = len(mine) == settings.seeds and len(blind) == settings.control_seeds
             effect = welch(list(mine.values()), list(blind.values())) if whole else None
             claim = f"what was learnt carries over to a shift: {name}"
-            claims.append(
-                judge(STUDY, family, claim, CARRIES, effect, supported_above=RISE, refuted_below=FLAT, too_few=why)
-            )
+            own: dict[str, Any] = {"too_few": why, "split": name}
+            claims.append(judge(STUDY, family, claim, CARRIES, effect, supported_above=RISE, refuted_below=FLAT, **own))
         effect, few = _far(table, settings, family)
         claim = "the nearest training task does not explain success on unseen tasks"
         bounds = -NEARNESS

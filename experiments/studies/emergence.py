@@ -17,7 +17,7 @@ import numpy as np
 
 from experiments.cells import Cell
 from experiments.claims import Claim, judge
-from experiments.figures import BLUE, Drawn, Points, budgets, canvas, curve, place_of, pool_axis, seeds
+from experiments.figures import BLUE, Drawn, Points, budgets, canvas, curve, pool_axis, seeds
 from experiments.presets import MANY_POOLS, STANDARD, TINY, with_large
 from experiments.settings import Settings
 from experiments.statistics import student
@@ -175,12 +175,9 @@ def _draw(panel: Axes, table: Table, settings: Settings, family: str, axis: str,
         panel.text(0.5, 0.5, "cells are missing", transform=panel.transAxes, ha="center", fontsize=8)
         return
     x = settings.pools if axis == "tasks" else budgets_of(settings, family)
-    points: Points = [(place, student(column)) for place, column in zip(x, found.T, strict=True)]
+    points: Points = [(place, dict(enumerate(column.tolist()))) for place, column in zip(x, found.T, strict=True)]
     series = f"{measure} by {axis}"
     curve(panel, points, measure, BLUE, drawn, family=family, series=series, pools=settings.pools)
-    places = [place_of(place, settings.pools) for place in x]
-    for values in found:
-        panel.scatter(places, values, s=7, color=BLUE, alpha=0.4, linewidths=0)
     low, high = panel.get_ylim()
     if axis == "tasks":
         pool_axis(panel, settings.pools)

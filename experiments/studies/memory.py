@@ -21,7 +21,6 @@ from experiments.claims import Claim, judge
 from experiments.figures import BLUE, GREY, ORANGE, Drawn, canvas, curve, legend, pool_axis, seeds
 from experiments.presets import STANDARD, TINY, with_large
 from experiments.settings import PoolSize, Settings, SettingsError
-from experiments.statistics import student
 from experiments.studies.common import cell_of, hidden, on_pool, paired, size_of
 from experiments.table import Table
 
@@ -178,8 +177,9 @@ def _by_attempt(axis: Axes, table: Table, settings: Settings, family: str, drawn
     from matplotlib.colors import to_hex
 
     def draw(role: str, pool: PoolSize, colour: str) -> None:
-        found = np.array(list(_attempts(table, family, role, "unseen", pool).values()))
-        points = [(place + 1, student(column)) for place, column in enumerate(found.T)] if len(found) else []
+        found = _attempts(table, family, role, "unseen", pool)
+        attempts = range(min(map(len, found.values()), default=0))
+        points = [(place + 1, {seed: each[place] for seed, each in found.items()}) for place in attempts]
         label = f"{ARMS[role][1]}, {'every episode new' if pool == 'new' else f'pool {pool:,}'}"
         curve(axis, points, label, colour, drawn, family=family, series=f"{role}, {pool}, by attempt")
 
@@ -200,7 +200,7 @@ def _by_pool(axis: Axes, table: Table, settings: Settings, family: str, drawn: D
         points = []
         for pool in settings.pools:
             if gains := _gains(table, family, role, split, pool):
-                points.append((pool, student(list(gains.values()))))
+                points.append((pool, gains))
         label = f"{name}, gain on {split} tasks"
         own: Any = {"family": family, "series": f"{role}, {split}, gain", "line": line}
         curve(axis, points, label, colour, drawn, pools=settings.pools, **own)

@@ -21,7 +21,7 @@ from experiments.laws import LEAST, laws, slopes, steeper
 from experiments.settings import Settings
 from experiments.statistics import student
 from experiments.studies import weak_incentive
-from experiments.studies.common import LEARNT, budgets_of
+from experiments.studies.common import LEARNT, budgets_of, by_seed
 from experiments.studies.weak_incentive import ARMS, by_budget
 from experiments.table import Table
 
@@ -90,8 +90,8 @@ def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
         for role, (colour, label) in ARMS.items():
             rows = table.where(family=family, split="unseen", role=role)
             steps = sorted({row["env_steps"] for row in rows.rows})
-            each = [(step, 1 - np.array(rows.where(env_steps=step).values())) for step in steps]
-            points = [(float(step), student(np.maximum(failures, LEAST))) for step, failures in each]
+            each = [(float(step), by_seed(rows.where(env_steps=step))) for step in steps]
+            points = [(step, {seed: max(1 - value, LEAST) for seed, value in values.items()}) for step, values in each]
             curve(axis, points, label, colour, drawn, family=family, series=role)
         budgets(axis, list(budgets_of(settings, family)))
         axis.set_yscale("log")

@@ -19,7 +19,6 @@ from experiments.claims import Claim, judge
 from experiments.figures import BLUE, GREEN, ORANGE, PURPLE, Drawn, budgets, canvas, curve, legend, seeds
 from experiments.presets import STANDARD, TINY, with_large
 from experiments.settings import Settings, SettingsError
-from experiments.statistics import student
 from experiments.studies.common import (
     LEARNT,
     blind_cells,
@@ -124,9 +123,8 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
                 )
                 claim = f"generalists with {multiple} times the compute beat {kind} specialists in their specialty"
                 rule = BEATS.format(multiple=multiple, kind=kind, learnt=LEARNT)
-                claims.append(
-                    judge(STUDY, family, claim, rule, effect, supported_above=0, refuted_below=0, too_few=why)
-                )
+                own: dict[str, Any] = {"too_few": why, "split": "specialty"}
+                claims.append(judge(STUDY, family, claim, rule, effect, supported_above=0, refuted_below=0, **own))
     return claims
 
 
@@ -157,16 +155,16 @@ def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
         steps = steps_of(settings, family)
         draw = partial(curve, axis, drawn=drawn, family=family)
         for role, colour, label in (("generalist", BLUE, "incentivized"), ("taught", GREEN, "taught")):
-            found = [(step, _parts(table, family, "taught", step, role)[0].values()) for step in steps]
-            points = [(float(step), student(values)) for step, values in found if values]
+            found = [(float(step), by_seed(_parts(table, family, "taught", step, role)[0])) for step in steps]
+            points = [(step, values) for step, values in found if values]
             draw(points, f"{label} generalists, which never met the task", colour, series=role)
         for learner, colour in (("taught", ORANGE), ("incentivized", PURPLE)):
             values = _parts(table, family, learner, steps[0])[1].values()
             if values:
-                level = student(values)
+                level = dict(enumerate(values))  # by task, which are too many to be drawn
                 label = f"{KINDS[learner]} specialists, {steps[0] / 1e6:.2g} M steps each in {family}"
                 points = [(float(step), level) for step in (steps[0], steps[-1])]
-                draw(points, label, colour, series=ROLES[learner], line="--")
+                draw(points, label, colour, series=ROLES[learner], line="--", each=False)
         budgets(axis, list(steps))
         axis.set_ylim(-0.02, 1.02)
         axis.set_ylabel("success in the specialty")

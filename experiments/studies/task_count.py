@@ -151,7 +151,7 @@ def _appears(table: Table, settings: Settings, family: str) -> Claim:
         effect = paired(high, low, settings)
         objection, too_few = _control(final, settings)
     claim = f"general skill appears as training tasks multiply (pool {smallest} to {largest})"
-    bounds = {"supported_above": RISE, "refuted_below": FLAT}
+    bounds: Any = {"supported_above": RISE, "refuted_below": FLAT}
     return judge(STUDY, family, claim, APPEARS, effect, **bounds, objection=objection, too_few=too_few)
 
 
@@ -172,7 +172,8 @@ def _beats(
     arms = {"taught": "a generalist beats supervised", "incentivized": "an incentivized generalist beats incentivized"}
     who = arms[learner].replace("generalist", "generalist that met the tasks") if met else arms[learner]
     claim, rule = f"{who} specialists in their own specialty ({which})", BEATS.format(met="met" if met else "never met")
-    return judge(STUDY, family, claim, rule, effect, supported_above=0, refuted_below=0, too_few=too_few)
+    own: dict[str, Any] = {"too_few": too_few, "split": "specialty"}
+    return judge(STUDY, family, claim, rule, effect, supported_above=0, refuted_below=0, **own)
 
 
 def _smallest_share(settings: Settings, family: str) -> tuple[int, int | None]:

@@ -17,7 +17,6 @@ from experiments.claims import Claim, judge
 from experiments.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, Drawn, against_budget, canvas, curve, seeds
 from experiments.presets import TINY, with_large
 from experiments.settings import Settings
-from experiments.statistics import student
 from experiments.studies.common import by_seed, cell_of, paired
 from experiments.table import Table
 
@@ -142,7 +141,7 @@ def _way(axis: Axes, table: Table, settings: Settings, family: str, drawn: Drawn
     """Steps over the expert's against hunger, a curve per taste."""
     for colour, taste in zip(COLOURS * 3, settings.tastes, strict=False):
         paths = {hunger: by_seed(_final(table, family, taste, hunger), "path") for hunger in settings.hungers}
-        points = [(hunger, student(list(found.values()))) for hunger, found in paths.items() if found]
+        points = [(hunger, found) for hunger, found in paths.items() if found]
         curve(axis, points, f"taste {taste:g}", colour, drawn, family=family, series=f"path, taste {taste:g}")
     axis.axhline(1.0, color="black", linewidth=0.8, linestyle=":")
     axis.set_title(f"{family}: the way to success")

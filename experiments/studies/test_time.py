@@ -18,7 +18,6 @@ from experiments.claims import Claim, judge
 from experiments.figures import BLUE, GREEN, GREY, ORANGE, Drawn, canvas, curve, legend, seeds
 from experiments.presets import TINY, with_large
 from experiments.settings import Settings, SettingsError
-from experiments.statistics import student
 from experiments.studies.common import by_seed, cell_of, hidden, paired
 from experiments.table import Table
 
@@ -114,7 +113,7 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
             if gain and gain.mean < CLOSE:
                 objection = f"search with an untrained network comes within {CLOSE}"
         claim = f"thinking ({most} simulations) stands in for three quarters of the training"
-        found = {"objection": objection, "too_few": too_few}
+        found: Any = {"objection": objection, "too_few": too_few}
         claims.append(judge(STUDY, family, claim, TRADE, effect, supported_above=0, refuted_below=0, **found))
     return claims
 
@@ -146,8 +145,8 @@ def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
     return drawing, drawn
 
 
-def _points(table: Table, key: str) -> list[tuple[float, Any]]:
-    return [(float(step), student(table.where(env_steps=step).values(key))) for step in _steps(table)]
+def _points(table: Table, key: str) -> list[tuple[float, dict[int, float]]]:
+    return [(float(step), by_seed(table.where(env_steps=step), key)) for step in _steps(table)]
 
 
 def equal_scores(table: Table, settings: Settings, family: str, score: float) -> dict[int, float | None]:

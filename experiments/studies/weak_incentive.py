@@ -19,7 +19,6 @@ from experiments.claims import Claim, judge
 from experiments.figures import BLUE, GREEN, PURPLE, Drawn, against_budget, canvas, curve, legend, seeds
 from experiments.presets import STANDARD, TINY, with_large
 from experiments.settings import Settings, SettingsError
-from experiments.statistics import student
 from experiments.studies.common import (
     LEARNT,
     blind_cells,
@@ -226,7 +225,7 @@ def _by_bits(axis: Axes, table: Table, settings: Settings, family: str, drawn: D
         for step in budgets_of(settings, family):
             rows = mine.where(env_steps=step)
             if bits := [_bits(table, row) for row in rows.rows]:
-                points.append((sum(bits) / len(bits), student(rows.values())))
+                points.append((sum(bits) / len(bits), by_seed(rows)))
         curve(axis, points, label, colour, drawn, family=family, series=f"{role}, bits")
     axis.set_xscale("log")
     axis.set_ylim(-0.02, 1.02)

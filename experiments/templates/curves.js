@@ -6,17 +6,29 @@ for (const section of document.querySelectorAll(".curves")) {
   const charts = section.querySelector(".charts");
   const hidden = new Set();
   const linear = section.querySelector("input.linear");
+  const tiled = panels.some((panel) => panel.data.some((trace) => trace.type === "heatmap"));
 
   const ink = () => (dark.matches ? "#e8e8e8" : "#1f1f1f");
   const seen = (colour) => (dark.matches && colour === "#000000" ? ink() : colour);
 
+  function tiles(trace) {
+    const bar = { thickness: 10, outlinewidth: 0, x: 1.01, xpad: 4, tickformat: ".1f" };
+    return { ...trace, hovertemplate: "%{text}<extra></extra>", colorbar: bar };
+  }
+
+  const said = (trace) => trace.arm.replace(/[(:].*/, "").trim() + (trace.seed ? `, ${trace.seed}` : "");
+
   function traces(panel) {
-    return panel.data.map((trace) => ({
+    const { tickvals, ticktext } = panel.layout.xaxis;
+    const ticks = new Map(tickvals.map((at, place) => [at, ticktext[place].replaceAll("<br>", " ")]));
+    const place = (x) => ticks.get(x) ?? x?.toLocaleString("en", { maximumSignificantDigits: 4 });
+    return panel.data.map((trace) => trace.type === "heatmap" ? tiles(trace) : ({
       ...trace,
       showlegend: false,
       visible: !hidden.has(trace.arm),
       line: trace.line && { ...trace.line, color: seen(trace.line.color ?? trace.ink) },
-      hovertemplate: trace.hoverinfo ? undefined : `%{x}: %{y:.3f}<extra>${trace.arm.replace(/[(:].*/, "")}</extra>`,
+      hovertemplate: trace.hoverinfo ? undefined : trace.text ? "%{text}<extra></extra>" : `%{customdata}: %{y:.3f}<extra>${said(trace)}</extra>`,
+      customdata: trace.x.map(place),
     }));
   }
 
@@ -27,10 +39,13 @@ for (const section of document.querySelectorAll(".curves")) {
       title: { text: own.title }, type: own.type, range: own.range.slice(),
     });
     const x = axis(panel.layout.xaxis);
-    if (panel.layout.xaxis.tickvals.length) Object.assign(x, { tickvals: panel.layout.xaxis.tickvals, ticktext: panel.layout.xaxis.ticktext });
+    const y = axis(panel.layout.yaxis);
+    const ticks = (own) => ({ tickvals: own.tickvals, ticktext: own.ticktext });
+    if (panel.layout.xaxis.tickvals.length) Object.assign(x, ticks(panel.layout.xaxis));
+    if (tiled) Object.assign(y, ticks(panel.layout.yaxis), { showgrid: false });
     if (linear.checked && x.type === "log") Object.assign(x, { type: "linear", range: x.range.map((end) => 10 ** end), tickvals: undefined, ticktext: undefined });
     return {
-      xaxis: { ...x, showgrid: false }, yaxis: axis(panel.layout.yaxis),
+      xaxis: { ...x, showgrid: false }, yaxis: y,
       margin: { l: 60, r: 10, t: 30, b: 60 }, modebar: { bgcolor: "transparent", color: ink() }, height: 380, dragmode: "zoom", hovermode: "closest",
       paper_bgcolor: "transparent", plot_bgcolor: "transparent", font: { color: ink(), family: "system-ui, sans-serif" },
     };
@@ -57,6 +72,7 @@ for (const section of document.querySelectorAll(".curves")) {
     label.innerHTML = '<input type="checkbox" checked> <span class="swatch"></span> <span></span>';
     const style = { dash: "dashed", dashdot: "dashed", dot: "dotted" }[dash] ?? "solid";
     label.querySelector(".swatch").style.borderTop = `3px ${style} ${colour === "#000000" ? "currentColor" : colour}`;
+    if (colour === "#ffffff") label.querySelector(".swatch").style.boxShadow = "0 0 0 1px #888";
     label.lastChild.textContent = arm;
     label.firstChild.addEventListener("change", (event) => {
       event.target.checked ? hidden.delete(arm) : hidden.add(arm);
@@ -64,7 +80,7 @@ for (const section of document.querySelectorAll(".curves")) {
     });
     list.append(label);
   }
-  if (panels.every((panel) => panel.layout.xaxis.type !== "log")) linear.parentElement.hidden = true;
+  if (tiled || panels.every((panel) => panel.layout.xaxis.type !== "log")) linear.parentElement.hidden = true;
   linear.addEventListener("change", draw);
   dark.addEventListener("change", draw);
   section.querySelector("details.print").open = false;

@@ -16,7 +16,7 @@ def drawn():
     figure = Figure()
     axis, gone = figure.subplots(1, 2)
     gone.set_visible(False)
-    points = [(1, student([0.1, 0.2, 0.3])), (64, student([0.4, 0.5, 0.6])), ("new", student([0.8, 0.9, 1.0]))]
+    points = [(1, {0: 0.1, 1: 0.2, 2: 0.3}), (64, {0: 0.4, 1: 0.5, 2: 0.6}), ("new", {0: 0.8, 1: 0.9, 2: 1.0})]
     curve(axis, points, "an arm", BLUE, [], family="f", series="s", line="--", pools=POOLS)
     axis.scatter([1, 64], [0.2, 0.5], color=BLUE)
     axis.errorbar([64], [0.3], yerr=[[0.1], [0.2]], color=GREY, label="another")
@@ -32,17 +32,22 @@ def test_everything_that_was_drawn_is_there_and_belongs_to_its_arm():
     assert panel["title"] == "1.1 \u00d7 10\u00b9\u00b2 tasks"
     of = {arm: [trace for trace in panel["data"] if trace["arm"] == arm] for arm in ("an arm", "another", "a level")}
     assert sum(map(len, of.values())) == len(panel["data"])
-    line, band, dots = (
+    line, band, *seeds, dots = (
         next(trace for trace in of["an arm"] if trace["mode"] == "lines+markers"),
         next(trace for trace in of["an arm"] if "fill" in trace),
-        next(trace for trace in of["an arm"] if trace["mode"] == "markers"),
+        *(trace for trace in of["an arm"] if trace["mode"] == "markers"),
     )
     assert line["x"] == [1, 64, 512]
     np.testing.assert_allclose(line["y"], [0.2, 0.5, 0.9])
     assert line["line"]["dash"] == "dash"
     ends = [student([0.1, 0.2, 0.3]).low, student([0.8, 0.9, 1.0]).high]
     np.testing.assert_allclose([min(band["y"]), max(band["y"])], ends)
-    assert (dots["x"], dots["y"]) == ([1, 64], [0.2, 0.5])
+    assert [(one["seed"], one["x"], one["y"]) for one in seeds] == [
+        ("seed 0", [1, 64, 512], [0.1, 0.4, 0.8]),
+        ("seed 1", [1, 64, 512], [0.2, 0.5, 0.9]),
+        ("seed 2", [1, 64, 512], [0.3, 0.6, 1.0]),
+    ]
+    assert (dots["x"], dots["y"], "seed" in dots) == ([1, 64], [0.2, 0.5], False)
     bars = [trace for trace in of["another"] if trace["x"] == [64, 64]]
     np.testing.assert_allclose(bars[0]["y"], [0.2, 0.5])
     (level,) = of["a level"]
@@ -62,3 +67,20 @@ def test_axes_are_those_of_the_figure_and_all_is_json():
     assert panel["layout"]["yaxis"]["type"] == "linear"
     assert [None, 0.7] in [trace["y"] for trace in panel["data"]]
     json.dumps(panel, allow_nan=False)
+
+
+def test_one_seed_has_no_dots_beside_its_curve_nor_have_units_that_are_no_seeds():
+    figure = Figure()
+    axis = figure.subplots()
+    curve(axis, [(1, {0: 0.1}), (4, {0: 0.2})], "one seed", BLUE, [], family="f", series="s")
+    curve(axis, [(1, {0: 0.1, 1: 0.3})], "tasks", GREY, [], family="f", series="t", each=False)
+    (panel,) = panels(figure)
+    assert [trace["arm"] for trace in panel["data"]] == ["one seed", "tasks"]
+
+
+def test_a_seed_that_is_missing_at_a_place_leaves_the_others():
+    figure, rows = Figure(), []
+    curve(figure.subplots(), [(1, {0: 0.1, 2: 0.3}), (4, {2: 0.5})], "arm", BLUE, rows, family="f", series="s")
+    found = [(trace["seed"], trace["x"], trace["y"]) for trace in panels(figure)[0]["data"] if "seed" in trace]
+    assert found == [("seed 0", [1], [0.1]), ("seed 2", [1, 4], [0.3, 0.5])]
+    assert [(row["x"], row["mean"], row["n"]) for row in rows] == [(1, 0.2, 2), (4, 0.5, 1)]

@@ -46,10 +46,11 @@ def local(url):
 
 def test_curves_are_drawn_and_arms_can_be_switched_off(opened):
     page = opened()
-    lines = page.locator(".charts .scatterlayer .trace")
+    curves = page.locator(".curves").first
+    lines = curves.locator(".scatterlayer .trace")
     everything = lines.count()
     assert everything > 5
-    (title,) = page.locator(".charts figcaption").all_inner_texts()
+    (title,) = curves.locator("figcaption").all_inner_texts()
     assert title.startswith("errands (attributes=3 values=4): 64 tasks")
     box = page.get_by_label("blind level: best without the description")
     box.focus()
@@ -59,15 +60,71 @@ def test_curves_are_drawn_and_arms_can_be_switched_off(opened):
     assert lines.count() == everything
 
 
+def test_every_seed_is_drawn_and_says_which_it_is(opened):
+    drawn = "document.querySelector('.chart').data.filter((trace) => trace.seed)"
+    told = opened().evaluate(f"{drawn}.map((trace) => [trace.hovertemplate, trace.customdata])")
+    seen = [(template.partition("<extra>")[2], places) for template, places in told]
+    for seed in ("seed 0", "seed 1"):
+        assert (f"incentivized generalist, unseen tasks, {seed}</extra>", ["1", "4", "every episode new"]) in seen
+
+
 def test_the_axis_can_be_linear(opened):
     page = opened()
-    ticks = page.locator(".charts .xtick")
+    curves = page.locator(".curves").first
+    ticks = curves.locator(".xtick")
     before = ticks.all_text_contents()
     assert before[0] == "1"
-    page.get_by_label("linear axis").check()
+    curves.get_by_label("linear axis").check()
     assert ticks.all_text_contents() != before
-    page.get_by_label("linear axis").uncheck()
+    curves.get_by_label("linear axis").uncheck()
     assert ticks.all_text_contents() == before
+
+
+def test_tiles_of_the_heat_map_say_what_they_are_and_a_table_does_without_a_mouse(opened):
+    page = opened()
+    heat = page.locator(".curves").nth(1)
+    heat.locator(".heatmaplayer image").wait_for()
+    assert not heat.get_by_label("linear axis").is_visible()
+    plot = heat.locator(".nsewdrag.drag").first
+    box = plot.bounding_box()
+    assert heat.locator(".ytick text").all_text_contents() == ["0.00051 M", "0.001 M"]
+    for across, pool in ((0.05, "pool 1"), (0.95, "every episode new")):  # below: the smaller budget
+        plot.hover(position={"x": across * box["width"], "y": 0.75 * box["height"]})
+        told = heat.locator(".hoverlayer .hovertext").text_content()
+        assert told.startswith(f"{pool}512 steps")
+        assert told.endswith("n = 2 seeds")
+    summary = page.get_by_text("What the heat map draws")
+    summary.focus()
+    page.keyboard.press("Enter")
+    cells = page.locator("details", has=summary).locator("tr")
+    assert cells.first.locator("th").all_inner_texts() == [
+        "family", "pool", "budget", "success", "n", "N*", "low", "high", "method"
+    ]  # fmt: skip
+    assert cells.count() == 1 + 3 * 2  # three pools, two budgets
+    assert cells.nth(1).is_visible()
+    assert "not identified: fewer than 4 pools" in cells.nth(1).inner_text()
+
+
+def test_verdicts_have_their_controls_beside_them(opened):
+    verdicts = opened().locator("h2:has-text('Verdicts') + .scroll tr")
+    assert "controls" in verdicts.first.locator("th").all_inner_texts()
+    assert verdicts.count() == 1 + 5
+    for text in verdicts.all_inner_texts()[1:]:
+        assert "shuffled: 0." in text
+        assert "blind: 0." in text
+
+
+def test_verdicts_have_what_every_arm_consumed_beside_them(opened):
+    lines = opened().locator("p:has-text('What an agent of each arm consumed') + .scroll tr")
+    heads, *rest = [[cell.inner_text() for cell in line.locator("th, td").all()] for line in lines.all()]
+    arms = {line[1]: dict(zip(heads, line, strict=True)) for line in rest}
+    assert list(arms) == ["blind", "generalist", "control", "taught", "specialist", "met"]
+    assert (arms["generalist"]["agents"], arms["generalist"]["steps"], arms["generalist"]["labels"]) == (
+        "6",
+        "1.0 k",
+        "0",
+    )
+    assert arms["taught"]["labels"] == "1.0 k"
 
 
 def test_replays_step_through_time_by_keyboard(opened):

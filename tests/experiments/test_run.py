@@ -33,7 +33,8 @@ def test_the_directory_holds_what_was_promised(tiny_run):
     for name in ("config.toml", "meta.json", "results.jsonl", "tasks.npz", "claims.json", "tables.json", "report.html"):
         assert (tiny_run / name).stat().st_size > 0, name
     for suffix in ("png", "svg", "csv"):
-        assert (tiny_run / "figures" / f"task-count.{suffix}").stat().st_size > 0
+        for name in ("task-count", "heatmap"):
+            assert (tiny_run / "figures" / f"{name}.{suffix}").stat().st_size > 0
     assert not list(tiny_run.glob("*.part*"))
 
 
@@ -97,6 +98,7 @@ def test_claims_have_the_promised_keys(tiny_run):
     for claim in claims:
         assert {"study", "claim", "verdict", "effect", "low", "high", "n", "rule"} <= set(claim)
         assert claim["verdict"] == "inconclusive"  # two seeds
+        assert [(row["control"], row["n"]) for row in claim["controls"]] == [("shuffled", 1), ("blind", 1)]
 
 
 def test_the_report_is_one_offline_file(tiny_run):
@@ -109,8 +111,8 @@ def test_the_report_is_one_offline_file(tiny_run):
     assert "http" not in markup.replace("http-equiv", "")
     assert "src=" not in markup.replace('src="data:', "")
     assert "href=" not in markup
-    (data,) = re.findall(r'class="panels">(.*?)</script>', page, re.DOTALL)
-    assert [panel["title"].partition(" ")[0] for panel in json.loads(data)] == ["errands"]
+    found = re.findall(r'class="panels">(.*?)</script>', page, re.DOTALL)
+    assert [[panel["title"].partition(" ")[0] for panel in json.loads(data)] for data in found] == [["errands"]] * 2
     (data,) = re.findall(r'class="scenes">(.*?)</script>', page, re.DOTALL)
     assert [scene["task"] for scene in json.loads(data)] == [0, 1]
     assert len(page) < 8e6

@@ -22,6 +22,7 @@ def claim(study="task-count", family="errands", verdict="supported", effect=0.5,
             "reason": "it lies above",
             "env_steps": 3_000_000,
             "setting": "quick",
+            "controls": [],
         }
         | own
     )
