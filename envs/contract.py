@@ -1,4 +1,6 @@
-"""The contract of a family as checks that anybody's tests can run::
+"""The contract of a family as checks that anybody's tests can run.
+
+In a test::
 
     @pytest.mark.parametrize("check", contract.CHECKS)
     def test_it_keeps_the_contract(check):

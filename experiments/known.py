@@ -5,7 +5,7 @@ A new kind of name is one line here. Imports jax only for names that lie beside 
 
 from collections.abc import Callable, Iterable
 
-from experiments import presets, settings, studies
+from experiments import presets, settings
 from experiments.settings import check_name
 
 
@@ -39,6 +39,12 @@ def _rewards() -> Iterable[str]:
     return rewards.names()
 
 
+def _studies() -> Iterable[str]:
+    from experiments import studies
+
+    return studies.names()
+
+
 TOPICS = ("families", "rewards", "learners", "networks", "studies")
 BENCHMARKS = ("all", "envs", "train", "tasks", "saves", "specialists")
 LAUNCHERS = ("local", "slurm", "trial")
@@ -55,7 +61,7 @@ KNOWN: dict[str, Callable[[], Iterable[str]]] = {
     "reward": _rewards,
     "shell": lambda: SHELLS,
     "specialist-learners": lambda: settings.ARMS,
-    "study": studies.names,
+    "study": _studies,
     "topic": lambda: ("all", *TOPICS),
     "what": lambda: BENCHMARKS,
 }

@@ -95,7 +95,7 @@ def _gymnasium() -> Iterator[Finding]:
 
     import envs
 
-    yield packages.ids(envs.FAMILIES, gymnasium.registry)
+    yield packages.ids([entry.attr for entry in envs.FAMILIES.values()], gymnasium.registry)
 
 
 def _plugins() -> Iterator[Finding]:

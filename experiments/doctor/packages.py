@@ -82,14 +82,14 @@ def templates(folder: Path) -> Finding:
     )
 
 
-def ids(families: Mapping[str, str], registered: Iterable[str]) -> Finding:
+def ids(families: Iterable[str], registered: Iterable[str]) -> Finding:
     """Whether Gymnasium knows every family.
 
     Args:
-        families: as `envs.FAMILIES`, of the package itself.
+        families: the names of their classes.
         registered: ids of Gymnasium.
     """
-    wanted = {f"incentivize/{path.partition(':')[2]}-v0" for path in families.values()}
+    wanted = {f"incentivize/{kind}-v0" for kind in families}
     if not (missing := sorted(wanted.difference(registered))):
         return Finding("gymnasium", "ok", f"knows {len(wanted)} families, as envs:incentivize/...")
     return Finding("gymnasium", "wrong", f"does not know {', '.join(missing)}, though envs was imported")

@@ -55,8 +55,8 @@ def test_the_package_s_own_files_have_to_be_there(tmp_path):
 
 
 def test_gymnasium_has_to_know_every_family():
-    assert packages.ids({"mazes": "envs.mazes:Mazes"}, ["incentivize/Mazes-v0"]).state == "ok"
-    found = packages.ids({"mazes": "envs.mazes:Mazes"}, [])
+    assert packages.ids(["Mazes"], ["incentivize/Mazes-v0"]).state == "ok"
+    found = packages.ids(["Mazes"], [])
     assert found.state == "wrong"
     assert "incentivize/Mazes-v0" in found.says
 
