@@ -79,6 +79,10 @@ def _run(command: Run, console: Console) -> None:
         raise SettingsError(f"--job {command.job[0]}: is for a job; want --launcher slurm, too")
     if not 0 <= command.save_every < math.inf:
         raise SettingsError(f"--save-every = {command.save_every}: want 0 or more seconds")
+    if command.tracker is not None:
+        from experiments.trackers import load
+
+        load(command.tracker)
     if command.coordinator is None and (command.processes, command.process) != (1, 0):
         raise SettingsError(f"--processes = {command.processes}: want --coordinator HOST:PORT, too")
     if command.coordinator is not None:
@@ -96,7 +100,7 @@ def _run(command: Run, console: Console) -> None:
         return
     from experiments.main import run_study  # imports all the rest
 
-    how = {"reuse": not command.alone, "debug": command.debug, "split": command.split}
+    how = {"reuse": not command.alone, "debug": command.debug, "split": command.split, "tracker": command.tracker}
     run_study(settings, out, console, command.workers, command.save_every, **how)
 
 
@@ -107,6 +111,7 @@ def _launch(command: Run, settings: Settings, out: Path, console: Console) -> No
 
     told = [f"--save-every={command.save_every}", f"--split={command.split}"]
     told += [f"--workers={command.workers}"] * (command.workers is not None)
+    told += [f"--tracker={command.tracker}"] * (command.tracker is not None)
     told += ["--alone"] * command.alone + ["--debug"] * command.debug
     launch(settings, out, command.launcher, told, command.job, console)
 
