@@ -77,6 +77,8 @@ class Run:
     """local: in this process; slurm: as a job of a Slurm cluster; trial: as such a job, but on this machine."""
     job: Annotated[Often[str], tyro.conf.arg(metavar="NAME=VALUE ...", help_behavior_hint="")] = ()
     """What the job asks for, as submitit names it: timeout_min=240 gpus_per_node=8 slurm_partition=gpu."""
+    tracker: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = None
+    """Where rows, figure and verdicts are shown as well: tensorboard or wandb, in DIR/trackers."""
     alone: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Take over no training runs from the runs in the same folder that had the same."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False

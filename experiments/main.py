@@ -25,6 +25,7 @@ from experiments.report import report
 from experiments.runner import find, run, train_missing
 from experiments.settings import SAVE_EVERY, Settings, SettingsError
 from experiments.store import REPORTED, Store, environment
+from experiments.trackers import following
 from experiments.training import RunError
 from experiments.workers import Work, check_split, usual
 
@@ -69,6 +70,7 @@ def run_study(
     reuse: bool = True,
     debug: bool = False,
     split: int = 1,
+    tracker: str | None = None,
 ) -> None:
     """Runs what is missing of a study, and reports.
 
@@ -81,6 +83,7 @@ def run_study(
         reuse: whether cells of the runs beside this one count.
         debug: whether training stops where a number first is none, and says where that came from.
         split: devices that divide the environments of every agent.
+        tracker: the name of one that shows what there is, too.
 
     Raises:
         SettingsError: where settings or directory will not do.
@@ -97,7 +100,7 @@ def run_study(
         with stopping.heeded():
             train_missing(cells, set(), work, lambda _: None)
         return
-    with stopping.heeded(), owned(out, settings) as store:
+    with stopping.heeded(), owned(out, settings) as store, following(tracker, store) as follower:
         archive = Archive(out, out.absolute().parent if reuse else None, environment(), debug)
         if _finished(store, archive, cells):
             train_missing(cells, {cell.id for cell in cells}, work, lambda _: None)  # nothing; others have to hear it
@@ -110,11 +113,12 @@ def run_study(
             for judged in ("claims.json", "tables.json", "report.html"):  # of before: to be made again
                 (out / judged).unlink(missing_ok=True)
             with _timed(store, settings, archive.made_with), Progress(console) as progress:
-                run(cells, settings, store, archive, progress, work, finds)
+                run(cells, settings, store, archive, progress, work, finds, follower.settled)
             shutil.rmtree(out / "checkpoints" / "groups", ignore_errors=True)
             if len(store.meta()["given_up"]) < len({cell.id for cell in cells}):
                 report(store, console)
             console.print(f"{len(cells)} training runs in {math.ceil(store.meta()['seconds'])} s altogether")
+        follower.done()
         _tell_given_up(store)
 
 

@@ -1,6 +1,6 @@
 """The runner: which cells are missing, in which order they are trained, and what is written down of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -33,8 +33,9 @@ def run(
     progress: Progress,
     work: Work,
     finds: Finds,
+    heard: Callable[[], None] = lambda: None,
 ) -> Book:
-    """Runs every cell that has not been found, and writes down what came of all."""
+    """Runs every cell that has not been found, and writes down what came of all; `heard` is called after each time."""
     own, elsewhere = finds
     for family in settings.families:
         _audited(family, settings, store)
@@ -58,6 +59,7 @@ def run(
             else:
                 progress.finished(trained.cell, book.final_success(trained.cell), trained.seconds)
         book.publish(whole=False)
+        heard()
 
     try:
         train_missing(cells, set(known), work, deliver)

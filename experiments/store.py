@@ -5,6 +5,7 @@ meta.json      versions, devices, ledger     tasks.npz      successes per cell, 
 claims.json    verdicts                      tables.json    figures/  report.html
 status.json    how it stands, and whose it is; the lock lies beside it
 cells/         what came of every cell, by its id: all of the above is made from these
+trackers/      what a tracker has made of all this (`trackers.py`)
 checkpoints/   the final parameters of every cell; groups/ what is being trained; diverged/ what was given up
 """
 

@@ -142,7 +142,8 @@ def test_the_commands_are_understood(name, tmp_path, monkeypatch):
         "play.play",
         "watch.watch",
     ):
-        monkeypatch.setattr(f"experiments.{program}", lambda *_, **__: [])
+        answer = None if program == "launchers.launch" else []
+        monkeypatch.setattr(f"experiments.{program}", lambda *_, answer=answer, **__: answer)
     monkeypatch.chdir(tmp_path)
     write_settings(name, tmp_path)
     for words in commands(name):

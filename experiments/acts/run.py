@@ -33,7 +33,7 @@ def act(command: Run, console: Console) -> Answer:
         return Answer(_launch(command, settings, out, console))
     from experiments.main import run_study  # imports all the rest
 
-    how = {"reuse": not command.alone, "debug": command.debug, "split": command.split}
+    how = {"reuse": not command.alone, "debug": command.debug, "split": command.split, "tracker": command.tracker}
     run_study(settings, out, console, command.workers, command.save_every, **how)
     return Answer(_told(out))
 
@@ -74,6 +74,10 @@ def _check_flags(command: Run) -> None:
         raise SettingsError(f"--job {flat(command.job)[0]}: is for a job; want --launcher slurm, too")
     if not 0 <= command.save_every < math.inf:
         raise SettingsError(f"--save-every = {command.save_every}: want 0 or more seconds")
+    if command.tracker is not None:
+        from experiments.trackers import load
+
+        load(command.tracker)
     if command.coordinator is None and (command.processes, command.process) != (1, 0):
         raise SettingsError(f"--processes = {command.processes}: want --coordinator HOST:PORT, too")
     if command.coordinator is not None and command.launcher != "local":
@@ -87,6 +91,7 @@ def _launch(command: Run, settings: Settings, out: Path, console: Console) -> di
 
     told = [f"--save-every={command.save_every}", f"--split={command.split}"]
     told += [f"--workers={command.workers}"] * (command.workers is not None)
+    told += [f"--tracker={command.tracker}"] * (command.tracker is not None)
     told += ["--alone"] * command.alone + ["--debug"] * command.debug
     job = launch(settings, out, command.launcher, told, flat(command.job), console)
     return {"out": str(out), "submitted": None if job is None else job.job_id}

@@ -3,7 +3,7 @@
 import json
 from importlib.metadata import EntryPoint, entry_points
 
-GROUPS = ("incentivize.families", "incentivize.rewards", "incentivize.networks", "incentivize.studies")
+GROUPS = tuple(f"incentivize.{kind}" for kind in ("families", "rewards", "networks", "studies", "trackers"))
 CODE = "from experiments.doctor.plugins import main; main()"
 
 

@@ -48,7 +48,8 @@ def command(config, out, *more):
 def test_the_job_is_the_command_with_the_settings_resolved_and_what_was_asked_for(tiny_config, tmp_path, submitted):
     out = tmp_path / "run"
     asked = ["--job", "timeout_min=240", "slurm_partition=gpu"]
-    assert command(tiny_config, out, "--launcher", "slurm", "--workers", "1", "--learning-rate", "0.002", *asked) == 0
+    more = ["--workers", "1", "--learning-rate", "0.002", "--tracker", "tensorboard"]
+    assert command(tiny_config, out, "--launcher", "slurm", *more, *asked) == 0
     ((job, cluster, parameters),) = submitted
     assert cluster == "slurm"
     assert (parameters["timeout_min"], parameters["slurm_partition"]) == (240, "gpu")
@@ -59,7 +60,7 @@ def test_the_job_is_the_command_with_the_settings_resolved_and_what_was_asked_fo
     flags = dict(zip(job.arguments[2::2], job.arguments[3::2], strict=False))
     assert tomllib.loads((out / "config.toml").read_text())["preset"] == flags["--preset"]
     assert flags["--config"] == str(out / "config.toml")
-    assert "--workers=1" in job.arguments
+    assert {"--workers=1", "--tracker=tensorboard"} < set(job.arguments)
 
 
 def test_what_the_cluster_still_has_is_not_submitted_again(tiny_config, tmp_path, submitted, monkeypatch, capsys):
