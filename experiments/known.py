@@ -45,6 +45,12 @@ def _studies() -> Iterable[str]:
     return studies.names()
 
 
+def _trackers() -> Iterable[str]:
+    from experiments.trackers import TRACKERS
+
+    return TRACKERS
+
+
 TOPICS = ("families", "rewards", "learners", "networks", "studies")
 BENCHMARKS = ("all", "envs", "train", "tasks", "saves", "specialists")
 LAUNCHERS = ("local", "slurm", "trial")
@@ -63,6 +69,7 @@ KNOWN: dict[str, Callable[[], Iterable[str]]] = {
     "specialist-learners": lambda: settings.ARMS,
     "study": _studies,
     "topic": lambda: ("all", *TOPICS),
+    "tracker": _trackers,
     "what": lambda: BENCHMARKS,
 }
 """By flag or, for a word without one, by its name in the help."""
