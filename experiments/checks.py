@@ -1,6 +1,7 @@
 """What can be wrong across settings, found before anything compiles. It imports little, so that refusal is quick."""
 
 import os
+from dataclasses import fields
 from typing import Any
 
 import jax
@@ -33,6 +34,9 @@ def check(settings: Settings) -> None:
                 wrong.append(f"{key} = {getattr(training, key)!r}: {nearest(getattr(training, key), known)}")
         unknown = [part for part in training.reward.split("+") if part.strip() not in rewards.names()]
         wrong += [f"reward = {training.reward!r}: {part!r}: {nearest(part, rewards.names())}" for part in unknown]
+        if unknown := _knobs(settings, name):
+            wrong += unknown
+            continue
         try:
             for part in () if unknown else training.reward.split("+"):
                 rewards.REWARDS.load(part.strip())
@@ -70,6 +74,13 @@ def _device() -> None:
     except (RuntimeError, AssertionError):  # from jax, where no backend is left
         asked = os.environ.get("JAX_PLATFORMS", "")
         raise SettingsError(f"JAX_PLATFORMS = {asked!r}: there is no such device here; unset it for what is") from None
+
+
+def _knobs(settings: Settings, name: str) -> list[str]:
+    """Knobs that a family has not, with what was meant."""
+    there = [knob.name for knob in fields(envs.make(name))]  # pyright: ignore[reportArgumentType]
+    unknown = [knob for knob in settings.knobs.get(name, {}) if knob not in (*there, "life")]
+    return [f"knobs.{name}: {knob}: no knob of {name}; {nearest(knob, there)}" for knob in unknown]
 
 
 def _network(training: Training, name: str, family: Family) -> list[str]:

@@ -52,6 +52,8 @@ def _parsed(args: list[str]) -> Any:
         raise SettingsError(f"incentivize: want one of {', '.join(COMMANDS)}; `incentivize --help` says what they do")
     if not args[0].startswith("-") and args[0] not in COMMANDS:
         raise SettingsError(f"incentivize {args[0]}: there is no such command; {nearest(args[0], COMMANDS)}")
+    # By itself it knows no NO_COLOR, and asks standard output whether standard error is a terminal.
+    tyro._experimental_options["ansi_codes"] = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
     every: Any = reduce(or_, (Annotated[kind, tyro.conf.subcommand(name)] for name, kind in COMMANDS.items()))
     command, unknown = tyro.cli(every, prog="incentivize", description=DESCRIPTION, args=args, return_unknown_args=True)
     if unknown:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import select
 import sys
 from collections.abc import Iterator
 
@@ -28,12 +29,14 @@ def console_for(stderr: bool = False) -> Console:
 
 def unread(error: BaseException) -> bool:
     """Whether an error says that whoever read standard output has ended, as `head` does."""
-    if isinstance(error, BrokenPipeError):
-        try:
-            sys.stdout.flush()
-        except BrokenPipeError:
-            return True
-    return False
+    if not isinstance(error, BrokenPipeError):
+        return False
+    try:
+        ready = select.poll()
+        ready.register(sys.stdout.fileno(), select.POLLOUT)
+        return any(event & (select.POLLERR | select.POLLHUP) for _, event in ready.poll(0))
+    except (OSError, ValueError, AttributeError):  # it is no file, or this system cannot tell
+        return False
 
 
 class Screen:
