@@ -39,6 +39,8 @@ WHY = {  # and what is imported of it
     "tyro": ("tyro", "the command line, made from the settings"),
     "rich": ("rich.console", "tables, progress and colours in a terminal"),
     "jinja2": ("jinja2", "the pages: reports, replays, scoreboard"),
+    "shtab": ("shtab", "completion in a shell"),
+    "packaging": ("packaging.requirements", "versions and requirements, of `incentivize doctor`"),
     "tomli-w": ("tomli_w", "writing the TOML that Python itself only reads"),
 }
 

@@ -86,6 +86,7 @@ def explored(figure: Figure, drawn: Drawn) -> list[dict[str, Any]]:
                 trace["text"] = [_told_nstar(known[steps]) for steps in budgets]
             else:
                 trace["hoverinfo"] = "skip"
+        panel["layout"]["yaxis"]["named"] = True
         panel["arms"] = [[arm, INSIDE, dash] for arm, _, dash in panel["arms"]]
     return found
 

@@ -36,7 +36,11 @@ Trace = dict[str, Any]
 
 
 def panels(figure: Figure) -> list[dict[str, Any]]:
-    """The visible panels of a figure: `title`, `data` (traces), `layout`, and `arms` (label, colour, dash), as JSON."""
+    """The visible panels of a figure: `title`, `data` (traces), `layout`, and `arms` (label, colour, dash), as JSON.
+
+    Whoever knows more may add `text` to a trace, which then is what hovering tells, `named` to an axis whose ticks are
+    to be kept, and `height` (pixels) to a layout.
+    """
     figure.draw_without_rendering()  # places of ticks and ends of axes are settled only then
     shown = (axis for axis in figure.axes if axis.get_visible() and axis.axison)
     return [_panel(axis) for axis in shown if axis.get_label() != "<colorbar>"]
@@ -62,11 +66,11 @@ def _panel(axis: Axes) -> dict[str, Any]:
 
 def _axis(axis: Axis, limits: tuple[float, float]) -> dict[str, Any]:
     """An axis; `range` is as Plotly has it, in powers of ten where it is logarithmic; ticks that are seen."""
-    low, high = (float(end) for end in limits)
+    low, high = map(float, sorted(limits))
     ticks = ((float(tick.get_loc()), tick.label1) for tick in axis.get_major_ticks())
     shown = [(at, _plain(label.get_text())) for at, label in ticks if low <= at <= high and label.get_visible()]
     scale = "log" if axis.get_scale() == "log" else "linear"
-    ends = [math.log10(end) for end in (low, high)] if scale == "log" else [low, high]
+    ends = [math.log10(end) if scale == "log" else float(end) for end in limits]
     ticked = {"tickvals": [at for at, _ in shown], "ticktext": [text.replace("\n", "<br>") for _, text in shown]}
     return {"title": _plain(axis.get_label_text()), "type": scale, "range": ends, **ticked}
 

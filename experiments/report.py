@@ -3,7 +3,6 @@
 import base64
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -69,7 +68,7 @@ def report(store: Store, console: Console, out: Path | None = None) -> list[dict
     shown = {"tables": tables, "drawn": drawn, "question": study.QUESTION, "panels": panels(figure)}
     shown["claims"] = list(map(beside.told, judged))
     shown["spent"] = beside.spent(cells, table.meta.get("ledger") or {})
-    shown["scenes"] = _scenes(store, settings, cells)
+    shown["scenes"], shown["left_out"] = _scenes(store, settings, cells)
     shown["heat"] = _heat(target, table, settings)
     text = _page(target, settings, table, missing=missing, given_up=list(given_up.values()), **shown)
     write(target.path / "report.html", text)
@@ -101,13 +100,19 @@ def _table(store: Store, cells: Sequence[Cell]) -> tuple[Table, int]:
     return table, len(missing)
 
 
-def _scenes(store: Store, settings: Settings, cells: Sequence[Cell]) -> list[dict[str, Any]]:
-    """Replays of every family, as far as agents worth watching are there whole."""
-    found = []
+def _scenes(store: Store, settings: Settings, cells: Sequence[Cell]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Replays of every family whose agents worth watching are there whole; and of all others, why there is none."""
+    found, left_out = [], []
     for family in settings.families:
-        with suppress(SettingsError):  # of parameters that are missing, as those of unfinished cells are, or damaged
-            found += [told(scene) for scene in scenes(store, cells, family, WATCHED)]
-    return found
+        try:
+            mine = [told(scene) for scene in scenes(store, cells, family, WATCHED)]
+        except SettingsError as error:  # of parameters that are missing, as those of unfinished cells are, or damaged
+            left_out.append(f"{family} has no replays: {str(error).replace(f'{store.path}/', '')}")
+            continue
+        found += mine
+        if not mine:
+            left_out.append(f"{family} has no replays: no generalist of this study plays it alone and in no control")
+    return found, left_out
 
 
 def _heat(target: Store, table: Table, settings: Settings) -> dict[str, Any] | None:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from html import escape
 from itertools import count, groupby
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
+from plotly.offline import get_plotlyjs
 from rich.console import Console
 
 from experiments.beside import told
 from experiments.failures import printable
 from experiments.figures import BLUE, GREY, ORANGE, canvas, save
 from experiments.files import write
+from experiments.interactive import panels
 from experiments.pages import page
 
 if TYPE_CHECKING:
@@ -51,8 +55,10 @@ def scoreboard(claims: Sequence[Row], console: Console, out: Path | None) -> Non
     (out / "figures").mkdir(parents=True, exist_ok=True)
     drawing = _figure(claims)
     save(drawing, claims, out / "figures", "scoreboard")
+    numbered, shown = _numbered(claims), explored(drawing, claims)
     image = base64.b64encode((out / "figures" / "scoreboard.png").read_bytes()).decode()
-    write(out / "scoreboard.html", page("scoreboard.html", image=image, claims=claims, title=title, chance=CHANCE))
+    told_with = {"image": image, "panels": shown, "plotly": get_plotlyjs(), "title": title, "chance": CHANCE}
+    write(out / "scoreboard.html", page("scoreboard.html", claims=numbered, **told_with))
     console.print(f"{out / 'scoreboard.html'} and figures/scoreboard.* hold it, with its rules", soft_wrap=True)
 
 
@@ -75,6 +81,42 @@ def _rows(claims: Sequence[Row]) -> list[dict[str, Row]]:
                 row[claim["family"]] = claim
                 break
     return list(rows.values())
+
+
+def _numbered(claims: Sequence[Row]) -> list[Row]:
+    """The claims with the number of their row in the figure."""
+    places = {id(claim): place for place, row in enumerate(_rows(claims), start=1) for claim in row.values()}
+    return [claim | {"row": places[id(claim)]} for claim in claims]
+
+
+def explored(drawing: Figure, claims: Sequence[Row]) -> list[dict[str, Any]]:
+    """The figure's panels for a page (`interactive.panels`): a family's own rows, by number, with effects in words."""
+    rows, families = _rows(claims), list(dict.fromkeys(claim["family"] for claim in claims))
+    found = panels(drawing)
+    for panel, family in zip(found, families, strict=True):
+        mine = {place: at for at, place in enumerate(place for place, row in enumerate(rows) if family in row)}
+        ticks = {"tickvals": list(mine.values()), "ticktext": [str(place + 1) for place in mine]}
+        panel["layout"]["yaxis"] |= ticks | {"named": True, "range": [len(mine) - 0.5, -0.5]}
+        panel["layout"]["xaxis"]["title"] = "effect"
+        panel["layout"]["height"] = 140 + 20 * len(mine)
+        for trace in panel["data"]:
+            if not trace["arm"]:  # the line at 0, across all rows
+                trace |= {"y": [-0.5, len(mine) - 0.5], "hoverinfo": "skip"}
+                continue
+            places = [round(place) for place in trace["y"]]
+            trace["y"] = [mine[place] for place in places]
+            trace |= {"text": [_told(rows[place][family]) for place in places]}
+    return found
+
+
+def _told(claim: Row) -> str:
+    """A claim for whoever points at its effect."""
+    interval = "" if claim["low"] is None else f" [{claim['low']:+.2f}, {claim['high']:+.2f}]"
+    said = [
+        *wrap(f"{claim['study']}: {claim['claim']} ({claim['setting']})", 44),
+        f"{claim['verdict']}: {claim['effect']:+.2f}{interval}, n = {claim['n']}",
+    ]
+    return "<br>".join(map(escape, said))
 
 
 def _line(claim: Row) -> str:
@@ -135,9 +177,9 @@ def _draw(axis: Axes, place: int, claim: Row) -> None:
         return
     if low is not None:
         ends = [min(max(end, -EDGE), EDGE) for end in (low, high)]
-        axis.plot(ends, [place, place], color=colour, linewidth=1.6)
+        axis.plot(ends, [place, place], color=colour, linewidth=1.6, gid=claim["verdict"])
     at = min(max(effect, -EDGE), EDGE)
-    axis.plot([at], [place], marker=mark, color=colour, markersize=6)
+    axis.plot([at], [place], marker=mark, color=colour, markersize=6, gid=claim["verdict"])
     if at != effect:
         away = {"xytext": (-4, 3), "ha": "right"} if at > 0 else {"xytext": (4, 3), "ha": "left"}
         axis.annotate(f"{effect:+.1f}", (at, place), textcoords="offset points", fontsize=7, color=colour, **away)

@@ -42,11 +42,11 @@ for (const section of document.querySelectorAll(".curves")) {
     const y = axis(panel.layout.yaxis);
     const ticks = (own) => ({ tickvals: own.tickvals, ticktext: own.ticktext });
     if (panel.layout.xaxis.tickvals.length) Object.assign(x, ticks(panel.layout.xaxis));
-    if (tiled) Object.assign(y, ticks(panel.layout.yaxis), { showgrid: false });
+    if (panel.layout.yaxis.named) Object.assign(y, ticks(panel.layout.yaxis), { showgrid: !tiled });
     if (linear.checked && x.type === "log") Object.assign(x, { type: "linear", range: x.range.map((end) => 10 ** end), tickvals: undefined, ticktext: undefined });
     return {
       xaxis: { ...x, showgrid: false }, yaxis: y,
-      margin: { l: 60, r: 10, t: 30, b: 60 }, modebar: { bgcolor: "transparent", color: ink() }, height: 380, dragmode: "zoom", hovermode: "closest",
+      margin: { l: 60, r: 10, t: 30, b: 60 }, modebar: { bgcolor: "transparent", color: ink() }, height: panel.layout.height ?? 380, dragmode: "zoom", hovermode: "closest",
       paper_bgcolor: "transparent", plot_bgcolor: "transparent", font: { color: ink(), family: "system-ui, sans-serif" },
     };
   }
@@ -55,7 +55,7 @@ for (const section of document.querySelectorAll(".curves")) {
     const figure = document.createElement("figure");
     figure.innerHTML = '<figcaption></figcaption><div class="chart" role="group"></div>';
     figure.firstChild.textContent = panel.title;
-    figure.lastChild.setAttribute("aria-label", `${panel.title}. Its numbers are in the table of what the figure draws.`);
+    figure.lastChild.setAttribute("aria-label", `${panel.title}. Its numbers are in a table of this page.`);
     charts.append(figure);
     return figure.lastChild;
   });

@@ -1,8 +1,12 @@
-"""The report in a browser: it draws, its controls work, it asks for nothing, and anybody can read it."""
+"""Pages in a browser: they draw, their controls work, they ask for nothing, and anybody can read them."""
 
 import shutil
 
 import pytest
+from rich.console import Console
+
+from experiments.scoreboard import scoreboard
+from tests.experiments.test_scoreboard import CLAIMS
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here; Debian's package has it")
@@ -18,18 +22,26 @@ def browser():
         chromium.close()
 
 
+@pytest.fixture(scope="module")
+def paths(tiny_run, tmp_path_factory):
+    """The pages that are looked at, by their names."""
+    board = tmp_path_factory.mktemp("board")
+    scoreboard(CLAIMS, Console(quiet=True), board)
+    return {"report": tiny_run / "report.html", "scoreboard": board / "scoreboard.html"}
+
+
 @pytest.fixture
-def opened(browser, tiny_run):
-    """Opens the report with the network off; afterwards nothing may have gone wrong in it, or been asked for."""
+def opened(browser, paths):
+    """Opens a page with the network off; afterwards nothing may have gone wrong in it, or been asked for."""
     wrong, pages = [], []
 
-    def opens(**settings):
+    def opens(name="report", **settings):
         context = browser.new_context(offline=True, **settings)
         page = context.new_page()
         page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("request", lambda request: wrong.append(request.url) if not local(request.url) else None)
-        page.goto((tiny_run / "report.html").as_uri())
+        page.goto(paths[name].as_uri())
         page.wait_for_selector(".charts .main-svg")
         pages.append(context)
         return page
@@ -158,11 +170,28 @@ def test_replays_play_and_pause(opened):
     assert page.get_by_label("Moment").input_value() == stood
 
 
+def test_the_scoreboard_says_what_a_row_claims_and_verdicts_can_be_switched_off(opened):
+    page = opened("scoreboard")
+    errands = page.locator(".chart").first
+    assert errands.locator(".ytick text").all_text_contents() == ["1", "2"]
+    points = errands.locator(".scatterlayer .point")
+    assert points.count() == 1
+    points.first.hover(force=True)
+    told = errands.locator(".hoverlayer .hovertext").text_content()
+    assert told == "task-count: skill appears (quick)supported: +0.50 [+0.40, +0.60], n = 5"
+    assert page.locator("tr").nth(1).locator("td").first.inner_text() == "1"
+    page.get_by_label("supported").uncheck()
+    assert points.count() == 0
+    page.get_by_label("supported").check()
+    assert points.count() == 1
+
+
+@pytest.mark.parametrize("name", ["report", "scoreboard"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_anybody_can_read_it(opened, scheme):
+def test_anybody_can_read_it(opened, scheme, name):
     from axe_playwright_python.sync_playwright import Axe
 
-    page = opened(color_scheme=scheme)
+    page = opened(name, color_scheme=scheme)
     for details in page.locator("details").all():
         details.evaluate("one => { one.open = true; }")
     found = Axe().run(page).response["violations"]
@@ -170,6 +199,7 @@ def test_anybody_can_read_it(opened, scheme):
     assert grave == []
 
 
-def test_it_fits_a_phone(opened):
-    page = opened(viewport={"width": 360, "height": 740}, has_touch=True)
+@pytest.mark.parametrize("name", ["report", "scoreboard"])
+def test_it_fits_a_phone(opened, name):
+    page = opened(name, viewport={"width": 360, "height": 740}, has_touch=True)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360

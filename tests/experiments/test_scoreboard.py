@@ -1,13 +1,14 @@
 """One row per claim of several runs, for a terminal, a page and a figure."""
 
 import csv
+import json
 import re
 
 import pytest
 from rich.console import Console
 
 from experiments.cli import main
-from experiments.scoreboard import _figure, cost, scoreboard, together
+from experiments.scoreboard import _figure, cost, explored, scoreboard, together
 from tests.experiments.damage import copy
 
 
@@ -47,10 +48,14 @@ def test_every_claim_has_its_row(tmp_path, capsys):
     assert "refuted       mazes        -4.50 [-9.00, -2.00]" in said
     assert re.search(r"inconclusive +errands +- +n = 0", said)
     page = (tmp_path / "scoreboard.html").read_text()
+    (data,) = re.findall(r'class="panels">(.*?)</script>', page, re.DOTALL)
+    page = re.sub(r"(<script[^>]*>).*?(</script>)", r"\1\2", page, flags=re.DOTALL)
     assert "&lt;b&gt;cells" in page
     assert "<b>" not in page
     assert page.count('class="refuted"') == 1
     assert page.count("above 0") == 1  # a rule is told once
+    assert [panel["title"] for panel in json.loads(data)] == ["errands", "mazes"]
+    assert len(page) < 1e6
     with (tmp_path / "figures" / "scoreboard.csv").open() as file:
         assert [row["verdict"] for row in csv.DictReader(file)] == ["supported", "refuted", "inconclusive"]
     assert {path.suffix for path in (tmp_path / "figures").iterdir()} == {".png", ".svg", ".csv"}
@@ -70,6 +75,27 @@ def test_families_of_which_the_same_is_said_are_side_by_side():
           for axis in (errands, mazes)]  # fmt: skip
     assert at == [[0, 1, 2], [0]]
     assert [text.get_text() for text in mazes.texts] == ["-4.5"]
+
+
+def test_the_page_points_at_the_tables_rows_and_says_what_they_are():
+    nothing = claim("memory", family="mazes", effect=None, low=None, high=None, n=0)
+    far = claim(family="mazes", effect=-4.5, verdict="refuted")
+    claims = together([claim(), claim("slopes", claim="<i>a claim"), far, nothing])
+    errands, mazes = explored(_figure(claims), claims)
+    json.dumps([errands, mazes], allow_nan=False)
+    named = [panel["layout"]["yaxis"]["ticktext"] for panel in (errands, mazes)]
+    assert named == [["1", "2"], ["1", "3"]]  # of those that are of the family
+    said = [
+        (trace["x"], trace["y"], trace["text"]) for trace in errands["data"] if trace["arm"] and len(trace["x"]) == 1
+    ]
+    words = "supported: +0.50 [+0.40, +0.60], n = 5"
+    assert said == [
+        ([0.5], [0], [f"task-count: skill appears (quick)<br>{words}"]),
+        ([0.5], [1], [f"slopes: &lt;i&gt;a claim (quick)<br>{words}"]),
+    ]
+    (bar,) = (trace for trace in mazes["data"] if trace["arm"] == "refuted" and len(trace["x"]) == 2)
+    assert (bar["x"], bar["y"]) == ([0.4, 0.6], [0, 0])
+    assert mazes["layout"]["yaxis"]["range"] == [1.5, -0.5]  # from the top, one of them with nothing to show
 
 
 def test_nothing_is_written_where_nobody_says_where(tmp_path, monkeypatch, capsys):

@@ -11,7 +11,7 @@ from PIL import Image
 
 from experiments.cli import main
 from experiments.replays import players, scenes, told
-from experiments.report import cells_of_run
+from experiments.report import _scenes, cells_of_run
 from experiments.store import Store
 
 NAMES = ("generalist, 4 training tasks", "generalist, every episode a new task", "specialist of this task", "expert")
@@ -105,3 +105,20 @@ def test_bad_input_is_named(arguments, said, tiny_run, capsys):
 def test_there_has_to_be_a_run(tmp_path, capsys):
     assert main(["watch", str(tmp_path / "none")]) == 2
     assert "there is no such run directory" in capsys.readouterr().err
+
+
+def test_a_report_says_why_it_has_no_replays(tiny_run, tmp_path):
+    run = copytree(tiny_run, tmp_path / "run")
+    cells = cells_of_run(Store(run), Store(run).settings())
+    path = run / "checkpoints" / f"{players(cells, 'errands')[0].cells[0].id}.msgpack"
+    for damaged, why in ((b"junk", "cannot be read as parameters"), (None, "there is no such file")):
+        path.write_bytes(damaged) if damaged else path.unlink()
+        assert main(["report", str(run), "--out", str(tmp_path / "out")]) == 0
+        page = (tmp_path / "out" / "report.html").read_text()
+        (told,) = re.findall(r"<h2>Replays</h2>\s*<p>(.*?)</p>", page, re.DOTALL)
+        assert told.startswith(f"errands has no replays: checkpoints/{path.name}: {why}")
+        assert 'class="scenes"' not in page
+    blind = [cell for cell in cells if cell.role == "blind"]
+    found, (told,) = _scenes(Store(run), Store(run).settings(), blind)
+    assert found == []
+    assert told == "errands has no replays: no generalist of this study plays it alone and in no control"
