@@ -23,7 +23,7 @@ from experiments.settings import Settings, dump
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = tomllib.loads((ROOT / "tests" / "tiny.toml").read_text(encoding="utf-8"))
-SHOWN = ("text", "{toctree}")  # languages of blocks in which there is nothing to be run
+SHOWN = ("text", "bibtex", "{toctree}")  # languages of blocks in which there is nothing to be run
 FILES = [file.relative_to(ROOT).as_posix() for file in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))]
 
 

@@ -4,6 +4,7 @@ import pkgutil
 import re
 import subprocess
 import sys
+import tomllib
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,7 +15,7 @@ from markdown_it import MarkdownIt
 from mdit_py_plugins.anchors import anchors_plugin
 
 ROOT = Path(__file__).resolve().parent.parent
-OURS = [ROOT, *(folder for folder in ROOT.iterdir() if folder.name in ("docs", "benchmarks"))]
+OURS = [ROOT, *(folder for folder in ROOT.iterdir() if folder.name in ("docs", "benchmarks", "examples"))]
 FILES = sorted(ROOT.glob("*.md")) + sorted(file for folder in OURS[1:] for file in folder.rglob("*.md"))
 MARKDOWN = MarkdownIt("commonmark").enable("table").use(anchors_plugin, max_level=6)  # slugs as GitHub makes them
 
@@ -62,7 +63,7 @@ def dead(file: Path, root: Path) -> list[str]:
 def test_what_a_file_refers_to_is_there(file):
     assert not dead(file, ROOT)
     for kind, address in page(file).references:
-        assert kind != "img" or (file.parent / address).stat().st_size > 10_000
+        assert kind != "img" or address.endswith(".svg") or (file.parent / address).stat().st_size > 10_000
 
 
 def test_the_site_is_built_without_a_warning_and_is_whole(tmp_path):
@@ -87,3 +88,21 @@ def test_the_site_is_built_without_a_warning_and_is_whole(tmp_path):
     shown = page(site / "docs" / "api" / "envs.html").text
     assert "the description of the task, and what concerns no single entity" in shown  # a field's comment
     assert "Alias for field" not in shown
+
+
+def test_the_badges_say_what_is_so():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    made = (ROOT / "Makefile").read_text(encoding="utf-8")
+    said = dict(re.findall(r"!\[(.*?)\]\((docs/badges/\w+\.svg)\)", (ROOT / "README.md").read_text(encoding="utf-8")))
+    so = {
+        "Python 3.11 to 3.13": project["requires-python"] == ">=3.11" and "PYTHON_newest := 3.13" in made,
+        "jax 0.10.2 to 0.12": "jax>=0.10.2,<0.13" in project["dependencies"],
+        "Gymnasium 1.2.2 and newer": "gymnasium>=1.2.2,<2" in project["dependencies"],
+        "License Apache-2.0": project["license"] == "Apache-2.0",
+    }
+    assert so == dict.fromkeys(said, True)
+    for text, file in said.items():
+        name, _, value = text.lower().partition(" ")
+        drawn = (ROOT / file).read_text(encoding="utf-8").lower()
+        assert f">{name}<" in drawn
+        assert f">{value}<" in drawn
