@@ -8,9 +8,13 @@ import pytest
 
 import envs
 import experiments
+import rewards
+from agents.encoders import ENCODERS
+from experiments import studies
 from experiments.cli import main
 from experiments.doctor import Finding, devices, examination, machine, packages, plugins
 from experiments.doctor.apart import Ran, apart
+from experiments.trackers import TRACKERS
 
 GIB = 2**30
 RUNS = Ran(0, json.dumps({"backend": "cpu", "devices": ["cpu:cpu"], "value": 512.0, "seconds": 2.0, "version": "1"}))
@@ -200,7 +204,8 @@ def test_a_plug_in_that_kills_its_process_is_reported(distribution):
 def test_no_plug_ins_are_no_fault():
     (found,) = packages.plugins([])
     assert found.state == "ok"
-    assert set(plugins.GROUPS) == {f"incentivize.{kind}" for kind in ("families", "rewards", "networks", "studies")}
+    registries = (envs.FAMILIES, rewards.REWARDS, ENCODERS, studies.STUDIES, TRACKERS)
+    assert set(plugins.GROUPS) == {f"incentivize.{registry.kind}" for registry in registries}
 
 
 def test_code_apart_that_hangs_is_ended():
