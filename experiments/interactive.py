@@ -108,7 +108,8 @@ def _tiles(mesh: QuadMesh) -> Trace:
     """Tiles between edges; one without a value is empty."""
     corners, values = np.asarray(mesh.get_coordinates(), float), np.ma.filled(np.ma.asarray(mesh.get_array()), np.nan)
     low, high = mesh.get_clim()
-    colours = {"colorscale": mesh.get_cmap().name.capitalize(), "zmin": low, "zmax": high}  # named alike in Plotly
+    colours: Trace = {"colorscale": mesh.get_cmap().name.capitalize(), "zmin": low, "zmax": high}  # alike in Plotly
+    colours["colorbar"] = {"thickness": 10, "outlinewidth": 0, "x": 1.01, "xpad": 4, "tickformat": ".1f"}
     z = [[round(value, 4) if math.isfinite(value) else None for value in row] for row in values.tolist()]
     return _trace(corners[0, :, 0], corners[:, 0, 1], "", type="heatmap", z=z, **colours)
 

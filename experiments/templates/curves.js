@@ -11,18 +11,13 @@ for (const section of document.querySelectorAll(".curves")) {
   const ink = () => (dark.matches ? "#e8e8e8" : "#1f1f1f");
   const seen = (colour) => (dark.matches && colour === "#000000" ? ink() : colour);
 
-  function tiles(trace) {
-    const bar = { thickness: 10, outlinewidth: 0, x: 1.01, xpad: 4, tickformat: ".1f" };
-    return { ...trace, hovertemplate: "%{text}<extra></extra>", colorbar: bar };
-  }
-
   const said = (trace) => trace.arm.replace(/[(:].*/, "").trim() + (trace.seed ? `, ${trace.seed}` : "");
 
   function traces(panel) {
     const { tickvals, ticktext } = panel.layout.xaxis;
     const ticks = new Map(tickvals.map((at, place) => [at, ticktext[place].replaceAll("<br>", " ")]));
     const place = (x) => ticks.get(x) ?? x?.toLocaleString("en", { maximumSignificantDigits: 4 });
-    return panel.data.map((trace) => trace.type === "heatmap" ? tiles(trace) : ({
+    return panel.data.map((trace) => ({
       ...trace,
       showlegend: false,
       visible: !hidden.has(trace.arm),
@@ -80,6 +75,7 @@ for (const section of document.querySelectorAll(".curves")) {
     });
     list.append(label);
   }
+  if (!arms.size) list.remove();
   if (tiled || panels.every((panel) => panel.layout.xaxis.type !== "log")) linear.parentElement.hidden = true;
   linear.addEventListener("change", draw);
   dark.addEventListener("change", draw);
