@@ -17,6 +17,9 @@ from experiments.settings import Settings, SettingsError, Training, nearest
 from experiments.setups import network_of
 
 
+BESIDE = ("pairs", "life")  # what stands among a family's knobs, and is none: of these, a life is refused later
+
+
 def check(settings: Settings) -> None:
     """What can be wrong across fields, found before anything compiles.
 
@@ -32,14 +35,11 @@ def check(settings: Settings) -> None:
         for key, known in (("network", ENCODERS), ("memory", MEMORIES)):
             if getattr(training, key) not in known:
                 wrong.append(f"{key} = {getattr(training, key)!r}: {nearest(getattr(training, key), known)}")
-        unknown = [part for part in training.reward.split("+") if part.strip() not in rewards.names()]
-        wrong += [f"reward = {training.reward!r}: {part!r}: {nearest(part, rewards.names())}" for part in unknown]
-        if unknown := _knobs(settings, name):
-            wrong += unknown
-            continue
+        wrong += _reward(training)
         try:
-            for part in () if unknown else training.reward.split("+"):
-                rewards.REWARDS.load(part.strip())
+            if unknown := _knobs(settings, name):
+                wrong += unknown
+                continue
             family = chosen_family(settings, name)
         except LoadError as error:
             wrong.append(str(error))
@@ -76,10 +76,27 @@ def _device() -> None:
         raise SettingsError(f"JAX_PLATFORMS = {asked!r}: there is no such device here; unset it for what is") from None
 
 
+def _reward(training: Training) -> list[str]:
+    """What keeps agents from having the reward: a name that there is not, or what cannot be loaded."""
+    wrong = []
+    for part in training.reward.split("+"):
+        try:
+            rewards.REWARDS.load(part.strip())
+        except KeyError:
+            wrong.append(f"reward = {training.reward!r}: {part!r}: {nearest(part, rewards.names())}")
+        except LoadError as error:
+            wrong.append(str(error))
+    return wrong
+
+
 def _knobs(settings: Settings, name: str) -> list[str]:
-    """Knobs that a family has not, with what was meant."""
+    """Knobs that a family has not, with what was meant.
+
+    Raises:
+        LoadError: where another package's family cannot be loaded.
+    """
     there = [knob.name for knob in fields(envs.make(name))]  # pyright: ignore[reportArgumentType]
-    unknown = [knob for knob in settings.knobs.get(name, {}) if knob not in (*there, "life")]
+    unknown = [knob for knob in settings.knobs.get(name, {}) if knob not in (*there, *BESIDE)]
     return [f"knobs.{name}: {knob}: no knob of {name}; {nearest(knob, there)}" for knob in unknown]
 
 

@@ -124,7 +124,7 @@ def damaged_runs(seeds, tiny_run, tiny_config, folder, capsys, monkeypatch):
     wanted = sound.rows(), sound.tasks(10**6), sound.meta()["blind"], sound.meta()["ledger"]
     monkeypatch.setattr(task_count, "draw_task_count", lambda *_: drawn.append(1) or (None, []))
     monkeypatch.setattr("experiments.report.panels", lambda _: [])
-    monkeypatch.setattr("experiments.figures.save", lambda *given: write(given[2] / "task-count.png", b"drawn"))
+    monkeypatch.setattr("experiments.figures.save", lambda *given: write(given[2] / f"{given[3]}.png", b"drawn"))
     for seed in seeds:
         rng = random.Random(seed)
         run = copy(tiny_run, folder / "run")
