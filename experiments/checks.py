@@ -16,7 +16,6 @@ from envs.registry import LoadError
 from experiments.settings import Settings, SettingsError, Training, nearest
 from experiments.setups import network_of
 
-
 BESIDE = ("pairs", "life")  # what stands among a family's knobs, and is none: of these, a life is refused later
 
 

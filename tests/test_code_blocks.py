@@ -52,10 +52,11 @@ THEIRS = "pip install ./examples/"  # blocks with it want another package: `test
 
 
 def commands(name: str, theirs: bool = False) -> list[list[str]]:
-    """The commands of a file in order, each as its words."""
+    """The commands of a file in order, each as its words, without what reads their output."""
     mine = [block for block in blocks(name) if block.language == "bash" and (THEIRS in block.text) == theirs]
     texts = [block.text.replace("\\\n", " ") for block in mine]
-    return [words for text in texts for line in text.splitlines() if (words := shlex.split(line, comments=True))]
+    lines = [shlex.split(line, comments=True) for text in texts for line in text.splitlines()]
+    return [words[: words.index("|")] if "|" in words else words for words in lines if words]
 
 
 def write_settings(name: str, folder: Path) -> None:
@@ -121,12 +122,18 @@ def environment(words: list[str], folder: Path) -> None:
     assert words in (["python3", "-m", "venv", ".venv"], ["source", ".venv/bin/activate"])
 
 
+def shown(words: list[str], folder: Path) -> None:
+    """TensorBoard shows what a tracker has written: a server, which is not started here."""
+    assert words[1:] == ["--logdir", "runs/mine/trackers/tensorboard"]
+
+
 KINDS = {
     "incentivize": understood,
     "make": made,
     "pip": installed,
     "python3": environment,
     "source": environment,
+    "tensorboard": shown,
 }
 
 

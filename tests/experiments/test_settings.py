@@ -1,7 +1,8 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given
+from hypothesis import settings as budget
 from hypothesis import strategies as st
 
 from experiments import presets
@@ -95,6 +96,7 @@ def test_files_that_cannot_be_read(tmp_path):
         load("seeds = 3", Path("config.toml"))
 
 
+@budget(suppress_health_check=[HealthCheck.too_slow], deadline=None)  # on a machine that has much else to do
 @given(
     seeds=st.integers(1, 1000),
     pools=st.sets(st.integers(1, 2**24) | st.just("new"), min_size=1, max_size=32).map(tuple),
