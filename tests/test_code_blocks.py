@@ -10,7 +10,7 @@ import shlex
 import subprocess
 import tomllib
 from functools import cache
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,11 +52,11 @@ THEIRS = "pip install ./examples/"  # blocks with it want another package: `test
 
 
 def commands(name: str, theirs: bool = False) -> list[list[str]]:
-    """The commands of a file in order, each as its words, without what reads their output."""
+    """The commands of a file in order, each as its words, up to what reads their output."""
     mine = [block for block in blocks(name) if block.language == "bash" and (THEIRS in block.text) == theirs]
     texts = [block.text.replace("\\\n", " ") for block in mine]
     lines = [shlex.split(line, comments=True) for text in texts for line in text.splitlines()]
-    return [words[: words.index("|")] if "|" in words else words for words in lines if words]
+    return [list(takewhile(lambda word: word not in ("|", ">"), words)) for words in lines if words]
 
 
 def write_settings(name: str, folder: Path) -> None:
