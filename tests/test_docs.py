@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from markdown_it import MarkdownIt
 from mdit_py_plugins.anchors import anchors_plugin
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parent.parent
 OURS = [ROOT, *(folder for folder in ROOT.iterdir() if folder.name in ("docs", "benchmarks", "examples"))]
@@ -106,3 +107,10 @@ def test_the_badges_say_what_is_so():
         drawn = (ROOT / file).read_text(encoding="utf-8").lower()
         assert f">{name}<" in drawn
         assert f">{value}<" in drawn
+
+
+def test_every_dependency_has_its_line():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = [Requirement(one).name for one in project["dependencies"]]
+    lines = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8").splitlines()
+    assert [line.split(" | ")[0].removeprefix("| ") for line in lines if line.startswith("| ")][1:] == wanted
