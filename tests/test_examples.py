@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from filelock import FileLock
 
 import rewards
 from envs import registry
@@ -34,7 +35,8 @@ def folder(tmp_path_factory):
     """A folder with the package installed in it, which is on the path of nobody else."""
     target = tmp_path_factory.mktemp("installed")
     uv = Path(sys.executable).with_name("uv")
-    subprocess.run([uv, "pip", "install", "--quiet", "--no-deps", "--target", target, SUMS], check=True)
+    with FileLock(tmp_path_factory.getbasetemp().parent / "sums.lock"):  # it is built where it lies
+        subprocess.run([uv, "pip", "install", "--quiet", "--no-deps", "--target", target, SUMS], check=True)
     (target / "tiny.toml").write_text(TINY)
     return target
 
