@@ -14,6 +14,8 @@ from filelock import FileLock
 import rewards
 from envs import registry
 from experiments.settings import Settings
+from tests import apart
+from tests.apart import COMMAND
 from tests.test_code_blocks import FILES, commands
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,21 +44,7 @@ def folder(tmp_path_factory):
 
 
 def python(folder, *arguments):
-    environment = os.environ | {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-COMMAND = ("-c", "from experiments.cli import entry; entry()")
+    return apart.python(folder, *arguments, PYTHONPATH=f"{folder}{os.pathsep}{ROOT}")
 
 
 def test_its_own_tests_pass(folder):

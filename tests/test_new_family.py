@@ -1,14 +1,14 @@
 """A family is added as the README says, to a copy of the package: one file, one line, and everything works on it."""
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests import apart
+from tests.apart import COMMAND
 
 ROOT = Path(__file__).resolve().parent.parent
 TOY = ROOT / "examples" / "sums" / "incentivize_sums" / "family.py"
@@ -44,12 +44,7 @@ def package(tmp_path_factory):
 
 
 def python(package, *arguments):
-    cache = {"JAX_COMPILATION_CACHE_DIR": str(ROOT / ".jax_cache")}
-    done = subprocess.run(
-        [sys.executable, *arguments], cwd=package, capture_output=True, text=True, env=os.environ | cache, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return apart.python(package, *arguments, JAX_COMPILATION_CACHE_DIR=str(ROOT / ".jax_cache"))
 
 
 def test_it_is_one_short_file():
@@ -59,9 +54,6 @@ def test_it_is_one_short_file():
 def test_it_obeys_the_contract(package):
     told = python(package, "-m", "pytest", "tests/envs/test_families.py", "tests/envs/test_render.py", "-k", "Sums")
     assert "passed" in told
-
-
-COMMAND = ("-c", "from experiments.cli import entry; entry()")
 
 
 def test_it_is_listed_and_open_to_gymnasium(package):
