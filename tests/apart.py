@@ -9,7 +9,7 @@ COMMAND = ("-c", "from experiments.cli import entry; entry()")  # `incentivize`,
 
 
 def python(folder: Path, *arguments: str, **environment: str) -> str:
-    """What Python says in a folder, with no input and these variables beside those that there are; it has to end well."""
+    """What Python says in a folder, with no input and with these variables, too; it has to end well."""
     done = subprocess.run(
         [sys.executable, *arguments],
         cwd=folder,
