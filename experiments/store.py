@@ -103,12 +103,12 @@ class Store:
         root = self.path.resolve()
         for path in self.path.rglob("*"):
             try:
-                within = not path.is_symlink() or path.resolve().is_relative_to(root)
+                within = not path.is_symlink() or path.resolve(strict=True).is_relative_to(root)
                 known = not path.exists() or path.is_file() or path.is_dir()
-            except (OSError, RuntimeError):  # a link to itself
+            except (OSError, RuntimeError):  # a link to itself (RuntimeError before Python 3.13), or to nothing
                 within = known = False
             if not within:
-                raise SettingsError(f"{path}: leads out of the run directory")
+                raise SettingsError(f"{path}: leads out of the run directory, or nowhere")
             if not known:
                 raise SettingsError(f"{path}: is neither a file nor a directory")
 

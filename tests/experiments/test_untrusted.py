@@ -240,12 +240,13 @@ def test_what_cannot_be_gone_on_with_is_left_as_it_is(run, tiny_config, capsys):
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
-def test_a_link_to_itself_and_tables_that_are_none(run, tiny_config, capsys):
+def test_links_to_themselves_or_to_nothing_and_tables_that_are_none(run, tiny_config, capsys):
     store = Store(run)
-    (run / "odd").symlink_to(run / "odd")
-    assert main(["report", str(run)]) == 2
-    assert "odd: leads out of the run directory" in capsys.readouterr().err
-    (run / "odd").unlink()
+    for target in ("odd", "nothing"):
+        (run / "odd").symlink_to(run / target)
+        assert main(["report", str(run)]) == 2
+        assert "odd: leads out of the run directory, or nowhere" in capsys.readouterr().err
+        (run / "odd").unlink()
     for odd in ({"audit": [1]}, {"seconds": "long"}, {"scripted": 3}):
         store.publish(store.rows(), **odd)
         assert main(["report", str(run)]) == 2
