@@ -17,7 +17,7 @@ import tyro
 from experiments.acts import Answer
 from experiments.commands import COMMANDS, Run, Tune
 from experiments.failures import printable, reason
-from experiments.flags import flags_of
+from experiments.line import check_line
 from experiments.settings import SettingsError, nearest
 from experiments.stopping import STATUS as STOPPED
 from experiments.stopping import Stopped
@@ -45,26 +45,19 @@ def _parsed(args: list[str]) -> Any:
     """The command line as a command.
 
     Raises:
-        SettingsError: where it has a command or a flag that there is not.
-        SystemExit: from the parser, for all else that will not do, and for help.
+        SettingsError: where it will not do.
+        SystemExit: from the parser, for help, and for whatever passed here and not there.
     """
     if not args:
         raise SettingsError(f"incentivize: want one of {', '.join(COMMANDS)}; `incentivize --help` says what they do")
-    if not args[0].startswith("-") and args[0] not in COMMANDS:
+    if args[0] not in (*COMMANDS, "-h", "--help"):
         raise SettingsError(f"incentivize {args[0]}: there is no such command; {nearest(args[0], COMMANDS)}")
+    if args[0] in COMMANDS:
+        check_line(args[0], COMMANDS[args[0]], args[1:])
     # By itself it knows no NO_COLOR, and asks standard output whether standard error is a terminal.
     tyro._experimental_options["ansi_codes"] = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
     every: Any = reduce(or_, (Annotated[kind, tyro.conf.subcommand(name)] for name, kind in COMMANDS.items()))
-    command, unknown = tyro.cli(every, prog="incentivize", description=DESCRIPTION, args=args, return_unknown_args=True)
-    if unknown:
-        flag = next((word for word in unknown if word.startswith("-")), None)
-        what = f"incentivize {args[0]}"
-        if flag is None:
-            raise SettingsError(f"{what}: {unknown[0]!r} is one word too many; `{what} --help` says what it takes")
-        told = nearest(flag.partition("=")[0], flags_of(type(command)))
-        told = told if told.startswith("did") else f"`{what} --help` names those that there are"
-        raise SettingsError(f"{flag}: there is no such flag of `{what}`; {told}")
-    return command
+    return tyro.cli(every, prog="incentivize", description=DESCRIPTION, args=args)
 
 
 def act(command: Any) -> int:

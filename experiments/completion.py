@@ -1,6 +1,7 @@
 """Scripts that complete `incentivize` in a shell: made by shtab from the commands, and the names that may follow."""
 
 import argparse
+from pathlib import Path
 
 import shtab
 
@@ -34,5 +35,5 @@ def _add(command: argparse.ArgumentParser, word: Word) -> None:
     action = command.add_argument(word.name, nargs="*" if word.several else None, help=told, metavar=word.value)
     if (name := word.name.lstrip("-")) in KNOWN:
         action.choices = list(KNOWN[name]())
-    elif word.path:
+    elif Path in word.kinds:
         action.complete = shtab.DIRECTORY if word.value.startswith("DIR") else shtab.FILE  # pyright: ignore[reportAttributeAccessIssue]

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
-from pathlib import Path
 from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
 
 import tyro
@@ -17,14 +16,14 @@ class Word(NamedTuple):
         name: with its dashes, such as "--out"; without them where it stands by itself, such as "study".
         value: what the help calls its value, such as "DIR"; empty for a flag that takes none.
         several: whether it takes several.
-        path: whether it is one of a file or a directory.
+        kinds: the types and literal words that a value may be of.
         help: a sentence, where the flag itself has one.
     """
 
     name: str
     value: str
     several: bool
-    path: bool
+    kinds: frozenset[Any]
     help: str
 
 
@@ -44,7 +43,7 @@ def words_of(command: type) -> Iterator[Word]:
             name=name if tyro.conf.Positional in markers else f"--{name}",
             value=value,
             several="..." in value,
-            path=Path in _parts(kind),
+            kinds=frozenset(_parts(kind)),
             help=str(said["help"]).replace("%%", "%"),
         )
 

@@ -42,8 +42,6 @@ def act(command: Report, console: Console) -> Answer:
 
 def _check(command: Report) -> None:
     """Refuses directories that will not do."""
-    if not command.runs:
-        raise SettingsError("report: want at least one run directory")
     for path in command.runs:
         if not path.is_dir():
             raise SettingsError(f"{path}: there is no such run directory")

@@ -46,7 +46,6 @@ def test_help_names_the_commands_and_does_not_import_jax():
         (["run", "task-count", "--preset", "qick"], ["--preset = 'qick'", "quick"]),
         (["run", "task-count", "--lerning-rate", "1"], ["--lerning-rate", "--learning-rate"]),
         (["run", "task-count", "--learning-rate", "-1"], ["learning_rate = -1.0", "greater than 0"]),
-        (["run", "task-count", "--learning-rate", "fast"], ["fast"]),
         (["run", "task-count", "--pools", "4", "3000000000000"], ["pool size 3000000000000"]),
         (["run", "task-count", "--minibatches", "5"], ["minibatches = 5 must divide num_envs = 512"]),
         (["run", "task-count", "--network", "mpl"], ["network = 'mpl'", "did you mean 'mlp'"]),
@@ -54,7 +53,7 @@ def test_help_names_the_commands_and_does_not_import_jax():
         (["run", "task-count", "--specialists", "600", "--eval-tasks", "5"], ["eval_tasks = 5", "specialists = 600"]),
         (["run"], ["STUDY"]),
         (["report", "nowhere"], ["nowhere: there is no such run directory"]),
-        (["report"], ["at least one run directory"]),
+        (["report"], ["DIR... is missing"]),
         (["bench", "--family", "maze"], ["--family = 'maze'", "mazes"]),
         (["bench", "--repeats", "0"], ["--repeats = 0"]),
         (["tune", "maze"], ["FAMILY = 'maze'", "did you mean 'mazes'"]),
@@ -69,12 +68,8 @@ def test_help_names_the_commands_and_does_not_import_jax():
 )
 def test_bad_input_is_refused_by_name_without_a_traceback(arguments, named, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    try:
-        status = main(arguments)
-    except SystemExit as end:  # from the parser
-        status = end.code
+    assert main(arguments) == 2
     captured = capsys.readouterr()
-    assert status == 2
     for text in named:
         assert text in captured.err + captured.out
     assert "Traceback" not in captured.err

@@ -6,6 +6,7 @@ import pty
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +42,24 @@ PLAIN = {key: value for key, value in os.environ.items() if key not in ("COLUMNS
             "--epxert: there is no such flag of `incentivize play`; did you mean '--expert'?",
         ),
         (["play", "mazes", "errands"], "incentivize play: 'errands' is one word too many; "),
+        (["--vresion"], "incentivize --vresion: there is no such command; "),
+        (["run"], "incentivize run: STUDY is missing; `incentivize run --help` "),
+        (
+            ["run", "--sed", "3", "task-count"],
+            "--sed: there is no such flag of `incentivize run`; did you mean '--seeds'?",
+        ),
+        (["run", "task-count", "--learning-rate", "fast"], "--learning-rate = 'fast': want a number"),
+        (["run", "task-count", "--learning_rate=fast"], "--learning-rate = 'fast': want a number"),
+        (["run", "task-count", "--seeds", "1.5"], "--seeds = '1.5': want a whole number"),
+        (["run", "--pools", "1", "task-count"], "--pools = 'task-count': want a whole number or new"),
+        (["run", "task-count", "--likelihood", "yes"], "--likelihood = 'yes': want True or False"),
+        (
+            ["run", "task-count", "--specialist-learners", "tought"],
+            "--specialist-learners = 'tought': want incentiv",
+        ),
+        (["run", "task-count", "--out"], "--out: its value is missing; want DIR"),
+        (["run", "task-count", "--out", "--alone"], "--out: its value is missing; want DIR"),
+        (["run", "task-count", "--alone=1"], "--alone=1: --alone takes no value"),
         ([], "incentivize: want one of run, report, list, "),
     ],
 )
@@ -64,7 +83,7 @@ def test_flags_are_read_off_the_commands():
     words = {word.name: word for word in words_of(Run)}
     assert next(iter(words)) == "study"
     assert {"--family", "--seeds", "--learning-rate", "--save-every", "--debug"} <= set(words)
-    assert (words["--debug"].value, words["--pools"].several, words["--out"].path) == ("", True, True)
+    assert (words["--debug"].value, words["--pools"].several, Path in words["--out"].kinds) == ("", True, True)
     assert "--families" not in words
     for kind in COMMANDS.values():
         assert len(set(flags_of(kind))) == len(flags_of(kind))
