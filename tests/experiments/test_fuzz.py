@@ -106,7 +106,7 @@ def fuzz(examples, folder, capsys, begun):
 def test_no_configuration_makes_a_traceback(tmp_path, capsys, begun):
     counts = fuzz(150, tmp_path, capsys, begun)
     assert counts[cli.BAD_INPUT] > 30
-    assert counts[cli.STOPPED] > 10
+    assert counts[cli.STOPPED] > 5  # every version of hypothesis draws others: by 6.150 just 10 of them begin
 
 
 @pytest.mark.slow
