@@ -35,9 +35,10 @@ def scoreboard(claims: Sequence[Row], console: Console, out: Path | None) -> Non
     """Prints one row per claim, and where `out` is a directory, draws and writes them too.
 
     Args:
-        claims: rows of `claims.json`, of any number of runs.
+        claims: rows of `claims.json`, of any number of runs, with the `run` that each is from.
         console: where the table goes.
-        out: where `scoreboard.html` and `figures/scoreboard.*` go; nowhere if None.
+        out: where `scoreboard.html` and `figures/scoreboard.*` go, beside a folder for every run's report; nowhere if
+            None.
     """
     if not claims:
         return

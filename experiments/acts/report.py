@@ -33,7 +33,7 @@ def act(command: Report, console: Console) -> Answer:
         if run and command.out:
             target.enclosed()
         with alone(target) if run else nullcontext():
-            claims += report(store, console, target.path)
+            claims += [claim | {"run": path.resolve().name} for claim in report(store, console, target.path)]
         pages.append(target.path / "report.html")
     if len(command.runs) > 1:
         scoreboard(claims, console, command.out)

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from urllib.parse import unquote
 
 import pytest
 from rich.console import Console
@@ -24,6 +25,7 @@ def claim(study="task-count", family="errands", verdict="supported", effect=0.5,
             "env_steps": 3_000_000,
             "setting": "quick",
             "controls": [],
+            "run": "a run",
         }
         | own
     )
@@ -54,6 +56,7 @@ def test_every_claim_has_its_row(tmp_path, capsys):
     assert "<b>" not in page
     assert page.count('class="refuted"') == 1
     assert page.count("above 0") == 1  # a rule is told once
+    assert page.count('<a href="a%20run/report.html">') == 3
     assert [panel["title"] for panel in json.loads(data)] == ["errands", "mazes"]
     assert len(page) < 1e6
     with (tmp_path / "figures" / "scoreboard.csv").open() as file:
@@ -110,7 +113,10 @@ def test_reports_of_several_runs_end_with_it(tiny_run, tmp_path, capsys):
     assert main(["report", str(tiny_run), str(second), "--out", str(tmp_path / "out")]) == 0
     assert "scoreboard: 0 supported, 0 refuted, " in capsys.readouterr().out
     assert (tmp_path / "out" / "scoreboard.html").exists()
-    assert (tmp_path / "out" / "second" / "report.html").exists()
+    page = (tmp_path / "out" / "scoreboard.html").read_text()
+    linked = {unquote(link) for link in re.findall(r'<td><a href="([^"]*)"', page)}
+    assert linked == {f"{run.name}/report.html" for run in (tiny_run, second)}
+    assert all((tmp_path / "out" / link).exists() for link in linked)
 
 
 @pytest.mark.parametrize(("steps", "words"), [(7_000, "7 k"), (3_000_000, "3.0 M"), (412_000_000, "412 M")])
