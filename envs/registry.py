@@ -28,11 +28,11 @@ class Registry(Mapping[str, EntryPoint], Generic[T]):
     """
 
     def __init__(self, kind: str, ours: Mapping[str, str]) -> None:
-        """`ours` has "module:name", or a module, by name. Another package's entry of one of these names is left out."""
+        """`ours` has "module:name", or a module, by name. Whatever else has a name that is taken is left out."""
         self.kind = kind
         group = f"incentivize.{kind}"
         self._entries = {name: EntryPoint(name, where, group) for name, where in ours.items()}
-        for entry in entry_points(group=group):
+        for entry in sorted(entry_points(group=group), key=_whose):  # found in the order of folders, which is anybody's
             if self._entries.setdefault(entry.name, entry) != entry:
                 warnings.warn(
                     f"{_whose(entry)} brings {kind} of a name that is taken, {entry.name!r}: left out", stacklevel=2

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 from contextlib import nullcontext, redirect_stdout
 from functools import reduce
 from operator import or_
@@ -105,6 +106,7 @@ def entry() -> None:
     """The console script."""
     for polite in (signal.SIGINT, signal.SIGTERM):
         signal.signal(polite, _stop)
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"  # a sentence, without lines of code
     try:
         try:
             status = main()

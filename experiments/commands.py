@@ -21,6 +21,12 @@ def _one_of(names: tuple[str, ...], hint: str | None = None) -> Any:
     return tyro.conf.arg(metavar=f"{{{','.join(names)}}}", help_behavior_hint=hint)
 
 
+def _kind(annotation: Any) -> str:
+    """What the help calls one value of a type, such as INT for `Annotated[int, ...] | None`."""
+    inner = [part for part in get_args(annotation) if part is not type(None)]
+    return _kind(inner[0]) if inner else annotation.__name__.upper()
+
+
 def _flags() -> list[tuple[str, Any, Any]]:
     """A flag, off by default, for every setting: what is not given on the command line stays as preset and file say."""
     flags = []
@@ -30,11 +36,12 @@ def _flags() -> list[tuple[str, Any, Any]]:
             annotation: Any = info.annotation
             several = get_origin(annotation) is tuple
             kind_of = Often[get_args(annotation)[0]] if several else annotation | None
-            kind = getattr(annotation, "__name__", "").upper().replace("TUPLE", "NAME" if key in NAMES else "N")
+            kind = ("NAME" if key in NAMES else "N") if several else _kind(annotation)
+            known = schema is Training and info.default not in (None, "")
             argument = tyro.conf.arg(
                 name=FLAG_NAMES.get(key, key),
                 help=(info.description or "").replace("%", "%%"),
-                help_behavior_hint="",
+                help_behavior_hint=f"(default: {info.default})" if known else "",
                 metavar=f"{kind} [{kind} ...]" if several else kind,
             )
             flags.append((key, Annotated[kind_of, argument], field(default=() if several else None)))
@@ -54,9 +61,11 @@ class Run:
     study: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="STUDY", help_behavior_hint="")]
     """The study: see `incentivize list studies`."""
     settings: Annotated[Flags, tyro.conf.OmitArgPrefixes]
-    """What this run shall have otherwise than its preset: for every family, where it is about training."""
+    """What this run shall have otherwise than its preset: for every family, where it is about training. The defaults
+    are those of families for which no settings are shipped; DIR/config.toml says what a run has."""
     preset: Annotated[str, tyro.conf.arg(metavar="NAME")] = "quick"
-    """quick: minutes on two cores; standard: hours, with the seeds that verdicts need; large: for an accelerator."""
+    """tiny: seconds, to see that all of it runs; quick: minutes on two cores; standard: hours, with the seeds that
+    verdicts need; large: for an accelerator."""
     config: Annotated[Path | None, tyro.conf.arg(metavar="FILE.toml", help_behavior_hint="")] = None
     """A TOML file of settings; flags outrank it."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: runs/STUDY-PRESET)")] = None

@@ -135,7 +135,7 @@ def episode(env: FamilyEnv, choose: Choose, show: Callable[[Picture], None], tas
         if terminated or truncated:
             end = ending(info["succeeded"], terminated)
             picture(caption(family, steps, action, end), GREEN if info["succeeded"] else ORANGE)
-            return f"{end} after {steps} steps" if terminated else f"{end}: not done in {steps} steps"
+            return f"{end} after {steps_of(steps)}" if terminated else f"{end}: not done in {steps_of(steps)}"
         picture(caption(family, steps, action))
     return ""
 
@@ -143,8 +143,13 @@ def episode(env: FamilyEnv, choose: Choose, show: Callable[[Picture], None], tas
 def caption(family: Family, step: int = 0, action: int | None = None, end: str = "") -> str:
     """What is said below a picture: which step led to it, and how the episode ended, if it did."""
     if action is None:
-        return f"{family.horizon} steps to go"
+        return f"{steps_of(family.horizon)} to go"
     return f"step {step} of {family.horizon}: {family.action_names[action]}" + (f" - {end}" if end else "")
+
+
+def steps_of(steps: int) -> str:
+    """A number of steps in words."""
+    return f"{steps} step{'s' * (steps != 1)}"
 
 
 def ending(succeeded: bool, terminated: bool) -> str:

@@ -199,7 +199,7 @@ class _Panel:
         pool_axis(axis, self.settings.pools)
         tasks = self.table.meta["tasks"][self.family]
         mantissa, _, exponent = f"{tasks:.1e}".partition("e+")
-        count = f"${mantissa} \\times 10^{{{exponent}}}$" if tasks >= 1e6 else f"{tasks:,}"
+        count = f"${mantissa} \\times 10^{{{int(exponent)}}}$" if tasks >= 1e6 else f"{tasks:,}"
         changed = variant(self.settings.knobs.get(self.family, {}), self.settings.life)
         name = f"{self.family} ({changed})" if changed else self.family
         axis.set_title(f"{name}: {count} tasks, B = {self.budget / 1e6:.2g} M steps")

@@ -11,6 +11,8 @@ The budgets are the environment steps of one training run; every agent of a fami
 
 from typing import Any
 
+from experiments.settings import OTHERS
+
 TRIALS = {"codebooks": 12, "errands": 12, "mazes": 12, "programs": 40, "puzzles": 12}
 """Of either arm, that the shipped settings were held against; see docs/results/tuning."""
 
@@ -170,9 +172,9 @@ _BUDGETS["large"] = {family: MORE * steps for family, steps in _BUDGETS["standar
 
 
 def training(preset: str) -> dict[str, dict[str, Any]]:
-    """Training values by family."""
+    """Training values by family; under OTHERS those of every other."""
     if preset == "tiny":
-        return {family: _TRAINING.get(family, {}) | _TINY_TRAINING for family in _TRAINING}
+        return {family: own | _TINY_TRAINING for family, own in _TRAINING.items()} | {OTHERS: _TINY_TRAINING}
     budgets = _BUDGETS[preset]
     families = {*_TRAINING, *budgets}
     return {

@@ -22,6 +22,7 @@ from experiments.parameters import load
 from experiments.play import caption, ending
 from experiments.setups import family_of, network_of
 from experiments.store import Store
+from experiments.studies.common import tasks_in
 
 KEY = 20_241_116  # of starts and of luck
 
@@ -64,8 +65,7 @@ def players(cells: Sequence[Cell], family: str) -> list[Player]:
     shown = [size for size in sizes if size != 1] or sizes
     found = []
     for size in dict.fromkeys([*shown[:1], *shown[-1:]]):
-        trained = "every episode a new task" if size is None else f"{size:,} training task{'s' * (size != 1)}"
-        found.append(Player(f"generalist, {trained}", (pools[size],)))
+        found.append(Player(f"generalist, {tasks_in(size)}", (pools[size],)))
     own = {cell.pool_first: cell for cell in mine if cell.role == "specialist" and cell.points[-1][1] == "full"}
     if own and set(own) == set(range(len(own))):
         found.append(Player("specialist of this task", tuple(own[task] for task in range(len(own)))))

@@ -238,12 +238,15 @@ def _over(lower: dict[str, Any], upper: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in lower.items() if key not in gone} | upper
 
 
+OTHERS = "*"
+
+
 def resolve(base: dict[str, Any], defaults: dict[str, dict[str, Any]], *layers: dict[str, Any]) -> Settings:
     """The settings of a run.
 
     Args:
         base: the study, the preset and the preset's values, among them training values for every family if it has any.
-        defaults: shipped training values by family.
+        defaults: shipped training values by family; for one that has none, those under OTHERS.
         layers: file and flags, rising in rank. A training key at the top level is meant for every family, one in a
             table `training.<family>` for that family. What goes with a key falls with it: see `FOLLOWERS`.
 
@@ -267,7 +270,7 @@ def resolve(base: dict[str, Any], defaults: dict[str, dict[str, Any]], *layers: 
     told[0] = (flat, {family: table for family, table in tables.items() if family in chosen})
     merged["training"] = {}
     for name in dict.fromkeys([*(name for _, tables in told for name in tables), *chosen]):
-        values = defaults.get(name, {})
+        values = defaults.get(name, defaults.get(OTHERS, {}))
         for flat, tables in told:
             values = _over(values, flat | tables.get(name, {}))
         merged["training"][name] = values

@@ -1,14 +1,18 @@
 """A terminal to play in: pictures drawn over each other, keys read as they are pressed; plain text where it is none."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 import select
 import sys
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from envs.render import Picture, to_text
+if TYPE_CHECKING:
+    from envs.render import Picture
 
 ARROWS = {"\x1b[A": "w", "\x1b[C": "d", "\x1b[B": "s", "\x1b[D": "a"}  # as terminals send them, for families that walk
 END = "\x04"  # control and d
@@ -50,6 +54,8 @@ class Screen:
 
     def show(self, picture: Picture) -> None:
         """Shows the next picture of an episode."""
+        from envs.render import to_text  # and with it Gymnasium, which help does not need
+
         text = to_text(picture, self.colour) + "\n"
         if self.terminal:
             back = f"\r\x1b[{self.above}A" if self.above else ""

@@ -129,6 +129,16 @@ def test_a_name_of_ours_stays_ours(monkeypatch):
     assert both.load("sparse").__module__ == "rewards.sparse"
 
 
+def test_of_two_packages_with_one_name_the_first_has_it(monkeypatch):
+    later, first = (EntryPoint("more", f"{name}:more", "incentivize.rewards") for name in ("later", "first"))
+    vars(later).update(dist=SimpleNamespace(name="of-z"))
+    vars(first).update(dist=SimpleNamespace(name="of-a"))
+    for found in ([later, first], [first, later]):
+        monkeypatch.setattr(registry, "entry_points", lambda group, found=found: found)
+        with pytest.warns(UserWarning, match="package of-z brings rewards of a name that is taken, 'more'"):
+            assert registry.Registry("rewards", {})["more"] == first
+
+
 def test_a_run_is_refused_where_its_reward_cannot_be_loaded(monkeypatch):
     from experiments.checks import check
     from experiments.settings import SettingsError, Training

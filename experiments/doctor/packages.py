@@ -109,7 +109,7 @@ def plugins(found: Sequence[Mapping[str, str]]) -> list[Finding]:
             f"plug-in {one['name']}",
             "wrong" if one["problem"] else "ok",
             f"{one['group']} of {one['distribution']}: "
-            + (f"{one['problem']}; mend or remove that distribution" if one["problem"] else "can be loaded"),
+            + (f"{one['problem']}; mend or remove that package" if one["problem"] else "can be loaded"),
         )
         for one in found
     ]

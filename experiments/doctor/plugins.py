@@ -14,15 +14,26 @@ def there() -> list[EntryPoint]:
 
 def main() -> None:
     """Loads all of them, and prints one line of JSON."""
-    print(json.dumps(list(map(_tried, there()))))
+    import envs
+    import rewards
+    from agents.encoders import ENCODERS
+    from experiments.studies import STUDIES
+    from experiments.trackers import TRACKERS
+
+    registries = (envs.FAMILIES, rewards.REWARDS, ENCODERS, STUDIES, TRACKERS)
+    known = {f"incentivize.{registry.kind}": registry for registry in registries}
+    print(json.dumps([_tried(point, known[point.group][point.name]) for point in there()]))
 
 
-def _tried(point: EntryPoint) -> dict[str, str]:
-    dist = point.dist
-    whose = f"{dist.name} {dist.version}" if dist else "an unknown distribution"
-    problem = ""
+def _whose(point: EntryPoint) -> str:
+    return f"{point.dist.name} {point.dist.version}" if point.dist else "incentivize"
+
+
+def _tried(point: EntryPoint, known: EntryPoint) -> dict[str, str]:
+    """What comes of one, where `known` has its name."""
+    problem = f"left out, because {_whose(known)} has that name" if known != point else ""
     try:
         point.load()
     except BaseException as error:  # also where it ends the process
         problem = f"{point.value} cannot be loaded ({type(error).__name__}: {error})"
-    return {"distribution": whose, "group": point.group, "name": point.name, "problem": problem}
+    return {"distribution": _whose(point), "group": point.group, "name": point.name, "problem": problem}

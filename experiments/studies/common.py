@@ -35,6 +35,11 @@ def size_of(pool: PoolSize) -> int | None:
     return None if pool == "new" else pool
 
 
+def tasks_in(size: int | None) -> str:
+    """A cell's pool size in words."""
+    return "every episode a new task" if size is None else f"{size:,} training task{'s' * (size != 1)}"
+
+
 def on_pool(pool: PoolSize, seed: int) -> dict[str, Any]:
     """What a cell has that trains on a pool of its own seed."""
     return {"pool_size": size_of(pool), "pool_seed": seed, "seed": seed}

@@ -1,6 +1,8 @@
 """The doctor: every check where all is well and where it is not, and the command with a jax that crashes or hangs."""
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from experiments.doctor import Finding, devices, examination, machine, packages,
 from experiments.doctor.apart import Ran, apart
 from experiments.trackers import TRACKERS
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 GIB = 2**30
 RUNS = Ran(0, json.dumps({"backend": "cpu", "devices": ["cpu:cpu"], "value": 512.0, "seconds": 2.0, "version": "1"}))
 INSTALLED = {"jax": "0.10.2", "flax": "0.12.8", "submitit": "1.5"}
@@ -172,12 +175,13 @@ def test_compiled_programs_need_a_folder(tmp_path):
 
 @pytest.fixture
 def distribution(tmp_path, monkeypatch):
-    """A distribution with a plug-in that can be loaded and one that cannot."""
+    """A distribution with a plug-in that can be loaded, one that cannot, and one of a name that is taken."""
     about = tmp_path / "other-1.0.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1.0\n")
     (about / "entry_points.txt").write_text(
-        "[incentivize.families]\ngood = other_good:Family\n[incentivize.rewards]\nbad = other_bad:reward\n"
+        "[incentivize.families]\ngood = other_good:Family\nerrands = other_good:Family\n"
+        "[incentivize.rewards]\nbad = other_bad:reward\n"
     )
     (tmp_path / "other_good.py").write_text("class Family: ...\n")
     (tmp_path / "other_bad.py").write_text("raise SystemExit('not today')\n")
@@ -186,18 +190,31 @@ def distribution(tmp_path, monkeypatch):
 
 
 def test_plug_ins_are_loaded_apart_and_named_with_what_is_wrong(distribution):
-    good, bad = examination.CHECKS["plug-ins"]()
-    assert (good.check, good.state) == ("plug-in good", "ok")
-    assert (bad.check, bad.state) == ("plug-in bad", "wrong")
+    found = {one.check: one for one in examination.CHECKS["plug-ins"]()}
+    good, bad, taken = (found[f"plug-in {name}"] for name in ("good", "bad", "errands"))
+    assert (good.state, bad.state, taken.state) == ("ok", "wrong", "wrong")
     assert "incentivize.rewards of other 1.0: other_bad:reward cannot be loaded (SystemExit: not today)" in bad.says
+    assert "incentivize.families of other 1.0: left out, because incentivize has that name" in taken.says
     assert "other_good" not in sys.modules
+
+
+def test_a_name_that_is_taken_is_a_sentence(distribution):
+    code = "import sys; from experiments.cli import entry; sys.argv = ['incentivize', 'list', 'networks']; entry()"
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONPATH": f"{distribution}{os.pathsep}{ROOT}"},
+    )
+    assert run.stderr == "warning: the package other brings families of a name that is taken, 'errands': left out\n"
 
 
 def test_a_plug_in_that_kills_its_process_is_reported(distribution):
     (distribution / "other_bad.py").write_text("import os\nos.abort()\n")
     (found,) = examination.CHECKS["plug-ins"]()
     assert found.state == "wrong"
-    assert "good, bad" in found.says
+    assert {"good", "errands", "bad"} <= set(found.says.removeprefix("loading ").partition(":")[0].split(", "))
     assert "SIGABRT" in found.says
 
 

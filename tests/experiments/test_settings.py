@@ -119,3 +119,9 @@ def test_resolved_settings_load_to_themselves(seeds, pools, rate, knobs):
 def test_shipped_values_are_valid(preset):
     for values in presets.training(preset).values():
         Training.model_validate(values)
+
+
+def test_a_family_without_settings_of_its_own_is_tiny_too_where_the_preset_is():
+    own = {"study": "task-count", "families": ("sums",)}
+    assert resolve(own, presets.training("tiny")).training["sums"].budget == 1024
+    assert resolve(own, presets.training("quick")).training["sums"] == Training()

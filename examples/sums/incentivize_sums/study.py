@@ -13,7 +13,7 @@ from experiments.claims import Claim, judge
 from experiments.figures import BLUE, ORANGE, Drawn, against_pools, canvas, legend, seeds
 from experiments.settings import Settings
 from experiments.studies.by_pool import unseen
-from experiments.studies.common import blind_cells, cell_of, on_pool, paired
+from experiments.studies.common import blind_cells, cell_of, on_pool, paired, size_of, tasks_in, unlearnt, unscored
 from experiments.table import Table
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ ROLES = {"sparse": ("generalist", BLUE), "sparse+stakes": ("stakes", ORANGE)}
 
 # The verdict rule, fixed before any run.
 RULE = (
-    "unseen success with stakes minus without, at the pool of {pool} tasks, paired by seed, Student t 95%; supported "
-    "above 0, refuted below; 3 seeds at least"
+    "unseen success with stakes minus without, with {pool}, paired by seed, Student t 95%; supported above 0, refuted "
+    "below; 3 seeds at least, and some arm that has learnt the family from the largest pool"
 )
 
 
@@ -59,14 +59,16 @@ def cells(settings: Settings) -> list[Cell]:
 
 def verdicts(table: Table, settings: Settings) -> list[Claim]:
     """One claim per family and pool."""
-    claims = []
+    claims, largest = [], settings.pools[-1]
     for family in settings.families:
+        scores = (unseen(table, family, role, largest, "score") for role, _ in ROLES.values())
+        why = unscored(table, family) or unlearnt(*scores)
         for pool in settings.pools:
             with_stakes, without = (unseen(table, family, role, pool) for role in ("stakes", "generalist"))
-            claim = f"failures that cost something help: {pool} training tasks"
+            claim = f"failures that cost something help: {tasks_in(size_of(pool))}"
             effect = paired(with_stakes, without, settings)
-            rule = RULE.format(pool=pool)
-            claims.append(judge(STUDY, family, claim, rule, effect, supported_above=0, refuted_below=0))
+            rule = RULE.format(pool=tasks_in(size_of(pool)))
+            claims.append(judge(STUDY, family, claim, rule, effect, supported_above=0, refuted_below=0, too_few=why))
     return claims
 
 
@@ -89,7 +91,7 @@ def tables(table: Table, settings: Settings) -> dict[str, list[dict[str, str]]]:
     lines = []
     for family in settings.families:
         for pool in settings.pools:
-            line = {"family": family, "pool": str(pool)}
+            line = {"family": family, "pool": pool if pool == "new" else f"{pool:,}"}
             for reward, (role, _) in ROLES.items():
                 found = unseen(table, family, role, pool).values()
                 line[reward] = f"{sum(found) / len(found):.2f}" if found else "-"
