@@ -64,7 +64,7 @@ class Run:
     """What this run shall have otherwise than its preset: for every family, where it is about training. The defaults
     are those of families for which no settings are shipped; DIR/config.toml says what a run has."""
     preset: Annotated[str, tyro.conf.arg(metavar="NAME")] = "quick"
-    """tiny: seconds, to see that all of it runs; quick: minutes on two cores; standard: hours, with the seeds that
+    """tiny: a minute, to see that all of it runs; quick: minutes on two cores; standard: hours, with the seeds that
     verdicts need; large: for an accelerator."""
     config: Annotated[Path | None, tyro.conf.arg(metavar="FILE.toml", help_behavior_hint="")] = None
     """A TOML file of settings; flags outrank it."""

@@ -29,7 +29,7 @@ TINY: dict[str, Any] = {
     "eval_instances": 2,
     "evaluations": 4,
 }
-"""What studies have in their preset "tiny": seconds, to see that all of it runs; nothing is learnt in it."""
+"""What studies have in their preset "tiny": a minute, to see that all of it runs; nothing is learnt in it."""
 
 STANDARD: dict[str, Any] = {
     "seeds": 5,
