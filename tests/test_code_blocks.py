@@ -164,8 +164,8 @@ def tiny(words: list[str]) -> list[str]:
     for key, value in TINY.items():
         if key == "families" and not {"--family", "--config"} & set(words):
             more["run"] += ["--family", *value]
-        elif key not in ("families", "knobs"):
-            more["run"] += [f"--{key.replace('_', '-')}", *map(str, value if isinstance(value, list) else [value])]
+        elif key not in ("families", "knobs") and (flag := f"--{key.replace('_', '-')}") not in words:
+            more["run"] += [flag, *map(str, value if isinstance(value, list) else [value])]
     more["bench"] += ["--family", "errands"]
     return [*words[1:], *more.get(words[1], []), *["--workers", "1"] * (words[1] in ("run", "tune"))]
 
