@@ -47,12 +47,14 @@ def check_line(name: str, command: type, args: Sequence[str]) -> None:
             for value in values[:takes]:
                 _check_value(word, value)
         free += values[takes:]
-    places = [words[field.name] for field in fields(command) if field.name in words]
-    needed = [words[field.name] for field in fields(command) if field.name in words and field.default is MISSING]
-    if len(free) < len(needed):
-        raise SettingsError(f"{what}: {needed[len(free)].value} is missing; `{what} --help` says what it takes")
-    if len(free) > len(places) and not any(word.several for word in places):
-        raise SettingsError(f"{what}: {free[len(places)]!r} is one word too many; `{what} --help` says what it takes")
+    places = [field for field in fields(command) if field.name in words]
+    wrong = ""
+    if len(free) < len(places) and places[len(free)].default is MISSING:
+        wrong = f"{words[places[len(free)].name].value} is missing"
+    elif len(free) > len(places) and not any(words[place.name].several for place in places):
+        wrong = f"{free[len(places)]!r} is one word too many"
+    if wrong:
+        raise SettingsError(f"{what}: {wrong}; `{what} --help` says what it takes")
 
 
 def _split(args: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
