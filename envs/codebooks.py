@@ -88,6 +88,12 @@ class Codebooks(Family):
         return orders
 
     @property
+    def fair_success(self) -> float:
+        """Two probes, or three tries, settle an answer; with fewer, the rest is guessed."""
+        known = min(self.study / BITS, 1) if self.variant == "probe" else min((self.study + 1) / ANSWERS, 1)
+        return known**self.exam
+
+    @property
     def horizon(self) -> int:
         return self.exam * (self.study + 1)
 

@@ -82,7 +82,20 @@ class Family(ABC):
     @property
     @abstractmethod
     def instances(self) -> int:
-        """The number of starting states per task, a lower bound where they cannot be counted exactly."""
+        """The number of starting states per task; a lower bound where `instances_are_exact` says so."""
+
+    @property
+    def instances_are_exact(self) -> bool:
+        """Whether every task has exactly `instances` starting states. If not, `instances` is a lower bound."""
+        return True
+
+    @property
+    def fair_success(self) -> float:
+        """The success of the fair expert on instances of held-out tasks, within the horizon, from 0 to 1.
+
+        Below 1 where what the agent can be shown does not always settle the task. Claims about teaching rest on it.
+        """
+        return 1.0
 
     @property
     @abstractmethod
@@ -113,7 +126,11 @@ class Family(ABC):
 
     @abstractmethod
     def expert(self, state: State, kind: Literal["informed", "fair"] = "informed") -> jax.Array:
-        """Probabilities of the best actions, float32 [A], ties shared. "fair" knows only what the agent was shown."""
+        """Returns probabilities of the best actions, float32 [A], ties shared.
+
+        "informed" knows the task. "fair" knows only what observations have shown so far: where the rule is visible, it
+        reads the rule from `state.shown`, as `observe` does.
+        """
 
     @abstractmethod
     def distance(self, state: State) -> jax.Array:
@@ -172,6 +189,11 @@ class Family(ABC):
             state: concrete.
             described: whether to show the description, read from `state.shown`; never from `state.task`.
         """
+
+
+def as_shown(state: State) -> State:
+    """Returns the state with the rule that the agent was shown as the one that counts, for fair experts."""
+    return state._replace(task=state.shown)
 
 
 def outcome(succeeded: jax.Array, failed: jax.Array | bool = False, cost: jax.Array | float = 0.0) -> Outcome:

@@ -77,6 +77,11 @@ class Lives(Wrapper):
         return start._replace(now=jax.tree.map(lambda leaf: leaf[last], start.starts), attempt=jnp.uint8(last))
 
     @property
+    def instances_are_exact(self) -> bool:
+        """No: `instances` counts the starts of one attempt."""
+        return self.attempts == 1 and self.family.instances_are_exact
+
+    @property
     def horizon(self) -> int:
         return self.attempts * self.family.horizon
 

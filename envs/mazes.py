@@ -182,11 +182,11 @@ class Mazes(Family):
         return state._replace(agent=agent), outcome(agent == state.goal)
 
     def expert(self, state: MazesState, kind: Literal["informed", "fair"] = "informed") -> jax.Array:
-        here = state.agent.astype(jnp.int32)
-        way, _ = self._upward(state.task, state.goal)
+        here, task = state.agent.astype(jnp.int32), state.shown if kind == "fair" else state.task
+        way, _ = self._upward(task, state.goal)
         depth = here // self.columns + self.columns - 1 - here % self.columns
         after = jnp.concatenate([way[1:], jnp.full(1, -1)])[depth]
-        to_goal = jnp.where(way[depth] == here, after, self._above(state.task, here))
+        to_goal = jnp.where(way[depth] == here, after, self._above(task, here))
         closer = (neighbours(here, self.rows, self.columns) == to_goal) | (here == state.goal)
         return closer / closer.sum(dtype=jnp.float32)
 

@@ -104,10 +104,14 @@ class Programs(Family):
         last, written = jax.lax.scan(execute, first, task.reshape(self.length, 3))
         return written, last
 
+    def _wanted(self, task: jax.Array, first: jax.Array) -> jax.Array:
+        """The right answers of a program that begins with given registers, uint8 [horizon]."""
+        written, last = self._run(task, first)
+        return last if self.silent else written
+
     def init(self, key: jax.Array, task: jax.Array) -> ProgramsState:
         first = jax.random.randint(key, (REGISTERS,), 0, self.modulus, jnp.uint8)
-        written, last = self._run(task, first)
-        return ProgramsState(task, task, first, first, last if self.silent else written, jnp.uint8(0))
+        return ProgramsState(task, task, first, first, self._wanted(task, first), jnp.uint8(0))
 
     def _targets(self, state: ProgramsState) -> jax.Array:
         """Which register every step is about, uint8 [horizon]."""
@@ -134,7 +138,8 @@ class Programs(Family):
 
     def expert(self, state: ProgramsState, kind: Literal["informed", "fair"] = "informed") -> jax.Array:
         """What the program writes. Where that is overwritten later, anything would do: no use is made of it."""
-        return jax.nn.one_hot(state.wanted[jnp.minimum(state.at, self.horizon - 1)], self.num_actions)
+        wanted = self._wanted(state.shown, state.first) if kind == "fair" else state.wanted
+        return jax.nn.one_hot(wanted[jnp.minimum(state.at, self.horizon - 1)], self.num_actions)
 
     def distance(self, state: ProgramsState) -> jax.Array:
         return self.horizon - state.at.astype(jnp.int32)

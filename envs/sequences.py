@@ -94,6 +94,10 @@ class Sequences(Family):
         return self.contexts**self.runs  # the openings; where the exam begins comes on top
 
     @property
+    def instances_are_exact(self) -> bool:
+        return False
+
+    @property
     def horizon(self) -> int:
         return self.runs * self.length + self.order + self.asked - 1
 

@@ -29,6 +29,14 @@ class Wrapper(Family):
         return self.family.instances
 
     @property
+    def instances_are_exact(self) -> bool:
+        return self.family.instances_are_exact
+
+    @property
+    def fair_success(self) -> float:
+        return self.family.fair_success
+
+    @property
     def horizon(self) -> int:
         return self.family.horizon
 

@@ -42,8 +42,8 @@ def test_families_controls_lives_and_mixtures(check, family):
     check(family)
 
 
-@pytest.mark.parametrize("family", FAMILIES, ids=label)
 @pytest.mark.parametrize("check", OF_ITSELF, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("family", FAMILIES, ids=label)
 def test_families(check, family):
     check(family)
 

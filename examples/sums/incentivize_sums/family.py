@@ -64,15 +64,16 @@ class Sums(Family):
         context = jnp.concatenate([state.place[None], state.add[None], state.shown])
         return Observation(context, jnp.zeros((0, 0), jnp.uint8), jnp.zeros(0, bool), jnp.ones(self.modulus, bool))
 
-    def _answer(self, state: SumsState) -> jax.Array:
-        return (state.task[state.place] + state.add) % self.modulus
+    def _answer(self, state: SumsState, page: jax.Array) -> jax.Array:
+        return (page[state.place] + state.add) % self.modulus
 
     def step(self, state: SumsState, action: jax.Array, key: jax.Array) -> tuple[SumsState, Outcome]:
-        right = action == self._answer(state)
+        right = action == self._answer(state, state.task)
         return state, outcome(right, ~right)
 
     def expert(self, state: SumsState, kind: Literal["informed", "fair"] = "informed") -> jax.Array:
-        return jax.nn.one_hot(self._answer(state), self.modulus)
+        page = state.shown if kind == "fair" else state.task  # a fair expert reads what the agent reads
+        return jax.nn.one_hot(self._answer(state, page), self.modulus)
 
     def distance(self, state: SumsState) -> jax.Array:
         return jnp.int32(1)

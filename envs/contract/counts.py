@@ -1,0 +1,85 @@
+"""Checks of what a family counts: every digit of a task matters, and a task has as many instances as stated."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from envs.contract.twins import BATCHES, Episode, begin, equal, heldout_tasks, members_of, other_digits, play
+from envs.family import Family, State
+from envs.tasks import make_pool
+
+PER_INSTANCE = 16  # draws of a starting state that miss one of many equally likely ones in 10^-7 of cases
+MOST_DRAWS = 2**17  # of the starting states of one task
+FEWEST_TASKS = 4  # of which they are counted
+
+
+def every_digit_matters(family: Family) -> None:
+    """Refuses a digit of the task that changes nothing, although `behaviour` says that it does.
+
+    A digit matters where it changes an outcome, the informed expert, or the world that a blind agent sees.
+    """
+    unseen = {place for place, radix in enumerate(family.tasks.radices) if radix > 1}
+    behaviour = jax.jit(jax.vmap(lambda task: jnp.ravel(family.behaviour(task))))
+    said_to_matter = set()
+    for batch in range(BATCHES):
+        tasks = heldout_tasks(family, batch)
+        start = begin(family, tasks, batch)
+        first, known = play(family, start), np.asarray(behaviour(jnp.asarray(tasks)))
+        for place in sorted(unseen):
+            changed = np.broadcast_to(np.arange(tasks.shape[1]) == place, tasks.shape)
+            others = other_digits(family, tasks, changed, place)
+            apart = (np.asarray(behaviour(jnp.asarray(others))) != known).any(1)
+            if apart.any():
+                said_to_matter.add(place)
+            second = play(family, start._replace(state=begin(family, others, batch).state), first.action)
+            if (_plays_differently(first, second) & apart).any():
+                unseen.remove(place)
+        if not unseen & said_to_matter:
+            return
+    digits = ", ".join(str(place) for place in sorted(unseen & said_to_matter))
+    raise AssertionError(
+        f"digit {digits} of a task never changes how it is played: `tasks` counts too many. "
+        "Leave it out, or let `behaviour` say that such tasks are one"
+    )
+
+
+def _plays_differently(first: Episode, second: Episode) -> Any:
+    """Returns which episodes differ in an outcome, the informed expert or the blinded world, bool [EPISODES]."""
+    same = equal(first.outcome, second.outcome) & equal(first.blinded, second.blinded)
+    same &= np.isclose(first.informed, second.informed, atol=1e-6).all(-1) & (first.running == second.running)
+    return (~same & (first.running | second.running)).any(1)
+
+
+def instances_are_counted(family: Family) -> None:
+    """Refuses a number of `instances` that drawn starting states contradict, be it exact or a lower bound.
+
+    Small counts are exhausted by drawing; large ones are held against how often two draws agree.
+    """
+    stated, exact = family.instances, family.instances_are_exact
+    draws = min(max(PER_INSTANCE * stated, 2**12), MOST_DRAWS)
+    count = max(MOST_DRAWS // draws, FEWEST_TASKS)
+    tasks = members_of(family)(make_pool(count, split="heldout"), jnp.arange(count, dtype=jnp.uint32))
+    draw, keys, fewer = jax.jit(jax.vmap(family.init, (0, None))), jax.random.split(jax.random.key(0), draws), 0
+    agree = draws * (draws - 1) / 2 / stated  # pairs of draws that are expected to agree
+    for task in tasks:
+        times = _times_drawn(draw(keys, task))
+        assert not exact or len(times) <= stated, f"instances = {stated:,}: a task has {len(times):,} starting states"
+        too_few = (times * (times - 1) / 2).sum() > 1.5 * agree + 5 * agree**0.5 + 5
+        if PER_INSTANCE * stated <= draws:
+            too_few = len(times) < stated
+        fewer += int(too_few)
+    tolerated = 0 if exact else 0.01 * count + 4 * (0.01 * count) ** 0.5  # a lower bound is of 99 tasks in 100
+    assert fewer <= tolerated, (
+        f"instances = {stated:,}: {fewer} of {count} tasks have fewer starting states. "
+        "State fewer, and with `instances_are_exact` whether they are a lower bound"
+    )
+
+
+def _times_drawn(states: State) -> np.ndarray:
+    """Returns how often each of the distinct states among those drawn was, int [distinct]."""
+    leaves = [np.ascontiguousarray(leaf) for leaf in jax.tree.leaves(states)]
+    rows = np.concatenate([leaf.reshape(len(leaf), -1).view(np.uint8) for leaf in leaves], 1)
+    rows = np.ascontiguousarray(rows).view(np.dtype((np.void, rows.shape[1]))).ravel()
+    return np.unique(rows, return_counts=True)[1]

@@ -1,0 +1,133 @@
+"""Checks by intervention: replace the task, what is shown of it or the instance, and see what changes.
+
+Verdicts rest on these: on a fair expert that knows no more than the agent, on outcomes that obey the task, on blind
+agents that see nothing of it.
+"""
+
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from envs.contract.twins import (
+    BATCHES,
+    FAIR,
+    Episode,
+    alike_so_far,
+    base_of,
+    begin,
+    equal,
+    heldout_tasks,
+    play,
+    same_task,
+    with_another,
+    with_other_tasks,
+    with_unseen,
+)
+from envs.family import Family, State
+
+PICTURES = 3  # pairs compared for every replaced field: drawing is slow
+
+
+def the_fair_expert_knows_what_was_shown(family: Family) -> None:
+    """Refuses a fair expert that acts differently in two episodes in which the agent has observed the same."""
+    for what, first, second in (*with_other_tasks(family), *with_another(family, "task")):
+        alike = alike_so_far(first, second)
+        same = np.isclose(first.fair, second.fair, atol=1e-6).all(-1)
+        assert (same | ~alike).all(), (
+            f"the fair expert changes when {what} is replaced and nothing else is observed: "
+            "it must act on what the agent was shown (`state.shown`, as far as observations have told it)"
+        )
+    episode, twins = same_task(family)
+    for one, other in twins:
+        same = np.isclose(episode.fair[one], episode.fair[other], atol=1e-6).all()
+        assert same, "the fair expert does otherwise in two instances of a task that look the same so far"
+
+
+def scripted_policies_ignore_the_description(family: Family) -> None:
+    """Refuses scripted policies that a blinded observation changes."""
+    _, base = base_of(family)
+    plain, blinded = base.scripted
+    same = np.isclose(plain, blinded, atol=1e-6).reshape(*base.running.shape, -1).all(-1)
+    assert (same | ~base.running).all(), "a scripted policy reads what `blind` hides: it must ignore the description"
+
+
+def the_fair_expert_succeeds_as_stated(family: Family) -> None:
+    """Refuses a `fair_success` that is more than four standard errors from the one measured on held-out tasks."""
+    won = []
+    for batch in range(BATCHES):
+        played = play(family, begin(family, heldout_tasks(family, batch), batch, FAIR))
+        last = np.asarray(jax.vmap(jax.vmap(family.attempt))(played.state)) == family.attempts - 1
+        won.append((played.outcome.succeeded & played.running & last).any(1))
+    measured, stated = float(np.mean(won)), family.fair_success
+    error = 4 * (stated * (1 - stated) / np.size(won)) ** 0.5
+    assert abs(measured - stated) <= error, (
+        f"fair_success = {stated:g}: the fair expert solves {measured:.4f} of {np.size(won):,} held-out instances. "
+        "Mend the expert, or state its success"
+    )
+
+
+def step_obeys_the_task(family: Family) -> None:
+    """Refuses outcomes that change with `shown`, and steps that change `task` or `shown` themselves."""
+    _, base = base_of(family)
+    for field in ("task", "shown"):
+        digits = getattr(base.state, field)
+        assert (digits == digits[:, :1]).all(), f"a step changes `{field}` of the state"
+    same = equal(base.outcome, base.with_other_shown) | ~base.running
+    assert same.all(), "an outcome changes when `shown` is replaced: `step` must obey `state.task`"
+
+
+def blind_hides_what_shown_changes(family: Family) -> None:
+    """Refuses a `blind` that lets a change of `shown` through.
+
+    Where the rule is visible, no step may tell. Where it is hidden, the step may not that reveals it first: later ones
+    differ by what was found out.
+    """
+    revealed = False
+    for _, first, second in with_another(family, "shown"):
+        running = first.running & second.running
+        told = ~equal(first.seen, second.seen) & running
+        revealed |= bool(told.any())
+        looked = running if family.reveals_rule else _first(told)
+        hidden = equal(first.blinded, second.blinded)
+        assert (hidden | ~looked).all(), "`blind` leaves what tells one description, or one hidden rule, from another"
+    assert revealed, "nothing that is observed ever depends on `shown`: `observe`, or what steps reveal, must read it"
+
+
+def _first(flags: np.ndarray) -> np.ndarray:
+    """Returns flags [EPISODES, horizon] of which only the first of every episode is left."""
+    return flags & (np.cumsum(flags, axis=1) == 1)
+
+
+def pictures_show_what_was_seen(family: Family) -> None:
+    """Refuses pictures that differ where the agent has observed the same, and blind ones that change with `shown`."""
+    episode, twins = same_task(family)
+    for one, other in twins[:: max(len(twins) // (2 * PICTURES), 1)]:
+        same = _drawn(family, _at(episode.state, *one)) == _drawn(family, _at(episode.state, *other))
+        assert same, "a picture tells two instances of a task apart that look the same so far"
+    for what, first, second in (*with_other_tasks(family), *with_another(family, "task"), *with_unseen(family)):
+        for one, other in _pairs(first, second, alike_so_far(first, second)):
+            same = _drawn(family, one) == _drawn(family, other)
+            assert same, f"a picture tells what no observation has: it changes with {what} while those do not"
+    for _, first, second in with_another(family, "shown"):
+        told = ~equal(first.seen, second.seen) & first.running & second.running
+        for one, other in _pairs(first, second, _first(told)):
+            same = _drawn(family, one, described=False) == _drawn(family, other, described=False)
+            assert same, "a picture without the description tells one description, or one hidden rule, from another"
+
+
+def _pairs(first: Episode, second: Episode, wanted: np.ndarray) -> Iterator[tuple[State, State]]:
+    """Yields a few pairs of states that differ, at steps that are wanted (bool [EPISODES, horizon]), late ones too."""
+    places = np.argwhere(wanted & ~equal(first.state, second.state))
+    for episode, step in places[np.linspace(0, len(places) - 1, min(PICTURES, len(places))).astype(int)]:
+        yield _at(first.state, episode, step), _at(second.state, episode, step)
+
+
+def _at(states: State, episode: int, step: int) -> State:
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf[episode, step]), states)
+
+
+def _drawn(family: Family, state: State, described: bool = True) -> bytes:
+    picture = family.render(state, described)
+    return b"".join(np.ascontiguousarray(part).tobytes() for part in vars(picture).values())

@@ -1,0 +1,257 @@
+"""Every check of the contract by intervention refuses a family that is wrong in what it looks for."""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import envs
+from envs import contract
+from envs.contract import counts
+from envs.contract import interventions as checks
+from envs.tasks import TaskSpace
+from envs.wrapper import Wrapper
+
+VISIBLE = envs.make("mazes", rows=4, columns=5)
+HIDDEN = envs.make("codebooks", cues=5, exam=2)
+both = pytest.mark.parametrize("family", [VISIBLE, HIDDEN], ids=["visible", "hidden"])
+
+
+@dataclass(frozen=True)
+class FairReadsTheTask(Wrapper):
+    def expert(self, state, kind="informed"):
+        return self.family.expert(state, "informed")
+
+
+@dataclass(frozen=True)
+class FairReadsWhatIsShownLater(Wrapper):
+    """Of codebooks: in the exam it answers what study would have revealed, whether or not it was asked."""
+
+    def expert(self, state, kind="informed"):
+        return self.family.expert(state._replace(task=state.shown), "informed")
+
+
+@dataclass(frozen=True)
+class FairGuesses(Wrapper):
+    def expert(self, state, kind="informed"):
+        legal = self.observe(state).action_mask
+        return legal / legal.sum() if kind == "fair" else self.family.expert(state, kind)
+
+
+@dataclass(frozen=True)
+class StatesTooMuch(FairGuesses):
+    @property
+    def fair_success(self):
+        return 0.9
+
+
+@dataclass(frozen=True)
+class StepObeysShown(Wrapper):
+    def step(self, state, action, key):
+        after, outcome = self.family.step(state._replace(task=state.shown), action, key)
+        return after._replace(task=state.task), outcome
+
+
+@dataclass(frozen=True)
+class StepChangesShown(Wrapper):
+    def step(self, state, action, key):
+        after, outcome = self.family.step(state, action, key)
+        return after._replace(shown=after.shown.at[0].set(1 - jnp.minimum(after.shown[0], 1))), outcome
+
+
+@dataclass(frozen=True)
+class Instances(Wrapper):
+    times: float
+
+    @property
+    def instances(self):
+        return int(self.family.instances * self.times)
+
+
+@dataclass(frozen=True)
+class AtLeast(Instances):
+    @property
+    def instances_are_exact(self):
+        return False
+
+
+@dataclass(frozen=True)
+class OneDigitMore(Wrapper):
+    @property
+    def tasks(self):
+        return TaskSpace((*self.family.tasks.radices, 3))
+
+    def init(self, key, task):
+        return self.family.init(key, task[:-1])
+
+    def behaviour(self, task):
+        return task
+
+
+@dataclass(frozen=True)
+class OneDigitMoreAsItSays(OneDigitMore):
+    def behaviour(self, task):
+        return self.family.behaviour(task[:-1])
+
+
+@dataclass(frozen=True)
+class BlindMasksNothing(Wrapper):
+    def blind(self, observation):
+        return observation
+
+
+@dataclass(frozen=True)
+class BlindMasksTheFirstSteps(Wrapper):
+    """Of codebooks: what the last action was tells whether anything has been done yet; a yes is left."""
+
+    def blind(self, observation):
+        yes = observation.context[2] == 2
+        return jax.tree.map(lambda a, b: jnp.where(yes, a, b), observation, self.family.blind(observation))
+
+
+@dataclass(frozen=True)
+class ScriptReadsTheDescription(Wrapper):
+    def scripted(self, observation):
+        weights = jnp.arange(len(observation.context))
+        told = (observation.context * weights).sum() % self.num_actions
+        own = jax.nn.one_hot(told, self.num_actions) * observation.action_mask
+        uniform = self.family.scripted(observation)
+        return jnp.concatenate([uniform, jnp.where(own.any(), own, uniform[0])[None]])
+
+
+@dataclass(frozen=True)
+class PictureTellsTheTask(Wrapper):
+    def render(self, state, described=True):
+        return self.family.render(state, described).captioned(str(np.array(state.task)))
+
+
+@dataclass(frozen=True)
+class PictureTellsTheRule(Wrapper):
+    def render(self, state, described=True):
+        return self.family.render(state, described).captioned(str(np.array(state.shown)))
+
+
+@dataclass(frozen=True)
+class PictureTellsTheAnswer(Wrapper):
+    def render(self, state, described=True):
+        best = np.array(self.family.expert(state)).argmax()
+        return self.family.render(state, described).captioned(f"the answer is {best}")
+
+
+@dataclass(frozen=True)
+class PictureTellsTheNextCue(Wrapper):
+    def render(self, state, described=True):
+        return self.family.render(state, described).captioned(f"later comes {int(state.studied[-1])}")
+
+
+@dataclass(frozen=True)
+class FairKnowsTheNextCue(Wrapper):
+    def expert(self, state, kind="informed"):
+        best = self.family.expert(state, kind)
+        return jnp.where(
+            (kind == "fair") & (state.studied[-1] == 0), self.family.scripted(self.observe(state))[0], best
+        )
+
+
+def refused(check, family, match):
+    with pytest.raises(AssertionError, match=match):
+        check(family)
+
+
+def test_all_of_them_are_checks_of_the_contract():
+    for module, count in ((checks, 6), (counts, 2)):
+        ours = {value for value in vars(module).values() if getattr(value, "__module__", "") == module.__name__}
+        public = {value for value in ours if not value.__name__.startswith("_")}
+        assert public <= set(contract.CHECKS)
+        assert len(public) == count
+
+
+@both
+def test_a_fair_expert_that_reads_the_task_is_refused(family):
+    refused(checks.the_fair_expert_knows_what_was_shown, FairReadsTheTask(family), "the fair expert changes when")
+
+
+def test_a_fair_expert_that_knows_what_nobody_asked_is_refused():
+    mutant = FairReadsWhatIsShownLater(HIDDEN)
+    refused(checks.the_fair_expert_knows_what_was_shown, mutant, "when digits of the task is replaced")
+
+
+@both
+def test_a_fair_expert_that_guesses_is_refused(family):
+    refused(checks.the_fair_expert_succeeds_as_stated, FairGuesses(family), "fair_success = 1: the fair expert solves")
+    refused(checks.the_fair_expert_succeeds_as_stated, StatesTooMuch(family), r"fair_success = 0\.9")
+
+
+@both
+def test_a_step_that_obeys_shown_is_refused(family):
+    refused(checks.step_obeys_the_task, StepObeysShown(family), "`step` must obey `state.task`")
+
+
+def test_a_step_that_changes_the_rule_is_refused():
+    refused(checks.step_obeys_the_task, StepChangesShown(VISIBLE), "a step changes `shown`")
+
+
+@both
+@pytest.mark.parametrize("times", [0.5, 2])
+def test_a_wrong_number_of_instances_is_refused(family, times):
+    refused(counts.instances_are_counted, Instances(family, times), "instances = ")
+
+
+@both
+def test_a_lower_bound_may_be_low_and_not_high(family):
+    counts.instances_are_counted(AtLeast(family, 0.5))
+    refused(counts.instances_are_counted, AtLeast(family, 2), "tasks have fewer starting states")
+
+
+def test_many_instances_are_counted_by_how_often_two_agree():
+    family = envs.make("codebooks", cues=40, exam=3)
+    assert family.instances > counts.MOST_DRAWS / counts.PER_INSTANCE
+    counts.instances_are_counted(family)
+    refused(counts.instances_are_counted, Instances(family, 3), "tasks have fewer starting states")
+
+
+@both
+def test_a_digit_that_never_matters_is_refused_unless_behaviour_says_so(family):
+    last = len(family.tasks.radices)
+    refused(counts.every_digit_matters, OneDigitMore(family), f"digit {last} of a task never changes")
+    counts.every_digit_matters(OneDigitMoreAsItSays(family))
+
+
+@both
+def test_a_blind_observation_that_tells_is_refused(family):
+    refused(checks.blind_hides_what_shown_changes, BlindMasksNothing(family), "`blind` leaves what tells")
+
+
+def test_a_blind_observation_that_tells_now_and_then_is_refused():
+    refused(checks.blind_hides_what_shown_changes, BlindMasksTheFirstSteps(HIDDEN), "`blind` leaves what tells")
+
+
+def test_a_family_that_shows_nothing_is_refused():
+    refused(checks.blind_hides_what_shown_changes, envs.make("codebooks", "blind"), "ever depends on `shown`")
+
+
+@both
+def test_a_script_that_reads_the_description_is_refused(family):
+    mutant = ScriptReadsTheDescription(family)
+    refused(checks.scripted_policies_ignore_the_description, mutant, "reads what `blind` hides")
+
+
+@both
+@pytest.mark.parametrize("mutant", [PictureTellsTheTask, PictureTellsTheAnswer])
+def test_a_picture_that_tells_is_refused(family, mutant):
+    refused(checks.pictures_show_what_was_seen, mutant(family), "a picture tells what no observation has")
+
+
+def test_a_picture_that_tells_a_hidden_rule_or_the_future_is_refused():
+    refused(checks.pictures_show_what_was_seen, PictureTellsTheRule(HIDDEN), "it changes with digits of the task")
+    refused(checks.pictures_show_what_was_seen, PictureTellsTheNextCue(HIDDEN), "two instances of a task apart")
+
+
+def test_a_fair_expert_that_knows_the_future_is_refused():
+    refused(checks.the_fair_expert_knows_what_was_shown, FairKnowsTheNextCue(HIDDEN), "two instances of a task that")
+
+
+def test_a_blind_picture_that_tells_is_refused():
+    refused(checks.pictures_show_what_was_seen, PictureTellsTheRule(VISIBLE), "a picture without the description")
