@@ -81,7 +81,7 @@ def facts(name: str) -> str:
         *family.rules.splitlines(),
         "```",
         "",
-        f"- **Tasks**: {family.tasks.size:,}; {family.instances:,} instances each.",
+        f"- **Tasks**: {family.tasks.size:,}; {_instances(family)} each.",
         f"- **Rule**: {'visible' if family.reveals_rule else 'hidden, to be found out'}. **Horizon**: {family.horizon}"
         f" steps. **Actions**: {', '.join(family.action_names)}.",
     ]
@@ -90,6 +90,10 @@ def facts(name: str) -> str:
         lines.append(f"- `{defaults}`: {meaning}")
     lines.append("- **Out of distribution**: " + " ".join(map(str.strip, section(family, "Out of distribution"))))
     return "\n".join(lines)
+
+
+def _instances(family: Family) -> str:
+    return f"{'' if family.instances_are_exact else 'at least '}{family.instances:,} instances"
 
 
 def levels(name: str) -> Levels:

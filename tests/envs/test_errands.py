@@ -33,6 +33,14 @@ def chains():
     return draw(CHAIN)
 
 
+def test_the_fair_expert_goes_by_the_description(states):
+    some = jax.tree.map(lambda leaf: leaf[:100], states)
+    elsewhere = some._replace(targets=(some.targets + 1) % 4)
+    fair = [jax.vmap(lambda state: SMALL.expert(state, "fair"))(these) for these in (some, elsewhere)]
+    np.testing.assert_array_equal(*fair)
+    np.testing.assert_array_equal(fair[0], jax.vmap(SMALL.expert)(some))
+
+
 def test_target_is_the_only_object_that_fits(states):
     fits = (states.looks == states.task[:, None]).all(-1)
     assert (fits.sum(1) == 1).all()
