@@ -54,7 +54,7 @@ def test_integers_of_numpy_are_integers(value):
 
 @pytest.mark.parametrize("value", ["c", None, 1, ["a"], np.array(["a", "b"]), {}])
 def test_what_is_no_known_name_is_refused(value):
-    with pytest.raises(ValueError, match="letter=.*: want one of a, b"):
+    with pytest.raises(ValueError, match=r"letter=.*: want one of a, b"):
         one_of("letter", value, ("a", "b"))
 
 
@@ -62,7 +62,7 @@ def test_options_are_a_dict_of_known_ones():
     assert options_of(None, ("task",)) == {}
     assert options_of({"task": 5}, ("task",)) == {"task": 5}
     for options in ([], "task", 0, False, [("task", 5)], {"task"}):
-        with pytest.raises(ValueError, match="options=.*: expected a dict with 'task', or None"):
+        with pytest.raises(ValueError, match=r"options=.*: expected a dict with 'task', or None"):
             options_of(options, ("task",))
     with pytest.raises(ValueError, match="no option 'tsk'; did you mean 'task'"):
         options_of({"tsk": 1}, ("task", "reset_mask"))
@@ -117,7 +117,7 @@ def test_every_knob_of_every_family_has_a_type_that_is_checked(name):
 
 def test_make_refuses_what_is_of_another_type():
     for wrong in (2.0, "2", True, None):
-        with pytest.raises(ValueError, match="life=.*: expected an integer"):
+        with pytest.raises(ValueError, match=r"life=.*: expected an integer"):
             envs.make("codebooks", life=wrong)
     for wrong in (["errands"], None, 3):
         with pytest.raises(ValueError, match="family="):

@@ -4,6 +4,7 @@ import multiprocessing
 import subprocess
 import sys
 import warnings
+from functools import partial
 
 import jax.numpy as jnp
 import numpy as np
@@ -61,7 +62,7 @@ def after_reset(env):
     "call",
     [
         lambda: FamilyEnv("errands").reset(seed=0),
-        lambda env=FamilyEnv("errands"): env.reset(seed=0, options={"task": 3}),
+        partial(FamilyEnv("errands").reset, seed=0, options={"task": 3}),
         lambda: FamilyVectorEnv("errands", 2).reset(seed=0),
     ],
     ids=["made there", "made before", "vector"],
