@@ -6,11 +6,11 @@ Gymnasium. A new family is one file and one line here, or an entry point of anot
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
 
+from envs.arguments import integer, knobs_of, one_of
 from envs.registry import Registry
 
 if TYPE_CHECKING:
@@ -43,22 +43,17 @@ def make(name: str, control: str | None = None, life: int = 1, pairs: Pairing | 
     whose first two digits agree are left out, or the only ones: see `envs.pairs`.
 
     Raises:
-        ValueError: where the name, the control, the life, a knob or its value is not one there is.
+        ValueError: where the name, the control, the life, a knob, or the type or value of one is not one there is.
     """
     from envs.controls import CONTROLS
     from envs.lives import Lives
     from envs.pairs import Pairs
 
-    if name not in FAMILIES:
-        raise ValueError(f"family={name!r}: want one of {', '.join(FAMILIES)}")
-    if control is not None and control not in CONTROLS:
-        raise ValueError(f"control={control!r}: want one of {', '.join(CONTROLS)}")
-    cls = FAMILIES.load(name)
-    unknown = set(knobs) - {field.name for field in dataclasses.fields(cls)}
-    if unknown:
-        known = ", ".join(field.name for field in dataclasses.fields(cls))
-        raise ValueError(f"{', '.join(sorted(unknown))}: no knob of {name}; want one of {known}")
-    family = cls(**knobs)
+    cls = FAMILIES.load(one_of("family", name, FAMILIES))
+    if control is not None:
+        one_of("control", control, CONTROLS)
+    life = integer("life", life)
+    family = cls(**knobs_of(name, cls, knobs))
     if pairs is not None:
         family = Pairs(family, pairs)
     if life != 1:

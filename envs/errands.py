@@ -105,7 +105,7 @@ class Errands(Family):
         The first digit of a leg counts the values that no earlier target has as its first attribute: so no two
         targets are alike, whatever the digits.
         """
-        looks = digits.reshape(self.chain, self.attributes)
+        looks = jnp.asarray(digits).reshape(self.chain, self.attributes)
         return looks.at[:, 0].set(distinct(looks[:, 0], self.values).astype(looks.dtype))
 
     def init(self, key: jax.Array, task: jax.Array) -> ErrandsState:
@@ -243,7 +243,7 @@ class Errands(Family):
         return jnp.concatenate([uniform, jnp.where(nearest.any(), nearest, uniform[0])[None]])
 
     def describe(self, task: Any) -> str:
-        targets = np.array(self.targets_of(jnp.asarray(task)))
+        targets = np.array(self.targets_of(task))
         looks = ["-".join(str(value) for value in look) for look in targets.tolist()]
         return "go to the object that looks like " + ", then to ".join(looks)
 

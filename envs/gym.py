@@ -4,7 +4,8 @@ Observations are flat: context, then entities row by row, then the mask of entit
 word per reset from its own generator, and everything random in the episode comes from a JAX key made of it.
 """
 
-from functools import lru_cache, partial
+from contextlib import suppress
+from functools import cached_property, lru_cache, partial
 from typing import Any, NamedTuple
 
 import gymnasium as gym
@@ -13,10 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 
 import envs
+from envs.arguments import integer, one_of, options_of
 from envs.episodes import draw_from, ends
 from envs.family import Family, Observation, State
+from envs.forks import refuse_lost_threads
 from envs.render import to_image, to_text
-from envs.tasks import SPLITS, Pool, Split, make_pool
+from envs.tasks import SPLITS, WORD, Pool, Split, make_pool
 
 
 class Life(NamedTuple):
@@ -68,7 +71,7 @@ def begin(family: Family, pool: Pool, word: jax.Array, task: jax.Array | None = 
     """A fresh episode from a random word (uint32 []), of a task of the pool or of the task given (digits [D])."""
     key_start, key = jax.random.split(jax.random.key(word))
     drawn = draw_from(family, pool)(key_start)
-    state = drawn if task is None else family.init(key_start, task)
+    state = drawn if task is None else family.init(key_start, jnp.asarray(task))
     return Life(state, key, jnp.int32(0)), _seen(family, state)
 
 
@@ -111,7 +114,7 @@ class FamilyEnv(gym.Env[np.ndarray, Any]):
         family: as `envs.make` knows it.
         split: "training", "validation" or "heldout": where tasks are drawn from.
         pool_size: how many tasks of the split; None stands for every episode a new task.
-        pool_seed: which tasks.
+        pool_seed: which tasks, from 0 to 2^32 - 1.
         control: "shuffled", ...; see `envs.controls`.
         render_mode: "rgb_array" (uint8 [H, W, 3]), "ansi" (coloured text), or None.
         knobs: of the family, and `life`: see `envs.make`.
@@ -120,7 +123,10 @@ class FamilyEnv(gym.Env[np.ndarray, Any]):
     `action_mask` (int8 [A]) and `succeeded`.
 
     Raises:
-        ValueError: where an argument will not do.
+        ValueError: where an argument, an option or a seed will not do.
+        gymnasium.error.InvalidAction: where an action will not do.
+        gymnasium.error.ResetNeeded: on a step before the first reset, or after the end of the episode.
+        RuntimeError: on a reset or step in a process that was forked after JAX had been started; see `envs.forks`.
     """
 
     metadata = {"render_modes": ["rgb_array", "ansi"], "render_fps": 2}  # noqa: RUF012 (Gymnasium's own convention)
@@ -135,49 +141,57 @@ class FamilyEnv(gym.Env[np.ndarray, Any]):
         render_mode: str | None = None,
         **knobs: Any,
     ) -> None:
-        if render_mode not in (None, *self.metadata["render_modes"]):
-            raise ValueError(f"render_mode={render_mode!r}: want one of {', '.join(self.metadata['render_modes'])}")
-        if split not in SPLITS:
-            raise ValueError(f"split={split!r}: want one of {', '.join(SPLITS)}")
+        if render_mode is not None:
+            one_of("render_mode", render_mode, self.metadata["render_modes"])
+        self.split: Split = one_of("split", split, SPLITS)
         self.family: Family = envs.make(family, control, **knobs)
-        self.split: Split = next(name for name in SPLITS if name == split)
         most = min(self.family.tasks.split_size(self.split), 2**24)
-        if pool_size is not None and not 1 <= pool_size <= most:
+        if pool_size is not None and not 1 <= (pool_size := integer("pool_size", pool_size)) <= most:
             raise ValueError(f"pool_size={pool_size}: want 1 to {most:,}, or None for every episode a new task")
-        self.pool, self.pool_seed = make_pool(pool_size, seed=pool_seed, split=self.split), pool_seed
+        self.pool_size, self.pool_seed = pool_size, integer("pool_seed", pool_seed, 0, WORD)
         self.observation_space = observation_space(self.family)
         self.action_space = gym.spaces.Discrete(self.family.num_actions)
         self.render_mode = render_mode
         self.life: Life | None = None
         self.seen: Seen | None = None
 
+    @cached_property
+    def pool(self) -> Pool:
+        """The tasks that resets draw from. It is made at the first reset: until then a process can still be forked."""
+        return make_pool(self.pool_size, seed=self.pool_seed, split=self.split)
+
     def digits(self, task: Any) -> np.ndarray:
         """Digits of a task, which is given by its number in the split or by its digits."""
         tasks = self.family.tasks
+        count = tasks.split_size(self.split)
         if isinstance(task, (int, np.integer)):
-            return tasks.task(self.split, int(task), self.pool_seed)
-        digits = np.asarray(task)
-        fits = digits.shape == (len(tasks.radices),) and np.issubdtype(digits.dtype, np.integer)
-        if not (fits and (digits >= 0).all() and (digits < tasks.radices).all()):
-            raise ValueError(
-                f"task={task!r}: want a number below {tasks.split_size(self.split):,} or digits below {tasks.radices}"
-            )
-        return digits.astype(tasks.dtype)
+            if not isinstance(task, bool) and 0 <= task < count:
+                return tasks.task(self.split, int(task), self.pool_seed)
+        else:
+            with suppress(ValueError):  # from NumPy, of lists that make no array
+                digits = np.asarray(task)
+                fits = digits.shape == (len(tasks.radices),) and np.issubdtype(digits.dtype, np.integer)
+                if fits and (digits >= 0).all() and (digits < tasks.radices).all():
+                    return digits.astype(tasks.dtype)
+        raise ValueError(f"task={task!r}: want a number below {count:,} or digits below {tasks.radices}")
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        super().reset(seed=seed)
-        task = (options or {}).get("task")
+        refuse_lost_threads()
+        task = options_of(options, ("task",)).get("task")
+        digits = None if task is None else self.digits(task)
+        super().reset(seed=None if seed is None else integer("seed", seed, 0))
         word = draw_word(self.np_random)
-        observation, *_, info = self._tell(
-            *_programs(self.family)[0](self.pool, word, None if task is None else self.digits(task))
-        )
+        observation, *_, info = self._tell(*_programs(self.family)[0](self.pool, word, digits))
         return observation, info
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        if self.life is None:
+        if self.life is None or self.seen is None:
             raise gym.error.ResetNeeded("call reset before step")
+        if self.seen.terminated or self.seen.truncated:
+            raise gym.error.ResetNeeded("the episode has ended: call reset before the next step")
+        refuse_lost_threads()
         return self._tell(*_programs(self.family)[1](self.life, checked(action, self.family.num_actions)))
 
     def action_masks(self) -> np.ndarray:
@@ -193,6 +207,7 @@ class FamilyEnv(gym.Env[np.ndarray, Any]):
             return None
         if self.life is None:
             raise gym.error.ResetNeeded("call reset before render")
+        refuse_lost_threads()
         picture = self.family.render(self.life.state)
         return to_image(picture) if self.render_mode == "rgb_array" else to_text(picture, colour=True)
 

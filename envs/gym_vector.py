@@ -15,7 +15,9 @@ from gymnasium.utils.seeding import np_random
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from envs.arguments import integer, options_of
 from envs.family import Family
+from envs.forks import refuse_lost_threads
 from envs.gym import FamilyEnv, Life, Seen, advance, begin, checked, draw_word
 from envs.tasks import Pool
 
@@ -37,7 +39,9 @@ def restart(
         words: uint32 [N], as `begin` takes them; not used where not wanted.
         tasks: digits [N, D], or None for tasks of the pool.
     """
-    count = wanted.shape[0]
+    if tasks is not None:
+        tasks = jnp.asarray(tasks)
+    words, count = jnp.asarray(words), wanted.shape[0]  # of NumPy where jit is off
     piece = -(-count // PIECES)
     # `count` fills the last piece: it is no place, so reads clip and writes drop.
     places = jnp.flatnonzero(wanted, size=piece * PIECES, fill_value=count)
@@ -55,6 +59,20 @@ def restart(
 def _programs(family: Family) -> tuple[Any, Any]:
     """Compiled `restart` and a batched `advance`: shared by all vector environments of a family."""
     return jax.jit(partial(restart, family)), jax.jit(jax.vmap(partial(advance, family)))
+
+
+def _mode(value: Any) -> AutoresetMode:
+    """An autoreset mode, by itself or its value."""
+    try:
+        return AutoresetMode(value)
+    except ValueError:
+        known = ", ".join(mode.value for mode in AutoresetMode)
+        raise ValueError(f"autoreset_mode={value!r}: want one of {known}") from None
+
+
+def _single(digit: Any) -> bool:
+    """Whether it is no list of more."""
+    return not isinstance(digit, (list, tuple)) and np.ndim(digit) == 0
 
 
 def _blank(family: Family, pool: Pool, count: int) -> Episodes:
@@ -93,6 +111,8 @@ class FamilyVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         num_envs: N.
         autoreset_mode: an `AutoresetMode` or its value: what happens after the end of an episode.
         render_mode: None; there is nothing to see of many.
+        max_episode_steps: after how many steps an episode is truncated, as Gymnasium's `TimeLimit` does it; None stands
+            for the time limit of the family alone, which holds in any case.
         arguments: the other arguments of `FamilyEnv`.
 
     `reset(seed=...)` takes one seed s, which stands for s, s + 1, ..., or a list of N seeds; `options` may have
@@ -101,9 +121,10 @@ class FamilyVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     makes them, writable copies like the rest.
 
     Raises:
-        ValueError: where an argument or option will not do.
+        ValueError: where an argument, an option or a seed will not do.
         gymnasium.error.InvalidAction: where an action will not do.
         gymnasium.error.ResetNeeded: on a step before the first reset, or past an end that nobody reset.
+        RuntimeError: on a reset or step in a process that was forked after JAX had been started; see `envs.forks`.
     """
 
     def __init__(
@@ -113,14 +134,18 @@ class FamilyVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         *,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         render_mode: str | None = None,
+        max_episode_steps: int | None = None,
         **arguments: Any,
     ) -> None:
-        if num_envs < 1:
-            raise ValueError(f"num_envs={num_envs}: want at least 1")
+        if not 1 <= (num_envs := integer("num_envs", num_envs)) < 2**31:
+            raise ValueError(f"num_envs={num_envs}: want at least 1, and fewer than 2^31")
         if render_mode is not None:
             raise ValueError(f"render_mode={render_mode!r}: want None (vectorization_mode='sync' can draw)")
         self.one = FamilyEnv(family, **arguments)  # never played: it knows the family, the pool and the tasks
-        self.mode = AutoresetMode(autoreset_mode)
+        self.mode = _mode(autoreset_mode)
+        if max_episode_steps is not None:
+            max_episode_steps = integer("max_episode_steps", max_episode_steps, 1)
+        self.max_episode_steps = max_episode_steps
         self.metadata = {"render_modes": [], "autoreset_mode": self.mode}
         self.num_envs = num_envs
         self.single_observation_space, self.single_action_space = self.one.observation_space, self.one.action_space
@@ -133,8 +158,9 @@ class FamilyVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        options = options or {}
-        wanted, tasks = self._wanted(options.get("reset_mask")), self._tasks(options.get("task"))
+        refuse_lost_threads()
+        given = options_of(options, ("task", "reset_mask"))
+        wanted, tasks = self._wanted(given.get("reset_mask")), self._tasks(given.get("task"))
         self._generators |= self._seeded(seed, wanted)
         shown = self._restart(wanted, tasks)
         self._ended &= ~wanted
@@ -145,10 +171,11 @@ class FamilyVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             raise gym.error.ResetNeeded("call reset before step")
         if self.mode is AutoresetMode.DISABLED and self._ended.any():
             raise gym.error.ResetNeeded(f"episodes ended in {np.flatnonzero(self._ended).tolist()}: reset them first")
+        refuse_lost_threads()
         waiting = self._ended & (self.mode is AutoresetMode.NEXT_STEP)  # they begin anew, whatever their action
         given = checked(actions, self.one.family.num_actions, (self.num_envs,), waiting)
         episodes = self.episodes = _programs(self.one.family)[1](self.episodes[0], given)
-        played = jax.device_get(episodes[1])
+        played = self._told(episodes)
         ended = played.terminated | played.truncated
         same_step = self.mode is AutoresetMode.SAME_STEP
         wanted = ended if same_step else waiting
@@ -167,25 +194,37 @@ class FamilyVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         family, pool = self.one.family, self.one.pool
         episodes = self.episodes or _blank(family, pool, self.num_envs)
         episodes = self.episodes = _programs(family)[0](pool, episodes, wanted, words, tasks)
-        return jax.device_get(episodes[1])
+        return self._told(episodes)
+
+    def _told(self, episodes: Episodes) -> Any:
+        """What all environments show, in NumPy, truncated where the steps are up that this environment allows."""
+        life, seen = episodes
+        if self.max_episode_steps is None:
+            return jax.device_get(seen)
+        elapsed, seen = jax.device_get((life.elapsed, seen))
+        return seen._replace(truncated=seen.truncated | (elapsed >= self.max_episode_steps))
 
     def _wanted(self, mask: Any) -> np.ndarray:
         """Which environments to reset, bool [N]."""
         if mask is None:
             return np.ones(self.num_envs, bool)
-        wanted = np.asarray(mask)
-        if wanted.dtype != bool or wanted.shape != (self.num_envs,) or not wanted.any():
+        fits = isinstance(mask, np.ndarray) and mask.dtype == bool and mask.shape == (self.num_envs,)
+        if not (fits and mask.any()):
             raise ValueError(f"reset_mask={mask!r}: want a bool array of shape ({self.num_envs},) with a True in it")
-        if self.episodes is None and not wanted.all():
+        if self.episodes is None and not mask.all():
             raise gym.error.ResetNeeded("reset all environments before some of them")
-        return wanted
+        return mask
 
     def _seeded(self, seed: Any, wanted: np.ndarray) -> dict[int, np.random.Generator]:
         """New generators, for those environments to be reset that are given a seed or have none yet."""
-        if seed is None or isinstance(seed, int):
-            seed = [None if seed is None else seed + place for place in range(self.num_envs)]
+        if isinstance(seed, np.ndarray):
+            seed = seed.tolist()
+        if seed is None or (isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)):
+            first = None if seed is None else integer("seed", seed, 0)
+            seed = [None if first is None else first + place for place in range(self.num_envs)]
         if not isinstance(seed, (list, tuple)) or len(seed) != self.num_envs:
             raise ValueError(f"seed={seed!r}: want a number or a list of {self.num_envs}")
+        seed = [None if each is None else integer("seed", each, 0) for each in seed]
         places = np.flatnonzero(wanted).tolist()
         return {i: np_random(seed[i])[0] for i in places if seed[i] is not None or i not in self._generators}
 
@@ -194,7 +233,7 @@ class FamilyVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         if task is None:
             return None
         count, listed = self.num_envs, isinstance(task, (list, tuple)) or np.ndim(task) > 0
-        digits = listed and len(task) == len(self.one.family.tasks.radices) and all(np.ndim(x) == 0 for x in task)
+        digits = listed and len(task) == len(self.one.family.tasks.radices) and all(_single(x) for x in task)
         if digits and len(task) == count:
             raise ValueError(f"task={task!r}: one task or {count}? With as many digits, want the digits of each")
         if digits or not listed:

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from envs.arguments import integer
 from envs.episodes import ends
 from envs.family import Observation, Outcome, Spec, State
 from envs.render import Picture
@@ -60,7 +61,7 @@ class Lives(Wrapper):
     changing: bool = False
 
     def __post_init__(self) -> None:
-        if self.life not in range(1, MOST + 1):
+        if not 1 <= integer("life", self.life) <= MOST:
             raise ValueError(f"life={self.life!r}: want 1 to {MOST} attempts")
         if self.changing and self.reveals_rule:
             raise ValueError("changing=True: is for families with a hidden rule")

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from envs.arguments import integer
 from envs.controls import Control
 from envs.family import Family, Observation, Outcome, Spec, State
 
@@ -124,6 +125,8 @@ class Mixture:
     def __post_init__(self) -> None:
         if not self.families:
             raise ValueError("families=(): want at least one")
+        if self.permuted is not None:
+            integer("permuted", self.permuted, 0)
 
     @property
     def num_actions(self) -> int:

@@ -15,9 +15,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from envs.arguments import integer, one_of
+
 Split = Literal["training", "validation", "heldout"]
 SPLITS: tuple[Split, ...] = ("training", "validation", "heldout")
 
+WORD = 2**32 - 1  # the largest pool seed, ordinal and pool that 32 bits hold
 ROUNDS = 6  # four suffice for a pseudorandom permutation (Luby & Rackoff 1988); two more for lopsided halves
 GOLDEN = np.uint32(0x9E3779B9)  # 2^32 / golden ratio: consecutive multiples are well spread (Knuth, TAOCP 3, 6.4)
 
@@ -38,13 +41,17 @@ class Pool(NamedTuple):
 
 
 def make_pool(size: int | None, *, seed: int = 0, split: Split = "training", first: int = 0) -> Pool:
-    """The pool of `size` tasks, or of a whole split where `size` is None ("every episode a new task")."""
+    """The pool of `size` tasks, or of a whole split where `size` is None ("every episode a new task").
+
+    Raises:
+        ValueError: where the size, the seed or the first ordinal is no integer of 32 bits, or the split none there is.
+    """
     return Pool(
-        bound=jnp.uint32(1 if size is None else size),
+        bound=jnp.uint32(1 if size is None else integer("size", size, 1, WORD)),
         fresh=jnp.bool_(size is None),
-        seed=jnp.uint32(seed),
-        split=jnp.int32(SPLITS.index(split)),
-        first=jnp.uint32(first),
+        seed=jnp.uint32(integer("seed", seed, 0, WORD)),
+        split=jnp.int32(SPLITS.index(one_of("split", split, SPLITS))),
+        first=jnp.uint32(integer("first", first, 0, WORD)),
     )
 
 
@@ -193,15 +200,20 @@ class TaskSpace:
 
         Returns:
             Digits [D], uint8 or uint16.
+
+        Raises:
+            IndexError: where the split has no task of that index.
+            ValueError: where the index is no integer, or the seed none of 32 bits.
         """
-        if not 0 <= index < self.split_size(split):
+        if not 0 <= (index := integer("index", index)) < self.split_size(split):
             raise IndexError(f"index={index}: the {split} split has tasks 0 to {self.split_size(split) - 1:,}")
         where = SPLITS.index(split)
         digits = []
         for radix in reversed([self._counts[where], *self.radices[self._prefix :]]):
             index, digit = divmod(index, radix)
             digits.append(digit)
-        return np.array(_one_task(self, jnp.array(digits[::-1], jnp.uint32), where, np.uint32(seed)))
+        order = np.uint32(integer("seed", seed, 0, WORD))
+        return np.array(_one_task(self, jnp.array(digits[::-1], jnp.uint32), where, order))
 
     def train(self, index: int) -> np.ndarray:
         """The `index`-th training task, digits [D]."""

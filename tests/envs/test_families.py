@@ -1,5 +1,7 @@
 """The contract, over every registered family and control."""
 
+import jax
+import jax.numpy as jnp
 import pytest
 
 import envs
@@ -46,6 +48,14 @@ def test_families_controls_lives_and_mixtures(check, family):
 @pytest.mark.parametrize("family", FAMILIES, ids=label)
 def test_families(check, family):
     check(family)
+
+
+@every_control
+def test_a_task_of_numpy_is_a_task(family):
+    """`TaskSpace.task` hands out NumPy's arrays, and nothing has to be compiled."""
+    key, task = jax.random.key(0), family.tasks.heldout(1)
+    starts = jax.eval_shape(lambda: (family.init(key, task), family.start_near(key, task, jnp.int32(1))))
+    assert starts == jax.eval_shape(lambda: (family.init(key, jnp.array(task)),) * 2)
 
 
 def test_make_refuses_what_is_not_there():

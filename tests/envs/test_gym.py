@@ -1,18 +1,22 @@
 """Gymnasium's own checks, and that the bridge plays exactly what the functions play."""
 
+from functools import partial
+
 import gymnasium
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
-from gymnasium.wrappers import HumanRendering
+from gymnasium.wrappers import Autoreset, HumanRendering, RecordEpisodeStatistics
 
 import envs
 from envs import gym
 from envs.render import to_image, to_text
 from envs.tasks import make_pool
 
+WRONG_SEEDS = (-1, 1.5, "0", True, [1])
+WRONG_TASKS = (-1, 2**60, [1, 2], [16] * 10, "x", "1", 1.0, True, float("nan"), [1.0] * 10, [True] * 10, [1, [2]], {})
 IDS = [f"envs:incentivize/{entry.attr}-v0" for entry in envs.FAMILIES.values()]
 
 
@@ -82,6 +86,52 @@ def test_the_expert_wins_through_the_door():
         assert (reward, terminated, info["succeeded"]) == (float(turn == 6),) + (turn == 6,) * 2
 
 
+def played_to_its_end(env, seed=0):
+    """An environment after its expert's last step; what that paid."""
+    family = env.family
+    best = jax.jit(partial(family.expert, kind="informed" if family.reveals_rule else "fair"))
+    env.reset(seed=seed)
+    ended = False
+    while not ended:
+        _, reward, terminated, truncated, _ = env.step(int(jnp.argmax(best(env.life.state))))
+        ended = terminated or truncated
+    return reward
+
+
+@pytest.mark.parametrize(
+    ("name", "knobs"),
+    [("errands", {}), ("errands", {"chain": 2}), ("puzzles", {}), ("programs", {"life": 2}), ("errands", {"life": 2})],
+)
+def test_after_the_end_nothing_is_paid_before_a_reset(name, knobs):
+    env = gym.FamilyEnv(name, render_mode="ansi", **knobs)
+    assert played_to_its_end(env) == 1
+    seen, picture = env.action_masks(), env.render()
+    for action in [*range(env.family.num_actions), 99]:
+        with pytest.raises(gymnasium.error.ResetNeeded, match="the episode has ended: call reset before the next step"):
+            env.step(action)
+    assert (env.action_masks() == seen).all()
+    assert env.render() == picture
+    env.reset(seed=0)
+    env.step(0)
+
+
+def test_after_the_time_is_up_nothing_is_played_before_a_reset():
+    env = gym.FamilyEnv("mazes")
+    env.reset(seed=0)
+    flags = [env.step(0)[2:4] for _ in range(env.family.horizon)]
+    assert flags[-1] == (False, True)
+    with pytest.raises(gymnasium.error.ResetNeeded, match="has ended"):
+        env.step(0)
+
+
+def test_gymnasiums_wrappers_reset_what_has_ended():
+    env = Autoreset(RecordEpisodeStatistics(gymnasium.make(IDS[1], max_episode_steps=4)))
+    env.action_space.seed(0)
+    env.reset(seed=0)
+    ends = sum(any(env.step(env.action_space.sample())[2:4]) for _ in range(40))
+    assert ends >= 8
+
+
 def test_the_legal_actions_are_where_maskable_trainers_look():
     env = gym.FamilyEnv("programs")
     with pytest.raises(gymnasium.error.ResetNeeded):
@@ -137,16 +187,56 @@ def test_nonsense_is_refused():
         ({"pool_size": 0}, "pool_size=0: want 1 to"),
         ({"valeus": 3}, "valeus: no knob of errands"),
         ({"render_mode": "human"}, "render_mode='human': want one of rgb_array, ansi"),
+        *(({name: [1]}, f"{name}=.*: want one of ") for name in ("split", "render_mode", "control", "family")),
+        *(({"pool_size": value}, "pool_size=.*: expected an integer") for value in (4.5, "4", True, float("nan"))),
+        *(({"pool_seed": value}, "pool_seed=.*: expected an integer from 0 to") for value in WRONG_SEEDS),
+        *(({"pool_seed": value}, "pool_seed=") for value in (None, 2**32)),
+        *(({"life": value}, "life=.*: expected an integer") for value in (2.0, "2", True, None)),
+        *(({"values": value}, "values=.*: expected an integer") for value in (8.0, "8", True, None)),
+        ({"max_episode_steps": 3}, "max_episode_steps: no knob of errands"),
     ):
         with pytest.raises(ValueError, match=text):
-            gym.FamilyEnv("errands", **arguments)
+            gym.FamilyEnv(**{"family": "errands"} | arguments)
     env = gym.FamilyEnv("errands")
     with pytest.raises(gymnasium.error.ResetNeeded):
         env.step(0)
-    for task in (-1, 2**60, [1, 2], [16] * 10, "x"):
-        with pytest.raises((ValueError, IndexError), match=r"task=|index="):
+    for task in WRONG_TASKS:
+        with pytest.raises(ValueError, match=r"task=.*: want a number below .* or digits below"):
             env.reset(options={"task": task})
+    for options in ({"tsk": 1}, {"reset_mask": np.array([True])}, {"task": 1, "seed": 2}, [], "task", 0):
+        with pytest.raises(ValueError, match=r"options=.*'task'"):
+            env.reset(options=options)
+    for seed in WRONG_SEEDS:
+        with pytest.raises(ValueError, match=r"seed=.*: expected an integer of at least 0"):
+            env.reset(seed=seed)
+    assert env.life is None
     env.reset()
     for action in (4, -1, 1.0, float("nan"), [0], None):
         with pytest.raises(gymnasium.error.InvalidAction, match=r"action=.*: want 0 to 3$"):
             env.step(action)
+
+
+def test_integers_of_numpy_are_taken_wherever_integers_are():
+    plain = gym.FamilyEnv("errands", pool_size=4, pool_seed=3, life=2, values=8)
+    numpy = {"pool_size": np.int64(4), "pool_seed": np.uint32(3), "life": np.int8(2), "values": np.int64(8)}
+    env = gym.FamilyEnv("errands", **numpy)
+    assert env.family == plain.family
+    shown = (each.reset(seed=seed(5), options={"task": seed(2)})[0] for each, seed in ((plain, int), (env, np.int64)))
+    assert np.array_equal(*shown)
+
+
+def test_a_refused_reset_leaves_the_episode_as_it_is():
+    env, twin = gym.FamilyEnv("errands"), gym.FamilyEnv("errands")
+    env.reset(seed=0)
+    twin.reset(seed=0)
+    with pytest.raises(ValueError, match="task="):
+        env.reset(seed=9, options={"task": -1})
+    assert (env.step(0)[0] == twin.step(0)[0]).all()
+    assert (env.reset()[0] == twin.reset()[0]).all()
+
+
+def test_digits_of_numpy_are_digits_where_nothing_is_compiled():
+    """As with JAX_DISABLE_JIT=1, where NumPy's arrays come through as they are."""
+    for family in (envs.make("errands"), envs.make("puzzles", pairs="apart")):
+        begun = partial(gym.begin, family, make_pool(4), np.uint32(1), family.tasks.heldout(3))
+        assert jax.eval_shape(begun)[1].reward.shape == ()

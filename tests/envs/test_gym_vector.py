@@ -1,12 +1,18 @@
 """The vector environment plays what a loop over environments plays, bit for bit, and says it in the same form."""
 
+import dataclasses
+from functools import partial
+
 import gymnasium
+import jax
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from gymnasium.wrappers import TimeLimit
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
 
 import envs
+from envs import gym_vector
 from envs.gym import FamilyEnv
 from envs.gym_vector import FamilyVectorEnv
 
@@ -15,11 +21,16 @@ KNOBS = {"errands": {}, "mazes": {"rows": 4, "columns": 4}, "codebooks": {}}
 N = 3
 
 
-def pair(family, mode, count=N):
-    """The native environment, and Gymnasium's loop over single ones."""
+def pair(family, mode, count=N, steps=None):
+    """The native environment, and Gymnasium's loop over single ones; with a limit of steps if there is one."""
     arguments = {"split": "heldout", "pool_size": 8, "pool_seed": 1, **KNOBS[family]}
-    loop = SyncVectorEnv([lambda: FamilyEnv(family, **arguments)] * count, autoreset_mode=mode)
-    return FamilyVectorEnv(family, count, autoreset_mode=mode, **arguments), loop
+
+    def one():
+        env = FamilyEnv(family, **arguments)
+        return env if steps is None else TimeLimit(env, steps)
+
+    ours = FamilyVectorEnv(family, count, autoreset_mode=mode, max_episode_steps=steps, **arguments)
+    return ours, SyncVectorEnv([one] * count, autoreset_mode=mode)
 
 
 def same(ours, theirs):
@@ -73,6 +84,26 @@ def test_it_plays_what_a_loop_over_environments_plays(family, mode):
         flags += play(both, 1 + both[0].one.family.horizon, seed=turn)
     assert flags.min() >= (0 if family == "codebooks" else 2)  # codebooks' exams end before the time does
     assert flags.sum() >= 12
+
+
+@pytest.mark.parametrize("mode", AutoresetMode)
+@pytest.mark.parametrize("steps", [1, 3, 10**12])
+def test_a_limit_of_steps_truncates_as_gymnasiums_own_does(mode, steps):
+    both = pair("errands", mode, steps=steps)
+    assert same(*(env.reset(seed=2) for env in both))
+    flags = play(both, 12)
+    assert flags[1] >= 12 // (steps + 1)
+
+
+def test_a_limit_of_steps_comes_from_make_vec_and_from_a_spec():
+    env = gymnasium.make_vec(IDS[1], num_envs=2, max_episode_steps=3)
+    spec = gymnasium.spec(IDS[1].partition(":")[2])
+    limited = dataclasses.replace(spec, max_episode_steps=3) if spec.max_episode_steps is None else spec
+    for each in (env, gymnasium.make_vec(env.spec), gymnasium.make_vec(limited, num_envs=2)):
+        each.reset(seed=0)
+        ended = [each.step(np.zeros(2, int))[3].any() for _ in range(3)]
+        assert each.unwrapped.max_episode_steps == 3
+        assert ended[2]
 
 
 def test_more_environments_than_pieces_agree_as_well():
@@ -178,7 +209,14 @@ def test_nonsense_is_refused():
     for arguments, text in (
         ({"num_envs": 0}, "num_envs=0: want at least 1"),
         ({"render_mode": "ansi"}, "render_mode='ansi': want None"),
-        ({"autoreset_mode": "never"}, "never"),
+        *(({"num_envs": value}, "num_envs=.*: expected an integer") for value in ("4", 2.5, True, None)),
+        ({"num_envs": 10**30}, "num_envs="),
+        *(({"autoreset_mode": value}, "autoreset_mode=.*: want one of NextStep, ") for value in ("never", None, 1, [])),
+        *(({"max_episode_steps": value}, "max_episode_steps=.*: expected") for value in (0, -1, 2.5, "3", True)),
+        *(({"pool_size": value}, "pool_size=.*: expected an integer") for value in (4.5, "4", True)),
+        ({"pool_seed": -1}, "pool_seed=-1: expected an integer from 0 to"),
+        ({"life": 2.0}, "life=2.0: expected an integer"),
+        ({"values": "8"}, "values='8': expected an integer"),
         ({"split": "test"}, "split='test': want one of training"),
         ({"valeus": 3}, "valeus: no knob of errands"),
     ):
@@ -189,14 +227,21 @@ def test_nonsense_is_refused():
         env.step(np.zeros(N, int))
     with pytest.raises(gymnasium.error.ResetNeeded, match="reset all"):
         env.reset(options={"reset_mask": np.array([True, False, False])})
-    for mask in (np.zeros(N, bool), np.ones(2, bool), np.ones(N), "x"):
+    for mask in (np.zeros(N, bool), np.ones(2, bool), np.ones(N), "x", [True] * N, True, 1):
         with pytest.raises(ValueError, match="reset_mask="):
             env.reset(options={"reset_mask": mask})
     for seed in ([1, 2], "x", 1.5):
         with pytest.raises(ValueError, match=r"seed=.*want a number or a list of 3"):
             env.reset(seed=seed)
-    for task in (-1, 2**60, [1, 2], [16] * 10, "x", [[1, 2]] * N, [1, "x", 2]):
-        with pytest.raises((ValueError, IndexError), match=r"task=|index="):
+    for seed in (-1, [1, -1, 2], [1, "x", 2], [1, True, 2], True, [1.0] * N, np.array([1.5] * N)):
+        with pytest.raises(ValueError, match="seed="):
+            env.reset(seed=seed)
+    for options in ({"tsk": 1}, {"reset_masks": None}, [], "task", 0):
+        with pytest.raises(ValueError, match=r"options=.*'task'|options=.*'reset_mask'"):
+            env.reset(options=options)
+    wrong = (-1, 2**60, [1, 2], [16] * 10, "x", [[1, 2]] * N, [1, "x", 2], 1.0, True, float("nan"))
+    for task in (*wrong, [1.0] * N, [True] * N, [1, [2], 3], [[1, [2]]] * N, [1, [2, [3]], *[4] * 8], {}, []):
+        with pytest.raises(ValueError, match="task="):
             env.reset(options={"task": task})
     assert env.episodes is None
 
@@ -230,3 +275,36 @@ def test_nobody_steps_past_an_end_that_nobody_reset():
         ended = terminated | truncated
     with pytest.raises(gymnasium.error.ResetNeeded, match=r"episodes ended in \[.*\]: reset them first"):
         env.step(np.zeros(N, int))
+
+
+def test_seeds_of_numpy_are_seeds():
+    ours = [FamilyVectorEnv("errands", np.int64(N)) for _ in range(4)]
+    shown = [
+        env.reset(seed=seed)[0]
+        for env, seed in zip(ours, (7, np.int64(7), np.arange(7, 7 + N), list(np.arange(7, 7 + N))), strict=True)
+    ]
+    assert all(np.array_equal(shown[0], other) for other in shown[1:])
+
+
+def test_words_and_tasks_of_numpy_are_taken_where_nothing_is_compiled():
+    """As with JAX_DISABLE_JIT=1, where NumPy's arrays come through as they are."""
+    env = FamilyVectorEnv("errands", N)
+    family, pool = env.one.family, env.one.pool
+    blank, words = gym_vector._blank(family, pool, N), np.arange(N, dtype=np.uint32)
+    for tasks in (None, np.stack([family.tasks.heldout(place) for place in range(N)])):
+        begun = partial(gym_vector.restart, family, pool, wanted=np.ones(N, bool), words=words, tasks=tasks)
+        assert jax.eval_shape(begun, blank)[1].reward.shape == (N,)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", IDS)
+def test_it_plays_with_jit_disabled(name):
+    with jax.disable_jit():
+        env = gymnasium.make_vec(name, num_envs=2, pool_size=4)
+        env.reset(seed=0)
+        env.step(env.action_space.sample())
+        env.reset(options={"task": [1, 2]})
+        env.reset(options={"reset_mask": np.array([True, False])})
+        one = gymnasium.make(name)
+        one.reset(seed=0, options={"task": 3})
+        one.step(0)

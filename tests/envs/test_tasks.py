@@ -130,3 +130,23 @@ def test_nonsense_is_refused():
         space.heldout(2)
     with pytest.raises(IndexError):
         space.train(-1)
+    for index in (1.5, "1", None, True):
+        with pytest.raises(ValueError, match=r"index=.*: expected an integer"):
+            space.train(index)
+    for seed in (-1, 2**32, 1.5):
+        with pytest.raises(ValueError, match=r"seed=.*: expected an integer from 0 to 4,294,967,295"):
+            space.task("training", 0, seed)
+    for wrong in (
+        {"size": 0},
+        {"size": 4.5},
+        {"size": "4"},
+        {"size": True},
+        {"seed": -1},
+        {"seed": 2**32},
+        {"first": -1},
+    ):
+        with pytest.raises(ValueError, match=f"{next(iter(wrong))}=.*: expected an integer from"):
+            make_pool(**{"size": 4} | wrong)
+    with pytest.raises(ValueError, match="split='test': want one of training"):
+        make_pool(4, split="test")
+    assert make_pool(np.int64(4)) == make_pool(4)
