@@ -111,8 +111,8 @@ class FamilyVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         num_envs: N.
         autoreset_mode: an `AutoresetMode` or its value: what happens after the end of an episode.
         render_mode: None; there is nothing to see of many.
-        max_episode_steps: after how many steps an episode is truncated, as Gymnasium's `TimeLimit` does it; None stands
-            for the time limit of the family alone, which holds in any case.
+        max_episode_steps: after how many steps an episode is truncated, as Gymnasium's `TimeLimit` does it; None or -1
+            leaves the time limit of the family alone, which holds in any case.
         arguments: the other arguments of `FamilyEnv`.
 
     `reset(seed=...)` takes one seed s, which stands for s, s + 1, ..., or a list of N seeds; `options` may have
@@ -143,9 +143,8 @@ class FamilyVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             raise ValueError(f"render_mode={render_mode!r}: want None (vectorization_mode='sync' can draw)")
         self.one = FamilyEnv(family, **arguments)  # never played: it knows the family, the pool and the tasks
         self.mode = _mode(autoreset_mode)
-        if max_episode_steps is not None:
-            max_episode_steps = integer("max_episode_steps", max_episode_steps, 1)
-        self.max_episode_steps = max_episode_steps
+        unlimited = max_episode_steps is None or max_episode_steps == -1  # as `gymnasium.make` has it
+        self.max_episode_steps = None if unlimited else integer("max_episode_steps", max_episode_steps, 1)
         self.metadata = {"render_modes": [], "autoreset_mode": self.mode}
         self.num_envs = num_envs
         self.single_observation_space, self.single_action_space = self.one.observation_space, self.one.action_space

@@ -96,6 +96,7 @@ def test_a_limit_of_steps_truncates_as_gymnasiums_own_does(mode, steps):
 
 
 def test_a_limit_of_steps_comes_from_make_vec_and_from_a_spec():
+    assert gymnasium.make_vec(IDS[1], num_envs=2, max_episode_steps=-1).unwrapped.max_episode_steps is None
     env = gymnasium.make_vec(IDS[1], num_envs=2, max_episode_steps=3)
     spec = gymnasium.spec(IDS[1].partition(":")[2])
     limited = dataclasses.replace(spec, max_episode_steps=3) if spec.max_episode_steps is None else spec
@@ -212,7 +213,7 @@ def test_nonsense_is_refused():
         *(({"num_envs": value}, "num_envs=.*: expected an integer") for value in ("4", 2.5, True, None)),
         ({"num_envs": 10**30}, "num_envs="),
         *(({"autoreset_mode": value}, "autoreset_mode=.*: want one of NextStep, ") for value in ("never", None, 1, [])),
-        *(({"max_episode_steps": value}, "max_episode_steps=.*: expected") for value in (0, -1, 2.5, "3", True)),
+        *(({"max_episode_steps": value}, "max_episode_steps=.*: expected") for value in (0, -2, 2.5, "3", True)),
         *(({"pool_size": value}, "pool_size=.*: expected an integer") for value in (4.5, "4", True)),
         ({"pool_seed": -1}, "pool_seed=-1: expected an integer from 0 to"),
         ({"life": 2.0}, "life=2.0: expected an integer"),
