@@ -141,7 +141,7 @@ def _move(part: Path, path: Path) -> None:
     except OSError as error:
         if error.errno not in UNMOVABLE:
             raise
-        path.mkdir()  # on some shared and object stores no directory can be renamed: it is filled where it lies
+        path.mkdir(exist_ok=True)  # object stores and the like rename no directory: it is filled where it lies
         write(path / "config.toml", (part / "config.toml").read_bytes())
         shutil.rmtree(part, ignore_errors=True)
 
