@@ -56,7 +56,7 @@ def _refuse(path: Path, error: Exception) -> None:
     raise SettingsError(
         f"{path.parent}: its file system has no locks ({lacking.strerror}), so nothing keeps two processes from "
         "writing there at the same time. Take a folder of another file system, or mount this one with locks (NFS 4; "
-        f"Lustre with -o flock). Where {path.name} was left there by a process that is gone, remove it"
+        f"Lustre with -o flock). Where {path} was left by a process that is gone, remove it"
     ) from None
 
 
