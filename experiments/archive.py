@@ -20,6 +20,7 @@ import numpy as np
 from experiments.cells import Cell
 from experiments.code import code_of
 from experiments.evaluation import BLOCKS, most_counts
+from experiments.failures import scarce
 from experiments.files import MOST, ROOM, opened, read, short, unpacked, whole, write
 from experiments.parameters import save, short_digest
 from experiments.progress import Pace, pace_of
@@ -112,6 +113,8 @@ class Archive:
         try:
             return _read(path, cell)[0]
         except Exception as error:  # whatever the decoders stumble over
+            if scarce(error):
+                raise
             why = f"{type(error).__name__}: {short(error)}"
             print(
                 f"{path}: damaged, so this training run is looked for elsewhere or made again ({why})", file=sys.stderr
@@ -121,12 +124,15 @@ class Archive:
     def elsewhere(self, cell: Cell) -> Found | None:
         """A cell that another run has finished with the same code, taken over; None where there is none."""
         for path in self.others.get(cell.id, ()):
-            with suppress(Exception):  # a file that cannot be taken is not ours to judge
+            try:
                 found, params = _read(path, cell)
                 if found.about["code"] == self.code(cell) and not found.about["failure"]:
                     (self.run / "checkpoints").mkdir(exist_ok=True)
                     write(self.run / "checkpoints" / f"{cell.id}.msgpack", params)
                     return self._write(found)
+            except Exception as error:  # a file that cannot be taken is not ours to judge
+                if scarce(error):
+                    raise
         return None
 
     def paces(self) -> list[Pace]:

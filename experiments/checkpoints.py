@@ -25,6 +25,7 @@ import orbax.checkpoint as ocp
 
 from agents.learner import TrainState
 from experiments.code import code_of
+from experiments.failures import scarce
 from experiments.files import ROOM, digest_of, read, short, write
 from experiments.groups import Group
 from experiments.processes import first, several, whole
@@ -33,6 +34,7 @@ from experiments.store import differences
 
 logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax tells of every file, and of every error twice
 KEPT = 2
+GONE = (None, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP)  # where a file is not there, or is none
 SEALED: dict[str, Any] = {
     "of": dict,
     "code": dict,
@@ -145,6 +147,8 @@ class Keeper:
             try:
                 meta = self._sealed(step)
             except Exception as error:  # whatever the decoder stumbles over
+                if scarce(error) or (isinstance(error, OSError) and error.errno not in GONE):
+                    raise  # nobody can say that it is damaged, and another time it may be read
                 why = f"{type(error).__name__}: {short(error)}"
                 print(f"{self.path / str(step)}: damaged, so the one before is taken ({why})", file=sys.stderr)
                 shutil.rmtree(self.path / str(step), ignore_errors=True)
@@ -169,6 +173,8 @@ class Keeper:
             named = self.manager.restore(step, args=ocp.args.StandardRestore(_named(like)))
             return jax.tree.unflatten(jax.tree.structure(like), [np.asarray(named[key]) for key in _named(like)])
         except Exception as error:  # of many kinds, from its readers
+            if scarce(error):
+                raise
             raise SettingsError(
                 f"{self.path / str(step)}: cannot be read, though it is what was written ({type(error).__name__}: "
                 f"{short(error)}); remove {self.path} to begin its training runs anew"
@@ -191,7 +197,8 @@ class Keeper:
 
     def _room(self, size: int) -> None:
         """Refuses to begin what will not fit: Orbax has threads that make much noise where they find no room."""
-        if shutil.disk_usage(self.path).free < 2 * size + ROOM:
+        disk = shutil.disk_usage(self.path)
+        if disk.total and disk.free < 2 * size + ROOM:  # some shared file systems say 0 of everything
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
 
     def _files(self, step: int) -> list[str]:

@@ -1,6 +1,7 @@
 """What can be wrong across settings, found before anything compiles. It imports little, so that refusal is quick."""
 
 import os
+from collections.abc import Collection
 from dataclasses import fields
 from typing import Any
 
@@ -19,8 +20,12 @@ from experiments.setups import network_of
 BESIDE = ("pairs", "life")  # what stands among a family's knobs, and is none: of these, a life is refused later
 
 
-def check(settings: Settings) -> None:
+def check(settings: Settings, gone: Collection[str] = ()) -> None:
     """What can be wrong across fields, found before anything compiles.
+
+    Args:
+        settings: of a run.
+        gone: families whose agents have started from a file that is not there any more, as `starts.recalled` finds.
 
     Raises:
         SettingsError: all of it at once.
@@ -47,7 +52,7 @@ def check(settings: Settings) -> None:
             whose = "" if str(error).startswith("control=") else f"knobs.{name}: "
             wrong.append(f"{whose}{error}")
             continue
-        wrong += _network(training, name, family)
+        wrong += _network(training, name, family, load_start=name not in gone)
         tasks = family.tasks
         most = tasks.split_size("training")
         for key in ("pools", "control_pools", "taught_pools"):
@@ -99,7 +104,7 @@ def _knobs(settings: Settings, name: str) -> list[str]:
     return [f"knobs.{name}: {knob}: no knob of {name}; {nearest(knob, there)}" for knob in unknown]
 
 
-def _network(training: Training, name: str, family: Family) -> list[str]:
+def _network(training: Training, name: str, family: Family, load_start: bool) -> list[str]:
     """What keeps a family's agents from having the network, or starting where they are told to."""
     if training.network not in ENCODERS or training.memory not in MEMORIES:
         return []  # told already
@@ -107,7 +112,7 @@ def _network(training: Training, name: str, family: Family) -> list[str]:
         network = network_of(training, family)
     except ValueError as error:
         return [f"training.{name}: {error}"]
-    if not training.start_from:
+    if not training.start_from or not load_start:
         return []
     from experiments.parameters import load  # only here, as it takes long to import
 

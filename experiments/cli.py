@@ -18,7 +18,7 @@ import tyro
 from experiments.acts import Answer
 from experiments.commands import COMMANDS, Run, Tune
 from experiments.failures import printable, reason
-from experiments.line import check_line
+from experiments.line import at_home, check_line
 from experiments.settings import SettingsError, nearest
 from experiments.stopping import STATUS as STOPPED
 from experiments.stopping import Stopped
@@ -55,6 +55,7 @@ def _parsed(args: list[str]) -> Any:
         raise SettingsError(f"incentivize {args[0]}: there is no such command; {nearest(args[0], COMMANDS)}")
     if args[0] in COMMANDS:
         check_line(args[0], COMMANDS[args[0]], args[1:])
+        args = [args[0], *at_home(args[1:])]
     # By itself it knows no NO_COLOR, and asks standard output whether standard error is a terminal.
     tyro._experimental_options["ansi_codes"] = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
     every: Any = reduce(or_, (Annotated[kind, tyro.conf.subcommand(name)] for name, kind in COMMANDS.items()))

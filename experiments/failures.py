@@ -3,23 +3,57 @@
 import errno
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
+SCARCE = (errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.EIO, errno.ESTALE, errno.ETIMEDOUT)
+
+
+class Told(Exception):  # noqa: N818, no kind of error
+    """What went wrong, where the message is the sentence already, whatever stands in it."""
 
 
 def reason(error: BaseException) -> str:
     """Why something failed, for a person who did not write the code."""
     text = str(error)
-    if getattr(error, "errno", None) in FULL or "No space left on device" in text or "quota exceeded" in text:
-        return "the disk is full; what was finished or saved is there, and the same command goes on once there is room"
-    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text or "out of memory" in text.lower():
+    if isinstance(error, Told):
+        return text
+    number, file = getattr(error, "errno", None), getattr(error, "filename", None)
+    if number in FULL or "No space left on device" in text or "quota exceeded" in text:
+        told = "the disk is full; what was finished or saved is there, and the same command goes on once there is room"
+        return told + (f" ({file})" if file else "")
+    if _of_memory(error):
         return (
             "out of memory; want less of num_envs, rollout_steps, width, eval_tasks or eval_instances, or --workers 1"
             f" ({_line(text)})"
         )
+    if number == errno.EAGAIN or "can't start new thread" in text:
+        return (
+            "no further process or thread may be started; want a higher limit (`ulimit -u`, pids.max of a container), "
+            f"or --workers 1 ({_line(text)})"
+        )
     if isinstance(error, BrokenPipeError):
         return "whoever read its output, or wrote its input, has ended"
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        return f"{file}: {error.strerror}" if file else error.strerror
     return text or type(error).__name__
+
+
+def scarce(error: BaseException) -> bool:
+    """Whether memory, files or threads ran out, or a disk did not answer: what was being read may be sound."""
+    return _of_memory(error) or getattr(error, "errno", None) in SCARCE or "can't start new thread" in str(error)
+
+
+def _of_memory(error: BaseException) -> bool:
+    text = str(error)
+    lacking = isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM
+    return lacking or "RESOURCE_EXHAUSTED" in text or "out of memory" in text.lower()
+
+
+def no_semaphores(error: BaseException) -> str:
+    """Says why worker processes cannot be started, where making a semaphore failed: they lie in shared memory."""
+    why = getattr(error, "strerror", None) or _line(str(error))
+    return (
+        f"worker processes need semaphores, and shared memory (/dev/shm) has none to give ({why}); make room there "
+        "(`df -h /dev/shm`), or give it to the container, writable: docker run --shm-size=1g"
+    )
 
 
 def printable(text: str) -> str:

@@ -122,8 +122,8 @@ def launch(
         SettingsError: where settings, directory or what is asked for will not do.
         RunError: where it is finished, and some of its cells had to be given up.
     """
-    out = out.absolute()
-    folder = out.with_name(f"{out.name}.jobs")
+    out = out.resolve() if out.name in ("", "..") else out.absolute()
+    folder = jobs_folder(out)
     executor = _executor(folder, launcher, asked_for(job))
     if (queued := _queued(folder, launcher)) is not None:
         check_same(Store(out), pin(settings))
@@ -141,6 +141,30 @@ def launch(
         write(folder / "job", submitted.job_id)
     console.print(f"{out}: submitted as job {submitted.job_id}; its log is {submitted.paths.stdout}", soft_wrap=True)
     return submitted
+
+
+def jobs_folder(out: Path) -> Path:
+    """Returns the folder for the scripts and logs of a run directory's jobs, `OUT.jobs`.
+
+    Slurm and submitit put numbers in the place of %j and the like, and know no way to write % that suits both. So a
+    % in the last name is =25 here.
+
+    Raises:
+        SettingsError: where the path cannot be said to Slurm.
+    """
+    if not out.name:
+        raise SettingsError(f"--out {out}: a run directory of a job needs a name")
+    folder = out.with_name(f"{out.name.replace('%', '=25')}.jobs")
+    for sign in "%\\":
+        if sign in str(folder):
+            raise SettingsError(
+                f"--out {out}: a cluster reads {sign} in a path as a sign of its own; want another path"
+            )
+    if not str(folder).isprintable():
+        raise SettingsError(
+            f"--out {str(out)!a}: a job's script can have no such character in a path; want another path"
+        )
+    return folder
 
 
 def asked_for(job: Sequence[str]) -> dict[str, Any]:
@@ -185,5 +209,11 @@ def _queued(folder: Path, launcher: str) -> str | None:
         return None
     number = (folder / "job").read_text()
     command = ["squeue", "--noheader", "--format=%T", f"--jobs={number}"]
-    found = subprocess.run(command, capture_output=True, text=True)  # fails where the number is not known any more
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, errors="replace")
+    except OSError as error:
+        raise SettingsError(f"--launcher {launcher}: squeue cannot be asked for a job ({error})") from None
+    if found.returncode and found.stderr.strip() and "invalid job id" not in found.stderr.lower():
+        why = short(found.stderr.strip().splitlines()[-1])  # or else the number is not known any more
+        raise SettingsError(f"--launcher {launcher}: squeue does not say what became of job {short(number)} ({why})")
     return f"job {short(number)} ({short(found.stdout.split()[0])})" if found.stdout.split() else None

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.flags import Word, flags_of, words_of
+from experiments.places import check_place, local
 from experiments.settings import SettingsError, nearest
 
 KINDS: dict[Any, tuple[Callable[[str], Any], str]] = {
@@ -48,6 +49,8 @@ def check_line(name: str, command: type, args: Sequence[str]) -> None:
                 _check_value(word, value)
         free += values[takes:]
     places = [field for field in fields(command) if field.name in words]
+    for value in free if places and Path in words[places[0].name].kinds else ():
+        _check_value(words[places[0].name], value)
     wrong = ""
     if len(free) < len(places) and places[len(free)].default is MISSING:
         wrong = f"{words[places[len(free)].name].value} is missing"
@@ -55,6 +58,22 @@ def check_line(name: str, command: type, args: Sequence[str]) -> None:
         wrong = f"{free[len(places)]!r} is one word too many"
     if wrong:
         raise SettingsError(f"{what}: {wrong}; `{what} --help` says what it takes")
+
+
+def at_home(args: Sequence[str]) -> list[str]:
+    """Returns a command line with home folders in the place of ~, which a shell leaves in --out=~/run.
+
+    Raises:
+        SettingsError: where there is no such folder.
+    """
+    found = []
+    for arg in args:
+        flag, equals, value = arg.partition("=") if arg.startswith("--") else ("", "", arg)
+        try:
+            found.append(f"{flag}{equals}{local(value) if value.startswith('~') else value}")
+        except ValueError as error:
+            raise SettingsError(f"{arg}: {error}") from None
+    return found
 
 
 def _split(args: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
@@ -76,8 +95,14 @@ def _refuse(flag: str, what: str, command: type) -> Word:
 
 
 def _check_value(word: Word, value: str) -> None:
-    """Refuses what cannot be read as one of the kinds of a flag; text and paths always can."""
+    """Refuses what cannot be read as one of the kinds of a flag; text always can."""
     names = sorted(kind for kind in word.kinds if isinstance(kind, str))
+    if Path in word.kinds:
+        try:
+            check_place(value)
+        except ValueError as error:
+            what = word.name if word.name.startswith("-") else word.value.removesuffix("...")
+            raise SettingsError(f"{what} {value or repr(value)}: {error}") from None
     if {str, Path} & word.kinds or value in names:
         return
     for kind in word.kinds & KINDS.keys():

@@ -24,6 +24,7 @@ from experiments.progress import Progress
 from experiments.report import report
 from experiments.runner import find, run, train_missing
 from experiments.settings import SAVE_EVERY, Settings, SettingsError
+from experiments.starts import check_starts
 from experiments.store import REPORTED, Store, environment
 from experiments.trackers import following
 from experiments.training import RunError
@@ -55,9 +56,12 @@ def finished(settings: Settings, out: Path) -> bool:
     settings = pin(settings)
     cells, _ = planned(settings)
     with owned(out, settings) as store:
-        done = _finished(store, Archive(out, None, environment()), cells)
+        archive = Archive(out, None, environment())
+        done = _finished(store, archive, cells)
         if done:
             _tell_given_up(store)
+        else:
+            check_starts(cell for cell in cells if not (out / "cells" / f"{cell.id}.npz").exists())
         return done
 
 
@@ -109,6 +113,7 @@ def run_study(
             )
         else:
             finds = find(cells, archive)  # refuses what cannot be gone on with, before anything is changed
+            check_starts(cell for cell in cells if cell.id not in finds[0] | finds[1])
             set_status(store, "running")
             for judged in ("claims.json", "tables.json", "report.html"):  # of before: to be made again
                 (out / judged).unlink(missing_ok=True)

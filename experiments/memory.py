@@ -10,6 +10,7 @@ import psutil
 
 from agents.networks import Network
 from envs.family import Family
+from experiments import cgroup
 from experiments.evaluation import sizes_of
 from experiments.groups import Group
 from experiments.settings import SettingsError
@@ -42,7 +43,7 @@ def check_memory(programs: Sequence[Sequence[Group]], workers: int) -> None:
         many = f" with {len(needs)} workers" if len(needs) > 1 else ""
         raise SettingsError(
             f"{cell.label}: needs about {total / 2**30:,.0f} GiB of memory{many} ({blame}), and there are "
-            f"{room / 2**30:,.0f} GiB; want less of these" + (", or --workers 1" if many else "")
+            f"{room / 2**30:,.0f} GiB{_where(room)}; want less of these" + (", or --workers 1" if many else "")
         )
 
 
@@ -68,10 +69,25 @@ def needed(group: Group) -> int:
 
 
 def available() -> int:
-    """Bytes of memory there are: of the smallest accelerator, or else of this machine."""
+    """Returns the bytes of memory there are: of the smallest accelerator, or else of this machine.
+
+    In a control group, such as a container or a Slurm job, it is at most what the group's limit leaves: what is in use
+    there already, by this process and by others, is not to be had again.
+    """
     devices = jax.local_devices() if jax.default_backend() != "cpu" else []
     limits = [(device.memory_stats() or {}).get("bytes_limit", 0) for device in devices]
-    return min(limits, default=0) or psutil.virtual_memory().total
+    if least := min(limits, default=0):
+        return least
+    total, left = psutil.virtual_memory().total, cgroup.limits().left
+    return total if left is None else min(total, left)
+
+
+def _where(room: int) -> str:
+    """Says whose memory it is, where that is not the machine's."""
+    limit = cgroup.limits().memory
+    if jax.default_backend() != "cpu" or limit is None or room >= psutil.virtual_memory().total:
+        return ""
+    return f" left of the {limit / 2**30:,.1f} GiB that this container or job (its cgroup) may use"
 
 
 @lru_cache(maxsize=256)

@@ -5,7 +5,6 @@ A file is msgpack as Flax writes it: arrays by name, no code, so that one from e
 """
 
 import hashlib
-import re
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,10 @@ import numpy as np
 from flax import serialization
 
 from agents.networks import Params
+from experiments.failures import scarce
 from experiments.files import ROOM, read, short, write
 from experiments.settings import Settings, SettingsError
+from experiments.starts import start_of
 
 
 def save(path: Path, params: Params) -> None:
@@ -34,7 +35,7 @@ def load(start_from: str, like: Params) -> Params:
     Raises:
         SettingsError: where the file is missing, damaged, of another content or of another network.
     """
-    path, digest = _parts(start_from)
+    path, digest = start_of(start_from)
     wanted = _leaves(like)
     data = _read(path, sum(leaf.size * leaf.dtype.itemsize for leaf in wanted.values()) + ROOM)
     if digest and short_digest(data) != digest:
@@ -42,6 +43,8 @@ def load(start_from: str, like: Params) -> Params:
     try:
         found = _leaves(serialization.msgpack_restore(data))
     except Exception as error:  # whatever the decoder stumbles over
+        if scarce(error):
+            raise
         raise SettingsError(f"{path}: cannot be read as parameters ({type(error).__name__}: {short(error)})") from None
     for name in (*wanted, *found):
         there, here = (_kind(leaves.get(name)) for leaves in (found, wanted))
@@ -53,20 +56,17 @@ def load(start_from: str, like: Params) -> Params:
 
 
 def pin(settings: Settings) -> Settings:
-    """The settings with the digest of every file that agents start from; they have to have passed `check`."""
+    """The settings with the digest and the whole path of every file that agents start from.
+
+    They have to have passed `check`. A relative path is meant from the folder that this process is in.
+    """
     training = {}
     for family, one in settings.training.items():
-        path, digest = _parts(one.start_from)
+        path, digest = start_of(one.start_from)
         if one.start_from and not digest:
-            one = one.model_copy(update={"start_from": f"{path}#sha256={short_digest(path.read_bytes())}"})
+            one = one.model_copy(update={"start_from": f"{path.absolute()}#sha256={short_digest(path.read_bytes())}"})
         training[family] = one
     return settings.model_copy(update={"training": training})
-
-
-def _parts(start_from: str) -> tuple[Path, str | None]:
-    """The path and, where there is one, the digest."""
-    match = re.fullmatch(r"(.*)#sha256=([0-9a-f]{16})", start_from, re.DOTALL)
-    return (Path(match[1]), match[2]) if match else (Path(start_from), None)
 
 
 def short_digest(data: bytes) -> str:
@@ -81,6 +81,8 @@ def _read(path: Path, most: int) -> bytes:
             raise SettingsError(f"{path}: there is no such file")
         return read(path, most)
     except (OSError, ValueError) as error:  # a name with a null byte is a ValueError
+        if scarce(error):
+            raise
         raise SettingsError(f"{path}: cannot be read as parameters of this network ({error})") from None
 
 

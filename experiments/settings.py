@@ -22,6 +22,9 @@ from pydantic import (
     model_validator,
 )
 
+from experiments.encoding import decoded
+from experiments.places import local
+
 
 class SettingsError(Exception):
     """Bad input: its message names the key, the value and what was meant. Exit status 2."""
@@ -80,8 +83,15 @@ class Training(_Strict):
     taught_learning_rate: float | None = Field(None, gt=0, lt=1, description="learning_rate of agents that are taught")
     taught_minibatches: Count | None = Field(None, ge=1, le=2**16, description="minibatches of agents that are taught")
     start_from: str = Field(
-        "", description="a file checkpoints/<cell>.msgpack of another run: every agent starts with its parameters"
+        "",
+        description="a file checkpoints/<cell>.msgpack of another run, seen from the folder in which the command runs: "
+        "every agent starts with its parameters",
     )
+
+    @field_validator("start_from")
+    @classmethod
+    def _local(cls, path: str) -> str:
+        return local(path)
 
     @model_validator(mode="after")
     def _divisible(self) -> "Training":
@@ -221,10 +231,10 @@ def load_file(path: Path) -> dict[str, Any]:
             raise SettingsError(f"--config {path}: is no file")
         if path.stat().st_size > LARGEST:
             raise SettingsError(f"--config {path}: is larger than {LARGEST:,} bytes")
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(decoded(path.read_bytes()))
     except FileNotFoundError:
         raise SettingsError(f"--config {path}: there is no such file") from None
-    except (OSError, ValueError, UnicodeDecodeError, RecursionError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SettingsError(f"--config {path}: not a readable TOML file ({error})") from None
 
 

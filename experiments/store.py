@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 
 from experiments import settings as st
+from experiments.encoding import decoded
+from experiments.failures import scarce
 from experiments.files import MOST, ROOM, digest_of, opened, read, sound, unpacked, whole, write
 from experiments.settings import Settings, SettingsError
 
@@ -82,9 +84,12 @@ class Store:
             SettingsError: where the directory is no run.
         """
         try:
-            text = read(self.path / "config.toml", ROOM).decode()
-        except (OSError, ValueError):
-            raise SettingsError(f"{self.path}: not a run directory (it has no readable config.toml)") from None
+            text = decoded(read(self.path / "config.toml", ROOM))
+        except (OSError, ValueError) as error:
+            if scarce(error):
+                raise
+            why = "" if isinstance(error, FileNotFoundError) else f": {getattr(error, 'strerror', None) or error}"
+            raise SettingsError(f"{self.path}: not a run directory (it has no readable config.toml{why})") from None
         return st.load(text, self.path / "config.toml")
 
     def status(self) -> dict[str, Any]:

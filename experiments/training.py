@@ -23,6 +23,7 @@ from experiments import processes, stopping
 from experiments.cells import Cell
 from experiments.checkpoints import Keeper, Standing, digest, raw
 from experiments.evaluation import Evaluation, block_ordinals, evaluation_key, looked_at, sizes_of
+from experiments.failures import Told
 from experiments.groups import Group
 from experiments.parameters import load
 from experiments.program import Program, compile_program
@@ -45,7 +46,7 @@ COUNTED = (
 """As `Successes` has them. `by_attempt` is of every attempt of a life, and goes into the rows only."""
 
 
-class RunError(Exception):
+class RunError(Told):
     """A run that cannot go on, or not whole: its message says why. Exit status 1."""
 
 

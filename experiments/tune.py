@@ -18,6 +18,7 @@ from rich.console import Console
 from experiments import stopping
 from experiments.archive import Archive, Found
 from experiments.cells import Cell, doubling
+from experiments.failures import scarce
 from experiments.files import MOST, read, write
 from experiments.groups import groups_of
 from experiments.memory import check_memory
@@ -26,6 +27,7 @@ from experiments.pages import rich_table
 from experiments.parameters import pin
 from experiments.runner import find, train_missing
 from experiments.settings import TAUGHT, Settings, SettingsError, Training
+from experiments.starts import check_starts
 from experiments.store import environment
 from experiments.studies.common import headline_teacher
 from experiments.training import RunError, Trained
@@ -108,6 +110,8 @@ class Trials:
                 raise ValueError("a line is no trial")
             return rows
         except (OSError, ValueError, TypeError, KeyError) as error:
+            if scarce(error):
+                raise
             raise SettingsError(f"{self.path}: cannot be read as trials ({type(error).__name__}: {error})") from None
 
     def append(self, trial: Trial, settings: dict[str, Any], **found: Any) -> None:
@@ -227,6 +231,7 @@ def tune(
         line = f"{cost}: {total:,.1f} million environment steps ({done} of {len(grid)} trials found done)"
         console.print(line, highlight=False, soft_wrap=True)
         own, elsewhere = find(every, archive)
+        check_starts(cell for cell in every if cell.id not in own | elsewhere)
         set_status(store, "running")
         work = Work(many, out / "checkpoints" / "groups")
         _search(grid, shipped, found, archive, own | elsewhere, work, console)

@@ -25,12 +25,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
-from filelock import FileLock
 
 from agents.spreading import Devices
-from experiments import processes, stopping
+from experiments import cgroup, processes, stopping
 from experiments.cells import Cell
+from experiments.failures import no_semaphores
 from experiments.groups import Group
+from experiments.locks import Held, locked
 from experiments.settings import SAVE_EVERY, SettingsError
 from experiments.stopping import Stopped
 from experiments.training import RunError, Trained, train
@@ -140,10 +141,10 @@ def check_split(cells: Sequence[Cell], split: int) -> None:
 
 
 def usual(split: int = 1) -> int:
-    """One worker to a core that this process may use, or one to an accelerator, or to so many of them."""
+    """One worker to a core that this process can keep busy, or one to an accelerator, or to so many of them."""
     if not apart():
         return jax.device_count() // split
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cgroup.cores()
 
 
 def _serve(pool: Executor, devices: Devices, work: Work, waiting: queue.SimpleQueue, finished: queue.Queue) -> None:
@@ -171,8 +172,13 @@ def _train(group: Group, work: Work, devices: Devices) -> list[Trained]:
     work.folder.mkdir(parents=True, exist_ok=True)
     if not processes.first():
         return train(group, work.folder, work.every, work.checked, devices)
-    with FileLock(work.folder / f"{group.id}.lock", timeout=ORPHANED):
-        return train(group, work.folder, work.every, work.checked, devices)
+    lock = work.folder / f"{group.id}.lock"
+    try:
+        with locked(lock, ORPHANED):
+            return train(group, work.folder, work.every, work.checked, devices)
+    except Held:
+        told = f"{lock}: another process trains the same and does not end; end it, and the same command goes on"
+        raise RunError(told) from None
 
 
 def _forget(group: Group, folder: Path | None) -> None:
@@ -188,9 +194,16 @@ def _thread() -> Executor:
 
 
 def _process(core: int) -> Executor:
-    """A process of its own; spawned, since JAX has threads that a fork would lose."""
+    """A process of its own; spawned, since JAX has threads that a fork would lose.
+
+    Raises:
+        RunError: where there are no semaphores, by which it is told what to do.
+    """
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(1, mp_context=context, initializer=_settle, initargs=(core, os.getpid()))
+    try:
+        return ProcessPoolExecutor(1, mp_context=context, initializer=_settle, initargs=(core, os.getpid()))
+    except (OSError, ImportError) as error:  # the latter where Python has none at all
+        raise RunError(no_semaphores(error)) from None
 
 
 def _settle(core: int, parent: int) -> None:
@@ -200,8 +213,9 @@ def _settle(core: int, parent: int) -> None:
     threading.Thread(target=_follow, args=(parent,), daemon=True).start()
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false".strip()
     if hasattr(os, "sched_setaffinity"):
-        allowed = sorted(os.sched_getaffinity(0))
-        os.sched_setaffinity(0, {allowed[core % len(allowed)]})
+        with suppress(OSError):  # where a container forbids it, the system finds it a core
+            allowed = sorted(os.sched_getaffinity(0))
+            os.sched_setaffinity(0, {allowed[core % len(allowed)]})
 
 
 def _follow(parent: int) -> None:

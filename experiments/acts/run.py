@@ -26,9 +26,11 @@ def act(command: Run, console: Console) -> Answer:
 
         join(command.coordinator, command.processes, command.process)
     from experiments.checks import check  # imports jax, and little else
+    from experiments.starts import recalled
 
-    check(settings)
     out = command.out or Path("runs") / f"{settings.study}-{settings.preset}"
+    settings, gone = recalled(settings, out)
+    check(settings, gone)
     if command.launcher != "local":
         return Answer(_launch(command, settings, out, console))
     from experiments.main import run_study  # imports all the rest

@@ -23,13 +23,15 @@ def act(command: Tune, console: Console) -> Answer:
     file = load_file(command.config) if command.config else {}
     agree(file, command.config, study="tune", preset=command.preset)
     from experiments.checks import check
+    from experiments.starts import recalled
     from experiments.tune import PRESET, tune  # imports jax
 
     said = {"families": [command.family], "seeds": command.seeds, "pools": [command.pool], "budget": command.budget}
     given = {key: value for key, value in said.items() if value is not None}
     base = PRESET | {"preset": command.preset}
     settings = resolve(base, presets.training(command.preset), file, given)
-    check(settings)
-    arms = ARMS if command.arm is None else (command.arm,)
     out = command.out or Path("runs") / f"tune-{command.family}"
+    settings, gone = recalled(settings, out)
+    check(settings, gone)
+    arms = ARMS if command.arm is None else (command.arm,)
     return Answer(tune(settings, command.trials, arms, out, console, command.workers))

@@ -2,6 +2,7 @@
 
 import glob
 import json
+import multiprocessing
 import os
 import platform
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from experiments import cgroup
 from experiments.acts.shared import programs_folder
 from experiments.doctor import Finding, devices, machine, packages, plugins
 from experiments.doctor.apart import apart
@@ -78,11 +80,12 @@ def _machine() -> Iterator[Finding]:
     yield machine.disk(here, shutil.disk_usage(here).free)
     import psutil
 
-    left = machine.left(machine.cgroup("memory.max"), machine.cgroup("memory.current"))
-    yield machine.memory(psutil.virtual_memory().available, left)
+    limits = cgroup.limits()
+    yield machine.memory(psutil.virtual_memory().available, limits.left)
     there = os.cpu_count() or 1
     mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else there
-    yield machine.cores(mine, there, machine.quota(machine.cgroup("cpu.max")))
+    yield machine.cores(mine, there, limits.cores)
+    yield machine.semaphores(multiprocessing.get_context("spawn").Lock)
     yield machine.programs(os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(programs_folder()))
 
 

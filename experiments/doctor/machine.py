@@ -2,9 +2,11 @@
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from experiments.doctor import Finding
+from experiments.failures import no_semaphores
 
 GIB = 2**30
 
@@ -35,31 +37,18 @@ def cores(mine: int, there: int, quota: float | None) -> Finding:
     said = f"this process may use {mine} of {there}"
     if quota is not None and quota < mine:
         few = max(int(quota), 1)
-        return Finding(
-            "cores", "warning", f"{said}, but its cgroup lets {quota:g} work at a time: want --workers {few}"
-        )
+        told = f"as many workers on a CPU as that allows; otherwise want --workers {few}"
+        return Finding("cores", "ok", f"{said}, and its cgroup lets {quota:g} work at a time: {told}")
     return Finding("cores", "ok", f"{said}: as many workers on a CPU")
 
 
-def quota(text: str) -> float | None:
-    """Cores' worth of time, from a cgroup's `cpu.max`, such as "150000 100000"; None for no limit."""
-    share, _, period = text.strip().partition(" ")
-    return float(share) / float(period) if share.isdigit() and period.isdigit() else None
-
-
-def left(limit: str, current: str) -> int | None:
-    """Bytes that a cgroup leaves, from its `memory.max` and `memory.current`; None for no limit."""
-    return max(int(limit) - int(current), 0) if limit.strip().isdigit() and current.strip().isdigit() else None
-
-
-def cgroup(name: str, root: Path = Path("/sys/fs/cgroup"), of: Path = Path("/proc/self/cgroup")) -> str:
-    """A file of this process's cgroup (version 2); empty where there is none."""
+def semaphores(make: Callable[[], object]) -> Finding:
+    """Says whether worker processes can have the semaphores that they need, which `make` makes one of."""
     try:
-        own = next(line.rpartition("::")[2] for line in of.read_text().splitlines() if line.startswith("0::"))
-        places = [root / own.lstrip("/") / name, root / name]  # in a container the path is often another's
-        return next(place for place in places if place.is_file()).read_text()
-    except (OSError, StopIteration):
-        return ""
+        make()
+    except (OSError, ImportError) as error:
+        return Finding("shared memory", "wrong", no_semaphores(error))
+    return Finding("shared memory", "ok", "has room for the semaphores of worker processes")
 
 
 def programs(folder: str) -> Finding:
@@ -67,6 +56,9 @@ def programs(folder: str) -> Finding:
     if "://" in folder:
         return Finding("programs", "ok", f"compiled ones are kept at {folder}")
     path = Path(folder)
+    if folder.startswith("~"):
+        told = f"jax takes it for a folder called {path.parts[0]}; write it as {path.expanduser()}"
+        return Finding("programs", "warning", f"JAX_COMPILATION_CACHE_DIR = {folder}: {told}")
     try:
         if not path.exists():
             parent = next(one for one in path.parents if one.exists())

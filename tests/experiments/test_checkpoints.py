@@ -1,5 +1,6 @@
 """Checkpoints: what comes back is what was saved, or nothing, or a refusal that says why."""
 
+import errno
 import random
 import shutil
 import time
@@ -119,6 +120,29 @@ def test_the_one_before_is_taken_where_the_newest_is_damaged(saved, group, tmp_p
     assert f"{name(3)}: damaged, so the one before is taken" in capsys.readouterr().err
     shutil.rmtree(folder / group.id / name(2))
     assert load(folder, group) is None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        OSError(errno.EMFILE, "Too many"),
+        OSError(errno.EIO, "Input/output"),
+        OSError(errno.ESTALE, "Stale"),
+    ],
+)
+def test_what_cannot_be_read_for_now_is_not_taken_for_damaged(error, saved, group, tmp_path, monkeypatch):
+    folder = copy(saved, tmp_path / "groups")
+
+    def lacking(*_):
+        raise error
+
+    for reads in ("read", "digest_of"):
+        with monkeypatch.context() as patch:
+            patch.setattr(checkpoints, reads, lacking)
+            with pytest.raises(type(error)):
+                load(folder, group)
+    assert same(load(folder, group), standing(3))
 
 
 def test_arrays_that_are_not_what_was_written_are_noticed_whatever_orbax_says(saved, group, tmp_path):

@@ -13,6 +13,7 @@ import experiments
 import rewards
 from agents.encoders import ENCODERS
 from experiments import studies
+from experiments.cgroup import Limits
 from experiments.cli import main
 from experiments.doctor import Finding, devices, examination, machine, packages, plugins
 from experiments.doctor.apart import Ran, apart
@@ -144,21 +145,23 @@ def test_room_memory_and_cores():
     assert "want --workers 1" in machine.cores(4, 64, 1.5).says
 
 
-def test_limits_of_a_cgroup_are_read(tmp_path):
-    assert machine.quota("150000 100000\n") == 1.5
-    assert machine.quota("max 100000\n") is None
-    assert machine.quota("") is None
-    assert machine.left("1000\n", "400\n") == 600
-    assert machine.left("max\n", "400\n") is None
-    of = tmp_path / "cgroup"
-    of.write_text("0::/job/7\n")
-    (tmp_path / "cpu.max").write_text("max 1")
-    assert machine.cgroup("cpu.max", tmp_path, of) == "max 1"  # of a container's root
-    (tmp_path / "job" / "7").mkdir(parents=True)
-    (tmp_path / "job" / "7" / "cpu.max").write_text("5 1")
-    assert machine.cgroup("cpu.max", tmp_path, of) == "5 1"
-    assert machine.cgroup("memory.max", tmp_path, of) == ""
-    assert machine.cgroup("cpu.max", tmp_path, tmp_path / "none") == ""
+def test_limits_of_a_cgroup_are_those_that_runs_reckon_with(monkeypatch):
+    monkeypatch.setattr(examination.cgroup, "limits", lambda: Limits(2 * GIB, GIB // 4, 0.5))
+    found = {one.check: one for one in examination.CHECKS["machine"]()}
+    assert found["memory"].state == "wrong"
+    assert found["memory"].says.startswith("0.2 GiB free in this cgroup")
+    assert "its cgroup lets 0.5 work at a time" in found["cores"].says
+
+
+def test_semaphores_need_shared_memory():
+    assert machine.semaphores(lambda: None).state == "ok"
+
+    def lacking():
+        raise OSError(28, "No space left on device")
+
+    found = machine.semaphores(lacking)
+    assert (found.check, found.state) == ("shared memory", "wrong")
+    assert "/dev/shm" in found.says
 
 
 def test_compiled_programs_need_a_folder(tmp_path):
@@ -167,6 +170,7 @@ def test_compiled_programs_need_a_folder(tmp_path):
     assert machine.programs(str(tmp_path / "there")).says.startswith("3 MiB")
     assert "will be kept" in machine.programs(str(tmp_path / "new" / "er")).says
     assert machine.programs("gs://bucket/x").state == "ok"
+    assert machine.programs("~/programs").says.startswith("JAX_COMPILATION_CACHE_DIR = ~/programs: ")
     for wrong in (tmp_path / "there" / "program", tmp_path / "there" / "program" / "below"):  # a file, and below one
         found = machine.programs(str(wrong))
         assert found.state == "warning"

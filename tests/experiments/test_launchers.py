@@ -1,5 +1,7 @@
 """Studies as jobs: the command with the run directory's own configuration, submitted once, and as good as run here."""
 
+import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -82,6 +84,55 @@ def test_what_the_cluster_still_has_is_not_submitted_again(tiny_config, tmp_path
     said = ""  # it has ended, however that may be
     assert command(tiny_config, tmp_path / "run", "--launcher", "slurm") == 0
     assert len(submitted) == 2
+
+
+SBATCH = """#!/bin/sh
+grep '^#SBATCH --output=' "$1" > {folder}/asked
+echo "Submitted batch job 7"
+"""
+
+
+@pytest.fixture
+def slurm(tmp_path, monkeypatch):
+    """A cluster that takes every job, and says nothing of them."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name, text in {"srun": "", "squeue": "", "sbatch": SBATCH.format(folder=folder)}.items():
+        (folder / name).write_text(text or "#!/bin/sh\n")
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    return folder
+
+
+@pytest.mark.parametrize("name", ["a%jb", "%A_%a", "50%", "%%t", "it's a läuf=1"])
+def test_signs_of_a_cluster_in_a_name_are_letters(name, slurm, tiny_config, tmp_path, capsys):
+    out = tmp_path / name
+    assert command(tiny_config, out, "--launcher", "slurm") == 0
+    jobs = tmp_path / f"{name.replace('%', '=25')}.jobs"
+    assert (jobs / "job").read_text() == "7"
+    (asked,) = shlex.split((slurm / "asked").read_text(), comments=False)[1:]
+    assert asked == f"--output={jobs}/%j_0_log.out"
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, jobs.name, "bin"])
+    (slurm / "squeue").write_text("#!/bin/sh\necho PENDING\n")
+    assert command(tiny_config, out, "--launcher", "slurm") == 0
+    assert "is job 7 (PENDING) already" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("name", ["a%jb/run", "back\\slash", "two\nlines", "bad\udcff"])
+def test_a_path_that_no_cluster_takes_as_it_is_is_refused(name, tiny_config, tmp_path, submitted, capsys):
+    assert command(tiny_config, tmp_path / name, "--launcher", "slurm") == 2
+    assert "want another path" in capsys.readouterr().err
+    assert not submitted
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cluster_that_does_not_answer_is_not_taken_for_one_without_the_job(slurm, tiny_config, tmp_path, capsys):
+    assert command(tiny_config, tmp_path / "run", "--launcher", "slurm") == 0
+    (slurm / "squeue").write_text("#!/bin/sh\necho 'slurm_load_jobs error: Unable to contact controller' >&2; exit 1\n")
+    assert command(tiny_config, tmp_path / "run", "--launcher", "slurm") == 2
+    assert "squeue does not say what became of job 7 (slurm_load_jobs error: " in capsys.readouterr().err
+    (slurm / "squeue").write_text("#!/bin/sh\necho 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1\n")
+    assert command(tiny_config, tmp_path / "run", "--launcher", "slurm") == 0
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,11 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import jax
+import psutil
 import pytest
 
 from experiments import memory, presets
+from experiments.cgroup import Limits
 from experiments.groups import groups_of
 from experiments.memory import check_memory, needed
 from experiments.settings import SettingsError, load_file, resolve
@@ -38,6 +40,21 @@ def test_what_does_not_fit_is_refused_and_says_why(monkeypatch):
     text = str(caught.value)
     assert "GiB of memory with 2 workers (num_envs = 65,536, rollout_steps = 4,096, " in text
     assert "there are 1 GiB; want less of these, or --workers 1" in text
+
+
+def test_what_a_container_leaves_is_what_there_is(monkeypatch):
+    total = psutil.virtual_memory().total
+    for found, there in (
+        (Limits(), total),
+        (Limits(2**30, 2**29), 2**29),
+        (Limits(2**60 - 1, 2**60 - 2), total),
+        (Limits(2**30, 0), 0),
+    ):
+        monkeypatch.setattr(memory.cgroup, "limits", lambda found=found: found)
+        assert memory.available() == there
+    monkeypatch.setattr(memory.cgroup, "limits", lambda: Limits(2**30, 2**29))
+    with pytest.raises(SettingsError, match=r"left of the 1\.0 GiB that this container or job \(its cgroup\) may use"):
+        check_memory(programs({"num_envs": 2**16, "rollout_steps": 4096, "budget": 2**40}), 2)
 
 
 def test_workers_and_lanes_add_up(monkeypatch, tiny_config):

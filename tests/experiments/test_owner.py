@@ -1,10 +1,13 @@
 """Run directories: made whole, written by one at a time, with a status that says how they stand."""
 
+import errno
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -44,6 +47,54 @@ def test_the_directory_one_stands_in_will_do_if_it_is_empty(tmp_path, monkeypatc
     (tmp_path / "config.toml").unlink()  # as where a process was killed before it wrote it
     with owned(Path("."), SETTINGS):
         assert Store(tmp_path).settings() == SETTINGS
+
+
+@pytest.mark.parametrize("number", [errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM])
+def test_where_no_directory_can_be_renamed_it_is_filled_where_it_lies(number, tmp_path, monkeypatch):
+    def rename(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(owner.os, "rename", rename)
+    with owned(tmp_path / "run", SETTINGS) as store:
+        assert store.settings() == SETTINGS
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_what_processes_of_the_same_number_have_left_is_in_nobodys_way_and_stays(tmp_path):
+    """In containers every process may be number 1 of a host of the same name."""
+    left = tmp_path / f".run.{os.getpid()}.part"
+    left.mkdir()
+    (left / "config.toml").touch()
+    with owned(tmp_path / "run", SETTINGS) as store:
+        assert store.settings() == SETTINGS
+    assert (left / "config.toml").exists()
+
+
+@pytest.mark.parametrize("error", [None, SettingsError("no")])
+def test_what_a_process_of_the_same_number_has_said_stays(error, tmp_path):
+    with owned(tmp_path / "run", SETTINGS):
+        pass
+    said = {"state": "running", "reason": "", "since": "", "host": socket.gethostname(), "process": os.getpid()}
+    for token in ({}, {"token": "0" * 16}):
+        (tmp_path / "run" / "status.json").write_text(json.dumps(said | token))
+        before = (tmp_path / "run" / "status.json").read_bytes()
+        with suppress(SettingsError), owned(tmp_path / "run", SETTINGS):
+            if error:
+                raise error
+        assert (tmp_path / "run" / "status.json").read_bytes() == before
+
+
+def test_a_long_name_is_a_name(tmp_path):
+    with owned(tmp_path / ("ö" * 127), SETTINGS) as store:
+        assert store.settings() == SETTINGS
+
+
+def test_what_cannot_be_a_directory_is_refused_with_the_reason(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for path, why in ((tmp_path / "link", "is a link to "), (tmp_path / ("a" * 300), "File name too long")):
+        with pytest.raises(SettingsError, match=why) as caught, owned(path, SETTINGS):
+            pass
+        assert str(caught.value).startswith(f"--out {path}: ")
 
 
 def test_who_is_second_to_make_it_takes_what_the_first_has_made(tmp_path, monkeypatch):

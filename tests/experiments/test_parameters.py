@@ -113,7 +113,9 @@ def test_fine_tuning_starts_from_exactly_the_saved_parameters_and_trains_on(gene
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(after.params))
 
 
-def test_a_study_starts_from_a_file_and_goes_on_only_with_the_same(generalist, tiny_run, tiny_config, tmp_path, capsys):
+def test_a_study_starts_from_a_file_and_goes_on_only_with_the_same(
+    generalist, tiny_run, tiny_config, tmp_path, capsys, monkeypatch
+):
     cell, path = generalist
     mine, out = tmp_path / "mine.msgpack", tmp_path / "run"
     mine.write_bytes(path.read_bytes())
@@ -130,6 +132,26 @@ def test_a_study_starts_from_a_file_and_goes_on_only_with_the_same(generalist, t
     assert noted.startswith(f"{mine}#sha256=")
     assert main(arguments) == 0
     assert "0 training runs to do" in capsys.readouterr().out
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(tmp_path / "sub")  # by another path, from another folder
+    for same in ("../mine.msgpack", str(tmp_path / "sub" / ".." / "mine.msgpack")):
+        assert main([*arguments[:-1], same]) == 0
+        assert "0 training runs to do" in capsys.readouterr().out
+    monkeypatch.undo()
+    mine.unlink()
+    for way in (arguments, [*arguments[:2], "--config", str(out / "config.toml"), "--out", str(out)]):
+        assert main(way) == 0  # it is finished, and left as it is
+        assert "0 training runs to do" in capsys.readouterr().out
+    assert main([*arguments, "--out", str(tmp_path / "new")]) == 2
+    assert f"{mine}: there is no such file" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+    kept = next((out / "cells").iterdir())
+    content = kept.read_bytes()
+    kept.unlink()
+    assert main(arguments) == 2
+    assert f"start_from = '{mine}': there is no such file any more" in capsys.readouterr().err
+    assert Store(out).status()["state"] == "done"  # nothing was begun
+    kept.write_bytes(content)
     other = next(p for p in sorted(path.parent.iterdir()) if p != path and p.stat().st_size == path.stat().st_size)
     mine.write_bytes(other.read_bytes())
     assert main(arguments) == 2

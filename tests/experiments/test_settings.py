@@ -125,3 +125,25 @@ def test_a_family_without_settings_of_its_own_is_tiny_too_where_the_preset_is():
     own = {"study": "task-count", "families": ("sums",)}
     assert resolve(own, presets.training("tiny")).training["sums"].budget == 1024
     assert resolve(own, presets.training("quick")).training["sums"] == Training()
+
+
+TEXT = 'seeds = 3\nfamilies = ["errands"]\n'
+
+
+@pytest.mark.parametrize("text", [TEXT, TEXT.replace("\n", "\r\n"), TEXT.replace("\n", "\r")])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_a_file_of_any_editor_is_read(text, encoding, tmp_path):
+    (tmp_path / "c.toml").write_bytes(text.encode(encoding))
+    assert load_file(tmp_path / "c.toml") == {"seeds": 3, "families": ["errands"]}
+
+
+@pytest.mark.parametrize(
+    ("encoding", "named"),
+    [("utf-16", "UTF-16"), ("utf-16-le", "UTF-16"), ("utf-16-be", "UTF-16"), ("utf-32", "UTF-32"), ("latin-1", "0xe4")],
+)
+def test_a_file_in_another_encoding_is_refused_by_its_name(encoding, named, tmp_path):
+    (tmp_path / "c.toml").write_bytes(f"# läufe\n{TEXT}".encode(encoding))
+    with pytest.raises(SettingsError, match="not a readable TOML file") as caught:
+        load_file(tmp_path / "c.toml")
+    assert named in str(caught.value)
+    assert "save it as UTF-8" in str(caught.value)

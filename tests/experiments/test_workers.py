@@ -1,11 +1,17 @@
 """Who trains which groups: a process to a core, or a thread to every device of a host."""
 
+import errno
+import os
 import threading
+from types import SimpleNamespace
 
 import jax
 import pytest
 
-from experiments import workers
+from experiments import cgroup, workers
+from experiments.failures import reason
+from experiments.locks import locked
+from experiments.training import RunError
 from experiments.workers import Work, run_groups
 
 
@@ -47,3 +53,32 @@ def test_a_cpu_has_a_worker_to_a_core_and_an_accelerator_one_each(monkeypatch):
     assert (workers.apart(), workers.usual()) == (False, 1)
     monkeypatch.setattr(jax, "device_count", lambda: 4)
     assert workers.usual() == 4
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), OSError(errno.EROFS, "Read-only"),
+    PermissionError(errno.EACCES, "Permission denied"), OSError(errno.ENOSYS, "Function not implemented"),
+    ImportError("This platform lacks a functioning sem_open implementation")])  # fmt: skip
+def test_without_semaphores_shared_memory_is_to_blame(error, monkeypatch):
+    def lacking(*_, **__):
+        raise error
+
+    monkeypatch.setattr(workers, "ProcessPoolExecutor", lacking)
+    with pytest.raises(RunError, match=r"shared memory \(/dev/shm\) has none to give") as caught:
+        run_groups([[None]], Work(1), lambda trained: None)
+    assert reason(caught.value) == str(caught.value)
+    assert "the disk is full" not in reason(caught.value)
+    assert "--shm-size" in reason(caught.value)
+
+
+def test_a_worker_waits_for_another_of_its_group_and_then_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(workers, "ORPHANED", 0.05)
+    group = SimpleNamespace(id="abc")
+    with locked(tmp_path / "abc.lock"), pytest.raises(RunError, match="another process trains the same"):
+        workers._train(group, Work(1, tmp_path), ())
+
+
+def test_a_container_has_a_worker_to_a_core_of_its_time(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    for cores, many in ((None, 8), (3.5, 3), (0.5, 1), (64.0, 8)):
+        monkeypatch.setattr(cgroup, "limits", lambda _, cores=cores: cgroup.Limits(cores=cores))
+        assert workers.usual() == many
