@@ -22,6 +22,7 @@ from experiments.line import check_line
 from experiments.settings import SettingsError, nearest
 from experiments.stopping import STATUS as STOPPED
 from experiments.stopping import Stopped
+from experiments.streams import coloured, nowhere, settle
 from experiments.terminal import console_for, unread
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
@@ -56,7 +57,7 @@ def _parsed(args: list[str]) -> Any:
     if args[0] in COMMANDS:
         check_line(args[0], COMMANDS[args[0]], args[1:])
     # By itself it knows no NO_COLOR, and asks standard output whether standard error is a terminal.
-    tyro._experimental_options["ansi_codes"] = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+    tyro._experimental_options["ansi_codes"] = coloured(sys.stderr)
     every: Any = reduce(or_, (Annotated[kind, tyro.conf.subcommand(name)] for name, kind in COMMANDS.items()))
     return tyro.cli(every, prog="incentivize", description=DESCRIPTION, args=args)
 
@@ -107,15 +108,21 @@ def entry() -> None:
     for polite in (signal.SIGINT, signal.SIGTERM):
         signal.signal(polite, _stop)
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"  # a sentence, without lines of code
+    settle()
+    os.environ["MPLBACKEND"] = "agg"  # a notebook hands its own on, which need not be installed here
+    status = DONE
     try:
         try:
             status = main()
         except SystemExit as end:  # the parser's, which has printed help or what is wrong
             status = int(end.code or DONE)
         sys.stdout.flush()
-    except BrokenPipeError:  # as of `| head`; what is left to be written goes nowhere
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = UNREAD
+    except OSError as error:  # as of `| head`, or a full disk; what is left to be written goes nowhere
+        if isinstance(error, BrokenPipeError):
+            status = UNREAD
+        elif not status:
+            status = _said(f"standard output: {reason(error)}", FAILED)["status"]
+        nowhere(sys.stdout)
     # XLA may still be compiling in its threads, and crashes where the interpreter winds up first; and of several
     # processes each would wait for all others, which wait for this one.
     if status == STOPPED or (status and "jax" in sys.modules and sys.modules["jax"].distributed.is_initialized()):

@@ -83,7 +83,7 @@ def _machine() -> Iterator[Finding]:
     there = os.cpu_count() or 1
     mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else there
     yield machine.cores(mine, there, machine.quota(machine.cgroup("cpu.max")))
-    yield machine.programs(os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(programs_folder()))
+    yield machine.programs(os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(programs_folder() or ""))
 
 
 def _files() -> Iterator[Finding]:
