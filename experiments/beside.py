@@ -113,10 +113,9 @@ def spent(cells: Sequence[Cell], ledger: Mapping[str, Mapping[str, Any]]) -> lis
 
 def _short(value: float) -> str:
     """An amount in a few signs: thousands are k, then M, G, T, P, E."""
-    if value < 1000:
-        return f"{value:.3g}"
-    for sign in "kMGTPE":
-        value /= 1000
+    sign = ""
+    for more in "kMGTPE" if value >= 1000 else "":
+        value, sign = value / 1000, more
         if round(value, 1) < 1000:
             break
-    return f"{value:.1f} {sign}"
+    return f"{value:.1f} {sign}" if sign else f"{value:.3g}"

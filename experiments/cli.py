@@ -17,6 +17,7 @@ import tyro
 
 from experiments.acts import Answer
 from experiments.commands import COMMANDS, Run, Tune
+from experiments.docstrings import docstring
 from experiments.failures import printable, reason
 from experiments.line import check_line
 from experiments.settings import SettingsError, nearest
@@ -58,7 +59,8 @@ def _parsed(args: list[str]) -> Any:
         check_line(args[0], COMMANDS[args[0]], args[1:])
     # By itself it knows no NO_COLOR, and asks standard output whether standard error is a terminal.
     tyro._experimental_options["ansi_codes"] = coloured(sys.stderr)
-    every: Any = reduce(or_, (Annotated[kind, tyro.conf.subcommand(name)] for name, kind in COMMANDS.items()))
+    told = {name: tyro.conf.subcommand(name, description=docstring(kind)) for name, kind in COMMANDS.items()}
+    every: Any = reduce(or_, (Annotated[kind, told[name]] for name, kind in COMMANDS.items()))
     return tyro.cli(every, prog="incentivize", description=DESCRIPTION, args=args)
 
 

@@ -94,7 +94,7 @@ def of_study(store: Store) -> list[Record]:
     """The record of the figure and the verdicts; none where there is no report."""
     settings, claims = store.settings(), store.path / "claims.json"
     figure = store.path / "figures" / f"{settings.study}.png"
-    if not (claims.is_file() and figure.is_file()):
+    if not (claims.is_file() and figure.is_file() and (store.path / "report.html").is_file()):
         return []
     verdicts = [{key: claim[key] for key in JUDGED} for claim in json.loads(read(claims, MOST))]
     config = settings.model_dump(mode="json")

@@ -21,7 +21,7 @@ def settle() -> None:
     for number, (name, mode, errors) in enumerate(STREAMS):
         stream: Any = getattr(sys, name)
         if stream is None:
-            setattr(sys, name, open(number, mode, encoding="utf-8", errors=errors, closefd=False))
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", errors=errors, closefd=False))
         elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors=errors)
 

@@ -26,7 +26,8 @@ WIDE = 1000  # columns where nobody says how many there are: a file has no edge 
 class _Console(Console):
     def render_str(self, text: str, **how: Any) -> Text:
         """Text as it is, in a line or in the cell of a table: what is no sign is spelt out, nothing is markup."""
-        return super().render_str(printable(text), **how | {"markup": False, "emoji": False})
+        how |= {"markup": False, "emoji": False}
+        return super().render_str(printable(text), **how)
 
     def on_broken_pipe(self) -> None:
         raise  # noqa: PLE0704, called where the error is being handled
