@@ -56,7 +56,7 @@ class Registry(Mapping[str, EntryPoint], Generic[T]):
         entry = self[name]
         try:
             return entry.load()
-        except (Exception, SystemExit) as error:
+        except Exception as error:
             if entry.dist is None:
                 raise
             raise LoadError(

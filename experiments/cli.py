@@ -79,7 +79,7 @@ def act(command: Any) -> int:
     except (KeyboardInterrupt, Stopped):
         text = "stopped" + "; the same command goes on where it was" * isinstance(command, (Run, Tune))
         document, status = _said(text, STOPPED), STOPPED
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # SystemExit: of another package's code
         if unread(error):
             raise
         bad = isinstance(error, SettingsError)

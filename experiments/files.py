@@ -60,9 +60,9 @@ def read(path: Path, most: int) -> bytes:
 
 
 def write(path: Path, content: str | bytes) -> None:
-    """Writes a file whole or not at all; what a path has that is no text is spelt out in it."""
+    """Writes a file whole or not at all."""
     with whole(path) as file:
-        file.write(content.encode(errors="backslashreplace") if isinstance(content, str) else content)
+        file.write(content.encode() if isinstance(content, str) else content)
 
 
 def short(said: object) -> str:

@@ -3,18 +3,19 @@
 The user's own process keeps what its environment asks for; nothing of that is used for a figure of ours.
 """
 
+import atexit
 import logging
 import os
+import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from typing import Any
 
 SAID = ("MPLBACKEND", "MATPLOTLIBRC")
-_HOMES: list[TemporaryDirectory[str]] = []  # kept as long as the process lasts
 
 
 def plotter() -> Any:
@@ -58,8 +59,8 @@ def _house() -> None:
         Path.home()
     except RuntimeError:
         if "MPLCONFIGDIR" not in os.environ:
-            _HOMES.append(TemporaryDirectory(prefix="incentivize-"))
-            os.environ["MPLCONFIGDIR"] = _HOMES[-1].name
+            os.environ["MPLCONFIGDIR"] = folder = mkdtemp(prefix="incentivize-")
+            atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
 
 @contextmanager
