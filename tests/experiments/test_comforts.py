@@ -99,7 +99,9 @@ class Gone:
         return False
 
 
-@pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), OSError(errno.ENOSPC, "full"), BrokenPipeError()])
+@pytest.mark.parametrize(
+    "error", [OSError(errno.EIO, "Input/output error"), OSError(errno.ENOSPC, "full"), BrokenPipeError()]
+)
 def test_a_run_goes_on_where_nobody_can_be_told(error, unfinished, tiny_run, tiny_config, monkeypatch):
     for name in ("stdout", "stderr"):
         monkeypatch.setattr(sys, name, Gone(error))
@@ -135,7 +137,7 @@ def test_a_tracker_that_fails_anywhere_ends_nothing(where, error, tiny_run, tmp_
 
 
 def test_a_tracker_whose_library_cannot_be_loaded_is_refused_in_a_sentence(monkeypatch, tiny_config, tmp_path, capsys):
-    monkeypatch.setattr(type(trackers.TRACKERS), "load", raising(TypeError("Descriptors cannot be created")))
+    monkeypatch.setattr(trackers.TRACKERS, "load", raising(TypeError("Descriptors cannot be created")))
     assert main([*arguments(tiny_config, tmp_path / "run"), "--tracker", "wandb"]) == 2
     assert capsys.readouterr().err.startswith("--tracker wandb: cannot be loaded (TypeError: Descriptors cannot")
     assert not (tmp_path / "run").exists()
