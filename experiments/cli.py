@@ -23,7 +23,7 @@ from experiments.line import check_line
 from experiments.settings import SettingsError, nearest
 from experiments.stopping import STATUS as STOPPED
 from experiments.stopping import Stopped
-from experiments.streams import coloured, nowhere, settle
+from experiments.streams import coloured, nowhere, settle, unbroken
 from experiments.terminal import console_for, unread
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
@@ -94,7 +94,8 @@ def act(command: Any) -> int:
 
 def _said(text: str, status: int) -> dict[str, Any]:
     """Says a sentence, and gives it back as `--json` has it."""
-    console_for(stderr=True).print(printable(text), markup=False, highlight=False, soft_wrap=True)
+    with unbroken():  # or a terminal that is gone would decide over the exit status
+        console_for(stderr=True).print(printable(text), markup=False, highlight=False, soft_wrap=True)
     return {"error": text, "status": status}
 
 

@@ -87,6 +87,13 @@ def test_a_run_that_once_failed_for_want_of_a_report_is_done(tiny_run, tiny_conf
     assert state(run) == "done"
 
 
+def test_the_exit_status_is_said_where_nothing_else_can_be(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "stderr", Gone(OSError(errno.EIO, "Input/output error")))
+    assert main(["report", str(tmp_path / "nowhere")]) == 2
+    monkeypatch.setattr("experiments.acts.run.keep_programs", raising(KeyboardInterrupt()))
+    assert main(["run", "task-count"]) == stopping.STATUS
+
+
 class Gone:
     """A terminal that is gone, or a file on a full disk."""
 
