@@ -7,6 +7,7 @@ Images are drawn with Pillow in the DejaVu Sans Mono that matplotlib ships; neit
 import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -142,12 +143,24 @@ def rgb(colour: int) -> tuple[int, int, int]:
 def _pen() -> tuple[Any, Any, Any]:
     """Pillow's `Image` and `ImageDraw`, and the font."""
     try:
-        import matplotlib
         from PIL import Image, ImageDraw, ImageFont
+
+        data = _data_of_matplotlib()
     except ImportError as error:
         raise ImportError(f"images need Pillow and matplotlib, and {error.name} is not installed") from error
-    path = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSansMono.ttf")
+    path = data / "fonts" / "ttf" / "DejaVuSansMono.ttf"
     return Image, ImageDraw, ImageFont.truetype(str(path), 26)  # as high as makes it one cell wide
+
+
+def _data_of_matplotlib() -> Path:
+    """Where matplotlib has its fonts. It is not imported if it need not be: that fails with others' MPLBACKEND."""
+    spec = find_spec("matplotlib")
+    folder = Path(spec.origin if spec and spec.origin else "").parent / "mpl-data"
+    if folder.is_dir():
+        return folder
+    import matplotlib
+
+    return Path(matplotlib.get_data_path())
 
 
 def to_image(picture: Picture) -> np.ndarray:

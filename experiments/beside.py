@@ -112,7 +112,10 @@ def spent(cells: Sequence[Cell], ledger: Mapping[str, Mapping[str, Any]]) -> lis
 
 
 def _short(value: float) -> str:
-    """An amount in a few signs: thousands are k, then M, G, T, P."""
-    from matplotlib.ticker import EngFormatter
-
-    return EngFormatter(places=1)(value) if value >= 1000 else f"{value:.3g}"
+    """An amount in a few signs: thousands are k, then M, G, T, P, E."""
+    sign = ""
+    for more in "kMGTPE" if value >= 1000 else "":
+        value, sign = value / 1000, more
+        if round(value, 1) < 1000:
+            break
+    return f"{value:.1f} {sign}" if sign else f"{value:.3g}"

@@ -117,6 +117,10 @@ def _network(training: Training, name: str, family: Family, load_start: bool) ->
     from experiments.parameters import load  # only here, as it takes long to import
 
     try:
+        training.start_from.encode()
+    except UnicodeEncodeError:
+        return [f"training.{name}.start_from: {training.start_from}: is no text that config.toml could hold; rename it"]
+    try:
         load(training.start_from, jax.eval_shape(network.init, jax.random.key(0)))
     except (SettingsError, ValueError) as error:
         return [f"training.{name}.start_from: {error}"]

@@ -17,11 +17,13 @@ import tyro
 
 from experiments.acts import Answer
 from experiments.commands import COMMANDS, Run, Tune
+from experiments.docstrings import docstring
 from experiments.failures import printable, reason
 from experiments.line import at_home, check_line
 from experiments.settings import SettingsError, nearest
 from experiments.stopping import STATUS as STOPPED
 from experiments.stopping import Stopped
+from experiments.streams import coloured, nowhere, settle, unbroken
 from experiments.terminal import console_for, unread
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
@@ -57,8 +59,9 @@ def _parsed(args: list[str]) -> Any:
         check_line(args[0], COMMANDS[args[0]], args[1:])
         args = [args[0], *at_home(args[1:])]
     # By itself it knows no NO_COLOR, and asks standard output whether standard error is a terminal.
-    tyro._experimental_options["ansi_codes"] = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
-    every: Any = reduce(or_, (Annotated[kind, tyro.conf.subcommand(name)] for name, kind in COMMANDS.items()))
+    tyro._experimental_options["ansi_codes"] = coloured(sys.stderr)
+    told = {name: tyro.conf.subcommand(name, description=docstring(kind)) for name, kind in COMMANDS.items()}
+    every: Any = reduce(or_, (Annotated[kind, told[name]] for name, kind in COMMANDS.items()))
     return tyro.cli(every, prog="incentivize", description=DESCRIPTION, args=args)
 
 
@@ -77,7 +80,7 @@ def act(command: Any) -> int:
     except (KeyboardInterrupt, Stopped):
         text = "stopped" + "; the same command goes on where it was" * isinstance(command, (Run, Tune))
         document, status = _said(text, STOPPED), STOPPED
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # SystemExit: of another package's code
         if unread(error):
             raise
         bad = isinstance(error, SettingsError)
@@ -92,7 +95,8 @@ def act(command: Any) -> int:
 
 def _said(text: str, status: int) -> dict[str, Any]:
     """Says a sentence, and gives it back as `--json` has it."""
-    console_for(stderr=True).print(printable(text), markup=False, highlight=False, soft_wrap=True)
+    with unbroken():  # or a terminal that is gone would decide over the exit status
+        console_for(stderr=True).print(printable(text), markup=False, highlight=False, soft_wrap=True)
     return {"error": text, "status": status}
 
 
@@ -108,15 +112,21 @@ def entry() -> None:
     for polite in (signal.SIGINT, signal.SIGTERM):
         signal.signal(polite, _stop)
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"  # a sentence, without lines of code
+    settle()
+    os.environ["MPLBACKEND"] = "agg"  # a notebook hands its own on, which need not be installed here
+    status = DONE
     try:
         try:
             status = main()
         except SystemExit as end:  # the parser's, which has printed help or what is wrong
             status = int(end.code or DONE)
         sys.stdout.flush()
-    except BrokenPipeError:  # as of `| head`; what is left to be written goes nowhere
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = UNREAD
+    except OSError as error:  # as of `| head`, or a full disk; what is left to be written goes nowhere
+        if isinstance(error, BrokenPipeError):
+            status = UNREAD
+        elif not status:
+            status = _said(f"standard output: {reason(error)}", FAILED)["status"]
+        nowhere(sys.stdout)
     # XLA may still be compiling in its threads, and crashes where the interpreter winds up first; and of several
     # processes each would wait for all others, which wait for this one.
     if status == STOPPED or (status and "jax" in sys.modules and sys.modules["jax"].distributed.is_initialized()):

@@ -6,6 +6,7 @@ from pathlib import Path
 import shtab
 
 from experiments.commands import COMMANDS
+from experiments.docstrings import docstring
 from experiments.flags import Word, words_of
 from experiments.known import KNOWN
 
@@ -20,7 +21,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="incentivize")
     commands = top.add_subparsers()
     for name, kind in COMMANDS.items():
-        told = (kind.__doc__ or "").partition("\n")[0].replace("%", "%%")
+        told = docstring(kind).partition("\n")[0].replace("%", "%%")
         command = commands.add_parser(name, help=told, description=told)
         for word in words_of(kind):
             _add(command, word)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from experiments.plotter import shipped
 from experiments.settings import PoolSize
 from experiments.statistics import student
 from experiments.studies.common import by_seed
@@ -33,18 +35,27 @@ STYLE: Any = {
 
 
 def style() -> AbstractContextManager[None]:
-    """The house style, while a figure is made."""
-    import matplotlib as mpl
+    """The house style, while a figure is made: nobody's `matplotlibrc` has a say in it."""
+    return shipped(STYLE)
 
-    return mpl.rc_context(STYLE)
+
+def literal(figure: Figure, names: Iterable[str]) -> None:
+    """Has dollar signs in names be dollar signs: between two of them matplotlib takes text for mathematics."""
+    from matplotlib.text import Text
+
+    if dear := sorted((name for name in names if "$" in name), key=len, reverse=True):
+        any_of = re.compile("|".join(map(re.escape, dear)))
+        for text in figure.findobj(Text):
+            said: Any = text
+            said.set_text(any_of.sub(lambda name: name[0].replace("$", "\\$"), said.get_text()))
 
 
 def save(figure: Figure, rows: Sequence[dict[str, Any]], folder: Path, name: str) -> None:
     """Writes the figure as PNG and SVG, and what it shows as CSV."""
-    figure.savefig(folder / f"{name}.png", dpi=160, metadata={"Software": None})
     with style():
+        figure.savefig(folder / f"{name}.png", dpi=160, metadata={"Software": None})
         figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
-    with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
+    with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else ["family"])
         writer.writeheader()
         writer.writerows(rows)
@@ -55,9 +66,9 @@ Drawn = list[dict[str, Any]]
 
 def canvas(rows: int, columns: int, width: float = 4.2) -> tuple[Figure, Any]:
     """A figure of panels in the house style, and its axes [rows, columns]."""
-    from matplotlib.figure import Figure
-
     with style():
+        from matplotlib.figure import Figure
+
         figure = Figure(figsize=(width * columns, 3.4 * rows + 0.6), layout="constrained")
         return figure, figure.subplots(rows, columns, squeeze=False)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -71,8 +72,9 @@ def _axis(axis: Axis, limits: tuple[float, float]) -> dict[str, Any]:
     shown = [(at, _plain(label.get_text())) for at, label in ticks if low <= at <= high and label.get_visible()]
     scale = "log" if axis.get_scale() == "log" else "linear"
     ends = [math.log10(end) if scale == "log" else float(end) for end in limits]
-    ticked = {"tickvals": [at for at, _ in shown], "ticktext": [text.replace("\n", "<br>") for _, text in shown]}
-    return {"title": _plain(axis.get_label_text()), "type": scale, "range": ends, **ticked}
+    # Plotly reads tags in both, and characters that are spelt out, as HTML does.
+    ticked = {"tickvals": [at for at, _ in shown], "ticktext": [_escaped(text) for _, text in shown]}
+    return {"title": _escaped(_plain(axis.get_label_text())), "type": scale, "range": ends, **ticked}
 
 
 def _traces(axis: Axes, artist: Artist) -> Iterator[Trace]:
@@ -138,9 +140,22 @@ def _hex(colour: Any) -> str:
     return to_hex(colour)
 
 
+def _escaped(text: str) -> str:
+    return escape(text, quote=False).replace("\n", "<br>")
+
+
 def _plain(text: str) -> str:
-    """Matplotlib's mathematics in plain characters, as far as titles and ticks of ours have any."""
-    text = text.replace("\\times", "\u00d7").replace("\\mathdefault", "")
+    """Text as matplotlib shows it, mathematics in plain characters, as far as titles and ticks of ours have any."""
+    parts = re.split(r"(?<!\\)\$", text)
+    if len(parts) % 2:  # or else the last dollar sign is one
+        parts[1::2] = map(_spelt, parts[1::2])
+        text = "".join(parts)
+    return text.replace("\\$", "$")
+
+
+def _spelt(formula: str) -> str:
+    """A formula of matplotlib's in plain characters."""
+    formula = formula.replace("\\times", "\u00d7").replace("\\mathdefault", "")
     raised = str.maketrans("-0123456789", "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
-    text = re.sub(r"\^\{?(-?\d+)\}?", lambda match: match[1].translate(raised), text)
-    return re.sub(r"[${}]", "", text)
+    formula = re.sub(r"\^\{?(-?\d+)\}?", lambda match: match[1].translate(raised), formula)
+    return re.sub(r"[{}]", "", formula)

@@ -6,10 +6,14 @@ from typing import Any
 import envs
 import rewards
 from experiments import studies
+from experiments.docstrings import docstring
+
+NOTHING = "(it does not say)"
 
 
-def _first_line(text: str | None) -> str:
-    return (text or "").strip().partition("\n")[0]
+def _said(thing: Any) -> str:
+    """What a thing says of itself: its docstring's first line."""
+    return docstring(thing).strip().partition("\n")[0] or NOTHING
 
 
 def listing(topic: str) -> list[dict[str, Any]]:
@@ -17,7 +21,7 @@ def listing(topic: str) -> list[dict[str, Any]]:
     if topic == "families":
         return [_family(name) for name in envs.names()]
     if topic == "rewards":
-        return [{"name": name, "is": _first_line(rewards.describe(name))} for name in rewards.names()]
+        return [{"name": name, "is": _said(rewards.REWARDS.load(name))} for name in rewards.names()]
     if topic == "learners":
         from agents.teachers import TEACHERS
 
@@ -29,8 +33,8 @@ def listing(topic: str) -> list[dict[str, Any]]:
         from agents.encoders import ENCODERS
         from agents.memories import MEMORIES
 
-        rows = [{"name": name, "is": _first_line(ENCODERS.load(name).__doc__)} for name in ENCODERS]
-        memories = [{"name": f"+ {name}", "is": _first_line(kind.__doc__)} for name, kind in MEMORIES.items()]
+        rows = [{"name": name, "is": _said(ENCODERS.load(name))} for name in ENCODERS]
+        memories = [{"name": f"+ {name}", "is": _said(kind)} for name, kind in MEMORIES.items()]
         return [*rows, *memories[1:]]
     return [{"name": name, "asks": studies.load(name).QUESTION} for name in studies.names()]
 
@@ -40,7 +44,7 @@ def _family(name: str) -> dict[str, Any]:
     module = __import__(type(family).__module__, fromlist=["_"])
     return {
         "name": name,
-        "is": _first_line(module.__doc__).partition(": ")[2],
+        "is": _said(module).partition(": ")[2] or NOTHING,
         "tasks": family.tasks.size,
         "instances": family.instances,
         "actions": family.num_actions,

@@ -4,7 +4,7 @@ import math
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from experiments import processes, stopping, studies
 from experiments.archive import Archive
 from experiments.cells import Cell
 from experiments.checks import chosen_family
+from experiments.failures import printable, reason
 from experiments.groups import Group, groups_of
 from experiments.idle import check_idle
 from experiments.memory import check_memory
@@ -26,6 +27,7 @@ from experiments.runner import find, run, train_missing
 from experiments.settings import SAVE_EVERY, Settings, SettingsError
 from experiments.starts import check_starts
 from experiments.store import REPORTED, Store, environment
+from experiments.streams import unbroken
 from experiments.trackers import following
 from experiments.training import RunError
 from experiments.workers import Work, check_split, usual
@@ -104,10 +106,13 @@ def run_study(
         with stopping.heeded():
             train_missing(cells, set(), work, lambda _: None)
         return
-    with stopping.heeded(), owned(out, settings) as store, following(tracker, store) as follower:
+    with unbroken(), stopping.heeded(), owned(out, settings) as store, following(tracker, store) as follower:
         archive = Archive(out, out.absolute().parent if reuse else None, environment(), debug)
         if _finished(store, archive, cells):
             train_missing(cells, {cell.id for cell in cells}, work, lambda _: None)  # nothing; others have to hear it
+            _comfort(lambda: _reported(store, cells, console, again=False), store)
+            if store.status().get("state") != "done" and not store.meta().get("given_up"):
+                set_status(store, "done")  # what failed was no training
             console.print(
                 f"{out}: finished, 0 training runs to do; `incentivize report {out}` shows it", soft_wrap=True
             )
@@ -120,11 +125,32 @@ def run_study(
             with _timed(store, settings, archive.made_with), Progress(console) as progress:
                 run(cells, settings, store, archive, progress, work, finds, follower.settled)
             shutil.rmtree(out / "checkpoints" / "groups", ignore_errors=True)
-            if len(store.meta()["given_up"]) < len({cell.id for cell in cells}):
-                report(store, console)
+            _comfort(lambda: _reported(store, cells, console), store)
             console.print(f"{len(cells)} training runs in {math.ceil(store.meta()['seconds'])} s altogether")
         follower.done()
         _tell_given_up(store)
+
+
+def _comfort(act: Callable[[], None], store: Store) -> None:
+    """Does what comes after training: whatever goes wrong there is a sentence, and the run is done all the same."""
+    try:
+        act()
+    except stopping.Stopped:
+        raise
+    except (Exception, SystemExit) as error:  # of what draws, which may be another package's
+        why = (reason(error).strip() or type(error).__name__).splitlines()[0]
+        told = f"warning: {store.path}: all training is done, but the report is not ({why})"
+        print(printable(f"{told}; `incentivize report {store.path}` makes it"), file=sys.stderr)
+
+
+def _reported(store: Store, cells: Sequence[Cell], console: Console, again: bool = True) -> None:
+    """Reports on a run of which something is there, unless that has been done and need not be again."""
+    if (again or not (store.path / "report.html").exists()) and not _all_given_up(store, cells):
+        report(store, console)
+
+
+def _all_given_up(store: Store, cells: Sequence[Cell]) -> bool:
+    return len(store.meta().get("given_up") or {}) >= len({cell.id for cell in cells})
 
 
 def _tell_given_up(store: Store) -> None:
@@ -139,13 +165,12 @@ def _waits(group: Group, out: Path) -> bool:
 
 
 def _finished(store: Store, archive: Archive, cells: Sequence[Cell]) -> bool:
-    """Whether a run has been finished and nothing in it has changed since."""
+    """Whether all training has been finished and nothing of it has changed since; the report may be missing."""
     return (
         _unchanged(store)
         and set(store.meta().get("files", ())) == set(REPORTED)
         and store.status().get("state") in ("done", "failed")
         and all(archive.own(cell) is not None for cell in cells)
-        and (store.path / "report.html").exists()
     )
 
 

@@ -19,7 +19,7 @@ class Progress:
     def __init__(self, console: Console) -> None:
         self.console = console
         self.bar = RichProgress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("{task.percentage:3.0f}%"),
             TimeElapsedColumn(),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from experiments.failures import printable
 from experiments.files import MOST, read
 from experiments.store import Row, Store
 
@@ -57,7 +58,7 @@ def of_cells(store: Store, whole: bool) -> list[Record]:
     for row in store.rows():
         if row["role"] not in ("uniform", "scripted"):
             parts.setdefault((row["cell"], row["role"]), []).append(row)
-    group = store.path.resolve().name
+    group = printable(store.path.resolve().name)
     return [
         _of_part(rows, group)
         for rows in parts.values()
@@ -93,9 +94,9 @@ def of_study(store: Store) -> list[Record]:
     """The record of the figure and the verdicts; none where there is no report."""
     settings, claims = store.settings(), store.path / "claims.json"
     figure = store.path / "figures" / f"{settings.study}.png"
-    if not (claims.is_file() and figure.is_file()):
+    if not (claims.is_file() and figure.is_file() and (store.path / "report.html").is_file()):
         return []
     verdicts = [{key: claim[key] for key in JUDGED} for claim in json.loads(read(claims, MOST))]
     config = settings.model_dump(mode="json")
     images = {"figure": read(figure, MOST)}
-    return [Record("study", store.path.resolve().name, config, tables={"verdicts": verdicts}, images=images)]
+    return [Record("study", printable(store.path.resolve().name), config, tables={"verdicts": verdicts}, images=images)]

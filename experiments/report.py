@@ -30,7 +30,7 @@ WATCHED = 3  # held-out tasks that are replayed
 
 
 def report(store: Store, console: Console, out: Path | None = None) -> list[dict[str, Any]]:
-    """Draws the figure, judges the claims, writes `report.html`, prints the table.
+    """Judges the claims and prints them with the tables; then draws the figure and writes `report.html`.
 
     Args:
         store: a run directory.
@@ -58,28 +58,35 @@ def report(store: Store, console: Console, out: Path | None = None) -> list[dict
     judged = [
         _judged(_without(claim, cells, given_up), table, settings, cells) for claim in study.verdicts(table, settings)
     ]
-    figure, drawn = study.figure(table, settings)
+    tables = study.tables(table, settings)
     target = Store(out or store.path)
     target.path.mkdir(parents=True, exist_ok=True)
-    figures.save(figure, drawn, target.figures, settings.study)
     write(target.path / "claims.json", json.dumps(judged, indent=1) + "\n")
-    tables = study.tables(table, settings)
     write(target.path / "tables.json", json.dumps(tables, indent=1) + "\n")
-    shown = {"tables": tables, "drawn": drawn, "question": study.QUESTION, "panels": panels(figure)}
+    _tell(settings, tables, judged, console)  # and all of this whatever becomes of the drawing
+    with figures.style():
+        figure, drawn = study.figure(table, settings)
+        figures.literal(figure, settings.families)
+        figures.save(figure, drawn, target.figures, settings.study)
+        shown = {"tables": tables, "drawn": drawn, "question": study.QUESTION, "panels": panels(figure)}
+        shown["heat"] = _heat(target, table, settings)
     shown["claims"] = list(map(beside.told, judged))
     shown["spent"] = beside.spent(cells, table.meta.get("ledger") or {})
     shown["scenes"], shown["left_out"] = _scenes(store, settings, cells)
-    shown["heat"] = _heat(target, table, settings)
     text = _page(target, settings, table, missing=missing, given_up=list(given_up.values()), **shown)
     write(target.path / "report.html", text)
-    for title, lines in tables.items():
-        console.print(rich_table(f"{settings.study}: {title}", lines))
-    for claim in judged:
-        console.print(_claim_line(claim), highlight=False, markup=False, soft_wrap=True)
     console.print(
         f"{target.path / 'report.html'} and figures/ hold the figure, the table drawn and the ledger", soft_wrap=True
     )
     return judged
+
+
+def _tell(settings: Settings, tables: dict[str, Any], judged: Sequence[dict[str, Any]], console: Console) -> None:
+    """Prints tables and verdicts."""
+    for title, lines in tables.items():
+        console.print(rich_table(f"{settings.study}: {title}", lines))
+    for claim in judged:
+        console.print(_claim_line(claim), highlight=False, markup=False, soft_wrap=True)
 
 
 def _table(store: Store, cells: Sequence[Cell]) -> tuple[Table, int]:
@@ -120,6 +127,7 @@ def _heat(target: Store, table: Table, settings: Settings) -> dict[str, Any] | N
     if (found := heatmap.heat_map(table, settings)) is None:
         return None
     figure, drawn = found
+    figures.literal(figure, settings.families)
     figures.save(figure, drawn, target.figures, "heatmap")
     return {"panels": heatmap.explored(figure, drawn), "image": _image(target, "heatmap"), "drawn": drawn}
 

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from experiments.beside import told
 from experiments.failures import printable
-from experiments.figures import BLUE, GREY, ORANGE, canvas, save
+from experiments.figures import BLUE, GREY, ORANGE, canvas, save, style
 from experiments.files import write
 from experiments.interactive import panels
 from experiments.pages import page
@@ -54,9 +54,10 @@ def scoreboard(claims: Sequence[Row], console: Console, out: Path | None) -> Non
     if out is None:
         return
     (out / "figures").mkdir(parents=True, exist_ok=True)
-    drawing = _figure(claims)
-    save(drawing, claims, out / "figures", "scoreboard")
-    numbered, shown = _numbered(claims), explored(drawing, claims)
+    with style():
+        drawing = _figure(claims)
+        save(drawing, claims, out / "figures", "scoreboard")
+        numbered, shown = _numbered(claims), explored(drawing, claims)
     image = base64.b64encode((out / "figures" / "scoreboard.png").read_bytes()).decode()
     told_with = {"image": image, "panels": shown, "plotly": get_plotlyjs(), "title": title, "chance": CHANCE}
     write(out / "scoreboard.html", page("scoreboard.html", claims=numbered, **told_with))
@@ -149,8 +150,8 @@ def _figure(claims: Sequence[Row]) -> Figure:
         axis.set_ylim(len(rows) - 0.5, -0.5)
         axis.set_xlim(-EDGE * 1.08, EDGE * 1.08)
         axis.grid(color="#DDDDDD", linewidth=0.6)
-        axis.set_title(family.replace("+", ",\n"), fontsize=9)
-    axes[0, 0].set_yticks(range(len(rows)), map(_words, rows), fontsize=7.5)
+        axis.set_title(family.replace("+", ",\n"), fontsize=9, parse_math=False)
+    axes[0, 0].set_yticks(range(len(rows)), list(map(_words, rows)), fontsize=7.5, parse_math=False)
     drawing.supxlabel("effect, each with its rule's 95% interval", fontsize=9)
     handles = [
         axes[0, 0].plot([], [], marker=mark, color=colour, linestyle="-", label=verdict)[0]

@@ -7,9 +7,13 @@ import os
 import select
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.text import Text
+
+from experiments.failures import printable
+from experiments.streams import coloured, is_terminal, moves
 
 if TYPE_CHECKING:
     from envs.render import Picture
@@ -20,15 +24,29 @@ WIDE = 1000  # columns where nobody says how many there are: a file has no edge 
 
 
 class _Console(Console):
+    def render_str(self, text: str, **how: Any) -> Text:
+        """Text as it is, in a line or in the cell of a table: what is no sign is spelt out, nothing is markup."""
+        how |= {"markup": False, "emoji": False}
+        return super().render_str(printable(text), **how)
+
     def on_broken_pipe(self) -> None:
         raise  # noqa: PLE0704, called where the error is being handled
 
 
 def console_for(stderr: bool = False) -> Console:
-    """The console of standard output or standard error: as wide as the terminal, or as COLUMNS says, or else wide."""
+    """The console of standard output or standard error: as wide as the terminal, or as COLUMNS says, or else wide.
+
+    Text is text in it: no markup, no names of emoji. A file or a dumb terminal has no cursor, whatever variables say.
+    """
     stream = sys.stderr if stderr else sys.stdout
-    edge = stream.isatty() or "COLUMNS" in os.environ
-    return _Console(stderr=stderr, width=None if edge else WIDE)
+    edge = is_terminal(stream) or "COLUMNS" in os.environ
+    return _Console(
+        stderr=stderr,
+        width=None if edge else WIDE,
+        force_terminal=moves(stream),
+        color_system="256" if coloured(stream) and not moves(stream) else "auto",
+        highlight=False,
+    )
 
 
 def unread(error: BaseException) -> bool:
@@ -43,20 +61,31 @@ def unread(error: BaseException) -> bool:
         return False
 
 
+def fitting(text: str, encoding: str) -> str:
+    """A picture's text in an encoding: where it has no lines to draw with, they are -, | and +; others signs are ?."""
+    from envs.render import BOX
+
+    if text.encode(encoding, "replace").decode(encoding) == text:
+        return text
+    lines = {sign: " |-+||++-+-+++++"[place] for place, sign in enumerate(BOX)}
+    return text.translate(str.maketrans(lines)).encode(encoding, "replace").decode(encoding)
+
+
 class Screen:
     """Where pictures are shown: redrawn in place in a terminal, one under the other elsewhere."""
 
     def __init__(self, console: Console) -> None:
         self.terminal = console.is_terminal
-        self.colour = console.is_terminal and not console.no_color
+        self.colour = (console.is_terminal or console.color_system is not None) and not console.no_color
         self.width = console.width
+        self.encoding = getattr(console.file, "encoding", None) or "utf-8"
         self.above = 0  # lines above the cursor that the next picture is drawn over
 
     def show(self, picture: Picture) -> None:
         """Shows the next picture of an episode."""
         from envs.render import to_text  # and with it Gymnasium, which help does not need
 
-        text = to_text(picture, self.colour) + "\n"
+        text = fitting(to_text(picture, self.colour), self.encoding) + "\n"
         if self.terminal:
             back = f"\r\x1b[{self.above}A" if self.above else ""
             text = back + "\x1b[J" + text
@@ -81,8 +110,8 @@ class Screen:
 @contextlib.contextmanager
 def key_presses() -> Iterator[Iterator[str]]:
     """Keys from standard input: as they are pressed in a terminal, otherwise all that is there but blanks."""
-    if not sys.stdin.isatty():
-        yield (key for line in sys.stdin for key in line if not key.isspace())
+    if not is_terminal(sys.stdin):
+        yield (key for line in sys.stdin or () for key in line if not key.isspace())
         return
     import termios
     import tty

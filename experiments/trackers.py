@@ -57,6 +57,8 @@ def load(name: str) -> type[Tracker]:
         raise SettingsError(f"--tracker {name}: {error}") from None
     except ModuleNotFoundError as error:
         raise SettingsError(f"--tracker {name}: needs {error.name}: pip install 'incentivize[{name}]'") from None
+    except (Exception, SystemExit) as error:  # of a library that does not get on with others here
+        raise SettingsError(f"--tracker {name}: cannot be loaded ({type(error).__name__}: {error})") from None
 
 
 class Follower:
@@ -86,7 +88,9 @@ class Follower:
         """Whatever goes wrong is said once, and then nothing more is written."""
         try:
             act()
-        except Exception as error:
+        except stopping.Stopped:
+            raise
+        except (Exception, SystemExit) as error:
             if not self.off:
                 why = (reason(error).strip() or type(error).__name__).splitlines()[0]
                 text = f"warning: --tracker {self.name}: {why}; the study goes on without it"

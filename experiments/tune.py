@@ -29,6 +29,7 @@ from experiments.runner import find, train_missing
 from experiments.settings import TAUGHT, Settings, SettingsError, Training
 from experiments.starts import check_starts
 from experiments.store import environment
+from experiments.streams import unbroken
 from experiments.studies.common import headline_teacher
 from experiments.training import RunError, Trained
 from experiments.workers import Work, usual
@@ -214,7 +215,7 @@ def tune(
     many = workers or usual()
     every = [cell for mine in grid.values() for cell in mine]
     check_memory(groups_of(every), many)
-    with stopping.heeded(), owned(out, settings) as store:
+    with unbroken(), stopping.heeded(), owned(out, settings) as store:
         archive, found = Archive(out, out.absolute().parent, environment()), Trials(out / "trials.jsonl")
         rows = found.rows()
         for trial in grid.keys() & rows.keys():

@@ -34,6 +34,7 @@ from experiments.groups import Group
 from experiments.locks import Held, locked
 from experiments.settings import SAVE_EVERY, SettingsError
 from experiments.stopping import Stopped
+from experiments.streams import Unbroken
 from experiments.training import RunError, Trained, train
 
 STOPPING = "stopping: the chunk is finished and saved first; once more to stop at once"
@@ -208,6 +209,7 @@ def _process(core: int) -> Executor:
 
 def _settle(core: int, parent: int) -> None:
     """Keeps this process to one core and one thread; its parent says when to stop. Runs before jax starts."""
+    sys.stdout, sys.stderr = Unbroken(sys.stdout), Unbroken(sys.stderr)  # a terminal that is gone ends no training
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: stopping.requested.set())
     threading.Thread(target=_follow, args=(parent,), daemon=True).start()

@@ -3,7 +3,10 @@
 import os
 import sys
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from experiments.settings import SettingsError
 
@@ -27,15 +30,42 @@ def flat(values: tuple[tuple[Any, ...], ...]) -> tuple[Any, ...]:
     return tuple(value for some in values for value in some)
 
 
-def programs_folder() -> Path:
-    """Where compiled programs are kept, unless the environment says otherwise."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "incentivize"
+def programs_folder() -> Path | None:
+    """Where compiled programs are kept, unless the environment says otherwise; None where nobody is at home."""
+    said = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    try:
+        folder = (said if said.is_absolute() else Path.home() / ".cache") / "incentivize"  # a relative one is no value
+    except RuntimeError:  # neither HOME nor an entry in passwd
+        return None
+    return folder if folder.is_absolute() else None
 
 
 def keep_programs() -> None:
-    """Has jax keep compiled programs for the next run, unless the environment says otherwise. Before jax is there."""
-    folder = programs_folder()
-    if "jax" not in sys.modules and (folder.is_dir() or os.access(folder.parent.parent, os.W_OK)):
-        os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(folder))
-        os.environ.setdefault("JAX_COMPILATION_CACHE_MAX_SIZE", str(2**30))  # bytes, the oldest go first
-        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+    """Has jax keep compiled programs for the next run, unless the environment says otherwise. Before jax is there.
+
+    Where they cannot be kept, nothing is said: jax would warn of every program.
+    """
+    if "jax" in sys.modules:
+        return
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        folder = programs_folder()
+        if folder is None or not _usable(folder):
+            return
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
+    os.environ.setdefault("JAX_COMPILATION_CACHE_MAX_SIZE", str(2**30))  # bytes, the oldest go first
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+
+
+def _usable(folder: Path) -> bool:
+    """Whether jax can keep programs in a folder, which is made if it is not there: by trying what jax will do."""
+    try:
+        str(folder).encode()  # jax takes no other names
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder) as file:
+            file.write(b"a program")
+        with FileLock(folder / ".lockfile", timeout=0):
+            return True
+    except Timeout:  # another run has it just now
+        return True
+    except (OSError, ValueError, NotImplementedError):
+        return False

@@ -86,7 +86,7 @@ def _machine() -> Iterator[Finding]:
     mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else there
     yield machine.cores(mine, there, limits.cores)
     yield machine.semaphores(multiprocessing.get_context("spawn").Lock)
-    yield machine.programs(os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(programs_folder()))
+    yield machine.programs(os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(programs_folder() or ""))
 
 
 def _files() -> Iterator[Finding]:

@@ -52,7 +52,10 @@ def semaphores(make: Callable[[], object]) -> Finding:
 
 
 def programs(folder: str) -> Finding:
-    """Whether compiled programs can be kept in a folder, and how large it is."""
+    """Whether compiled programs can be kept in a folder, and how large it is; empty where there is no home for it."""
+    if not folder:
+        told = "every run compiles anew; set XDG_CACHE_HOME or JAX_COMPILATION_CACHE_DIR"
+        return Finding("programs", "warning", f"compiled ones are not kept, as there is no home directory: {told}")
     if "://" in folder:
         return Finding("programs", "ok", f"compiled ones are kept at {folder}")
     path = Path(folder)

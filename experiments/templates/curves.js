@@ -11,7 +11,9 @@ for (const section of document.querySelectorAll(".curves")) {
   const ink = () => (dark.matches ? "#e8e8e8" : "#1f1f1f");
   const seen = (colour) => (dark.matches && colour === "#000000" ? ink() : colour);
 
-  const said = (trace) => trace.arm.replace(/[(:].*/, "").trim() + (trace.seed ? `, ${trace.seed}` : "");
+  const spelt = { "&": "&amp;", "<": "&lt;", ">": "&gt;", "%": "&#37;" };  // Plotly reads tags and %{...} in what hovering tells
+  const text = (words) => words.replace(/[&<>%]/g, (sign) => spelt[sign]);
+  const said = (trace) => text(trace.arm.replace(/[(:].*/, "").trim()) + (trace.seed ? `, ${trace.seed}` : "");
 
   function traces(panel) {
     const { tickvals, ticktext } = panel.layout.xaxis;

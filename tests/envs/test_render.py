@@ -220,6 +220,15 @@ def test_files_hold_what_was_drawn(tmp_path):
         assert (np.array(png) == to_image(pictures[0])).all()
 
 
+def test_images_need_a_font_of_matplotlib_and_nothing_that_its_environment_may_break(monkeypatch):
+    from envs import render
+
+    render._pen.cache_clear()
+    monkeypatch.delitem(__import__("sys").modules, "matplotlib", raising=False)
+    assert to_image(Picture.blank(1, 1)).shape == (CELL[0] + 2 * MARGIN, CELL[1] + 2 * MARGIN, 3)
+    assert "matplotlib" not in __import__("sys").modules
+
+
 def test_without_pillow_the_reason_is_given(monkeypatch):
     from envs import render
 

@@ -195,7 +195,9 @@ def test_config_is_resolved(tiny_run):
     assert config["pools"] == [1, 4, "new"]
 
 
-def test_verdicts_of_before_do_not_stand_for_those_of_now(tiny_run, tiny_config, trained, tmp_path, monkeypatch):
+def test_verdicts_of_before_do_not_stand_for_those_of_now(
+    tiny_run, tiny_config, trained, tmp_path, monkeypatch, capsys
+):
     run = copy(tiny_run, tmp_path / "run")
     next((run / "cells").iterdir()).unlink()
     arguments = ["run", "task-count", "--config", str(tiny_config), "--out", str(run), "--alone"]
@@ -203,10 +205,11 @@ def test_verdicts_of_before_do_not_stand_for_those_of_now(tiny_run, tiny_config,
         patch.setattr(
             experiments_main, "report", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device"))
         )
-        assert main(arguments) == 1
-        assert not (run / "report.html").exists()
-        assert not (run / "claims.json").exists()
-        assert main(arguments) == 1
+        for _ in range(2):
+            assert main(arguments) == 0
+            assert f"`incentivize report {run}` makes it" in capsys.readouterr().err
+            assert not (run / "report.html").exists()
+            assert not (run / "claims.json").exists()
     assert main(arguments) == 0
     assert (run / "claims.json").read_bytes() == (tiny_run / "claims.json").read_bytes()
 

@@ -212,3 +212,11 @@ def test_there_are_colours_in_a_terminal_alone_and_none_where_nobody_wants_them(
     assert colour.search(shown) or "--help" not in arguments  # a list has nothing but bold
     assert not colour.search(_in_a_terminal(*arguments, NO_COLOR="1"))  # bold may be
     assert "\x1b[" not in run_alone(*arguments).stdout
+
+
+@pytest.mark.parametrize("arguments", [("list", "rewards"), ("--help",), ("completion", "fish")])
+def test_descriptions_are_there_where_python_leaves_docstrings_out(arguments):
+    shown = subprocess.run([sys.executable, "-OO", "-c", CODE, *arguments], env=PLAIN, capture_output=True, text=True)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert shown.stdout == run_alone(*arguments).stdout
+    assert any(word in shown.stdout for word in ("On success 1 less", "List what there is to choose from"))
