@@ -24,6 +24,7 @@ from experiments.pages import page, rich_table
 from experiments.replays import scenes, told
 from experiments.settings import Settings, SettingsError, check_name, dump
 from experiments.store import Row, Store
+from experiments.studies.guards import guarded
 from experiments.table import Table
 
 WATCHED = 3  # held-out tasks that are replayed
@@ -56,7 +57,8 @@ def report(store: Store, console: Console, out: Path | None = None) -> list[dict
     if missing:
         console.print(f"{missing} training runs are missing: the report shows what there is")
     judged = [
-        _judged(_without(claim, cells, given_up), table, settings, cells) for claim in study.verdicts(table, settings)
+        _judged(_without(claim, cells, given_up), table, settings, cells)
+        for claim in guarded(study.verdicts(table, settings), table, settings)
     ]
     figure, drawn = study.figure(table, settings)
     target = Store(out or store.path)

@@ -96,7 +96,7 @@ def late_budgets(settings: Settings, family: str) -> tuple[int, ...]:
 
 def by_seed(table: Table, key: str = "success") -> dict[int, float]:
     """A column of rows that differ in their seed, where it has a value."""
-    return {row["seed"]: row[key] for row in table.rows if row[key] is not None}
+    return {row["seed"]: row[key] for row in table.rows if row.get(key) is not None}
 
 
 def floored(scores: dict[int, float]) -> dict[int, float]:
@@ -113,8 +113,11 @@ def unscored(table: Table, family: str) -> str | None:
 
 
 def unlearnt(*arms: dict[int, float]) -> str | None:
-    """Why arms are not compared, by their scores: none of them has learnt anything. None where one has."""
-    if any(not scores or sum(scores.values()) / len(scores) >= LEARNT for scores in arms):
+    """Why arms are not compared, by their scores: none of them has learnt anything. None where one has, or is missing.
+
+    Every study asks this of the arms that a claim compares; `guards` has what is asked beside it.
+    """
+    if not arms or any(not scores or sum(scores.values()) / len(scores) >= LEARNT for scores in arms):
         return None
     return f"nobody has learnt it: no arm's score reaches {LEARNT}"
 
