@@ -148,10 +148,18 @@ def crossed(generalists: Table, specialists: Table, settings: Settings) -> Estim
 
 def differences(generalists: Table, specialists: Table, settings: Settings) -> np.ndarray | None:
     """Success of generalists minus that of specialists [seeds, tasks], as in `crossed`; None where one is missing."""
-    found, theirs = [], specialists.per_task("specialty")
+    mine, theirs = specialty(generalists, settings), specialists.per_task("specialty")
+    if mine is None or set(theirs) != set(range(settings.specialists)):
+        return None
+    return mine - np.array([theirs[task] for task in sorted(theirs)])
+
+
+def specialty(generalists: Table, settings: Settings) -> np.ndarray | None:
+    """Success of generalists on the specialists' tasks [seeds, tasks]; None where one is missing."""
+    found = []
     for seed in range(settings.seeds):
         mine = generalists.where(seed=seed).per_task("specialty")
-        if set(mine) != set(range(settings.specialists)) or set(theirs) != set(mine):
+        if set(mine) != set(range(settings.specialists)):
             return None
-        found.append([mine[task] - theirs[task] for task in sorted(mine)])
+        found.append([mine[task] for task in sorted(mine)])
     return np.array(found)

@@ -18,7 +18,7 @@ import numpy as np
 
 from experiments.cells import Cell
 from experiments.claims import Claim, judge
-from experiments.figures import BLUE, GREY, ORANGE, Drawn, canvas, curve, legend, pool_axis, seeds
+from experiments.figures import BLUE, GREY, ORANGE, Drawn, canvas, curve, legend, pool_axis, seeds, teacher_level
 from experiments.presets import STANDARD, TINY, with_large
 from experiments.settings import PoolSize, Settings, SettingsError
 from experiments.studies.common import LEARNT, cell_of, hidden, on_pool, paired, size_of, unlearnt
@@ -170,6 +170,7 @@ def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
     drawing, axes = canvas(len(settings.families), 2)
     for row, family in zip(axes, settings.families, strict=True):
         _by_attempt(row[0], table, settings, family, drawn)
+        teacher_level(row[0], table, family)
         _by_pool(row[1], table, settings, family, drawn)
     legend(drawing, axes)
     drawing.suptitle(f"{seeds(drawn)}, last budget, 95% Student t", fontsize=9)

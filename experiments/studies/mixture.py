@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.cells import Cell
 from experiments.claims import Claim, judge
-from experiments.figures import BLUE, GREEN, GREY, PURPLE, Drawn, against_budget, canvas, legend, seeds
+from experiments.figures import BLUE, GREEN, GREY, PURPLE, Drawn, against_budget, canvas, legend, seeds, teacher_level
 from experiments.presets import TINY, with_large
 from experiments.settings import Settings, SettingsError
 from experiments.studies.common import LEARNT, by_seed, cell_of, headline_teacher, paired, unlearnt, unscored
@@ -227,6 +227,7 @@ def _panel(axis: Axes, table: Table, settings: Settings, family: str, drawn: Dra
     against_budget(axis, arms, drawn, family, each)
     if (level := table.meta["blind"][family]) is not None:
         axis.axhline(level, color="black", linewidth=0.8, linestyle=":", label="blind level")
+    teacher_level(axis, table, family)
     axis.set_xlabel("environment steps in this family")
     axis.set_title(family)
 

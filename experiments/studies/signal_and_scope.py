@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.cells import Cell
 from experiments.claims import Claim, judge, opened
-from experiments.figures import BLUE, GREEN, ORANGE, PURPLE, Drawn, against_pools, canvas, legend, seeds
+from experiments.figures import BLUE, GREEN, ORANGE, PURPLE, Drawn, against_pools, canvas, legend, seeds, teacher_level
 from experiments.presets import MANY_POOLS, STANDARD, TINY, with_large
 from experiments.settings import Settings, SettingsError, Training
 from experiments.studies.by_pool import half, unseen
@@ -174,6 +174,7 @@ def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
         against_pools(axis, arms, drawn, family, settings.pools)
         if (level := table.meta["blind"][family]) is not None:
             axis.axhline(level, color="black", linewidth=0.8, linestyle=":", label="blind level")
+        teacher_level(axis, table, family)
         axis.set_title(family)
     legend(drawing, axes)
     drawing.suptitle(f"{seeds(drawn)}, last budget, 95% Student t", fontsize=9)

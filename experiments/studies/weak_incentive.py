@@ -17,7 +17,7 @@ import numpy as np
 
 from experiments.cells import Cell
 from experiments.claims import Claim, judge, opened
-from experiments.figures import BLUE, GREEN, PURPLE, Drawn, against_budget, canvas, curve, legend, seeds
+from experiments.figures import BLUE, GREEN, PURPLE, Drawn, against_budget, canvas, curve, legend, seeds, teacher_level
 from experiments.presets import STANDARD, TINY, with_large
 from experiments.settings import Settings, SettingsError
 from experiments.studies.common import (
@@ -216,6 +216,8 @@ def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
         against_budget(row[0], arms, drawn, family)
         row[0].set_title(f"{family}: by environment steps")
         _by_bits(row[1], table, settings, family, drawn)
+        for axis in row:
+            teacher_level(axis, table, family)
     legend(drawing, axes, columns=3)
     pool = settings.pools[-1]
     tasks = "every episode a new task" if pool == "new" else f"a pool of {pool:,} tasks"
