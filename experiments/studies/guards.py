@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments.claims import Claim, opened
-from experiments.settings import Settings
+from experiments.settings import PoolSize, Settings
 from experiments.statistics import FEWEST, jackknife, student
-from experiments.studies.common import LEARNT, by_seed, differences, unlearnt, unscored
+from experiments.studies.common import LEARNT, by_seed, differences, size_of, unlearnt, unscored
 from experiments.table import Table
 
 NO_ARMS = ("uniform", "scripted", "blind", "control")  # roles in which there is no skill to be had
@@ -39,10 +39,27 @@ class Best(NamedTuple):
     low: float
 
 
-def own_scores(arm: Table) -> list[dict[int, float]]:
+def own_scores(arm: Table, splits: Sequence[str] = ("seen", "unseen")) -> list[dict[int, float]]:
     """An arm's scores by seed on the tasks of its pool, and on unseen ones: memorising is learning, too."""
-    found = (by_seed(arm.where(split=split), "score") for split in ("seen", "unseen"))
+    found = (by_seed(arm.where(split=split), "score") for split in splits)
     return [scores for scores in found if scores]
+
+
+def scores_by_pool(final: Table, role: str, pools: Sequence[PoolSize]) -> list[dict[int, float]]:
+    """Scores of an arm at every pool, on unseen tasks and on its own; not on those of the smallest pool.
+
+    Who knows these by heart has not learnt what comes with more tasks. They may be one, which a habit solves.
+
+    Args:
+        final: rows at the last budget.
+        role: of the arm.
+        pools: from the smallest on.
+    """
+    found = []
+    for pool in pools:
+        splits = ("unseen",) if pool == pools[0] and len(pools) > 1 else ("seen", "unseen")
+        found += own_scores(final.where(role=role, pool_size=size_of(pool)), splits)
+    return found
 
 
 def not_beaten(arm: Table, who: str) -> str | None:
@@ -58,13 +75,17 @@ def specialists_open(table: Table, family: str, learner: str, generalists: Table
 
 
 def not_beaten_specialists(generalists: Table, specialists: Table, settings: Settings) -> str | None:
-    """Why specialists are not said to be beaten: some have not learnt their own task, and they make the difference."""
+    """Why specialists are not said to be beaten: some have not learnt their own task, and they make the difference.
+
+    Without these, three at least have to be left, and the interval over the others has to lie above 0, too. Where the
+    mean score of all is below LEARNT, none is said to be beaten.
+    """
     scores = by_seed(specialists, "score")
     learnt = [task for task, score in sorted(scores.items()) if score >= LEARNT]
     if len(learnt) == len(scores):
         return None
     found = differences(generalists, specialists, settings)
-    if found is not None and len(learnt) >= FEWEST:
+    if found is not None and len(learnt) >= FEWEST and not unlearnt(scores):
         others = found[:, learnt]
         if jackknife(lambda *kept: others[np.ix_(*kept)].mean(), others.shape).low > 0:
             return None

@@ -30,7 +30,7 @@ from experiments.studies.common import (
     unlearnt,
     unscored,
 )
-from experiments.studies.guards import above_teacher, not_beaten, own_scores, teachers
+from experiments.studies.guards import above_teacher, not_beaten, scores_by_pool, teachers
 from experiments.table import Table
 from experiments.thresholds import words as place_words
 
@@ -71,8 +71,8 @@ TAUGHT_FIRST = 4  # the share of the steps in which an agent is taught that is i
 DIVERSITY = (
     "unseen score, at least 0, of the taught agent at the largest pool minus that at the smallest, paired by seed, "
     f"Student t 95%; supported above {RISE}, refuted below {FLAT}; open where no score reaches {LEARNT}, neither of "
-    "taught agents, on their tasks or others, nor of incentivized ones on others, and instead of refuted where an "
-    "agent is above the teacher; 3 seeds at least"
+    "taught agents, on unseen tasks or on their own (not those of the smallest pool), nor of incentivized ones on "
+    "unseen ones, and instead of refuted where an agent is above the teacher; 3 seeds at least"
 )
 AGAINST = (
     "unseen success of {first} minus that of {second}, acting {how}, at the largest pool, paired by seed, Student t "
@@ -157,11 +157,19 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
 
 
 def _arms(table: Table, settings: Settings, family: str) -> list[dict[int, float]]:
-    """Scores at every pool, of those who are taught also on the tasks that they know by heart."""
-    final = table.where(family=family, role="taught").final()
-    taught = (final.where(pool_size=size_of(pool)) for pool in settings.pools)
+    """Scores of those who may have learnt the skill: taught agents, and incentivized ones on unseen tasks."""
     others = (unseen(table, family, "generalist", pool, "score") for pool in settings.pools)
-    return [scores for arm in taught for scores in own_scores(arm)] + list(filter(None, others))
+    return scores_by_pool(table.where(family=family).final(), "taught", settings.pools) + list(filter(None, others))
+
+
+LIGHT = {"generalist": "#80B8D8", "noisy": "#EBAF80"}
+"""Colours of the arms that are judged by greedy actions against each other."""
+
+
+def _greedy(arm: Table) -> Table:
+    """Rows whose success is that of the most probable actions, where it is known."""
+    known = [row for row in arm.rows if row.get("success_greedy") is not None]
+    return Table([row | {"success": row["success_greedy"]} for row in known], arm.tasks, arm.meta)
 
 
 def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
@@ -172,6 +180,11 @@ def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
         mine = table.where(family=family, split="unseen").final()
         arms = {role: (label, colour, mine.where(role=role)) for role, (colour, label) in ARMS.items()}
         against_pools(axis, arms, drawn, family, settings.pools)
+        greedy = {
+            f"{role}, greedy": (f"{ARMS[role][1]}, acting greedily", LIGHT[role], _greedy(mine.where(role=role)))
+            for role in LIGHT
+        }
+        against_pools(axis, greedy, drawn, family, settings.pools)
         if (level := table.meta["blind"][family]) is not None:
             axis.axhline(level, color="black", linewidth=0.8, linestyle=":", label="blind level")
         teacher_level(axis, table, family)

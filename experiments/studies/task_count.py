@@ -13,6 +13,7 @@ supervised, and where `specialist_learners` says so also incentivized: then sign
 from __future__ import annotations
 
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,7 +40,7 @@ from experiments.studies.common import (
     unlearnt,
     unscored,
 )
-from experiments.studies.guards import not_beaten_specialists, own_scores, specialists_open, teachers
+from experiments.studies.guards import not_beaten_specialists, scores_by_pool, specialists_open, teachers
 from experiments.studies.specialists import MET, ROLES, acquainted, specialist_points, specialists
 from experiments.table import Table
 from experiments.thresholds import words
@@ -85,8 +86,9 @@ RISE = 0.2  # the score on unseen tasks has to gain at least this from the small
 FLAT = 0.1  # less than this counts as flat, and the control may not score more
 APPEARS = (
     "unseen score, at least 0, at the largest pool minus the smallest, paired by seed, Student t 95%; supported above "
-    f"{RISE}, refuted below {FLAT}, void where the control scores above {FLAT} at any pool; open where no generalist's "
-    f"score reaches {LEARNT} at any pool, on its tasks or others, and no taught one's; 3 seeds at least of either"
+    f"{RISE}, refuted below {FLAT}, void where the control scores above {FLAT} at any pool; open where no score "
+    f"of generalists, taught ones among them, reaches {LEARNT} at any pool, on unseen tasks or on its own (not those "
+    "of the smallest); 3 seeds at least of either"
 )
 BEATS = (
     "success of the generalist on tasks it {met} minus that of specialists trained on them, same instances; jackknife "
@@ -146,13 +148,6 @@ def _control(table: Table, settings: Settings) -> tuple[str | None, str | None]:
     return None, None
 
 
-def _arms(final: Table, settings: Settings) -> list[dict[int, float]]:
-    """Scores of generalists at every pool, incentivized and taught ones, on unseen tasks and on those of their pool."""
-    arms = {"generalist": settings.pools, "taught": settings.taught_pools}
-    each = (final.where(role=role, pool_size=size_of(pool)) for role, pools in arms.items() for pool in pools)
-    return [scores for arm in each for scores in own_scores(arm)]
-
-
 def _appears(table: Table, settings: Settings, family: str) -> Claim:
     final = table.where(family=family).final()
     smallest, largest = settings.pools[0], settings.pools[-1]
@@ -166,7 +161,8 @@ def _appears(table: Table, settings: Settings, family: str) -> Claim:
         high, low = map(floored, ends)
         effect = paired(high, low, settings)
         objection, too_few = _control(final, settings)
-        too_few = too_few or unlearnt(*_arms(final, settings))
+        arms = (scores_by_pool(final, role, settings.pools) for role in ("generalist", "taught"))
+        too_few = too_few or unlearnt(*chain.from_iterable(arms))
     claim = f"general skill appears as training tasks multiply (pool {smallest} to {largest})"
     bounds: Any = {"supported_above": RISE, "refuted_below": FLAT}
     return judge(STUDY, family, claim, APPEARS, effect, **bounds, objection=objection, too_few=too_few)
