@@ -36,8 +36,9 @@ Each is a generator of more than 10^12 tasks. The pictures show what an agent se
 
 Levels are successes on {tasks} held-out tasks, {instances} instances each, by policies that do not know the task:
 *uniform* over legal actions, the best *scripted* one, and a *trained* one (PPO with the description masked, every
-episode a new task, one seed, the better of greedy and drawn actions). The fair expert plays as many. Steps/s are of random actions in 1,024
+episode a new task, one seed, the better of greedy and drawn actions). Steps/s are of random actions in 1,024
 environments, each on its own task, with automatic reset, on {machine}.
+The fair expert plays as many instances.
 
 This page is made by `make gallery`.
 """

@@ -64,8 +64,8 @@ def test_no_study_has_a_verdict_where_nobody_has_learnt_anything(name):
     assert {claim.verdict for claim in claims} == {"inconclusive"}, [claim for claim in claims if claim.effect]
 
 
-def claim_of(verdict="refuted", family="errands"):
-    return Claim("mine", "it helps", verdict, -0.1, -0.2, -0.05, 3, "", family, "the interval lies below 0")
+def claim_of(family="errands"):
+    return Claim("mine", "it helps", "refuted", -0.1, -0.2, -0.05, 3, "", family, "the interval lies below 0")
 
 
 def plain(*scores, role="generalist", **own):
