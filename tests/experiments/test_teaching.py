@@ -1,6 +1,7 @@
 """The teacher of a study is measured on what its agents play."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -34,11 +35,8 @@ def test_the_fair_expert_is_measured_apart_from_who_knows_the_task():
         return jnp.log(family.expert(state, "fair")), memory
 
     slots = jnp.arange(TASKS, dtype=jnp.uint32)
-    pools = {"validation": "validation"} | dict.fromkeys(("unseen", "specialty"), "heldout")
-    blocks = [make_pool(TASKS, split=pools.get(block, "training")) for block in BLOCKS]
-    tasks = jnp.concatenate(
-        [jax.vmap(lambda slot, pool=pool: family.tasks.member(pool, slot))(slots) for pool in blocks]
-    )
+    pools = (make_pool(1), make_pool(TASKS, split="validation"), *(make_pool(TASKS, split="heldout") for _ in range(2)))
+    tasks = jnp.concatenate([jax.vmap(partial(family.tasks.member, pool))(slots) for pool in pools])
     agents = evaluate(family, policy, (), tasks, evaluation_key(), INSTANCES).sampled.reshape(len(BLOCKS), TASKS)
     assert fair == int(agents[BLOCKS.index("unseen")].sum()) / (TASKS * INSTANCES)  # the very instances
 
