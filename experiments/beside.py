@@ -39,7 +39,7 @@ def controls_of(table: Table, settings: Settings, claim: Claim) -> list[dict[str
             sizes = sorted({row["pool_size"] for row in mine.rows}, key=lambda size: (size is None, size))
             for size in sizes:
                 rows = mine.where(pool_size=size).rows
-                values = [row["success"] for row in rows]
+                values = [*{row["cell"]: row["success"] for row in rows}.values()]
                 at = {"pool": "new" if size is None else size, "env_steps": rows[0]["env_steps"]}
                 found.append(own | at | {"success": sum(values) / len(values), "n": len(values)})
             if not sizes:

@@ -1,12 +1,14 @@
 """Claims: what a study concludes, by a rule that was written down before the run."""
 
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 from experiments.statistics import Estimate
 
-Verdict = Literal["supported", "refuted", "inconclusive"]
+Verdict = Literal["supported", "refuted", "inconclusive", "void"]
+"""What came of a claim; "void" where a control found what cannot be there, so that the study itself is in doubt."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ def judge(
     supported_above: float,
     refuted_below: float,
     objection: str | None = None,
+    against: str | None = None,
     too_few: str | None = None,
     split: str = "unseen",
 ) -> Claim:
@@ -56,17 +59,22 @@ def judge(
         effect: None where a cell is missing: nothing is imputed.
         supported_above: supported where the whole interval lies above.
         refuted_below: refuted where the whole interval lies below.
-        objection: something a control found that refutes the claim whatever its effect.
+        objection: something a control found that makes the claim void whatever its effect.
+        against: something beside the effect that refutes the claim by its own rule.
         too_few: why no verdict may be given, where n alone does not say so.
         split: as in the row.
     """
     verdict: Verdict = "inconclusive"
     if effect is None:
         reason = too_few or "cells are missing"
-    elif effect.n < 3 or too_few:
+    elif effect.n < 3:
         reason = too_few or f"n = {effect.n}: no verdict from fewer than 3"
     elif objection:
-        verdict, reason = "refuted", objection
+        verdict, reason = "void", objection
+    elif too_few:
+        reason = too_few
+    elif against:
+        verdict, reason = "refuted", against
     elif effect.low > supported_above:
         verdict, reason = "supported", f"the interval lies above {supported_above:g}"
     elif effect.high < refuted_below:
@@ -83,3 +91,8 @@ def judge(
         return Claim(study, claim, verdict, None, None, None, 0, rule, family, reason, split)
     found = (effect.mean, known(effect.low), known(effect.high), effect.n)
     return Claim(study, claim, verdict, *found, rule, family, reason, split)
+
+
+def opened(claim: Claim, why: str | None, verdicts: Sequence[Verdict] = ("supported", "refuted")) -> Claim:
+    """Leaves a claim open that has one of these verdicts, where there is a reason `why`."""
+    return replace(claim, verdict="inconclusive", reason=why) if why and claim.verdict in verdicts else claim

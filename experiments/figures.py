@@ -14,6 +14,7 @@ from experiments.plotter import shipped
 from experiments.settings import PoolSize
 from experiments.statistics import student
 from experiments.studies.common import by_seed
+from experiments.studies.guards import TEACHERS, teacher_of
 from experiments.table import Table
 
 if TYPE_CHECKING:  # matplotlib takes long to import, and studies are loaded before anything is drawn
@@ -163,6 +164,16 @@ def budgets(axis: Axes, steps: Sequence[int]) -> None:
 
     axis.xaxis.set_minor_locator(NullLocator())
     axis.set_xlabel("environment steps")
+
+
+def teacher_level(axis: Axes, table: Table, family: str) -> tuple[str, float] | None:
+    """Draws a thin line at the success of the measured teacher; gives its name and the value, if it was measured."""
+    teacher = teacher_of(table, family)
+    if teacher is None:
+        return None
+    name = TEACHERS.get(teacher.kind, teacher.kind)
+    axis.axhline(teacher.success, color=GREEN, linestyle=(0, (6, 3)), linewidth=0.8, label=f"its teacher: the {name}")
+    return name, teacher.success
 
 
 Arms = Mapping[str, tuple[str, str, Table]]

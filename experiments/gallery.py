@@ -24,6 +24,7 @@ from experiments.play import environment, episode, expert
 from experiments.presets import training
 from experiments.settings import Training
 from experiments.stepping import going_on, stepping, world_of
+from experiments.teaching import expert_success
 from experiments.training import train
 
 TASKS, INSTANCES = 256, 32  # held-out tasks that levels are measured on, and episodes each
@@ -37,6 +38,7 @@ Levels are successes on {tasks} held-out tasks, {instances} instances each, by p
 *uniform* over legal actions, the best *scripted* one, and a *trained* one (PPO with the description masked, every
 episode a new task, one seed, the better of greedy and drawn actions). Steps/s are of random actions in 1,024
 environments, each on its own task, with automatic reset, on {machine}.
+The fair expert plays as many instances.
 
 This page is made by `make gallery`.
 """
@@ -135,6 +137,12 @@ def lengths(family: Family) -> tuple[float, int]:
     return float(steps.mean()), int(steps.max())
 
 
+def fair(name: str) -> str:
+    """How often the expert succeeds that knows only what the agent was shown, as Markdown."""
+    success = expert_success(envs.make(name), "fair", TASKS, INSTANCES)
+    return f"- **Fair expert**: success {success:.3f}, knowing what the agent was shown and no more."
+
+
 def page(name: str, folder: Path) -> str:
     """A family's part of the gallery; its pictures go into `folder`."""
     family = envs.make(name)
@@ -149,6 +157,7 @@ def page(name: str, folder: Path) -> str:
         [
             facts(name),
             f"- **Expert**: {mean:.1f} steps on average, {most} at most.",
+            fair(name),
             f"- **Without the description**: uniform {blind.uniform:.3f}, scripted {blind.scripted:.3f}, trained "
             f"{blind.trained:.3f} after {blind.steps:,} steps.",
             f"- **Speed**: {speed / 1e6:.1f} M steps/s.",

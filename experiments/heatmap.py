@@ -13,7 +13,7 @@ from experiments.figures import END, Drawn, canvas, place_of, pool_axis, seeds
 from experiments.interactive import panels
 from experiments.settings import PoolSize, Settings
 from experiments.studies.by_pool import half
-from experiments.studies.common import size_of, unscored
+from experiments.studies.common import by_seed, size_of, unscored
 from experiments.table import Table
 from experiments.thresholds import Place
 
@@ -115,7 +115,7 @@ class _Grid:
         self.pools: list[PoolSize] = [pool for pool in settings.pools if any(size_of(pool) == size for size, _ in at)]
         self.budgets = sorted({steps for _, steps in at if steps})
         self.values = [
-            [mine.where(pool_size=size_of(pool), env_steps=steps).values() for pool in self.pools]
+            [[*by_seed(mine.where(pool_size=size_of(pool), env_steps=steps)).values()] for pool in self.pools]
             for steps in self.budgets
         ]
         self.places = [half(table, settings, family, ROLE, steps) for steps in self.budgets]

@@ -22,10 +22,12 @@ from experiments.figures import (
     pool_axis,
     seeds,
     style,
+    teacher_level,
 )
 from experiments.settings import Settings
-from experiments.statistics import student
-from experiments.studies.common import by_seed
+from experiments.statistics import Estimate, jackknife, student
+from experiments.studies.common import by_seed, specialty
+from experiments.studies.specialists import MET
 from experiments.table import Table
 
 if TYPE_CHECKING:
@@ -72,13 +74,16 @@ class _Panel:
         def count(role: str) -> str:
             mine = final.where(role=role, split="unseen")
             sizes = [mine.where(pool_size=size).rows for size in {row["pool_size"] for row in mine.rows}]
-            return seeds([{"n": len(rows)} for rows in sizes])
+            return seeds([{"n": len({row["seed"] for row in rows})} for rows in sizes])
 
         taught = self.settings.training[self.family].taught_steps
         words = f"generalist taught for {taught:,} steps, then incentivized" if taught else "incentivized generalist"
         told = f"{count('generalist')}, 95% Student t where 3 at least"
         self.curve(final, "generalist", "unseen", f"{words}, unseen tasks ({told})", BLUE, "-", "o", 2.2)
         self.curve(final, "generalist", "seen", "the same, tasks in its pool", BLUE, ":", "o", 1.2)
+        label = "the same, the specialists' tasks, which it never met (jackknife over seeds and tasks)"
+        self.curve(final, "generalist", "specialty", label, BLUE, "--", ".", 0.8)
+        self.curve(final, MET, "specialty", "one that met the specialists' tasks, on these", BLUE, "", "P", 1.2)
         label = f"taught generalist, unseen tasks ({count('taught')})"
         self.curve(final, "taught", "unseen", label, GREEN, "-", "D", 1.4)
         label = f"taught by one who knows the hidden rule ({count('informed')})"
@@ -90,6 +95,8 @@ class _Panel:
         if (blind := meta["blind"][self.family]) is not None:
             self.level(blind, "blind level: best without the description", ":")
         self.level(meta["uniform"][self.family], "uniform actions", (0, (1, 6)))
+        if (teacher := teacher_level(self.axis, self.table, self.family)) is not None:
+            self.note(teacher[0], None, 0, teacher[1], -np.inf, np.inf, 1)
         self.dress()
         return self.rows
 
@@ -119,7 +126,7 @@ class _Panel:
         points, each = [], []
         for size in sizes:
             rows = mine.where(pool_size=size)
-            found = student(rows.values())
+            found = self.estimate(rows, split)
             points.append((self.place(size), found))
             steps = rows.rows[0]["env_steps"]
             self.note(f"{role}, {split}", self.place(size), steps, found.mean, found.low, found.high, found.n)
@@ -139,12 +146,19 @@ class _Panel:
             low, high = (np.clip(side, 0, 1) for side in zip(*[(e.low, e.high) for _, e in points], strict=True))
             self.axis.fill_between([x for x, _ in points], low, high, color=colour, alpha=0.12, linewidth=0, gid=label)
 
+    def estimate(self, rows: Table, split: str) -> Estimate:
+        """The mean over seeds, or, as claims about specialists have it, over seeds x tasks where counts are there."""
+        success = specialty(rows, self.settings) if split == "specialty" else None
+        if success is None:
+            return student([*by_seed(rows).values()])
+        return jackknife(lambda *kept: success[np.ix_(*kept)].mean(), success.shape)
+
     def specialists(self) -> None:
         """Supervised ones, and beside them incentivized ones where there are any."""
         count = self.settings.specialists
-        full = self.table.where(role="specialist", split="seen", budget_kind="full").rows
+        full = len(by_seed(self.table.where(role="specialist", split="specialty", budget_kind="full")))
         labels = {
-            "full": f"supervised specialists, B steps each (mean of {len(full)} task{'s' * (len(full) != 1)})",
+            "full": f"supervised specialists, B steps each (mean of {full} task{'s' * (full != 1)})",
             "split": f"specialists, B/{count} steps each",
             "share": "specialists, a share B/N (ends where it is less than one update)",
         }
@@ -153,12 +167,15 @@ class _Panel:
         self.specialist("incentivized specialist", labels, PURPLE, "v")
 
     def specialist(self, role: str, labels: dict[str, str], colour: str, marker: str) -> None:
-        """Lines for the full and the split budget; a curve for the share, which ends where it is censored."""
-        mine = self.table.where(role=role, split="seen")
+        """Lines for the full and the split budget; a curve for the share, which ends where it is censored.
+
+        All are of the instances that generalists play in the specialty, as in the claims.
+        """
+        mine = self.table.where(role=role, split="specialty")
         for kind, line in (("full", "-"), ("split", "--")):
             rows = mine.where(budget_kind=kind)
             if rows.rows and kind in labels:
-                found = student(rows.values())
+                found = student([*by_seed(rows).values()])  # by task
                 self.axis.axhline(found.mean, color=colour, linestyle=line, linewidth=1.3, label=labels[kind])
                 self.note(
                     f"{role}, {kind}", None, rows.rows[0]["env_steps"], found.mean, found.low, found.high, found.n
@@ -167,7 +184,7 @@ class _Panel:
         for size in self.settings.pools:
             rows = [] if size == "new" else self._share(mine, size)
             if rows:
-                found = student([row["success"] for row in rows])
+                found = student([*{row["seed"]: row["success"] for row in rows}.values()])
                 share.append((float(size), found.mean))
                 self.note(
                     f"{role}, share", float(size), rows[0]["env_steps"], found.mean, found.low, found.high, found.n

@@ -7,7 +7,7 @@ import jax
 
 from envs.audit import audit
 from envs.tasks import make_pool
-from experiments import processes
+from experiments import processes, teaching
 from experiments.archive import Archive, Found
 from experiments.book import Book
 from experiments.cells import Cell, variant
@@ -40,6 +40,8 @@ def run(
     for family in settings.families:
         _audited(family, settings, store)
         _scripted(family, settings, store)
+        if family not in store.meta().get("teacher", {}):
+            store.update_meta(teacher={family: teaching.measured(family, settings)})
     book = Book(cells, store, archive)
     for found in (*own.values(), *elsewhere.values()):
         book.add(found)

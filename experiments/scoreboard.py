@@ -15,7 +15,7 @@ from rich.console import Console
 
 from experiments.beside import told
 from experiments.failures import printable
-from experiments.figures import BLUE, GREY, ORANGE, canvas, save, style
+from experiments.figures import BLACK, BLUE, GREY, ORANGE, canvas, save, style
 from experiments.files import write
 from experiments.interactive import panels
 from experiments.pages import page
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Row = dict[str, Any]
-MARKS = {"supported": (BLUE, "^"), "refuted": (ORANGE, "v"), "inconclusive": (GREY, "o")}
+MARKS = {"supported": (BLUE, "^"), "refuted": (ORANGE, "v"), "inconclusive": (GREY, "o"), "void": (BLACK, "X")}
 """Colour and marker by verdict: told apart without colour too."""
 CHANCE = "Every interval is a 95% one by itself: of many claims a few are settled by chance."
 EDGE = 1.15  # of the axis: effects beyond are drawn at its end, with their value beside
@@ -43,8 +43,7 @@ def scoreboard(claims: Sequence[Row], console: Console, out: Path | None) -> Non
     if not claims:
         return
     claims = together([told(claim) for claim in claims])
-    found = {verdict: sum(claim["verdict"] == verdict for claim in claims) for verdict in MARKS}
-    title = "scoreboard: " + ", ".join(f"{many} {verdict}" for verdict, many in found.items())
+    title = f"scoreboard: {counted(claims)}"
     console.print(title, style="bold", highlight=False)
     console.print(CHANCE, highlight=False)
     for study, mine in groupby(claims, key=lambda claim: claim["study"]):
@@ -62,6 +61,15 @@ def scoreboard(claims: Sequence[Row], console: Console, out: Path | None) -> Non
     told_with = {"image": image, "panels": shown, "plotly": get_plotlyjs(), "title": title, "chance": CHANCE}
     write(out / "scoreboard.html", page("scoreboard.html", claims=numbered, **told_with))
     console.print(f"{out / 'scoreboard.html'} and figures/scoreboard.* hold it, with its rules", soft_wrap=True)
+
+
+def counted(claims: Sequence[Row]) -> str:
+    """How many claims have each verdict, in words; those that do not stand as judged are told apart."""
+    standing = [claim for claim in claims if not claim.get("withdrawn")]
+    found = {verdict: sum(claim["verdict"] == verdict for claim in standing) for verdict in MARKS}
+    words = ", ".join(f"{many} {verdict}" for verdict, many in found.items())
+    fallen = len(claims) - len(standing)
+    return words + f"; {fallen} {'does' if fallen == 1 else 'do'} not stand as judged" * bool(fallen)
 
 
 def together(claims: Sequence[Row]) -> list[Row]:
@@ -114,9 +122,11 @@ def explored(drawing: Figure, claims: Sequence[Row]) -> list[dict[str, Any]]:
 def _told(claim: Row) -> str:
     """A claim for whoever points at its effect."""
     interval = "" if claim["low"] is None else f" [{claim['low']:+.2f}, {claim['high']:+.2f}]"
+    fallen = f"does not stand as judged: {claim['withdrawn']}" if claim.get("withdrawn") else ""
     said = [
         *wrap(f"{claim['study']}: {claim['claim']} ({claim['setting']})", 44),
         f"{claim['verdict']}: {claim['effect']:+.2f}{interval}, n = {claim['n']}",
+        *wrap(fallen, 44),
     ]
     return "<br>".join(map(escape, said))
 
@@ -126,7 +136,8 @@ def _line(claim: Row) -> str:
     effect = "-" if claim["effect"] is None else f"{claim['effect']:+.2f}"
     interval = "" if claim["low"] is None else f"[{claim['low']:+.2f}, {claim['high']:+.2f}]"
     found = f"{claim['verdict']:<13} {claim['family']:<11} {effect:>6} {interval:<17} n = {claim['n']:<4}"
-    return printable(f"{found} {cost(claim['env_steps'])} steps\n    {claim['claim']} ({claim['setting']})")
+    fallen = f"\n    does not stand as judged: {claim['withdrawn']}" if claim.get("withdrawn") else ""
+    return printable(f"{found} {cost(claim['env_steps'])} steps\n    {claim['claim']} ({claim['setting']}){fallen}")
 
 
 def cost(steps: int) -> str:
@@ -157,7 +168,10 @@ def _figure(claims: Sequence[Row]) -> Figure:
         axes[0, 0].plot([], [], marker=mark, color=colour, linestyle="-", label=verdict)[0]
         for verdict, (colour, mark) in MARKS.items()
     ]
-    drawing.legend(handles=handles, loc="outside upper right", ncols=3, frameon=False, fontsize=8)
+    if any(claim.get("withdrawn") for claim in claims):
+        hollow: dict[str, Any] = {"marker": "o", "color": BLACK, "markerfacecolor": "white", "linestyle": ":"}
+        handles += axes[0, 0].plot([], [], label="hollow: does not stand as judged", **hollow)
+    drawing.legend(handles=handles, loc="outside upper right", ncols=len(handles), frameon=False, fontsize=8)
     return drawing
 
 
@@ -179,9 +193,11 @@ def _draw(axis: Axes, place: int, claim: Row) -> None:
         return
     if low is not None:
         ends = [min(max(end, -EDGE), EDGE) for end in (low, high)]
-        axis.plot(ends, [place, place], color=colour, linewidth=1.6, gid=claim["verdict"])
+        line = ":" if claim.get("withdrawn") else "-"
+        axis.plot(ends, [place, place], color=colour, linewidth=1.6, linestyle=line, gid=claim["verdict"])
     at = min(max(effect, -EDGE), EDGE)
-    axis.plot([at], [place], marker=mark, color=colour, markersize=6, gid=claim["verdict"])
+    face = "white" if claim.get("withdrawn") else colour
+    axis.plot([at], [place], marker=mark, color=colour, markerfacecolor=face, markersize=6, gid=claim["verdict"])
     if at != effect:
         away = {"xytext": (-4, 3), "ha": "right"} if at > 0 else {"xytext": (4, 3), "ha": "left"}
         axis.annotate(f"{effect:+.1f}", (at, place), textcoords="offset points", fontsize=7, color=colour, **away)

@@ -59,7 +59,10 @@ TASK_FIELDS = [
     ("decisions", np.int32),  # that it is the sum over
 ]
 
-TABLES = ("files", "versions", "blind", "uniform", "ledger", "given_up", "audit", "scripted", "tasks", "continued_with")
+TABLES = (
+    "files", "versions", "blind", "uniform", "ledger", "given_up", "audit", "scripted", "teacher", "tasks",
+    "continued_with",
+)  # fmt: skip
 """Of `meta.json`, as far as they are there."""
 REPORTED = ("config.toml", "results.jsonl", "tasks.npz")  # files that reports are made from, beside meta.json
 COUNTS = 2**24  # of tasks, in all of a run's evaluations

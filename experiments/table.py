@@ -36,10 +36,11 @@ class Table:
         return [row[key] for row in self.rows if row[key] is not None]
 
     def per_task(self, split: str) -> dict[int, float]:
-        """Success by task ordinal over all rows, each at its cell and budget."""
+        """Success by task ordinal over all rows, each at its cell, budget and number of simulations."""
         totals: dict[int, list[int]] = {}
         for row in self.rows:
-            wanted = {"cell": row["cell"], "family": row["family"], "env_steps": row["env_steps"], "split": split}
+            wanted = {key: row[key] for key in ("cell", "family", "env_steps")}
+            wanted |= {"simulations": row.get("simulations") or 0, "split": split}
             mine = np.logical_and.reduce([self.tasks[key] == value for key, value in wanted.items()])
             for task in self.tasks[mine]:
                 total = totals.setdefault(int(task["ordinal"]), [0, 0])

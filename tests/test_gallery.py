@@ -18,6 +18,7 @@ def test_the_gallery_is_up_to_date(name):
     assert facts(name) in page, "make gallery"
     part = page.partition(f"## {name}\n")[2].partition("\n## ")[0]
     assert re.search(r"Expert\*\*: [\d.]+ steps on average, \d+ at most", part)
+    assert re.search(r"\n- \*\*Fair expert\*\*: success [01]\.\d{3}, knowing what the agent was shown", part)
     levels = [float(level) for level in re.findall(r"(?:uniform|scripted|trained) ([\d.]+)", part)]
     assert len(levels) == 3
     assert 1e-3 <= levels[0] <= 0.3

@@ -96,7 +96,7 @@ def late_budgets(settings: Settings, family: str) -> tuple[int, ...]:
 
 def by_seed(table: Table, key: str = "success") -> dict[int, float]:
     """A column of rows that differ in their seed, where it has a value."""
-    return {row["seed"]: row[key] for row in table.rows if row[key] is not None}
+    return {row["seed"]: row[key] for row in table.rows if row.get(key) is not None}
 
 
 def floored(scores: dict[int, float]) -> dict[int, float]:
@@ -113,8 +113,11 @@ def unscored(table: Table, family: str) -> str | None:
 
 
 def unlearnt(*arms: dict[int, float]) -> str | None:
-    """Why arms are not compared, by their scores: none of them has learnt anything. None where one has."""
-    if any(not scores or sum(scores.values()) / len(scores) >= LEARNT for scores in arms):
+    """Why arms are not compared, by their scores: none of them has learnt anything. None where one has, or is missing.
+
+    Every study asks this of the arms that a claim compares; `guards` has what is asked beside it.
+    """
+    if not arms or any(not scores or sum(scores.values()) / len(scores) >= LEARNT for scores in arms):
         return None
     return f"nobody has learnt it: no arm's score reaches {LEARNT}"
 
@@ -145,10 +148,18 @@ def crossed(generalists: Table, specialists: Table, settings: Settings) -> Estim
 
 def differences(generalists: Table, specialists: Table, settings: Settings) -> np.ndarray | None:
     """Success of generalists minus that of specialists [seeds, tasks], as in `crossed`; None where one is missing."""
-    found, theirs = [], specialists.per_task("specialty")
+    mine, theirs = specialty(generalists, settings), specialists.per_task("specialty")
+    if mine is None or set(theirs) != set(range(settings.specialists)):
+        return None
+    return mine - np.array([theirs[task] for task in sorted(theirs)])
+
+
+def specialty(generalists: Table, settings: Settings) -> np.ndarray | None:
+    """Success of generalists on the specialists' tasks [seeds, tasks]; None where one is missing."""
+    found = []
     for seed in range(settings.seeds):
         mine = generalists.where(seed=seed).per_task("specialty")
-        if set(mine) != set(range(settings.specialists)) or set(theirs) != set(mine):
+        if set(mine) != set(range(settings.specialists)):
             return None
-        found.append([mine[task] - theirs[task] for task in sorted(mine)])
+        found.append([mine[task] for task in sorted(mine)])
     return np.array(found)

@@ -15,7 +15,7 @@ import numpy as np
 
 from experiments.cells import Cell
 from experiments.claims import Claim, judge
-from experiments.figures import BLUE, GREEN, Drawn, against_pools, canvas, legend, seeds
+from experiments.figures import BLUE, GREEN, Drawn, against_pools, canvas, legend, seeds, teacher_level
 from experiments.presets import STANDARD, TINY, with_large
 from experiments.settings import Settings, SettingsError
 from experiments.statistics import Estimate, student, welch
@@ -219,6 +219,8 @@ def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
             if levels := mine.where(role="blind").values():
                 level = float(np.mean(levels))
                 axis.axhline(level, color="black", linewidth=0.8, linestyle=":", label="blind agent there")
+            if split == "unseen":
+                teacher_level(axis, table, family)
             axis.set_title(f"{family}: {split}", fontsize=9)
             axis.set_ylabel("success")
         for axis in row[len(splits) :]:

@@ -18,10 +18,11 @@ import numpy as np
 
 from experiments.cells import Cell
 from experiments.claims import Claim, judge
-from experiments.figures import BLUE, GREY, ORANGE, Drawn, canvas, curve, legend, pool_axis, seeds
+from experiments.figures import BLUE, GREY, ORANGE, Drawn, canvas, curve, legend, pool_axis, seeds, teacher_level
 from experiments.presets import STANDARD, TINY, with_large
 from experiments.settings import PoolSize, Settings, SettingsError
-from experiments.studies.common import cell_of, hidden, on_pool, paired, size_of
+from experiments.studies.common import LEARNT, cell_of, hidden, on_pool, paired, size_of, unlearnt
+from experiments.studies.guards import own_scores
 from experiments.table import Table
 
 if TYPE_CHECKING:
@@ -66,13 +67,13 @@ PRESETS = with_large(
 # The verdict rules. A gain is success in the last attempt of a life minus that in the first, of the agent with memory
 # minus that without, acting sampled, at the last budget. GAIN and FLAT were fixed before any run but the trials; that
 # what is gained without memory is taken off, and that agents have to have learnt to play, was added after the standard
-# run of codebooks, whose verdicts are the same by either rule.
+# run of codebooks, whose verdicts are the same by either rule, and that a score has to reach LEARNT in November 2026.
 GAIN = 0.1
 FLAT = 0.05
 FINDS = (
     f"gain on unseen tasks at the largest pool, paired by seed, Student t 95%; supported above {GAIN}, refuted below "
-    f"{FLAT}; open where nobody gains {GAIN} on seen tasks of any pool, or at the largest the first attempts with "
-    "memory are no better than without; 3 seeds at least"
+    f"{FLAT}; open where no score reaches {LEARNT}, nobody gains {GAIN} on seen tasks of any pool, or at the largest "
+    "the first attempts with memory are no better than without; 3 seeds at least"
 )
 MULTIPLY = (
     "gain on unseen tasks at the largest pool minus that at the smallest, paired by seed, Student t 95%; supported "
@@ -134,6 +135,10 @@ def _unlearnt(table: Table, settings: Settings, family: str) -> str | None:
     known = [list(gains.values()) for gains in seen if gains is not None]
     if len(known) < len(seen):
         return "cells are missing"
+    final = table.where(family=family).final()
+    arms = (final.where(role=role, pool_size=size_of(pool)) for role in ARMS for pool in settings.pools)
+    if why := unlearnt(*(scores for arm in arms for scores in own_scores(arm))):
+        return why
     if max(map(np.mean, known)) < GAIN:
         return f"nobody gains {GAIN} from attempt to attempt, not even on seen tasks"
     each = (_attempts(table, family, role, "seen", settings.pools[-1]).values() for role in ARMS)
@@ -165,6 +170,7 @@ def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
     drawing, axes = canvas(len(settings.families), 2)
     for row, family in zip(axes, settings.families, strict=True):
         _by_attempt(row[0], table, settings, family, drawn)
+        teacher_level(row[0], table, family)
         _by_pool(row[1], table, settings, family, drawn)
     legend(drawing, axes)
     drawing.suptitle(f"{seeds(drawn)}, last budget, 95% Student t", fontsize=9)

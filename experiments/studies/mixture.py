@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.cells import Cell
 from experiments.claims import Claim, judge
-from experiments.figures import BLUE, GREEN, GREY, PURPLE, Drawn, against_budget, canvas, legend, seeds
+from experiments.figures import BLUE, GREEN, GREY, PURPLE, Drawn, against_budget, canvas, legend, seeds, teacher_level
 from experiments.presets import TINY, with_large
 from experiments.settings import Settings, SettingsError
-from experiments.studies.common import by_seed, cell_of, headline_teacher, paired, unscored
+from experiments.studies.common import LEARNT, by_seed, cell_of, headline_teacher, paired, unlearnt, unscored
 from experiments.table import Table
 
 if TYPE_CHECKING:
@@ -69,7 +69,6 @@ PRESETS = with_large(
 
 # The verdict rules, fixed before any run.
 SHARE = 0.8
-LEARNT = 0.2  # a score below: not learnt alone either, and nothing to compare with
 GAIN = 0.05
 KEEPS = (
     f"unseen score of the agent that plays all families minus {SHARE} of that of one that plays this family alone, "
@@ -171,8 +170,7 @@ def _learnt(table: Table, settings: Settings) -> dict[str, bool | None]:
     """Whether an agent of a family's own learns it, by family; None where a seed or the scores are missing."""
     alone = {family: _final(table, family, "alone") for family in settings.families}
     return {
-        family: sum(scores.values()) / len(scores) >= LEARNT if len(scores) == settings.seeds else None
-        for family, scores in alone.items()
+        family: unlearnt(scores) is None if len(scores) == settings.seeds else None for family, scores in alone.items()
     }
 
 
@@ -229,6 +227,7 @@ def _panel(axis: Axes, table: Table, settings: Settings, family: str, drawn: Dra
     against_budget(axis, arms, drawn, family, each)
     if (level := table.meta["blind"][family]) is not None:
         axis.axhline(level, color="black", linewidth=0.8, linestyle=":", label="blind level")
+    teacher_level(axis, table, family)
     axis.set_xlabel("environment steps in this family")
     axis.set_title(family)
 

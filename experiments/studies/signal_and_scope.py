@@ -13,8 +13,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from experiments.cells import Cell
-from experiments.claims import Claim, judge
-from experiments.figures import BLUE, GREEN, ORANGE, PURPLE, Drawn, against_pools, canvas, legend, seeds
+from experiments.claims import Claim, judge, opened
+from experiments.figures import BLUE, GREEN, ORANGE, PURPLE, Drawn, against_pools, canvas, legend, seeds, teacher_level
 from experiments.presets import MANY_POOLS, STANDARD, TINY, with_large
 from experiments.settings import Settings, SettingsError, Training
 from experiments.studies.by_pool import half, unseen
@@ -26,9 +26,11 @@ from experiments.studies.common import (
     headline_teacher,
     on_pool,
     paired,
+    size_of,
     unlearnt,
     unscored,
 )
+from experiments.studies.guards import above_teacher, not_beaten, scores_by_pool, teachers
 from experiments.table import Table
 from experiments.thresholds import words as place_words
 
@@ -59,18 +61,23 @@ PRESETS = with_large(
 # The verdict rules. Success on unseen tasks at the last budget, acting sampled; but greedily where a teacher errs, as
 # drawn actions copy the errors. They were written before any run. A first one, in the shuffled control, showed that who
 # memorises is worse than blind, so that coming up to the blind level passed for skill: since then scores below 0 count
-# as 0, and arms of which none has learnt are not compared.
+# as 0, and arms of which none has learnt are not compared. Since November 2026, with all results published, the first
+# claim is open, too, where nobody has learnt. An arm that has learnt nothing is not said to be beaten. Nothing is said
+# against teaching where an arm is above its teacher.
 RISE = 0.2  # of the score, from the smallest to the largest pool
 FLAT = 0.1  # less counts as flat
 NOISE = 0.2  # how often the teacher errs who does
 TAUGHT_FIRST = 4  # the share of the steps in which an agent is taught that is incentivized after: one in so many
 DIVERSITY = (
     "unseen score, at least 0, of the taught agent at the largest pool minus that at the smallest, paired by seed, "
-    f"Student t 95%; supported above {RISE}, refuted below {FLAT}; 3 seeds at least"
+    f"Student t 95%; supported above {RISE}, refuted below {FLAT}; open where no score reaches {LEARNT}, neither of "
+    "taught agents, on unseen tasks or on their own (not those of the smallest pool), nor of incentivized ones on "
+    "unseen ones, and instead of refuted where an agent is above the teacher; 3 seeds at least"
 )
 AGAINST = (
     "unseen success of {first} minus that of {second}, acting {how}, at the largest pool, paired by seed, Student t "
-    "95%; supported above 0, refuted below; 3 seeds at least; left open where both score below {learnt}"
+    "95%; supported above 0, refuted below; 3 seeds at least; left open where both score below {learnt}, where an "
+    "agent is above the teacher, or, instead of supported, where the second scores below {learnt} on its own tasks, too"
 )
 ARMS = {
     "generalist": (BLUE, "incentivized"),
@@ -130,10 +137,11 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
         high, low = (floored(final("taught", pool, "score")) for pool in (largest, smallest))
         rise = paired(high, low, settings)
         why = unscored(table, family) or ("one pool size shows no rise" if smallest == largest else None)
+        why = why or unlearnt(*_arms(table, settings, family))
+        above = above_teacher(table, family)
         claim = f"teaching very many tasks brings the skill too: diversity explains it (pool {smallest} to {largest})"
-        claims.append(
-            judge(STUDY, family, claim, DIVERSITY, rise, supported_above=RISE, refuted_below=FLAT, too_few=why)
-        )
+        judged = judge(STUDY, family, claim, DIVERSITY, rise, supported_above=RISE, refuted_below=FLAT, too_few=why)
+        claims.append(opened(judged, above, ("refuted",)))
         for first, second, claim in COMPARED:
             key, how = ("success_greedy", "greedily") if "noisy" in (first, second) else ("success", "sampled")
             ahead = paired(final(first, largest, key), final(second, largest, key), settings)
@@ -141,8 +149,27 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
             rule = AGAINST.format(first=words[0], second=words[1], learnt=LEARNT, how=how)
             why = unscored(table, family) or unlearnt(*(final(role, largest, "score") for role in (first, second)))
             claim += f" (pool {largest})"
-            claims.append(judge(STUDY, family, claim, rule, ahead, supported_above=0, refuted_below=0, too_few=why))
+            own: Any = {"supported_above": 0, "refuted_below": 0, "too_few": why or above}
+            judged = judge(STUDY, family, claim, rule, ahead, **own)
+            arm = table.where(family=family, role=second, pool_size=size_of(largest)).final()
+            claims.append(opened(judged, not_beaten(arm, f"the agent {ARMS[second][1]}"), ("supported",)))
     return claims
+
+
+def _arms(table: Table, settings: Settings, family: str) -> list[dict[int, float]]:
+    """Scores of those who may have learnt the skill: taught agents, and incentivized ones on unseen tasks."""
+    others = (unseen(table, family, "generalist", pool, "score") for pool in settings.pools)
+    return scores_by_pool(table.where(family=family).final(), "taught", settings.pools) + list(filter(None, others))
+
+
+LIGHT = {"generalist": "#80B8D8", "noisy": "#EBAF80"}
+"""Colours of the arms that are judged by greedy actions against each other."""
+
+
+def _greedy(arm: Table) -> Table:
+    """Rows whose success is that of the most probable actions, where it is known."""
+    known = [row for row in arm.rows if row.get("success_greedy") is not None]
+    return Table([row | {"success": row["success_greedy"]} for row in known], arm.tasks, arm.meta)
 
 
 def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
@@ -153,8 +180,14 @@ def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
         mine = table.where(family=family, split="unseen").final()
         arms = {role: (label, colour, mine.where(role=role)) for role, (colour, label) in ARMS.items()}
         against_pools(axis, arms, drawn, family, settings.pools)
+        greedy = {
+            f"{role}, greedy": (f"{ARMS[role][1]}, acting greedily", LIGHT[role], _greedy(mine.where(role=role)))
+            for role in LIGHT
+        }
+        against_pools(axis, greedy, drawn, family, settings.pools)
         if (level := table.meta["blind"][family]) is not None:
             axis.axhline(level, color="black", linewidth=0.8, linestyle=":", label="blind level")
+        teacher_level(axis, table, family)
         axis.set_title(family)
     legend(drawing, axes)
     drawing.suptitle(f"{seeds(drawn)}, last budget, 95% Student t", fontsize=9)
@@ -175,4 +208,4 @@ def tables(table: Table, settings: Settings) -> dict[str, list[dict[str, str]]]:
     return {
         "unseen success at the last budget (generalist: incentivized)": lines,
         "N*: the pool at which an arm has half of its score at every episode new (95%, seeds left out in turn)": halves,
-    }
+    } | teachers(table, settings)

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from experiments.cells import Cell
-from experiments.claims import Claim, judge
+from experiments.claims import Claim, judge, opened
 from experiments.figures import Drawn, budgets, canvas, curve, legend, seeds
 from experiments.laws import LEAST, laws, slopes, steeper
 from experiments.settings import Settings
 from experiments.statistics import student
 from experiments.studies import weak_incentive
 from experiments.studies.common import LEARNT, budgets_of, by_seed
+from experiments.studies.guards import not_beaten
 from experiments.studies.weak_incentive import ARMS, by_budget
 from experiments.table import Table
 
@@ -32,11 +33,14 @@ STUDY = "slopes"
 QUESTION = "Does an incentive turn compute into skill by another law than teaching does?"
 PRESETS: dict[str, dict[str, Any]] = weak_incentive.PRESETS
 
-# The verdict rules, fixed before any run. Failures are 1 - success on unseen tasks, acting sampled, LEAST at least.
+# The verdict rules, fixed before any run. Since November 2026, with all results published, an arm that has learnt
+# nothing is not said to be beaten, and nothing is said against teaching where an arm is above its teacher.
+# Failures are 1 - success on unseen tasks, acting sampled, LEAST at least.
 STEEPER = (
     "slope of log failures against log steps, that of the {other} agent minus that of the one rewarded for success "
     "alone, within seeds, over all budgets, Student t 95%; supported above 0, refuted below; open where neither score "
-    "reaches {learnt} in the end; 3 seeds and 3 budgets at least"
+    "reaches {learnt} in the end, instead of supported also where the other's does not, on its tasks or others, or, if "
+    "taught, where an agent is above the teacher; 3 seeds and 3 budgets at least"
 )
 HELD = 2  # of the largest budgets, to be foretold
 
@@ -58,6 +62,7 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
     """Two rows per family: against teaching, and against a reward on the way."""
     claims = []
     for family in settings.families:
+        last = budgets_of(settings, family)[-1]
         for other, better in (("taught", "teaching's"), ("shaped", "a reward's on the way")):
             both = [_failures(table, settings, family, role) for role in (other, "generalist")]
             effect = None
@@ -65,20 +70,12 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
                 theirs, mine = (slopes(*found) for found in (both[0], both[1]))
                 effect = steeper(theirs, mine, paired=True)
             few = "there are fewer than 3 budgets" if len(budgets_of(settings, family)) < 3 else None
-            few = few or weak_incentive.why_open(table, family, budgets_of(settings, family)[-1], other)
+            few = few or weak_incentive.why_open(table, family, last, other)
             claim = f"a weak incentive's failures fall more steeply with compute than {better}"
-            claims.append(
-                judge(
-                    STUDY,
-                    family,
-                    claim,
-                    STEEPER.format(other=other, learnt=LEARNT),
-                    effect,
-                    supported_above=0,
-                    refuted_below=0,
-                    too_few=few,
-                )
-            )
+            rule = STEEPER.format(other=other, learnt=LEARNT)
+            judged = judge(STUDY, family, claim, rule, effect, supported_above=0, refuted_below=0, too_few=few)
+            arm = table.where(family=family, role=other, env_steps=last)
+            claims.append(opened(judged, not_beaten(arm, f"the {other} agent"), ("supported",)))
     return claims
 
 

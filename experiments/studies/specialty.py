@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from experiments.cells import Cell
-from experiments.claims import Claim, judge
+from experiments.claims import Claim, judge, opened
 from experiments.figures import BLUE, GREEN, ORANGE, PURPLE, Drawn, budgets, canvas, curve, legend, seeds
 from experiments.presets import STANDARD, TINY, with_large
 from experiments.settings import Settings, SettingsError
@@ -29,9 +29,8 @@ from experiments.studies.common import (
     headline_teacher,
     late_budgets,
     on_pool,
-    unlearnt,
-    unscored,
 )
+from experiments.studies.guards import not_beaten_specialists, specialists_open
 from experiments.studies.specialists import ROLES, own_training, specialist
 from experiments.table import Table
 from experiments.thresholds import Place, crossing, words
@@ -60,11 +59,13 @@ PRESETS = with_large(
     }
 )
 
-# The verdict rules, fixed before any run. Success in the specialty, acting sampled.
+# The verdict rules, fixed before any run. Since November 2026, with all results published, specialists who have not
+# learnt their own task are not said to be beaten. Success in the specialty, acting sampled.
 BEATS = (
     "success of generalists with {multiple} times S steps on tasks that they never met minus that of {kind} "
-    "specialists with S steps on each, same instances; jackknife 95% over seeds x tasks; supported above 0, refuted "
-    "below; open where nobody's score reaches {learnt}; 3 seeds and 3 tasks at least"
+    "specialists with S steps on each, same instances; jackknife 95% over seeds x tasks; supported above 0, without "
+    "the specialists whose score in their own task is below {learnt} as well; refuted below 0; open where nobody's "
+    "score reaches {learnt}, or where an agent is above the teacher of supervised ones; 3 seeds and 3 tasks at least"
 )
 YEARS = 5  # in which compute grows tenfold, as the talk has it: a multiple is worth 5 log10(multiple) years
 KINDS = {"taught": "supervised", "incentivized": "incentivized"}
@@ -117,14 +118,13 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
             kind = KINDS[learner]
             for step in (steps[-1], steps[0]):
                 multiple = _multiple(step, steps[0])
-                effect = _ahead(table, settings, family, learner, step)
-                why = unscored(table, family) or unlearnt(
-                    *(by_seed(one, "score") for one in _parts(table, family, learner, step))
-                )
+                parts = _parts(table, family, learner, step)
                 claim = f"generalists with {multiple} times the compute beat {kind} specialists in their specialty"
                 rule = BEATS.format(multiple=multiple, kind=kind, learnt=LEARNT)
-                own: dict[str, Any] = {"too_few": why, "split": "specialty"}
-                claims.append(judge(STUDY, family, claim, rule, effect, supported_above=0, refuted_below=0, **own))
+                own: dict[str, Any] = {"too_few": specialists_open(table, family, learner, *parts)}
+                own |= {"supported_above": 0, "refuted_below": 0, "split": "specialty"}
+                judged = judge(STUDY, family, claim, rule, crossed(*parts, settings), **own)
+                claims.append(opened(judged, not_beaten_specialists(*parts, settings), ("supported",)))
     return claims
 
 
@@ -132,11 +132,6 @@ def _parts(table: Table, family: str, learner: str, step: int, role: str = "gene
     """Rows in the specialty: of generalists at a budget, and of specialists."""
     mine = table.where(family=family, split="specialty")
     return mine.where(role=role, env_steps=step), mine.where(role=ROLES[learner])
-
-
-def _ahead(table: Table, settings: Settings, family: str, learner: str, step: int) -> Any:
-    generalists, specialists = _parts(table, family, learner, step)
-    return crossed(generalists, specialists, settings)
 
 
 def break_even(table: Table, settings: Settings, family: str, learner: str) -> Place | None:
@@ -159,9 +154,7 @@ def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
             points = [(step, values) for step, values in found if values]
             draw(points, f"{label} generalists, which never met the task", colour, series=role)
         for learner, colour in (("taught", ORANGE), ("incentivized", PURPLE)):
-            values = _parts(table, family, learner, steps[0])[1].values()
-            if values:
-                level = dict(enumerate(values))  # by task, which are too many to be drawn
+            if level := by_seed(_parts(table, family, learner, steps[0])[1]):  # by task: too many to be drawn each
                 label = f"{KINDS[learner]} specialists, {steps[0] / 1e6:.2g} M steps each in {family}"
                 points = [(float(step), level) for step in (steps[0], steps[-1])]
                 draw(points, label, colour, series=ROLES[learner], line="--", each=False)

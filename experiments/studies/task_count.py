@@ -13,18 +13,20 @@ supervised, and where `specialist_learners` says so also incentivized: then sign
 from __future__ import annotations
 
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from experiments.cells import Cell
-from experiments.claims import Claim, judge
+from experiments.claims import Claim, judge, opened
 from experiments.pool_figure import draw_task_count
 from experiments.presets import MANY_POOLS, STANDARD, TINY, with_large
 from experiments.settings import Settings, SettingsError
 from experiments.statistics import FEWEST
 from experiments.studies.by_pool import half, helped
 from experiments.studies.common import (
+    LEARNT,
     blind_cells,
     by_seed,
     cell_of,
@@ -35,8 +37,10 @@ from experiments.studies.common import (
     on_pool,
     paired,
     size_of,
+    unlearnt,
     unscored,
 )
+from experiments.studies.guards import not_beaten_specialists, scores_by_pool, specialists_open, teachers
 from experiments.studies.specialists import MET, ROLES, acquainted, specialist_points, specialists
 from experiments.table import Table
 from experiments.thresholds import words
@@ -74,16 +78,23 @@ PRESETS = with_large(
 )
 
 # The verdict rules, fixed before any run, but for scores below 0, which count as 0 since the shuffled control was seen
-# to come up to the blind level from below. Scores are (success - blind) / (1 - blind), acting sampled, last budget.
+# to come up to the blind level from below. Since November 2026, with all results published, what nobody has learnt is
+# open, specialists who have not learnt their own task are not said to be beaten, and a control that scores makes the
+# claim void, which had been refuted then (docs/results/README.md says which verdicts that changes).
+# Scores are (success - blind) / (1 - blind), acting sampled, last budget.
 RISE = 0.2  # the score on unseen tasks has to gain at least this from the smallest to the largest pool
 FLAT = 0.1  # less than this counts as flat, and the control may not score more
 APPEARS = (
     "unseen score, at least 0, at the largest pool minus the smallest, paired by seed, Student t 95%; supported above "
-    f"{RISE}, refuted below {FLAT} or where the control scores above {FLAT} at any pool; 3 seeds at least of either"
+    f"{RISE}, refuted below {FLAT}, void where the control scores above {FLAT} at any pool; open where no score "
+    f"of generalists, taught ones among them, reaches {LEARNT} at any pool, on unseen tasks or on its own (not those "
+    "of the smallest); 3 seeds at least of either"
 )
 BEATS = (
     "success of the generalist on tasks it {met} minus that of specialists trained on them, same instances; jackknife "
-    "95% over seeds x tasks; supported above 0, refuted below; 3 seeds and 3 tasks at least"
+    "95% over seeds x tasks; supported above 0, without the specialists whose score in their own task is below "
+    f"{LEARNT} as well; refuted below 0; open where nobody's score reaches {LEARNT}, or where an agent is above the "
+    "teacher of supervised ones; 3 seeds and 3 tasks at least"
 )
 
 
@@ -129,27 +140,29 @@ def _control(table: Table, settings: Settings) -> tuple[str | None, str | None]:
     if settings.control_seeds < FEWEST:
         return None, f"the control has {settings.control_seeds} of {FEWEST} seeds"
     for size in settings.control_pools:
-        scores = table.where(role="control", pool_size=size_of(size)).values("score")
+        scores = by_seed(table.where(role="control", split="unseen", pool_size=size_of(size)), "score")
         if len(scores) < settings.control_seeds:
             return None, "the control is not complete"
-        if sum(scores) / len(scores) > FLAT:
-            return f"the control scores {sum(scores) / len(scores):.2f} at pool {size}", None
+        if (mean := sum(scores.values()) / len(scores)) > FLAT:
+            return f"the control scores {mean:.2f} at pool {size}", None
     return None, None
 
 
 def _appears(table: Table, settings: Settings, family: str) -> Claim:
-    final = table.where(family=family, split="unseen").final()
+    final = table.where(family=family).final()
     smallest, largest = settings.pools[0], settings.pools[-1]
     effect = objection = None
     too_few = "one pool size shows no rise" if smallest == largest else None
     if why := unscored(table, family):
         too_few = why
     elif not too_few:
-        generalist = final.where(role="generalist")
+        generalist = final.where(role="generalist", split="unseen")
         ends = (by_seed(generalist.where(pool_size=size_of(end)), "score") for end in (largest, smallest))
         high, low = map(floored, ends)
         effect = paired(high, low, settings)
         objection, too_few = _control(final, settings)
+        arms = (scores_by_pool(final, role, settings.pools) for role in ("generalist", "taught"))
+        too_few = too_few or unlearnt(*chain.from_iterable(arms))
     claim = f"general skill appears as training tasks multiply (pool {smallest} to {largest})"
     bounds: Any = {"supported_above": RISE, "refuted_below": FLAT}
     return judge(STUDY, family, claim, APPEARS, effect, **bounds, objection=objection, too_few=too_few)
@@ -171,9 +184,13 @@ def _beats(
     effect = None if too_few else crossed(generalists, specialists, settings)
     arms = {"taught": "a generalist beats supervised", "incentivized": "an incentivized generalist beats incentivized"}
     who = arms[learner].replace("generalist", "generalist that met the tasks") if met else arms[learner]
-    claim, rule = f"{who} specialists in their own specialty ({which})", BEATS.format(met="met" if met else "never met")
-    own: dict[str, Any] = {"too_few": too_few, "split": "specialty"}
-    return judge(STUDY, family, claim, rule, effect, supported_above=0, refuted_below=0, **own)
+    claim, rule = (
+        f"{who} specialists in their own specialty ({which})",
+        BEATS.format(met="met" if met else "never met"),
+    )
+    own: dict[str, Any] = {"too_few": too_few or specialists_open(table, family, learner, generalists, specialists)}
+    judged = judge(STUDY, family, claim, rule, effect, supported_above=0, refuted_below=0, split="specialty", **own)
+    return opened(judged, not_beaten_specialists(generalists, specialists, settings), ("supported",))
 
 
 def _smallest_share(settings: Settings, family: str) -> tuple[int, int | None]:
@@ -214,7 +231,7 @@ def tables(table: Table, settings: Settings) -> dict[str, list[dict[str, str]]]:
         found[title] = _crossing(table, settings)
     turns = [_turn(table, settings, family) for family in settings.families]
     title = "N*: the pool with half of the score at every episode new; and from which pool on twice the training helps"
-    return found | {title: turns}
+    return found | {title: turns} | teachers(table, settings)
 
 
 def _turn(table: Table, settings: Settings, family: str) -> dict[str, str]:

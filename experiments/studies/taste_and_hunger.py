@@ -17,7 +17,7 @@ from experiments.claims import Claim, judge
 from experiments.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, Drawn, against_budget, canvas, curve, seeds
 from experiments.presets import TINY, with_large
 from experiments.settings import Settings
-from experiments.studies.common import by_seed, cell_of, paired
+from experiments.studies.common import LEARNT, by_seed, cell_of, paired, unlearnt
 from experiments.table import Table
 
 if TYPE_CHECKING:
@@ -46,15 +46,18 @@ PRESETS = with_large(
     }
 )
 
-# The verdict rules, fixed before any run.
+# The verdict rules, fixed before any run, but that what nobody has learnt is left open since November 2026, with all
+# results published. No agent here is blind: scores are above uniform actions and scripted policies.
 GAIN = 0.05  # of success: less is "as well without"
 TASTE = (
     "unseen success at the last budget, mean over the shares of easy starts above 0, minus that without any, no "
-    f"hunger, paired by seed, Student t 95%; supported above {GAIN}, refuted below it; 3 seeds at least"
+    f"hunger, paired by seed, Student t 95%; supported above {GAIN}, refuted below it; open where no score reaches "
+    f"{LEARNT}; 3 seeds at least"
 )
 HUNGER = (
     "steps over the expert's steps in successful episodes on unseen tasks at the last budget, without hunger minus "
-    "with the greatest, no taste, paired by seed, Student t 95%; supported above 0, refuted below; 3 seeds at least"
+    "with the greatest, no taste, paired by seed, Student t 95%; supported above 0, refuted below; open where neither "
+    f"score reaches {LEARNT}; 3 seeds at least"
 )
 
 
@@ -92,6 +95,11 @@ def _means(tables: Sequence[Table]) -> dict[int, float]:
     return {seed: sum(column[seed] for column in columns) / len(columns) for seed in common}
 
 
+def _nobody(arms: Sequence[Table]) -> str | None:
+    """Why arms are not compared, if so."""
+    return unlearnt(*(by_seed(arm, "score") for arm in arms))
+
+
 def verdicts(table: Table, settings: Settings) -> list[Claim]:
     """One row per claim and family, for what was varied."""
     claims = []
@@ -99,15 +107,17 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
         final = partial(_final, table, family)
         tasted = [share for share in settings.tastes if share > 0]
         if tasted and {0.0} <= set(settings.tastes) and 0.0 in settings.hungers:
-            effect = paired(_means([final(t, 0.0) for t in tasted]), by_seed(final(0.0, 0.0)), settings)
-            claim = "a taste of success helps to find it"
-            claims.append(judge(STUDY, family, claim, TASTE, effect, supported_above=GAIN, refuted_below=GAIN))
+            arms = [final(taste, 0.0) for taste in (*tasted, 0.0)]
+            effect = paired(_means(arms[:-1]), by_seed(arms[-1]), settings)
+            claim, why = "a taste of success helps to find it", _nobody(arms)
+            bounds: Any = {"supported_above": GAIN, "refuted_below": GAIN}
+            claims.append(judge(STUDY, family, claim, TASTE, effect, **bounds, too_few=why))
         if len(settings.hungers) > 1 and {0.0} <= set(settings.hungers) and 0.0 in settings.tastes:
             ends = [final(0.0, hunger) for hunger in (0.0, settings.hungers[-1])]
             without, most = (by_seed(end, "path") for end in ends)
             effect = paired(without, most, settings)
             lost = effect is None and all(len(by_seed(end)) == settings.seeds for end in ends)
-            why = "an agent never succeeds, so that it has no way to measure" if lost else None
+            why = "an agent never succeeds, so that it has no way to measure" if lost else _nobody(ends)
             claim = "hunger shortens the way"
             claims.append(judge(STUDY, family, claim, HUNGER, effect, supported_above=0, refuted_below=0, too_few=why))
     return claims

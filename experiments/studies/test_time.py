@@ -18,7 +18,7 @@ from experiments.claims import Claim, judge
 from experiments.figures import BLUE, GREEN, GREY, ORANGE, Drawn, canvas, curve, legend, seeds
 from experiments.presets import TINY, with_large
 from experiments.settings import Settings, SettingsError
-from experiments.studies.common import by_seed, cell_of, hidden, paired
+from experiments.studies.common import LEARNT, by_seed, cell_of, hidden, paired, unlearnt
 from experiments.table import Table
 
 if TYPE_CHECKING:
@@ -46,13 +46,14 @@ PRESETS = with_large(
     }
 )
 
-# The verdict rules, fixed before any run.
+# The verdict rules, fixed before any run, but that what nobody has learnt is left open since November 2026, with all
+# results published. No agent here is blind: scores are above uniform actions and scripted policies.
 SHARE = 4  # training is cut to a quarter
 CLOSE = 0.05  # of success: less is "as well"
 TRADE = (
     f"unseen success with 1/{SHARE} of the training and the most simulations minus that with all the training and "
     "none, paired by seed, Student t 95%; supported above 0, refuted below 0, or where the untrained network with the "
-    f"most simulations comes within {CLOSE} of the first; 3 seeds at least"
+    f"most simulations comes within {CLOSE} of the first; open where neither score reaches {LEARNT}; 3 seeds at least"
 )
 SCORES = (0.5, 0.8, 0.9, 0.95)  # of the table of equal scores
 
@@ -101,19 +102,21 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
     most = settings.simulations[-1]
     for family in settings.families:
         plain, thinking = (_unseen(table, family, simulations) for simulations in (0, most))
-        effect = objection = too_few = None
+        effect = against = too_few = None
         budgets = _trained(settings, family)
         cut = [step for step in budgets if step <= budgets[-1] / SHARE]
         if not cut or 0 not in settings.simulations or not most:
             too_few = f"there is no evaluation at 1/{SHARE} of the budget, or none with and without search"
         else:
-            short = by_seed(thinking.where(env_steps=cut[-1]))
-            effect = paired(short, by_seed(plain.where(env_steps=budgets[-1])), settings)
+            arms = thinking.where(env_steps=cut[-1]), plain.where(env_steps=budgets[-1])
+            short, full = map(by_seed, arms)
+            effect = paired(short, full, settings)
+            too_few = unlearnt(*(by_seed(arm, "score") for arm in arms))
             gain = paired(short, by_seed(thinking.where(env_steps=0)), settings)
             if gain and gain.mean < CLOSE:
-                objection = f"search with an untrained network comes within {CLOSE}"
+                against = f"search with an untrained network comes within {CLOSE}"
         claim = f"thinking ({most} simulations) stands in for three quarters of the training"
-        found: Any = {"objection": objection, "too_few": too_few}
+        found: Any = {"against": against, "too_few": too_few}
         claims.append(judge(STUDY, family, claim, TRADE, effect, supported_above=0, refuted_below=0, **found))
     return claims
 

@@ -10,13 +10,14 @@ one bit an episode at most, a label log2(actions) at every step.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from experiments.cells import Cell
-from experiments.claims import Claim, judge
-from experiments.figures import BLUE, GREEN, PURPLE, Drawn, against_budget, canvas, curve, legend, seeds
+from experiments.claims import Claim, judge, opened
+from experiments.figures import BLUE, GREEN, PURPLE, Drawn, against_budget, canvas, curve, legend, seeds, teacher_level
 from experiments.presets import STANDARD, TINY, with_large
 from experiments.settings import Settings, SettingsError
 from experiments.studies.common import (
@@ -32,6 +33,7 @@ from experiments.studies.common import (
     unlearnt,
     unscored,
 )
+from experiments.studies.guards import above_teacher, not_beaten, teachers
 from experiments.table import Table
 from experiments.thresholds import Place, crossing, words
 
@@ -59,23 +61,28 @@ PRESETS = with_large(
     }
 )
 
-# The verdict rules, fixed before any run. Success on unseen tasks, acting sampled.
+# The verdict rules, fixed before any run. Success on unseen tasks, acting sampled. Since November 2026, with all
+# results published, an arm that has learnt nothing is not said to be beaten, and nothing is said against teaching where
+# an arm is above its teacher.
 BEHIND = 0.05  # of success: less is "not behind"
 FIRST = (
     "unseen success of the taught agent minus that of the one rewarded for success alone, at a sixteenth of the "
     f"budget, paired by seed, Student t 95%; supported above {BEHIND}, refuted below it; open where neither score "
-    f"reaches {LEARNT}; 3 seeds at least"
+    f"reaches {LEARNT}, or where an agent is above its teacher; 3 seeds at least"
 )
 LAST = (
     "unseen success of the agent rewarded for success alone minus that of the {other} one, at the last budget, paired "
-    "by seed, Student t 95%; supported above 0, refuted below; open where neither score reaches {learnt}; 3 seeds at "
-    "least"
+    "by seed, Student t 95%; supported above 0, refuted below; open where neither score reaches {learnt}, instead of "
+    "supported also where the second does not, on its tasks or others, or, if taught, where an agent is above the "
+    "teacher; 3 seeds at least"
 )
 # This one was written when errands had been seen, in which it is ahead, and no other family.
 BITS = (
     "unseen success of the agent rewarded for success alone at the last budget minus that of the {other} one at its "
     "evaluation next above in bits of supervision, paired by seed, Student t 95%; supported above 0; refuted where it "
-    "is below 0 against the evaluation next below; open where neither score reaches {learnt}; 3 seeds at least"
+    "is below 0 against the evaluation next below; open where neither score reaches {learnt}, instead of supported "
+    "also where the second does not by then, on its tasks or others, or, if taught, where an agent is above the "
+    "teacher; 3 seeds at least"
 )
 ARMS = {
     "taught": (GREEN, "taught"),
@@ -135,7 +142,9 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
             claim = f"a weak incentive ends above {better}"
             rule = LAST.format(other=other, learnt=LEARNT)
             why = why_open(table, family, last, other)
-            claims.append(judge(STUDY, family, claim, rule, ahead, supported_above=0, refuted_below=0, too_few=why))
+            judged = judge(STUDY, family, claim, rule, ahead, supported_above=0, refuted_below=0, too_few=why)
+            arm = table.where(family=family, role=other, env_steps=last)
+            claims.append(opened(judged, not_beaten(arm, f"the {other} agent"), ("supported",)))
             claims.append(_thriftier(table, settings, family, other, better))
     return claims
 
@@ -145,43 +154,40 @@ def _thriftier(table: Table, settings: Settings, family: str, other: str, better
     last = late_budgets(settings, family)[-1]
     bits = {row["seed"]: _bits(table, row) for row in _arm(table, family, "generalist").where(env_steps=last).rows}
     mine = _at(table, family, "generalist", last)
-    ahead, behind = (paired(mine, _beside(table, family, other, bits, more), settings) for more in (True, False))
-    scores = (_beside(table, family, other, bits, more, "score") for more in (True, False))
+    above, below = (_beside(table, family, other, bits, more) for more in (True, False))
+    ahead, behind = (paired(mine, by_seed(rows.where(split="unseen")), settings) for rows in (above, below))
+    scores = (by_seed(rows.where(split="unseen"), "score") for rows in (above, below))
     why = unscored(table, family) or unlearnt(_at(table, family, "generalist", last, "score"), *filter(None, scores))
+    why = why or _above(table, family, other)
     surely_behind = behind is not None and behind.high < 0
     effect = behind if surely_behind or ahead is None else ahead
     if not why and not surely_behind and (ahead is None or ahead.low <= 0):
         why = f"it is not surely ahead of the {other} agent with more bits, nor surely behind it with fewer"
-    return judge(
-        STUDY,
-        family,
-        f"after as many bits of supervision, a weak incentive is above {better}",
-        BITS.format(other=other, learnt=LEARNT),
-        effect,
-        supported_above=0,
-        refuted_below=0,
-        too_few=why,
-    )
+    claim = f"after as many bits of supervision, a weak incentive is above {better}"
+    rule = BITS.format(other=other, learnt=LEARNT)
+    judged = judge(STUDY, family, claim, rule, effect, supported_above=0, refuted_below=0, too_few=why)
+    return opened(judged, not_beaten(above, f"after as many bits the {other} agent"), ("supported",))
 
 
-def _beside(
-    table: Table, family: str, role: str, bits: dict[int, float], more: bool, key: str = "success"
-) -> dict[int, float]:
-    """An arm by seed at the evaluation next above so many bits of supervision, or next below; without seeds of none."""
-    found = {}
-    for seed, wanted in bits.items():
-        rows = [row for row in _arm(table, family, role).where(seed=seed).rows if row[key] is not None]
-        rows.sort(key=lambda row: row["env_steps"])
-        beside = [row for row in rows if (_bits(table, row) >= wanted if more else _bits(table, row) <= wanted)]
-        if beside:
-            found[seed] = beside[0 if more else -1][key]
-    return found
+def _beside(table: Table, family: str, role: str, bits: dict[int, float], more: bool) -> Table:
+    """Rows of an arm at the evaluation next above so many bits of supervision by seed, or next below."""
+    arm, then = table.where(family=family, role=role), {}
+    for row in sorted(arm.where(split="unseen").rows, key=lambda row: row["env_steps"], reverse=more):
+        wanted = bits.get(row["seed"], math.nan)
+        if _bits(table, row) >= wanted if more else _bits(table, row) <= wanted:
+            then[row["seed"]] = row["env_steps"]  # the last one that is written down lies next
+    return arm.where(lambda row: row["env_steps"] == then.get(row["seed"]))
+
+
+def _above(table: Table, family: str, other: str) -> str | None:
+    """Why nothing is said against an arm that is taught, if so."""
+    return above_teacher(table, family) if other == "taught" else None
 
 
 def why_open(table: Table, family: str, steps: int, other: str) -> str | None:
     """Why the agent rewarded for success alone is not compared with another at a budget, if it is not."""
     scores = (_at(table, family, role, steps, "score") for role in ("generalist", other))
-    return unscored(table, family) or unlearnt(*scores)
+    return unscored(table, family) or unlearnt(*scores) or _above(table, family, other)
 
 
 def crossed(table: Table, settings: Settings, family: str, other: str) -> Place | None:
@@ -210,6 +216,8 @@ def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
         against_budget(row[0], arms, drawn, family)
         row[0].set_title(f"{family}: by environment steps")
         _by_bits(row[1], table, settings, family, drawn)
+        for axis in row:
+            teacher_level(axis, table, family)
     legend(drawing, axes, columns=3)
     pool = settings.pools[-1]
     tasks = "every episode a new task" if pool == "new" else f"a pool of {pool:,} tasks"
@@ -255,4 +263,4 @@ def tables(table: Table, settings: Settings) -> dict[str, list[dict[str, str]]]:
     return {
         "unseen success (generalist: rewarded for success alone)": ends,
         "environment steps at which success alone passes the others": crossings,
-    }
+    } | teachers(table, settings)

@@ -59,6 +59,17 @@ def run(study, monkeypatch, order=1, results=results, beside=None):
     return progress.total
 
 
+def test_a_run_measures_its_teacher_once(study, monkeypatch):
+    settings, _, store = study
+    run(study, monkeypatch)
+    sizes = {"n_tasks": settings.eval_tasks, "n_episodes": settings.eval_tasks * settings.eval_instances}
+    family = settings.families[0]
+    assert store.meta()["teacher"][family] == {"kind": "informed", "success": 1.0} | sizes
+    assert {row["role"] for row in store.rows()}.isdisjoint({"expert", "teacher"})  # no agent of the study
+    monkeypatch.setattr(runner.teaching, "measured", None)
+    run(study, monkeypatch)
+
+
 @pytest.mark.parametrize("order", [1, -1], ids=["blind first", "blind last"])
 def test_scores_wait_for_the_blind_level(order, study, monkeypatch):
     _, cells, store = study

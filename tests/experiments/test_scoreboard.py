@@ -8,6 +8,7 @@ from urllib.parse import unquote
 import pytest
 from rich.console import Console
 
+from experiments import published
 from experiments.cli import main
 from experiments.scoreboard import _figure, cost, explored, scoreboard, together
 from tests.experiments.damage import copy
@@ -122,3 +123,30 @@ def test_reports_of_several_runs_end_with_it(tiny_run, tmp_path, capsys):
 @pytest.mark.parametrize(("steps", "words"), [(7_000, "7 k"), (3_000_000, "3.0 M"), (412_000_000, "412 M")])
 def test_cost_in_few_signs(steps, words):
     assert cost(steps) == words
+
+
+def test_a_claim_that_does_not_stand_is_hollow_and_says_why(tmp_path, capsys):
+    fallen = claim(withdrawn="who was beaten had learnt nothing")
+    scoreboard([fallen, claim(family="mazes", verdict="void", withdrawn="")], Console(width=80), tmp_path)
+    said = capsys.readouterr().out
+    assert "0 supported, 0 refuted, 0 inconclusive, 1 void; 1 does not stand as judged" in said.replace(
+        "\n", " "
+    ).replace("  ", " ")
+    assert "does not stand as judged: who was beaten had learnt nothing" in said
+    errands, mazes = _figure([fallen, claim(family="mazes", verdict="void")]).axes
+    faces = [axis.lines[1].get_markerfacecolor() for axis in (errands, mazes)]
+    assert faces == ["white", "#000000"]
+    page = (tmp_path / "scoreboard.html").read_text()
+    assert page.count("<strong>Does not stand as judged:</strong>") == 1
+    assert page.count('class="void"') == 1
+
+
+def test_the_published_scoreboard_says_which_claims_do_not_stand():
+    found = published.claims()
+    with (published.RESULTS / "scoreboard" / "scoreboard.csv").open(newline="") as file:
+        written = list(csv.DictReader(file))
+    assert [{key: "" if value is None else str(value) for key, value in row.items()} for row in found] == written
+    fallen = [(row["study"], row["family"]) for row in found if row["withdrawn"]]
+    assert sorted(set(fallen)) == [(study, family) for study in ("task-count", "weak-incentive")
+                                   for family in ("codebooks", "errands", "mazes")]  # fmt: skip
+    assert {row["verdict"] for row in found if row["withdrawn"]} == {"supported"}

@@ -76,8 +76,15 @@ def test_specialists_have_a_share_of_the_steps_and_one_task_each():
     ("own", "expected"),
     [  # supervised at the greatest multiple and at 1, incentivized likewise
         ({}, ["supported", "refuted", "supported", "refuted"]),
-        ({"taught": 0.95, "incentivized": 0.1}, ["refuted", "refuted", "supported", "supported"]),
-        ({"taught": 0.9, "incentivized": 0.2, "noise": 0.05}, ["inconclusive", "refuted", "supported", "inconclusive"]),
+        (
+            {"taught": 0.95, "incentivized": 0.25, "generalist": (0.35, 0.4, 0.7, 0.9)},
+            ["refuted", "refuted", "supported", "supported"],
+        ),
+        ({"taught": 0.95, "incentivized": 0.1}, ["refuted", "refuted", "inconclusive", "inconclusive"]),
+        (
+            {"taught": 0.9, "incentivized": 0.4, "generalist": (0.4, 0.4, 0.7, 0.9), "noise": 0.05},
+            ["inconclusive", "refuted", "supported", "inconclusive"],
+        ),
         (
             {"generalist": (0.1,) * 4, "taught": 0.05, "incentivized": 0.05},
             ["inconclusive"] * 4,

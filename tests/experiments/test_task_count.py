@@ -31,7 +31,7 @@ def table_of(unseen, shuffled=0.02, taught=0.9, specialist=0.9, incentivized=0.7
     rows, counts = [], []
     for cell in task_count.cells(settings):
         for point, kind in cell.points:
-            full = point == cell.points[-1][0]
+            full = point == cell.points[-1][0] or "specialist" in cell.role
             level = {
                 "generalist": unseen.get("new" if cell.pool_size is None else cell.pool_size, 0.0),
                 "control": shuffled,
@@ -87,10 +87,35 @@ def test_a_flat_curve_is_refuted_and_so_is_one_that_comes_up_to_the_blind_level(
     assert verdicts(curve)[APPEARS].verdict == "refuted"
 
 
-def test_a_rise_in_the_shuffled_control_is_refuted_whatever_the_effect():
-    claim = verdicts(RISING, shuffled=0.5)[APPEARS]
-    assert claim.verdict == "refuted"
-    assert "the control" in claim.reason
+@pytest.mark.parametrize("curve", [RISING, FLAT])
+def test_a_rise_in_the_shuffled_control_makes_the_claim_void_whatever_the_effect(curve):
+    claim = verdicts(curve, shuffled=0.5)[APPEARS]
+    assert claim.verdict == "void"
+    assert "the control scores 0.33 at pool" in claim.reason
+
+
+def test_where_nobody_has_learnt_anything_skill_is_not_said_to_be_missing():
+    claim = verdicts(FLAT, taught=0.25)[APPEARS]
+    assert (claim.verdict, claim.n) == ("inconclusive", 5)
+    assert "nobody has learnt it" in claim.reason
+
+
+def test_agents_that_know_their_pool_by_heart_and_no_more_refute_it():
+    table = table_of(FLAT, taught=0.25)
+    rows = [row | {"score": 0.9} if row["split"] == "seen" else row for row in table.rows]
+    assert task_count.verdicts(Table(rows, table.tasks, table.meta), SETTINGS)[0].verdict == "refuted"
+
+
+def test_rows_that_stand_twice_make_no_second_seed():
+    settings = settings_of(seeds=3, control_seeds=3, specialists=3, pools=(4, "new"), taught_pools=("new",))
+    table = table_of(RISING, settings=settings)
+    rows = [row for row in table.rows if row["role"] != "control" or row["seed"] != 2]
+    doubled = Table([row for row in rows for _ in range(2)], table.tasks, table.meta)
+    assert task_count.verdicts(doubled, settings)[0].reason == "the control is not complete"
+    _, once = task_count.figure(Table(rows, table.tasks, table.meta), settings)
+    _, twice = task_count.figure(doubled, settings)
+    assert twice == once
+    assert max(row["n"] for row in once) == 3
 
 
 def test_a_noisy_rise_is_inconclusive():
@@ -161,7 +186,8 @@ def test_without_its_control_the_claim_is_open():
     ("specialist", "expected"),
     [
         (0.99, ["refuted", "supported", "supported"]),
-        (0.5, ["supported"] * 3),
+        (0.9, ["supported"] * 3),
+        (0.5, ["supported", "inconclusive", "inconclusive"]),  # with less they are at the blind level, .25
         (0.95, ["inconclusive", "supported", "supported"]),
     ],
 )

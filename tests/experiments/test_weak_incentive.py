@@ -24,7 +24,7 @@ BLIND = 0.1
 RISE = np.linspace(0, 1, len(STEPS))
 
 
-def table_of(curves, noise=0.01, leave_out=None, taught_bits=1000):
+def table_of(curves, noise=0.01, leave_out=None, taught_bits=1000, teacher=None):
     """A run in which every arm has its curve over the budgets."""
     rng, rows, ledger = np.random.default_rng(0), [], {}
     for cell in weak_incentive.cells(SETTINGS):
@@ -36,12 +36,14 @@ def table_of(curves, noise=0.01, leave_out=None, taught_bits=1000):
             for split in ("seen", "unseen"):
                 found = success + noise * rng.normal()
                 rows.append(row | {"split": split, "success": found, "score": (found - BLIND) / (1 - BLIND)})
-    return Table(rows, counted(), {"ledger": ledger, "blind": {"mazes": BLIND}})
+    meta = {} if teacher is None else {"teacher": {"mazes": {"kind": "informed", "success": teacher}}}
+    return Table(rows, counted(), {"ledger": ledger, "blind": {"mazes": BLIND}} | meta)
 
 
 CROSSES = {"taught": 0.4 + 0.2 * RISE, "shaped": 0.3 + 0.2 * RISE, "generalist": 0.1 + 0.8 * RISE}
 NOTHING = dict.fromkeys(("taught", "shaped", "generalist"), 0.15 + 0 * RISE)
-LATE = NOTHING | {"generalist": 0.1 + 0.8 * (RISE == 1)}
+LATE = {"taught": 0.15 + 0.2 * (RISE == 1), "shaped": 0.15 + 0.2 * (RISE == 1), "generalist": 0.1 + 0.8 * (RISE == 1)}
+ALONE = NOTHING | {"generalist": 0.1 + 0.8 * (RISE == 1)}
 NEVER = {"taught": 0.4 + 0.3 * RISE, "shaped": 0.4 + 0.25 * RISE, "generalist": 0.4 + 0.2 * RISE}
 
 
@@ -66,6 +68,9 @@ def test_arms_differ_in_what_they_are_told_and_in_nothing_else():
         (dict.fromkeys(CROSSES, 0.5 + 0 * RISE), {"noise": 0.1}, ["inconclusive", "inconclusive", "inconclusive"]),
         (NOTHING, {}, ["inconclusive", "inconclusive", "inconclusive"]),
         (LATE, {}, ["inconclusive", "supported", "supported"]),  # at first nobody has learnt anything
+        (ALONE, {}, ["inconclusive", "inconclusive", "inconclusive"]),  # who has learnt nothing is not beaten
+        (CROSSES, {"teacher": 0.5}, ["inconclusive", "inconclusive", "supported"]),  # a teacher who is passed
+        (CROSSES, {"teacher": 0.95}, ["supported", "supported", "supported"]),
         (CROSSES, {"leave_out": "generalist"}, ["inconclusive", "inconclusive", "inconclusive"]),
         (CROSSES, {"leave_out": "taught"}, ["inconclusive", "inconclusive", "supported"]),
     ],
@@ -88,6 +93,12 @@ def test_every_verdict(curves, own, expected):
         (CROSSES, {"taught_bits": 1000}, "supported"),  # its first evaluation came after more bits, and is below
         (NEVER, {"taught_bits": 5}, "refuted"),  # its last one came after fewer, and is above
         (CROSSES, {"taught_bits": 5}, "inconclusive"),  # or below, which settles nothing
+        (
+            CROSSES | {"taught": 0.15 + 0.4 * RISE},
+            {"taught_bits": 1000},
+            "inconclusive",
+        ),  # it has learnt nothing by then
+        (CROSSES, {"taught_bits": 1000, "teacher": 0.5}, "inconclusive"),  # a teacher who is passed
         (NOTHING, {"taught_bits": 100}, "inconclusive"),
     ],
 )
