@@ -195,7 +195,7 @@ def test_a_run_is_audited_and_a_leak_stops_it(study, monkeypatch, tmp_path):
     settings = study[0].model_copy(update={"control": "leak"})
     leaky = settings, task_count.cells(settings), Store(tmp_path / "leaky")
     leaky[2].path.mkdir()
-    told = "errands: 256 held-out tasks are drawn for training, of which 8 are evaluated: nothing could be concluded"
+    told = "errands: 8 held-out tasks are drawn for training, of which 8 are evaluated: nothing could be concluded"
     with pytest.raises(training.RunError, match=told):
         run(leaky, monkeypatch)
 
