@@ -101,9 +101,23 @@ def _optimiser(hyper: Hyper) -> optax.GradientTransformation:
 
 def _draw(setup: Setup, acting: Acting, pool: Pool, hyper: Hyper, steps: jax.Array) -> Draw:
     """Where episodes begin after so many environment steps."""
-    near = Near(share(hyper, steps), jnp.asarray(hyper.near, jnp.int32)) if setup.reward.tastes else None
     frozen = setup.teacher is not None and setup.teacher.frozen
-    return draw_from(acting.family, pool, near, jnp.asarray(hyper.demonstrations, jnp.uint32) if frozen else None)
+    return draws(acting.family, pool, hyper, steps, tastes=setup.reward.tastes, frozen=frozen)
+
+
+def draws(family: Family, pool: Pool, hyper: Hyper, steps: jax.Array, *, tastes: bool, frozen: bool) -> Draw:
+    """Draws every start that any training has.
+
+    Args:
+        family: of the starts.
+        pool: the tasks.
+        hyper: how many starts are near success, and how near; how many demonstrations there are.
+        steps: environment steps so far, float32 [].
+        tastes: whether some starts are near success.
+        frozen: whether there are only so many starts as there are demonstrations.
+    """
+    near = Near(share(hyper, steps), jnp.asarray(hyper.near, jnp.int32)) if tastes else None
+    return draw_from(family, pool, near, jnp.asarray(hyper.demonstrations, jnp.uint32) if frozen else None)
 
 
 def begin(setup: Setup, pool: Pool, seed: jax.Array, hyper: Hyper | None = None) -> TrainState:

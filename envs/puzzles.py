@@ -1,12 +1,14 @@
 """Puzzles: undo a scramble with moves whose effects are shown, by looking ahead.
 
 A task is a list of moves, each a permutation of six places. An instance is a scramble: an arrangement from which
-exactly `scramble` moves lead to the solved one, and no fewer. Every entity is a move: where it leads from here, and
-from which arrangement it solves. The episode succeeds when all pieces are in order; nothing fails but for time.
+exactly `scramble` moves lead to the solved one, and no fewer, or the farthest there is where none is so far. Every
+entity is a move: where it leads from here, and from which arrangement it solves. The episode succeeds when all pieces
+are in order; nothing fails but for time.
 """
 
+import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 from itertools import permutations
 from typing import Any, Literal, NamedTuple
 
@@ -24,6 +26,7 @@ UNDO = np.argsort(ORDERS, axis=1).astype(np.uint8)  # the inverse of each
 SHIFTS = np.arange(0, 4 * PLACES, 4, dtype=np.uint32)  # of the places in a packed arrangement
 SOLVED = np.uint32(0x543210)  # every piece in its place, packed
 CANDIDATES = 8  # scrambles of which the farthest is taken: a random one may undo itself
+SHALLOW = 2  # up to this scramble small trees are 20 times as quick as a table, beyond it up to 290 times slower
 FAR = 99
 
 
@@ -89,6 +92,24 @@ def _meet(ahead: tuple[jax.Array, np.ndarray], back: tuple[jax.Array, np.ndarray
     return jnp.where(ahead[0][:, None] == back[0][None], steps, FAR).min()
 
 
+@cache
+def _results() -> np.ndarray:
+    """What every move makes of every arrangement, uint16 [720, 720]; all three are numbers of ORDERS."""
+    words = _packed(ORDERS)
+    rising = np.argsort(words)
+    return rising[np.searchsorted(words[rising], _packed(ORDERS[:, ORDERS]))].astype(np.uint16)
+
+
+def _table(digits: jax.Array, depth: int) -> tuple[jax.Array, jax.Array]:
+    """What a task's moves make of every arrangement, int32 [720, moves], and how far each is from solved, int32 [720].
+
+    Distances up to `depth` are exact, all others are FAR.
+    """
+    after = jnp.array(_results())[:, digits.astype(jnp.int32) + 1].astype(jnp.int32)
+    steps = jnp.full(len(ORDERS), FAR, jnp.int32).at[0].set(0)
+    return after, jax.lax.fori_loop(0, depth, lambda _, steps: jnp.minimum(steps, 1 + steps[after].min(1)), steps)
+
+
 @dataclass(frozen=True)
 class Puzzles(Family):
     """Permutation puzzles with `moves` moves.
@@ -115,8 +136,12 @@ class Puzzles(Family):
 
     @property
     def instances(self) -> int:
-        """A lower bound for 99 in 100 puzzles, of 2,000 whose starts were counted by search."""
-        return self.moves - 1 if self.scramble == 1 else 4 * self.moves * (self.moves - 1) // 5
+        """A lower bound for 99 in 100 puzzles: of 2,000 the starts were counted by search, for eight pairs of knobs."""
+        # Random words of moves lead to so many arrangements that shorter ones do not reach; a third is left off.
+        nearer, within = (sum(self.moves**turns for turns in range(self.scramble + more)) for more in (0, 1))
+        apart = len(ORDERS) * (math.exp(-nearer / len(ORDERS)) - math.exp(-within / len(ORDERS)))
+        words = self.moves - 1 if self.scramble == 1 else 4 * self.moves * (self.moves - 1) // 5
+        return max(min(words, int(2 * apart / 3)), 1)
 
     @property
     def instances_are_exact(self) -> bool:
@@ -134,26 +159,38 @@ class Puzzles(Family):
     def spec(self) -> Spec:
         return Spec((PLACES,) * PLACES, (self.moves,) + (PLACES,) * (2 * PLACES), self.moves)
 
-    @cached_property
-    def _depths(self) -> tuple[int, int]:
-        """How deep to search from both ends after a move.
+    @property
+    def _farthest(self) -> int:
+        """The farthest from which an episode can still be won once a move has been made.
 
-        After k wasted moves, success is k moves farther at most, and has to be had in horizon - k: so no start from
-        which an episode can still be won is more than (horizon + scramble) / 2 moves away.
+        No move need undo another, so that a wasted one may lead as far away as there are arrangements.
         """
-        farthest = (self.horizon + self.scramble) // 2
-        return (farthest - 1) // 2, farthest - 1 - (farthest - 1) // 2
+        return self.horizon - 1
 
     def _steps_after(self, state: PuzzlesState) -> jax.Array:
         """Moves to the solved arrangement after every move, int32 [moves]; FAR beyond what can still be won."""
+        depth, pieces = self._farthest - 1, _packed(state.pieces)
+        if self.scramble > SHALLOW:
+            after, steps = _table(state.task, depth)
+            return steps[after[(jnp.array(_packed(ORDERS)) == pieces).argmax()]]
         moves = _moves(state.task)
-        ahead, back = self._depths
-        home = _tree(jnp.asarray(SOLVED), _undo(state.task), back)
-        after = _moved(_packed(state.pieces), moves)
-        return jax.vmap(lambda pieces: _meet(_tree(pieces, moves, ahead), home))(after)
+        home = _tree(jnp.asarray(SOLVED), _undo(state.task), depth - depth // 2)
+        return jax.vmap(lambda after: _meet(_tree(after, moves, depth // 2), home))(_moved(pieces, moves))
 
     def _scrambled(self, key: jax.Array, task: jax.Array, length: jax.Array | int) -> PuzzlesState:
-        """A start `length` moves from solved (at most `scramble`): of some random scrambles the farthest."""
+        """A start `length` moves from solved (at most `scramble`), or as far as there is one. Consumes `key`."""
+        start = self._any_start if self.scramble > SHALLOW else self._undone
+        return PuzzlesState(task, task, start(key, task, length))
+
+    def _any_start(self, key: jax.Array, task: jax.Array, length: jax.Array | int) -> jax.Array:
+        """Any of the arrangements that far, each as likely, uint8 [6]."""
+        _, steps = _table(task, self.scramble)
+        steps = jnp.where(steps <= length, steps, 0)
+        chosen = jnp.where(steps == steps.max(), jax.random.bits(key, steps.shape) | 1, 0).argmax()
+        return jnp.array(ORDERS)[chosen]
+
+    def _undone(self, key: jax.Array, task: jax.Array, length: jax.Array | int) -> jax.Array:
+        """Of some random scrambles of that many moves the farthest, uint8 [6]."""
         moves, undo, solved = _moves(task), _undo(task), jnp.asarray(SOLVED)
         words = jax.random.randint(key, (CANDIDATES, self.scramble), 0, self.moves)
         pieces = jnp.broadcast_to(solved, CANDIDATES)
@@ -163,7 +200,7 @@ class Puzzles(Family):
         starts = jnp.concatenate([pieces, undo[:1]])
         home = _tree(solved, undo, self.scramble - self.scramble // 2)
         distances = jax.vmap(lambda start: _meet(_tree(start, moves, self.scramble // 2), home))(starts)
-        return PuzzlesState(task, task, _unpacked(starts[jnp.argmax(distances)]))
+        return _unpacked(starts[jnp.argmax(distances)])
 
     def init(self, key: jax.Array, task: jax.Array) -> PuzzlesState:
         return self._scrambled(key, task, self.scramble)

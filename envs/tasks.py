@@ -227,33 +227,34 @@ class TaskSpace:
         """The `index`-th held-out task (never for tuning), digits [D]."""
         return self.task("heldout", index)
 
-    def split_of(self, task: jax.Array) -> jax.Array:
-        """The split of a task (digits [D]) as an index into SPLITS, int32 []; unbatched, may be traced."""
+    def place_of(self, task: jax.Array, seed: jax.Array | int) -> tuple[jax.Array, jax.Array]:
+        """Where a task (digits [D]) stands in the order of a pool seed: the inverse of `_task`; unbatched, traced.
+
+        Returns:
+            Its split as an index into SPLITS, int32 []; the digits of its ordinal there, uint32 [1 + D - prefix].
+        """
         digits = shuffle(task.astype(jnp.uint32), jnp.array(self.radices, jnp.uint32), self._key, inverse=True)
         head = self.radices[: self._prefix]
         strides = jnp.array([math.prod(head[i + 1 :]) for i in range(len(head))], jnp.uint32)
         lead = (digits[: self._prefix] * strides).sum(dtype=jnp.uint32)
-        ends = jnp.cumsum(jnp.array(self._counts, jnp.uint32))
-        return (lead >= ends[:-1]).sum(dtype=jnp.int32)
+        starts = jnp.cumsum(jnp.array((0, *self._counts), jnp.uint32))
+        split = (lead >= starts[1:-1]).sum(dtype=jnp.int32)
+        ordinal = jnp.concatenate([(lead - starts[split])[None], digits[self._prefix :]])
+        if ordinal.shape[0] > 1:
+            ordinal = shuffle(ordinal, self._split_radices(split), seed, inverse=True)
+        return split, ordinal
+
+    def split_of(self, task: jax.Array) -> jax.Array:
+        """The split of a task (digits [D]) as an index into SPLITS, int32 []; unbatched, may be traced."""
+        return self.place_of(task, 0)[0]
 
     def locate(self, task: np.ndarray, seed: int = 0) -> tuple[Split, int]:
         """The split and index of a task: the inverse of `task`."""
-        radices = jnp.array(self.radices, jnp.uint32)
-        digits = _unshuffled(jnp.asarray(task, jnp.uint32), radices, self._key)
-        lead = 0
-        for digit, radix in zip(np.array(digits[: self._prefix]).tolist(), self.radices, strict=False):
-            lead = lead * radix + digit
-        where = 0
-        while lead >= self._counts[where]:
-            lead, where = lead - self._counts[where], where + 1
-        radices = self._split_radices(where)
-        ordinal = jnp.concatenate([jnp.array([lead], jnp.uint32), digits[self._prefix :]])
-        if ordinal.shape[0] > 1:
-            ordinal = _unshuffled(ordinal, radices, np.uint32(seed))
+        where, ordinal = _placed(self, jnp.asarray(task, jnp.uint32), np.uint32(seed))
         index = 0
-        for digit, radix in zip(np.array(ordinal).tolist(), np.array(radices).tolist(), strict=True):
+        for digit, radix in zip(ordinal.tolist(), self._split_radices(int(where)).tolist(), strict=True):
             index = index * radix + digit
-        return SPLITS[where], index
+        return SPLITS[int(where)], index
 
 
 @partial(jax.jit, static_argnums=0)
@@ -261,4 +262,4 @@ def _one_task(space: TaskSpace, ordinal: jax.Array, split: jax.Array, seed: jax.
     return space._task(ordinal, split, seed)
 
 
-_unshuffled = jax.jit(partial(shuffle, inverse=True))
+_placed = jax.jit(TaskSpace.place_of, static_argnums=0)

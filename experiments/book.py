@@ -28,7 +28,7 @@ class Book:
         if about["failure"]:
             self.failures[cell.id] = f"{cell.label}: {about['failure']}"
             return
-        parts = [part for part in self.cells if part.id == cell.id]
+        parts = dict.fromkeys(part for part in self.cells if part.id == cell.id)  # each once
         self.rows[cell.id] = [row for part in parts for row in results.rows_of(part, found.counts, about["n_params"])]
         family = family_of(cell)
         flops = forward_flops(network_of(cell.training, family))

@@ -3,12 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import jax
-
-from envs.audit import audit
-from envs.tasks import make_pool
 from experiments import processes, teaching
 from experiments.archive import Archive, Found
+from experiments.auditing import audited
 from experiments.book import Book
 from experiments.cells import Cell, variant
 from experiments.checks import chosen_family
@@ -18,7 +15,7 @@ from experiments.groups import groups_of
 from experiments.progress import Progress
 from experiments.settings import Settings, SettingsError
 from experiments.store import Store
-from experiments.training import RunError, Trained
+from experiments.training import Trained
 from experiments.workers import Work, run_groups
 
 Finds = tuple[dict[str, Found], dict[str, Found]]
@@ -38,7 +35,7 @@ def run(
     """Runs every cell that has not been found, and writes down what came of all; `heard` is called after each time."""
     own, elsewhere = finds
     for family in settings.families:
-        _audited(family, settings, store)
+        _audited(family, cells, settings, store)
         _scripted(family, settings, store)
         if family not in store.meta().get("teacher", {}):
             store.update_meta(teacher={family: teaching.measured(family, settings)})
@@ -105,21 +102,15 @@ def find(cells: Sequence[Cell], archive: Archive) -> Finds:
     return own, {cell.id: found for cell in missing if (found := archive.elsewhere(cell)) is not None}
 
 
-def _audited(name: str, settings: Settings, store: Store) -> None:
-    """Notes down what an audit of the largest pool finds.
+def _audited(name: str, cells: Sequence[Cell], settings: Settings, store: Store) -> None:
+    """Notes down what an audit of a family's pools finds.
 
     Raises:
         RunError: where training would meet held-out tasks.
     """
-    if name in store.meta().get("audit", {}):
+    if "pools" in store.meta().get("audit", {}).get(name, {}):
         return
-    largest = settings.pools[-1]
-    pool = make_pool(None if largest == "new" else largest)
-    family = chosen_family(settings, name)
-    found = audit(family, pool, jax.random.key(0), settings.eval_tasks)
-    if not found.sound:
-        raise RunError(f"{name}: {found.overlap} held-out tasks are drawn for training: nothing could be concluded")
-    store.update_meta(audit={name: found._asdict()})
+    store.update_meta(audit={name: audited(name, cells, settings.eval_tasks)})
 
 
 def _scripted(name: str, settings: Settings, store: Store) -> None:

@@ -42,6 +42,9 @@ succeeded (drawn actions) over the expert's number of steps in the same. Where a
 at its task, all of these are of the last of them; `success_by_attempt` lists the success of each (drawn actions).
 `log_likelihood` is of the expert's actions, nats a decision, where a study asks for it (`agents.likelihood`)."""
 
+MEASURED = ("cell", "family", "role", "budget_kind", "env_steps", "simulations", "split")
+"""What a row is of: no two are of the same."""
+
 TASK_FIELDS = [
     ("cell", "U12"),
     ("family", "U32"),  # a cell whose agent plays several is counted in each
@@ -151,10 +154,16 @@ class Store:
                 if not {"cell", "family", "role"} <= set(row):
                     raise ValueError(f"line {number} is no row")
                 rows.append(row)
+            _each_once(rows)
             return rows
 
     def publish(self, rows: Sequence[Row], tasks: np.ndarray | None = None, **meta: Any) -> None:
-        """Replaces the rows, the counts per task where they are given, and entries of `meta.json`, each whole."""
+        """Replaces the rows, the counts per task where they are given, and entries of `meta.json`, each whole.
+
+        Raises:
+            ValueError: where a row is there twice: it would count as another agent.
+        """
+        _each_once(rows)
         lines = (json.dumps({key: row.get(key) for key in ROW_KEYS}) + "\n" for row in rows)
         write(self.path / "results.jsonl", "".join(lines))
         if tasks is not None:
@@ -205,6 +214,21 @@ class Store:
     def _set_meta(self, **entries: Any) -> None:
         meta = json.loads(json.dumps(self.meta() | entries))  # with the keys that JSON makes of numbers
         write(self.path / "meta.json", json.dumps(meta | {"seal": _sealed(meta)}, indent=1) + "\n")
+
+
+def _each_once(rows: Sequence[Row]) -> None:
+    """Refuses two rows of the same measurement.
+
+    Raises:
+        ValueError: which they are of.
+    """
+    known = set()
+    for row in rows:
+        which = tuple(row.get(key) for key in MEASURED)
+        if which in known:
+            told = ", ".join(f"{key} {value}" for key, value in zip(MEASURED, which, strict=True) if value is not None)
+            raise ValueError(f"two rows are of {told}")
+        known.add(which)
 
 
 def _sealed(meta: dict[str, Any]) -> str:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import envs
-from envs.audit import DRAWN, audit
+from envs import audit as module
+from envs.audit import DRAWN, Claim, audit, strays
 from envs.tasks import SPLITS, make_pool
 
 KEY = jax.random.key(0)
@@ -28,6 +29,48 @@ def test_the_planted_leak_trips_it(size):
     assert found.overlap == 128  # all of the 256 that leak are drawn some 2,000 times
     assert found.strangers == 256
     assert found.nearest == {0: 128}
+
+
+@pytest.mark.parametrize(("size", "seed"), [(4, 2), (64, 0), (None, 1)])
+def test_a_leak_in_what_training_draws_from_trips_it(size, seed, monkeypatch):
+    """One episode in eight is at any of the held-out tasks, which the task space itself knows nothing of."""
+    family = envs.make("errands", values=11 + seed)  # of which nothing is compiled yet
+    honest = module.draw_from
+
+    def leaky(family, pool):
+        def draw(key):
+            held = honest(family, make_pool(None, split="heldout"))(key)
+            leaks = jax.random.bernoulli(jax.random.fold_in(key, 1), 1 / 8)
+            return jax.tree.map(lambda ours, theirs: jnp.where(leaks, theirs, ours), honest(family, pool)(key), held)
+
+        return draw
+
+    monkeypatch.setattr(module, "draw_from", leaky)
+    found = audit(family, make_pool(size, seed=seed), KEY)
+    assert not found.sound
+    assert found.strangers == pytest.approx(DRAWN / 8, rel=0.2)
+    assert found.overlap == 0  # of so many held-out tasks few are evaluated
+
+
+def test_strays_are_the_tasks_outside_a_pool():
+    space = envs.make("mazes").tasks
+    where = [("training", 5), ("training", 6), ("training", 14), ("training", 15), ("heldout", 7), ("validation", 7)]
+    tasks = np.stack([space.task(split, index, seed=3) for split, index in where])
+
+    def found(claim):
+        outside = strays(space, claim, tasks)
+        return [outside.get(task.tobytes()) for task in tasks]
+
+    assert found(Claim(9, 3, "training", 6)) == ["training", None, None, "training", "heldout", "validation"]
+    assert found(Claim(None, 3)) == [None] * 4 + ["heldout", "validation"]
+    assert found(Claim(None, 4)) == [None] * 4 + ["heldout", "validation"]
+    assert found(Claim(9, 4, "training", 6)) == ["training"] * 4 + ["heldout", "validation"]  # another seed's order
+    assert found(Claim(2, 3, "heldout", 6)) == ["training"] * 4 + [None, "validation"]
+
+
+def test_tasks_that_are_played_as_others_are_in_the_pool():
+    family = envs.make("errands", pairs="together", attributes=4, values=6)
+    assert audit(family, make_pool(20, seed=1), KEY).sound
 
 
 def test_copies_show_as_fewer_distinct_tasks():

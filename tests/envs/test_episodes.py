@@ -2,10 +2,12 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from scipy import stats
 
 import envs
 from envs import episodes as ep
+from envs.audit import Claim, strays
 from envs.tasks import make_pool
 
 FAMILY = envs.make("errands", attributes=2, values=4)
@@ -74,6 +76,24 @@ def test_bank_reset_equals_naive_reset_in_distribution():
         columns = np.unique(np.concatenate(values))
         table = [[int((v == column).sum()) for column in columns] for v in values]
         assert stats.chi2_contingency(table).pvalue > 1e-3
+
+
+NEAR = ep.Near(jnp.float32(0.5), jnp.int32(2))
+
+
+@pytest.mark.parametrize("told", [{}, {"near": NEAR}, {"starts": jnp.uint32(999)}], ids=["plain", "near", "starts"])
+def test_every_start_is_at_a_task_of_the_pool(told):
+    """Also where the pool is not the first one, and whatever else is drawn."""
+    family = envs.make("errands", attributes=5, values=8)
+    claims = [Claim(4), Claim(64, seed=3), Claim(9, first=5, split="heldout"), Claim(None, seed=1)]
+    keys = jax.random.split(jax.random.key(0), 2000)
+    drawn = jax.jit(lambda pool: jax.vmap(ep.draw_from(family, pool, **told))(keys).task)
+    for claim in claims:
+        pool = make_pool(claim.size, seed=claim.seed, split=claim.split, first=claim.first)
+        tasks = np.asarray(drawn(pool))
+        assert strays(family.tasks, claim, tasks) == {}
+        distinct = len(np.unique(tasks, axis=0))
+        assert distinct == claim.size if claim.size else distinct > 800
 
 
 def test_refill_replaces_used_states_only():

@@ -4,16 +4,21 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from rich.console import Console
 
-import envs
-from experiments import archive, presets, runner, training
+from agents import learner
+from envs.episodes import draw_from
+from envs.tasks import make_pool
+from experiments import archive, auditing, presets, runner, training
 from experiments.archive import Archive
 from experiments.progress import Progress
 from experiments.results import final_success, measured
 from experiments.settings import SettingsError, load_file, resolve
+from experiments.setups import pool_of
 from experiments.store import Store
 from experiments.studies import mixture, task_count
 from experiments.table import Table
@@ -190,14 +195,71 @@ def test_a_cell_that_is_given_up_leaves_a_gap_and_is_not_tried_again(study, monk
     assert {claim.effect for claim in task_count.verdicts(table, settings) if "appears" in claim.claim} == {None}
 
 
-def test_a_run_is_audited_and_a_leak_stops_it(study, monkeypatch):
+def test_a_run_is_audited_and_a_leak_stops_it(study, monkeypatch, tmp_path):
     run(study, monkeypatch)
     found = study[2].meta()["audit"]["errands"]
     assert found["sound"]
     assert sum(found["nearest"].values()) == 8
-    (study[2].path / "meta.json").unlink()
-    shutil.rmtree(study[2].path / "cells")
-    leak = envs.make("errands", "leak", **study[0].knobs["errands"])
-    monkeypatch.setattr(runner, "chosen_family", lambda settings, name: leak)
-    with pytest.raises(training.RunError, match="errands: 8 held-out tasks are drawn for training"):
+    assert found["trained_before"] == "no"
+    pools = {(cell.pool_size, cell.pool_seed, cell.pool_split, cell.pool_first) for cell in study[1]}
+    assert found["pools"] == len(pools) > 3
+    settings = study[0].model_copy(update={"control": "leak"})
+    leaky = settings, task_count.cells(settings), Store(tmp_path / "leaky")
+    leaky[2].path.mkdir()
+    told = "errands: 8 held-out tasks are drawn for training, of which 8 are evaluated: nothing could be concluded"
+    with pytest.raises(training.RunError, match=told):
+        run(leaky, monkeypatch)
+
+
+def leaky(family, pool, near=None, starts=None):
+    """One episode in eight is at a held-out task."""
+
+    def draw(key):
+        held = draw_from(family, make_pool(None, split="heldout"), near, starts)(key)
+        leaks = jax.random.bernoulli(jax.random.fold_in(key, 1), 1 / 8)
+        ours = draw_from(family, pool, near, starts)(key)
+        return jax.tree.map(lambda own, other: jnp.where(leaks, other, own), ours, held)
+
+    return draw
+
+
+def later_seeds(family, pool, near=None, starts=None):
+    """Finite pools of later seeds are drawn from held-out tasks."""
+    leaks = (pool.seed > 0) & ~pool.fresh
+    return draw_from(family, pool._replace(split=jnp.where(leaks, 2, pool.split)), near, starts)
+
+
+def held_out(cell):
+    """Pools of training tasks are taken from the held-out ones."""
+    return pool_of(replace(cell, pool_split="heldout"))
+
+
+def next_one(cell):
+    """Every pool begins one task too late."""
+    return pool_of(replace(cell, pool_first=cell.pool_first + 1))
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "fault", "told"),
+    [
+        (learner, "draw_from", leaky, "[0-9,]+ held-out tasks outside the agent's pool and [0-9,]+ held-out tasks"),
+        (learner, "draw_from", later_seeds, "[0-9]+ held-out tasks are drawn for training, of which 4 are evaluated"),
+        (auditing, "pool_of", held_out, "[0-9,]+ held-out tasks are drawn for training, of which 8 are evaluated"),
+        (auditing, "pool_of", next_one, "[0-9]+ held-out tasks outside the agent's pool and [0-9]+ training tasks out"),
+    ],
+    ids=["one in eight", "seeds from 1 on", "held-out pools", "another pool"],
+)
+def test_a_run_notices_whatever_draws_other_tasks_than_its_cells_say(where, name, fault, told, study, monkeypatch):
+    auditing._side_by_side.clear_cache()
+    monkeypatch.setattr(where, name, fault)
+    with pytest.raises(training.RunError, match=f"errands: {told}"):
         run(study, monkeypatch)
+    assert "audit" not in study[2].meta()
+    auditing._side_by_side.clear_cache()
+
+
+def test_an_audit_says_where_agents_come_from_elsewhere(study):
+    _, cells, _ = study
+    own = cells[0].training.model_copy(update={"start_from": "elsewhere.msgpack"})
+    found = auditing.audited("errands", [replace(cell, training=own) for cell in cells], 8)
+    assert found["trained_before"] == "on tasks that the file of start_from does not tell"

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 
@@ -32,6 +34,23 @@ def test_a_line_that_was_cut_off_is_left_out(tmp_path):
     with (tmp_path / "results.jsonl").open("a") as file:
         file.write('{"cell": "b", "succ')
     assert [row["cell"] for row in store.rows()] == ["a"]
+
+
+def test_a_row_that_is_there_twice_is_refused_and_read_by_nobody(tmp_path):
+    """It would count as another agent: n would be twice the number of seeds."""
+    store = Store(tmp_path)
+    rows, counts = result("a", 0.2)
+    again = [*rows, rows[0] | {"success": 0.3}]
+    told = "two rows are of cell a, family errands, role generalist, env_steps 8, simulations 0, split unseen"
+    with pytest.raises(ValueError, match=told):
+        store.publish(again, counts)
+    apart = [rows[0] | {key: value} for key, value in (("role", "met"), ("env_steps", 4), ("split", "seen"))]
+    store.publish([*rows, *apart, rows[0] | {"budget_kind": "share"}], counts)
+    assert len(store.rows()) == 5
+    path = tmp_path / "results.jsonl"
+    path.write_text(2 * path.read_text())
+    with pytest.raises(SettingsError, match=re.escape(f"{path}: cannot be read as part of a run") + f".*{told}"):
+        store.rows()
 
 
 def test_meta_is_merged_one_level_deep(tmp_path):

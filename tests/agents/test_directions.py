@@ -1,0 +1,120 @@
+"""The direction of the first step, at any shape: towards what was paid, and towards labels."""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import rewards
+from agents import cloning, networks, ppo
+from agents import learner as lr
+from agents.rollout import Rollout
+from agents.teachers import TEACHERS
+from envs.family import outcome
+from envs.tasks import make_pool
+from tests.agents.probes import Probe
+
+POOL = make_pool(None)
+
+
+@dataclass(frozen=True)
+class Bandit(Probe):
+    """One step, as many actions as one likes, of which the last succeeds and all others fail."""
+
+    arms: int = 2
+
+    @property
+    def num_actions(self):
+        return self.arms
+
+    def observe(self, state):
+        return super().observe(state)._replace(action_mask=jnp.ones(self.arms, bool))
+
+    def step(self, state, action, key):
+        good = action == self.arms - 1
+        return state._replace(step=state.step + jnp.uint8(1)), outcome(good, ~good)
+
+    def expert(self, state, kind="informed"):
+        return jax.nn.one_hot(self.arms - 1, self.arms)
+
+
+def rollout_of(steps, num_envs, arms):
+    """Any one-step episodes: logits, and a rollout of draws from them in which the last action was paid."""
+    rng = np.random.default_rng(arms)
+    logits = jnp.array(rng.normal(size=(steps, num_envs, arms)), jnp.float32)
+    action = rng.integers(arms, size=(steps, num_envs))
+    action[0, 0], action[-1, -1] = arms - 1, 0  # some are paid, and some are not
+    action = jnp.array(action)
+    nothing, ends = jnp.zeros((steps, num_envs)), jnp.ones((steps, num_envs), bool)
+    log_prob = jnp.take_along_axis(jax.nn.log_softmax(logits), action[..., None], -1)[..., 0]
+    paid, labels = (action == arms - 1).astype(jnp.float32), jax.nn.one_hot(jnp.full(action.shape, arms - 1), arms)
+    never = jnp.zeros_like(ends)
+    return logits, Rollout((), action, log_prob, nothing, nothing, paid, ends, ends, never, paid == 1, labels)
+
+
+SHAPES = [  # steps, environments, actions
+    *((16, num_envs, 4) for num_envs in (1, 2, 4, 7, 8, 16, 128)),
+    *((16, 8, arms) for arms in (2, 3, 5, 6, 16)),
+    (1, 4, 5),
+    (32, 2, 4),
+]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_losses_fall_towards_what_is_paid_and_towards_labels(shape):
+    """Of every step: its action becomes likelier if it was paid, and else less likely; labels become likelier."""
+    logits, rollout = rollout_of(*shape)
+    hyper = lr.Hyper(entropy=0.0)
+
+    @jax.jit
+    def slopes(logits):
+        targets = ppo.prepare(rollout, hyper)
+        losses = ((ppo.loss, targets), (cloning.loss, ()), (cloning.loss_with_values, targets))
+        return [
+            jax.grad(lambda logits, loss=loss, beside=beside: loss(logits, rollout.value, rollout, beside, hyper)[0])(
+                logits
+            )
+            for loss, beside in losses
+        ]
+
+    incentivized, *taught = map(np.asarray, slopes(logits))
+    of_taken = np.take_along_axis(incentivized, np.asarray(rollout.action)[..., None], -1)[..., 0]
+    assert (np.sign(-of_taken) == np.where(rollout.reward == 1, 1, -1)).all()
+    for slope in taught:
+        assert (slope[..., -1] < 0).all()
+        assert (slope[..., :-1] > 0).all()
+
+
+UPDATES = [  # environments, minibatches, actions, network, memory
+    (1, 1, 5, "mlp", "none"),
+    (4, 4, 3, "relational", "none"),
+    (16, 1, 5, "mlp", "gru"),
+    (64, 4, 7, "pairs", "none"),
+]
+
+
+@pytest.mark.parametrize("teacher", [None, pytest.param("dagger", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("num_envs", "minibatches", "arms", "kind", "memory"), UPDATES)
+def test_the_first_update_makes_the_right_action_likelier(num_envs, minibatches, arms, kind, memory, teacher):
+    """The mean over seeds, as a single rollout of few environments says little."""
+    bandit = Bandit(arms=arms)
+    network = networks.make(kind, bandit, width=8, memory=memory)
+    own = {"algorithm": cloning.CLONING, "teacher": TEACHERS[teacher]} if teacher else {"algorithm": ppo.PPO}
+    sizes = {"num_envs": num_envs, "steps": 16, "epochs": 1, "minibatches": minibatches}
+    setup = lr.Setup(bandit, network, reward=rewards.make("sparse"), **sizes, **own)
+    hyper = lr.Hyper(learning_rate=1e-3, entropy=0.0, value=0.0)
+    observation = bandit.observe(bandit.init(jax.random.key(0), jnp.zeros(2, jnp.uint8)))
+
+    def right(params):
+        return jax.nn.log_softmax(network.apply(params, observation, network.initial_memory())[0])[-1]
+
+    @jax.jit
+    @jax.vmap
+    def gained(seed):
+        state = lr.begin(setup, POOL, seed, hyper)
+        after, _ = lr.update(setup, state, hyper, POOL)
+        return right(after.params) - right(state.params)
+
+    assert float(gained(jnp.arange(24, dtype=jnp.uint32)).mean()) > 0
