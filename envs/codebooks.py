@@ -100,6 +100,7 @@ class Codebooks(Family):
         return Spec((2, self.cues, 3, ANSWERS + 2), entity=(), num_entities=0)
 
     def init(self, key: jax.Array, task: jax.Array) -> CodebooksState:
+        task = jnp.asarray(task)  # it may be of NumPy
         words = jax.random.bits(key, (2 * self.exam,))
         nothing = jnp.uint8(NOTHING)
         asked = distinct(words[self.exam :], self.exam) if self.mixed else jnp.arange(self.exam)

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import envs
+from envs.ambient import pinned
 from envs.episodes import draw_from, ends
 from envs.family import Family, Observation, State
 from envs.render import to_image, to_text
@@ -125,6 +126,7 @@ class FamilyEnv(gym.Env[np.ndarray, Any]):
 
     metadata = {"render_modes": ["rgb_array", "ansi"], "render_fps": 2}  # noqa: RUF012 (Gymnasium's own convention)
 
+    @pinned
     def __init__(
         self,
         family: str,
@@ -151,6 +153,7 @@ class FamilyEnv(gym.Env[np.ndarray, Any]):
         self.life: Life | None = None
         self.seen: Seen | None = None
 
+    @pinned
     def digits(self, task: Any) -> np.ndarray:
         """Digits of a task, which is given by its number in the split or by its digits."""
         tasks = self.family.tasks
@@ -164,17 +167,18 @@ class FamilyEnv(gym.Env[np.ndarray, Any]):
             )
         return digits.astype(tasks.dtype)
 
+    @pinned
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         super().reset(seed=seed)
         task = (options or {}).get("task")
         word = draw_word(self.np_random)
-        observation, *_, info = self._tell(
-            *_programs(self.family)[0](self.pool, word, None if task is None else self.digits(task))
-        )
+        digits = None if task is None else jnp.asarray(self.digits(task))
+        observation, *_, info = self._tell(*_programs(self.family)[0](self.pool, word, digits))
         return observation, info
 
+    @pinned
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         if self.life is None:
             raise gym.error.ResetNeeded("call reset before step")
@@ -186,6 +190,7 @@ class FamilyEnv(gym.Env[np.ndarray, Any]):
             raise gym.error.ResetNeeded("call reset before action_masks")
         return np.array(self.seen.action_mask, bool)
 
+    @pinned
     def render(self) -> Any:
         """A picture of what the agent may see, in the environment's render mode."""
         if self.render_mode is None:

@@ -15,6 +15,7 @@ from gymnasium.utils.seeding import np_random
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from envs.ambient import pinned
 from envs.family import Family
 from envs.gym import FamilyEnv, Life, Seen, advance, begin, checked, draw_word
 from envs.tasks import Pool
@@ -106,6 +107,7 @@ class FamilyVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         gymnasium.error.ResetNeeded: on a step before the first reset, or past an end that nobody reset.
     """
 
+    @pinned
     def __init__(
         self,
         family: str,
@@ -130,6 +132,7 @@ class FamilyVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self._generators: dict[int, np.random.Generator] = {}
         self._ended = np.zeros(num_envs, bool)
 
+    @pinned
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
@@ -140,6 +143,7 @@ class FamilyVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self._ended &= ~wanted
         return np.array(shown.observation), _info(shown, wanted)
 
+    @pinned
     def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         if self.episodes is None:
             raise gym.error.ResetNeeded("call reset before step")
@@ -166,7 +170,8 @@ class FamilyVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             words[place] = draw_word(self._generators[place])
         family, pool = self.one.family, self.one.pool
         episodes = self.episodes or _blank(family, pool, self.num_envs)
-        episodes = self.episodes = _programs(family)[0](pool, episodes, wanted, words, tasks)
+        given = jax.tree.map(jnp.asarray, (wanted, words, tasks))  # where jit is disabled nothing else makes them so
+        episodes = self.episodes = _programs(family)[0](pool, episodes, *given)
         return jax.device_get(episodes[1])
 
     def _wanted(self, mask: Any) -> np.ndarray:

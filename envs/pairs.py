@@ -33,7 +33,7 @@ class Pairs(Wrapper):
             raise ValueError(f"pairs={self.pairs!r}: a task's second digit has one value only here")
 
     def _played(self, task: jax.Array) -> jax.Array:
-        radix = self.tasks.radices[1]
+        radix, task = self.tasks.radices[1], jnp.asarray(task)
         first, second = task[0].astype(jnp.int32) % radix, task[1].astype(jnp.int32)
         other = jnp.where(second == first, (second + 1) % radix, second)
         return task.at[1].set((first if self.pairs == "together" else other).astype(task.dtype))
@@ -45,7 +45,7 @@ class Pairs(Wrapper):
         return self.family.start_near(key, self._played(task), steps)
 
     def behaviour(self, task: jax.Array) -> jax.Array:
-        return self.family.behaviour(self._played(jnp.asarray(task)))
+        return self.family.behaviour(self._played(task))
 
     def describe(self, task: Any) -> str:
-        return self.family.describe(self._played(jnp.asarray(task)))
+        return self.family.describe(self._played(task))

@@ -105,6 +105,7 @@ class Programs(Family):
         return written, last
 
     def init(self, key: jax.Array, task: jax.Array) -> ProgramsState:
+        task = jnp.asarray(task)  # it may be of NumPy
         first = jax.random.randint(key, (REGISTERS,), 0, self.modulus, jnp.uint8)
         written, last = self._run(task, first)
         return ProgramsState(task, task, first, first, last if self.silent else written, jnp.uint8(0))
