@@ -189,7 +189,7 @@ def test_the_commit_of_another_repository_is_not_noted_down(about, tmp_path, mon
     assert store._commit() == git(tmp_path, "rev-parse", "HEAD")
 
 
-SMALL = "--pools new --control-pools new --taught-pools new --seeds 1 --specialists 1 --evaluations 1 --budget 4096"
+SMALL = "--pools new --control-pools new --taught-pools new --seeds 1 --specialists 1 --evaluations 1 --budget 16384"
 
 
 def started(config, out, **variables):
