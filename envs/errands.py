@@ -109,6 +109,7 @@ class Errands(Family):
         return looks.at[:, 0].set(distinct(looks[:, 0], self.values).astype(looks.dtype))
 
     def init(self, key: jax.Array, task: jax.Array) -> ErrandsState:
+        task = jnp.asarray(task)  # it may be of NumPy
         # One draw of words serves all, half a word an attribute: the generator is most of what a reset costs.
         halves = self.objects * self.attributes
         swaps = 1 if self.chain == 1 else self.objects - 1

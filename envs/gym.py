@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import envs
+from envs.ambient import pinned
 from envs.arguments import integer, one_of, options_of
 from envs.episodes import draw_from, ends
 from envs.family import Family, Observation, State
@@ -131,6 +132,7 @@ class FamilyEnv(gym.Env[np.ndarray, Any]):
 
     metadata = {"render_modes": ["rgb_array", "ansi"], "render_fps": 2}  # noqa: RUF012 (Gymnasium's own convention)
 
+    @pinned
     def __init__(
         self,
         family: str,
@@ -160,6 +162,7 @@ class FamilyEnv(gym.Env[np.ndarray, Any]):
         """The tasks that resets draw from. It is made at the first reset: until then a process can still be forked."""
         return make_pool(self.pool_size, seed=self.pool_seed, split=self.split)
 
+    @pinned
     def digits(self, task: Any) -> np.ndarray:
         """Digits of a task, which is given by its number in the split or by its digits."""
         tasks = self.family.tasks
@@ -175,6 +178,7 @@ class FamilyEnv(gym.Env[np.ndarray, Any]):
                     return digits.astype(tasks.dtype)
         raise ValueError(f"task={task!r}: want a number below {count:,} or digits below {tasks.radices}")
 
+    @pinned
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
@@ -186,6 +190,7 @@ class FamilyEnv(gym.Env[np.ndarray, Any]):
         observation, *_, info = self._tell(*_programs(self.family)[0](self.pool, word, digits))
         return observation, info
 
+    @pinned
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         if self.life is None or self.seen is None:
             raise gym.error.ResetNeeded("call reset before step")
@@ -200,6 +205,7 @@ class FamilyEnv(gym.Env[np.ndarray, Any]):
             raise gym.error.ResetNeeded("call reset before action_masks")
         return np.array(self.seen.action_mask, bool)
 
+    @pinned
     def render(self) -> Any:
         """A picture of what the agent may see, in the environment's render mode."""
         if self.render_mode is None:

@@ -15,6 +15,7 @@ from gymnasium.utils.seeding import np_random
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from envs.ambient import pinned
 from envs.arguments import integer, options_of
 from envs.family import Family
 from envs.forks import refuse_lost_threads
@@ -127,6 +128,7 @@ class FamilyVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         RuntimeError: on a reset or step in a process that was forked after JAX had been started; see `envs.forks`.
     """
 
+    @pinned
     def __init__(
         self,
         family: str,
@@ -154,6 +156,7 @@ class FamilyVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self._generators: dict[int, np.random.Generator] = {}
         self._ended = np.zeros(num_envs, bool)
 
+    @pinned
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
@@ -165,6 +168,7 @@ class FamilyVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self._ended &= ~wanted
         return np.array(shown.observation), _info(shown, wanted)
 
+    @pinned
     def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         if self.episodes is None:
             raise gym.error.ResetNeeded("call reset before step")

@@ -130,6 +130,7 @@ class Mazes(Family):
         return jnp.stack(way), away
 
     def init(self, key: jax.Array, task: jax.Array) -> MazesState:
+        task = jnp.asarray(task)  # it may be of NumPy
         agent, goal = distinct(jax.random.bits(key, (2,)), self._cells).astype(jnp.uint8)
         if self.goal_in_task:  # the other cell as far from the drawn goal as from the task's: uniform over the rest
             agent, goal = (agent.astype(jnp.int32) - goal + task[-1]) % self._cells, task[-1]

@@ -110,6 +110,7 @@ class Programs(Family):
         return last if self.silent else written
 
     def init(self, key: jax.Array, task: jax.Array) -> ProgramsState:
+        task = jnp.asarray(task)  # it may be of NumPy
         first = jax.random.randint(key, (REGISTERS,), 0, self.modulus, jnp.uint8)
         return ProgramsState(task, task, first, first, self._wanted(task, first), jnp.uint8(0))
 

@@ -203,6 +203,7 @@ class Puzzles(Family):
         return _unpacked(starts[jnp.argmax(distances)])
 
     def init(self, key: jax.Array, task: jax.Array) -> PuzzlesState:
+        task = jnp.asarray(task)  # it may be of NumPy
         return self._scrambled(key, task, self.scramble)
 
     def observe(self, state: PuzzlesState) -> Observation:

@@ -115,6 +115,7 @@ class Sequences(Family):
         return self.length - self.order - self.asked + 1
 
     def init(self, key: jax.Array, task: jax.Array) -> SequencesState:
+        task = jnp.asarray(task)  # it may be of NumPy
         words = jax.random.bits(key, (self.runs + 1,))
         openings = (words[1:] % self.contexts).astype(jnp.uint8)
         recent = jnp.zeros(self.asked + 1, jnp.uint8).at[-1].set(openings[0] // self.tokens ** (self.order - 1))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import envs
 import rewards
+from experiments.ambient import otherwise
 from experiments.cells import Cell
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,15 +25,23 @@ def code_of(cell: Cell, checked: bool = False) -> str:
 
     So do those of another package that brings its family, reward or network. Comments, docstrings and layout do not
     count, and neither do registries of names: another family, reward or network beside it changes nothing for this one.
-    Where every number is `checked` it is another program, which is said too.
+    Where every number is `checked` it is another program, which is said too, and so is what jax or XLA are told that
+    may change numbers; mostly that is nothing.
     """
     from agents.encoders import ENCODERS  # and with it jax
 
     families = [envs.FAMILIES[member] for member in cell.members]
-    told = [rewards.REWARDS[part.strip()] for part in cell.training.reward.split("+")]
-    entries = [*families, *told, ENCODERS[cell.training.network]]
+    paid = [rewards.REWARDS[part.strip()] for part in cell.training.reward.split("+")]
+    entries = [*families, *paid, ENCODERS[cell.training.network]]
     brought = frozenset(entry.module.partition(".")[0] for entry in entries if entry.dist)
-    return _hash(frozenset([TRAINER, *(entry.module for entry in entries)]), brought) + CHECKED * checked
+    told = "".join(f" {name}={value}" for name, value in otherwise().items())
+    return _hash(frozenset([TRAINER, *(entry.module for entry in entries)]), brought) + told + CHECKED * checked
+
+
+def parts(code: str) -> tuple[str, str]:
+    """Returns a version's hash, and what it says of jax and XLA: nothing where they are as elsewhere."""
+    found, _, told = code.removesuffix(CHECKED).partition(" ")
+    return found, told
 
 
 @lru_cache

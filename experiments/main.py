@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from experiments import processes, stopping, studies
+from experiments import ambient, processes, stopping, studies
 from experiments.archive import Archive
 from experiments.cells import Cell
 from experiments.checks import chosen_family
@@ -96,6 +96,7 @@ def run_study(
         RunError: where a run cannot go on, or some of its cells had to be given up.
         Stopped: on request.
     """
+    ambient.check_compiled()
     settings = pin(settings)
     many = workers or usual(split)
     cells, groups = planned(settings)
@@ -194,7 +195,7 @@ def _timed(store: Store, settings: Settings, made_with: dict[str, Any]) -> Itera
     if "tasks" not in store.meta():
         tasks = {name: chosen_family(settings, name).tasks.size for name in settings.families}
         store.update_meta(**made_with, tasks=tasks)
-    elif any(store.meta().get(key) != value for key, value in made_with.items()):
+    elif any((store.meta().get(key) or None) != (value or None) for key, value in made_with.items()):
         store.update_meta(continued_with={made_with["commit"] or "unknown": made_with})
     began = time.perf_counter()
     try:

@@ -65,10 +65,11 @@ def anywhere(asked: bool) -> bool:
     return bool(np.any(multihost_utils.process_allgather(np.array([asked])))) if several() else asked
 
 
-def check_alike(numbers: Sequence[float], what: str) -> None:
-    """Raises SettingsError where processes do not see the same; all have to ask."""
+def check_alike(numbers: Sequence[int], what: str) -> None:
+    """Raises SettingsError where processes do not see the same numbers, of 64 bits; all have to ask."""
     if several():
-        seen = np.asarray(multihost_utils.process_allgather(np.array(numbers, np.float32)))
+        halves = np.array(numbers, np.int64).view(np.uint32)  # jax has no 64 bits
+        seen = np.asarray(multihost_utils.process_allgather(halves))
         if (seen != seen[0]).any():
             raise SettingsError(f"{what} of {jax.process_count()} processes differ: want --out where all can read it")
 

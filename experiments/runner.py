@@ -9,7 +9,7 @@ from experiments.auditing import audited
 from experiments.book import Book
 from experiments.cells import Cell, variant
 from experiments.checks import chosen_family
-from experiments.code import CHECKED
+from experiments.code import CHECKED, parts
 from experiments.evaluation import Evaluation, scripted_success
 from experiments.groups import groups_of
 from experiments.progress import Progress
@@ -91,6 +91,13 @@ def find(cells: Sequence[Cell], archive: Archive) -> Finds:
         how = ("without", "with")[not archive.checked]
         raise SettingsError(
             f"--out {archive.run}: was begun {how} --debug, by other programs; want that, or another --out"
+        )
+    told = [(parts(found.about["code"]), parts(archive.code(found.cell))) for found in other]
+    if missing and other and all(there[0] == here[0] for there, here in told):
+        there, here = told[0]
+        raise SettingsError(
+            f"--out {archive.run}: was begun where jax or XLA was told {there[1] or 'nothing'}, and here it is told "
+            f"{here[1] or 'nothing'}: numbers would differ; want what it was begun with, or another --out"
         )
     if missing and other:
         commit = other[0].about["made_with"].get("commit") or "unknown"

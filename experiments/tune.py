@@ -15,7 +15,7 @@ import numpy as np
 import tomli_w
 from rich.console import Console
 
-from experiments import stopping
+from experiments import ambient, stopping
 from experiments.archive import Archive, Found
 from experiments.cells import Cell, doubling
 from experiments.failures import scarce
@@ -208,6 +208,7 @@ def tune(
         SettingsError: where settings or directory will not do.
         RunError: where a run cannot go on.
     """
+    ambient.check_compiled()
     settings = pin(settings)
     (family,) = settings.families
     shipped = settings.training[family]

@@ -16,6 +16,12 @@ from PIL import Image
 from experiments.records import Record
 
 PATIENCE = 60  # seconds that its server may take to begin a run, or to take one in
+LONGEST = 128  # characters that its server takes for a name
+OF_ANOTHER = (
+    "SWEEP_ID", "SWEEP_PARAM_PATH", "LAUNCH", "CONFIG_PATHS", "RUN_ID", "RESUME", "RESUME_FROM", "FORK_FROM",
+    "RUN_GROUP", "NAME", "JOB_TYPE",
+)  # fmt: skip
+"""Variables (WANDB_...) that say which one run a whole process is, or what it is called. Each record here is a run."""
 
 
 class WandB:
@@ -28,6 +34,7 @@ class WandB:
         asked = os.environ.get("WANDB_MODE")
         if asked == "disabled":
             raise ValueError("WANDB_MODE is disabled")
+        _set_aside()
         if not asked and not wandb.login(prompt=False, verify=False):
             self.mode = "offline"
             print(
@@ -42,6 +49,7 @@ class WandB:
             disable_code=True,
             disable_git=True,
             x_disable_stats=True,  # they would be of the moment of writing
+            sagemaker_disable=True,  # or it names the run
             init_timeout=PATIENCE,
             finish_timeout=PATIENCE,
             finish_timeout_raises=True,
@@ -65,9 +73,9 @@ class WandB:
         with wandb.init(
             project=os.environ.get("WANDB_PROJECT", "incentivize"),
             id=key,
-            name=record.name,
-            group=record.group,
-            job_type=record.config.get("role", record.name),
+            name=_short(record.name),
+            group=_short(record.group),
+            job_type=_short(record.config.get("role", record.name)),
             config=record.config,
             dir=folder,
             mode=self.mode,
@@ -83,6 +91,25 @@ class WandB:
     def close(self) -> None:
         """Ends the process that wandb keeps beside this one."""
         wandb.teardown()
+
+
+def _set_aside() -> None:
+    """Keeps records apart under a sweep's agent, or whatever else would make one run of all: says so once.
+
+    Raises:
+        ValueError: where wandb has begun already, and knows of a sweep.
+    """
+    told = [name for name in (f"WANDB_{one}" for one in OF_ANOTHER) if os.environ.pop(name, None)]
+    if told:
+        print(f"--tracker wandb: every training run is a run of its own; set aside: {', '.join(told)}", file=sys.stderr)
+    settings = wandb.setup().settings
+    if settings.sweep_id or settings.launch:
+        raise ValueError("wandb was begun by a sweep or a launch agent, which would make one run of all training runs")
+
+
+def _short(name: str) -> str:
+    """A name that its server takes; one that is too long ends with a digest of all of it."""
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _table(rows: list[dict[str, Any]]) -> wandb.Table:

@@ -22,12 +22,12 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from itertools import cycle
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
 from agents.spreading import Devices
-from experiments import cgroup, processes, stopping
+from experiments import ambient, cgroup, processes, stopping
 from experiments.cells import Cell
 from experiments.failures import no_semaphores
 from experiments.groups import Group
@@ -50,6 +50,7 @@ class Work(NamedTuple):
         every: seconds between checkpoints.
         checked: whether training stops where a number first is none, and says where that came from.
         split: devices that divide the environments of every agent.
+        told: what changes numbers (`ambient.otherwise`) and workers have to be told too; `run_groups` finds it.
     """
 
     workers: int
@@ -57,6 +58,7 @@ class Work(NamedTuple):
     every: float = SAVE_EVERY
     checked: bool = False
     split: int = 1
+    told: dict[str, Any] = {}  # noqa: RUF012, replaced and never changed
 
 
 def run_groups(programs: Sequence[Sequence[Group]], work: Work, deliver: Callable[[list[Trained]], None]) -> None:
@@ -79,6 +81,7 @@ def run_groups(programs: Sequence[Sequence[Group]], work: Work, deliver: Callabl
     pools = [_process(one) if apart() else _thread() for one in range(min(work.workers, len(units)))]
     there = [] if apart() else jax.devices()  # of other processes, too
     devices = [tuple(there[start : start + work.split]) for start in range(0, len(there) or 1, work.split)]
+    work = work._replace(told=ambient.otherwise())
     said = stopped = False
     with ThreadPoolExecutor(len(pools)) as threads:
         try:
@@ -153,7 +156,7 @@ def _serve(pool: Executor, devices: Devices, work: Work, waiting: queue.SimpleQu
     try:
         while True:
             for group in waiting.get_nowait():
-                finished.put((group, pool.submit(_train, group, work, devices).result()))
+                finished.put((group, pool.submit(_train_alike, group, work, devices).result()))
     except queue.Empty:
         finished.put(None)
     except BrokenProcessPool:
@@ -164,6 +167,12 @@ def _serve(pool: Executor, devices: Devices, work: Work, waiting: queue.SimpleQu
         finished.put(Stopped() if stopping.requested.is_set() else RunError(ended))
     except BaseException as error:
         finished.put(error)
+
+
+def _train_alike(group: Group, work: Work, devices: Devices) -> list[Trained]:
+    """Trains a group under the settings that the thread has which asks for it."""
+    with ambient.alike(work.told):
+        return _train(group, work, devices)
 
 
 def _train(group: Group, work: Work, devices: Devices) -> list[Trained]:
@@ -213,7 +222,8 @@ def _settle(core: int, parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: stopping.requested.set())
     threading.Thread(target=_follow, args=(parent,), daemon=True).start()
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false".strip()
+    flags = ambient.spelt_out(os.environ.get("XLA_FLAGS", ""))
+    os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
     if hasattr(os, "sched_setaffinity"):
         with suppress(OSError):  # where a container forbids it, the system finds it a core
             allowed = sorted(os.sched_getaffinity(0))

@@ -4,12 +4,14 @@ from rich.console import Console
 
 from experiments.acts import Answer
 from experiments.acts.shared import at_least_one, flat
+from experiments.ambient import enter
 from experiments.commands import Bench
 from experiments.known import check_known
 
 
 def act(command: Bench, console: Console) -> Answer:
     """Measures speed."""
+    enter(compiles=True)
     import envs
 
     families = flat(command.family)

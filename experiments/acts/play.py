@@ -4,6 +4,7 @@ from rich.console import Console
 
 from experiments.acts import Answer
 from experiments.acts.shared import flat
+from experiments.ambient import enter
 from experiments.commands import Play
 from experiments.known import check_known
 from experiments.settings import SettingsError
@@ -11,6 +12,7 @@ from experiments.settings import SettingsError
 
 def act(command: Play, console: Console) -> Answer:
     """Plays a family, by hand or by its expert."""
+    enter()
     check_known("FAMILY", command.family)
     if command.seed is not None and command.seed < 0:
         raise SettingsError(f"--seed = {command.seed}: want 0 or more")

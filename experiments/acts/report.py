@@ -8,12 +8,14 @@ from rich.console import Console
 
 from experiments.acts import Answer
 from experiments.acts.shared import keep_programs
+from experiments.ambient import enter
 from experiments.commands import Report
 from experiments.settings import SettingsError
 
 
 def act(command: Report, console: Console) -> Answer:
     """Reports on run directories, one after the other, and on several a scoreboard too."""
+    enter()
     keep_programs()
     from experiments.owner import alone
     from experiments.report import report

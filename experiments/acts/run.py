@@ -11,6 +11,7 @@ from rich.console import Console
 from experiments import presets, studies
 from experiments.acts import Answer
 from experiments.acts.shared import agree, at_least_one, flat, keep_programs
+from experiments.ambient import enter
 from experiments.commands import Run
 from experiments.known import check_known
 from experiments.settings import Settings, SettingsError, check_name, load_file, nearest, resolve
@@ -18,6 +19,7 @@ from experiments.settings import Settings, SettingsError, check_name, load_file,
 
 def act(command: Run, console: Console) -> Answer:
     """Runs what is missing of a study, here or as a job."""
+    enter(compiles=True)
     keep_programs()
     settings = _settings(command)
     _check_flags(command)

@@ -7,6 +7,7 @@ from rich.console import Console
 from experiments import presets
 from experiments.acts import Answer
 from experiments.acts.shared import agree, at_least_one, keep_programs
+from experiments.ambient import enter
 from experiments.commands import Tune
 from experiments.known import check_known
 from experiments.settings import ARMS, load_file, resolve
@@ -14,6 +15,7 @@ from experiments.settings import ARMS, load_file, resolve
 
 def act(command: Tune, console: Console) -> Answer:
     """Searches for training settings."""
+    enter(compiles=True)
     keep_programs()
     check_known("FAMILY", command.family)
     check_known("--preset", command.preset)

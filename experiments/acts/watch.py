@@ -4,12 +4,14 @@ from rich.console import Console
 
 from experiments.acts import Answer
 from experiments.acts.shared import at_least_one, keep_programs
+from experiments.ambient import enter
 from experiments.commands import Watch
 from experiments.settings import SettingsError
 
 
 def act(command: Watch, console: Console) -> Answer:
     """Shows the agents of a run."""
+    enter()
     keep_programs()
     from experiments.play import check_file
     from experiments.store import Store

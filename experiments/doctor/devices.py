@@ -19,12 +19,12 @@ EXPECTED = 512.0  # what it computes
 SLOW = 30.0  # seconds
 
 NOTABLE = {
-    "JAX_ENABLE_X64": "numbers have 64 bits: results are others, and slower",
-    "JAX_DISABLE_JIT": "nothing is compiled: runs take hundreds of times as long",
+    "JAX_DISABLE_JIT": "nothing is compiled: `run`, `tune` and `bench` refuse, Gymnasium and the rest are very slow",
     "JAX_DEBUG_NANS": "every number is looked at, which is slow; `incentivize run --debug` does so where it is of use",
     "JAX_DEBUG_INFS": "every number is looked at, which is slow",
 }
 """Variables of jax that are no mistake as such, and what they do here."""
+ASIDE = "`incentivize` and Gymnasium environments set it aside, other programs do not"
 
 
 def answer(ran: Ran) -> dict[str, Any]:
@@ -81,14 +81,27 @@ def environment(variables: Mapping[str, str], blamed: Sequence[str]) -> Finding:
     if blamed:
         told = ", ".join(f"{name} = {variables[name]!r}" for name in blamed)
         return Finding("environment", "wrong", f"jax does not run with {told}, and does without: unset it")
-    on = {name: why for name, why in NOTABLE.items() if variables.get(name, "").lower() in ("1", "true", "yes", "on")}
-    if on:
-        told = "; ".join(f"{name} = {variables[name]!r}: {why}" for name, why in on.items())
-        return Finding("environment", "warning", told)
+    from envs.ambient import ON
+    from experiments import ambient  # and with it gymnasium and pydantic, which may be broken, too
+
+    if relaxed := ambient.relaxing(variables):
+        return Finding(
+            "environment",
+            "wrong",
+            f"{'; '.join(relaxed)}: lets XLA round otherwise, so `incentivize` refuses: unset it",
+        )
+    on = {name: why for name, why in NOTABLE.items() if variables.get(name, "").lower() in ON}
+    told = [f"{name} = {variables[name]!r}: {why}" for name, why in on.items()]
+    aside = ambient.set_aside(variables)
+    told += [f"{name} = {text!r}: {ASIDE}" for name, text in aside.items()]
+    counts = [f"--{name}={value}" for name, value in ambient.unusual(variables).items()]
+    counts += [f"{name} = {variables[name]!r}" for name in ambient.ARITHMETIC if variables.get(name)]
+    apart = f"; training runs with {', '.join(counts)} count as other ones" if counts else ""
+    if told:
+        return Finding("environment", "warning", "; ".join(told) + apart)
     known = [name for name in sorted(variables) if _of_jax(name)]
-    return Finding(
-        "environment", "ok", f"nothing stands in the way ({', '.join(known) or 'no variable of jax is set'})"
-    )
+    seen = ", ".join(known) or "no variable of jax is set"
+    return Finding("environment", "ok", f"nothing stands in the way ({seen}){apart}")
 
 
 def blame(variables: Mapping[str, str], runs: Callable[[Mapping[str, str]], bool]) -> list[str]:
@@ -101,4 +114,4 @@ def blame(variables: Mapping[str, str], runs: Callable[[Mapping[str, str]], bool
 
 
 def _of_jax(name: str) -> bool:
-    return name.startswith(("JAX_", "XLA_", "TPU_", "LIBTPU_")) or name == "CUDA_VISIBLE_DEVICES"
+    return name.startswith(("JAX_", "XLA_", "TPU_", "LIBTPU_", "FLAX_")) or name == "CUDA_VISIBLE_DEVICES"

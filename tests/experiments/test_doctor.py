@@ -126,6 +126,29 @@ def test_variables_that_change_jax_are_named():
     )
 
 
+@pytest.mark.parametrize(
+    ("variables", "state", "says"),
+    [
+        ({"JAX_ENABLE_X64": "1"}, "warning", "JAX_ENABLE_X64 = '1': `incentivize` and Gymnasium"),
+        ({"JAX_DEFAULT_PRNG_IMPL": "rbg"}, "warning", "set it aside"),
+        ({"JAX_THREEFRY_PARTITIONABLE": "0"}, "warning", "set it aside"),
+        ({"JAX_NUMPY_RANK_PROMOTION": "raise"}, "warning", "set it aside"),
+        ({"JAX_NUMPY_DTYPE_PROMOTION": "strict"}, "warning", "set it aside"),
+        ({"JAX_TRANSFER_GUARD": "disallow"}, "warning", "set it aside"),
+        ({"FLAX_FIX_RNG_SEPARATOR": "true"}, "warning", "set it aside"),
+        ({"JAX_DISABLE_JIT": "1"}, "warning", "`run`, `tune` and `bench` refuse"),
+        ({"JAX_TRANSFER_GUARD": "log", "JAX_THREEFRY_PARTITIONABLE": "1"}, "ok", "nothing stands in the way"),
+        ({"XLA_FLAGS": "--xla_cpu_enable_fast_math=true"}, "wrong", "`incentivize` refuses"),
+        ({"XLA_FLAGS": "--xla_gpu_deterministic_ops=true"}, "ok", "deterministic_ops=true count as other ones"),
+        ({"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}, "ok", "in the way (XLA_FLAGS)"),
+    ],
+)
+def test_what_is_said_of_a_variable_is_what_becomes_of_it(variables, state, says):
+    found = devices.environment(variables, [])
+    assert found.state == state
+    assert says in found.says
+
+
 def test_the_variable_to_blame_is_the_one_without_which_jax_runs():
     variables = {"HOME": "/", "JAX_PLATFORMS": "cdua", "XLA_FLAGS": "--nope"}
     assert devices.blame(variables, lambda one: "XLA_FLAGS" not in one) == ["XLA_FLAGS"]

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from flax import serialization
 
+from experiments import processes
 from experiments.cli import main
-from experiments.processes import agreed, anywhere, whole
+from experiments.processes import agreed, anywhere, check_alike, whole
+from experiments.settings import SettingsError
 
 SMALL = "--pools new --control-pools new --taught-pools new --seeds 1 --specialists 1 --evaluations 1 --budget 512"
 ENTRY = [sys.executable, "-c", "from experiments.cli import entry; entry()"]
@@ -55,6 +57,17 @@ def test_alone_everything_is_agreed():
     assert not anywhere(False)
     tree = {"a": 1}
     assert whole(tree) == tree
+
+
+@pytest.mark.parametrize("other", [10**12 + 24_576, 10**12 + 1, 2**24 + 1, 2**32 + 10**12, -1])
+def test_processes_that_are_a_step_apart_are_not_alike(other, monkeypatch):
+    there = np.array([other, 3], np.int64).view(np.uint32)
+    monkeypatch.setattr(processes, "several", lambda: True)
+    monkeypatch.setattr(processes.multihost_utils, "process_allgather", lambda mine: np.stack([mine, there]))
+    for mine in (10**12, 2**24):
+        with pytest.raises(SettingsError, match="the checkpoints of"):
+            check_alike([mine, 3], "the checkpoints")
+    check_alike([other, 3], "the checkpoints")
 
 
 @pytest.mark.parametrize(

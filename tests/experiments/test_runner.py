@@ -176,6 +176,18 @@ def test_a_run_that_was_begun_with_other_code_is_not_gone_on_with(study, monkeyp
         run(study, monkeypatch)
 
 
+def test_a_run_that_was_begun_with_other_settings_of_jax_is_not_gone_on_with(study, monkeypatch):
+    _, cells, store = study
+    run(study, monkeypatch)
+    real = archive.code_of
+    monkeypatch.setattr(archive, "code_of", lambda *what: f"{real(*what)} jax_enable_x64=True")
+    (store.path / "cells" / f"{cells[3].id}.npz").unlink()
+    with pytest.raises(
+        SettingsError, match=r"begun where jax or XLA was told .*, and here .*jax_enable_x64=True: numbers"
+    ):
+        run(study, monkeypatch)
+
+
 def test_a_cell_that_is_given_up_leaves_a_gap_and_is_not_tried_again(study, monkeypatch):
     settings, cells, store = study
     lost = next(cell for cell in cells if cell.role == "blind")

@@ -165,6 +165,49 @@ def test_wandb_works_without_an_account_and_without_a_network(store, monkeypatch
     assert files(folder) == before
 
 
+@pytest.fixture
+def offline(monkeypatch, tmp_path):
+    """Weights & Biases without an account; says which variables it has, of a sweep's agent."""
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    for name, value in {"MODE": "offline", "CONFIG_DIR": str(tmp_path / "config"), "DISABLE_WEAVE": "true"}.items():
+        monkeypatch.setenv(f"WANDB_{name}", value)
+    told = {"SWEEP_ID": "abc", "RUN_ID": "mine", "RESUME": "must", "RUN_GROUP": "theirs", "NAME": "one", "LAUNCH": "1"}
+    for name, value in told.items():
+        monkeypatch.setenv(f"WANDB_{name}", value)
+    return [f"WANDB_{name}" for name in told]
+
+
+def test_under_the_agent_of_a_sweep_records_stay_apart(offline, tmp_path, capsys):
+    made = trackers.load("wandb")(tmp_path)
+    try:
+        for name in ("one", "two"):
+            made.write(Record(name, "group", {"role": name}, {1: {"success/unseen": 0.5}}))
+    finally:
+        made.close()
+    assert len({path.name.rpartition("-")[2] for path in tmp_path.glob("offline-run-*")}) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert all(name in said for name in offline)
+
+
+def test_names_are_as_long_as_the_server_of_wandb_takes_them(tmp_path, monkeypatch):
+    from experiments import weights_and_biases
+
+    begun = []
+
+    class Run:
+        __enter__ = lambda self: self  # noqa: E731
+        __exit__ = log = lambda *_, **__: None
+
+    monkeypatch.setattr(weights_and_biases.wandb, "init", lambda **how: begun.append(how) or Run())
+    tracker = object.__new__(weights_and_biases.WandB)
+    tracker.folder, tracker.mode, tracker.settings = tmp_path, "offline", None
+    for name, group in (("a", "g" * 128), ("n" * 129, "g" * 129), ("n" * 129, "g" * 130)):
+        tracker.write(Record(name, group, {}))
+    assert begun[0]["group"] == "g" * 128
+    assert len({how["group"] for how in begun}) == 3
+    assert all(len(how[key]) <= 128 for how in begun for key in ("name", "group", "job_type"))
+
+
 @pytest.mark.parametrize("where", ["write", "close", "open"])
 def test_a_tracker_that_raises_is_one_warning(where, store, kept, monkeypatch, capsys):
     def fail(*_):

@@ -1,0 +1,167 @@
+"""Settings of jax that decide over numbers, and the values that they have here, whatever a process has been told.
+
+A variable (`JAX_ENABLE_X64`), `jax.config` and jax's context managers all set them. Importing this module changes
+none of them, and does not import jax.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from enum import Enum
+from functools import cache, wraps
+from operator import attrgetter
+from typing import Any, ParamSpec, TypeVar
+
+Params = ParamSpec("Params")
+Result = TypeVar("Result")
+
+# fmt: off
+DRAWS: dict[str, Any] = {
+    "jax_enable_x64": False, "jax_explicit_x64_dtypes": "warn", "jax_default_prng_impl": "threefry2x32",
+    "jax_threefry_partitionable": True, "jax_random_seed_offset": 0, "jax_high_dynamic_range_gumbel": False,
+}
+"""Settings that change types and random numbers, by name, and their values here."""
+
+ROUNDS: dict[str, Any] = {
+    "jax_default_matmul_precision": None, "jax_softmax_custom_jvp": False, "jax_use_direct_linearize": True,
+    "jax_custom_vjp3": False, "jax_remat3": False, "eager_constant_folding": False,
+    "jax_use_simplified_jaxpr_constants": False, "jax_embedded_constants_max_bytes": 32,
+    "jax_threefry_gpu_kernel_lowering": False, "jax_use_shardy_partitioner": True,
+    "jax_compiler_enable_remat_pass": True, "jax_enable_pgle": False, "jax_disable_most_optimizations": False,
+    "jax_optimization_level": "UNKNOWN", "jax_exec_time_optimization_effort": 0.0,
+    "jax_memory_fitting_level": "O2", "jax_memory_fitting_effort": 0.0,
+}
+"""Settings that make other programs of the same code, which may round otherwise, and their values here."""
+
+NUMBERS = DRAWS | ROUNDS
+"""All settings that change numbers. The values are those that jax 0.10.2 ships with."""
+
+GUARDS: dict[str, Any] = {
+    "jax_numpy_rank_promotion": "allow", "jax_numpy_dtype_promotion": "standard",
+    "jax_transfer_guard_host_to_device": "allow", "jax_transfer_guard_device_to_device": "allow",
+    "jax_transfer_guard_device_to_host": "allow", "jax_debug_key_reuse": False, "jax_scan3": False,
+    "jax_no_tracing": False, "jax_no_execution": False,
+}
+"""Settings that change no number, but let programs fail in which nothing is wrong."""
+# fmt: on
+
+FINE = (None, "warn", "log", "log_explicit")  # values of guards with which programs run on
+_VALUE = attrgetter("value")
+ON, OFF = ("y", "yes", "t", "true", "on", "1"), ("n", "no", "f", "false", "off", "0")
+
+
+def others() -> dict[str, Any]:
+    """Returns the settings that change numbers and have other values in this thread, by name."""
+    return {name: now for name, now in _now().items() if name in NUMBERS and now != NUMBERS[name]}
+
+
+@contextmanager
+def under(settings: Mapping[str, Any]) -> Iterator[None]:
+    """Sets what decides over numbers, or lets programs fail, for this thread until the block ends.
+
+    Args:
+        settings: by name, as `others` returns them; one that is not among them gets its value of NUMBERS.
+    """
+    with _entered(_wrong(_now(), settings)):
+        yield
+
+
+def pinned(function: Callable[Params, Result]) -> Callable[Params, Result]:
+    """Makes a function of integers compute the same whatever jax is set to, and leaves the settings as they were.
+
+    Rounding is left to the settings: no episode depends on it. Asking costs a few microseconds a call, and nothing is
+    compiled again from one call to the next.
+    """
+
+    @wraps(function)
+    def steady(*args: Params.args, **kwargs: Params.kwargs) -> Result:
+        wrong = _wrong_by_values(tuple(map(_VALUE, _drawing())))
+        if not wrong:
+            return function(*args, **kwargs)
+        with _entered(wrong):
+            return function(*args, **kwargs)
+
+    return steady
+
+
+def pin() -> None:
+    """Sets what decides over numbers, or lets programs fail, for this process and those that it starts."""
+    for name in told_otherwise(os.environ):
+        del os.environ[name]
+    if "jax" in sys.modules:
+        for name, value in _wrong(_now(), {}).items():
+            sys.modules["jax"].config.update(name, value)
+
+
+def told_otherwise(variables: Mapping[str, str]) -> dict[str, str]:
+    """Returns the variables that give a setting another value than it has here, or a value that jax does not know."""
+    told = {}
+    for name, value in ({"jax_transfer_guard": "allow"} | GUARDS | NUMBERS).items():  # which stands for all three
+        text = variables.get(name.upper())
+        if text is not None and not _fits(name, _read(text, value), value):
+            told[name.upper()] = text
+    return told
+
+
+def _fits(name: str, now: Any, value: Any) -> bool:
+    """Whether a setting is as it has to be, or does no harm as it is."""
+    return now == value or (name not in NUMBERS and now in FINE)
+
+
+def _wrong(now: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that settings have to be given: of `settings`, or as they have to be."""
+    wanted = GUARDS | NUMBERS | dict(settings)
+    return {name: wanted[name] for name, value in now.items() if not _fits(name, value, wanted[name])}
+
+
+def _now() -> dict[str, Any]:
+    """The settings that this version of jax has, as they are in this thread, in the words of its variables."""
+    import jax
+
+    values = jax.config.values
+    return {name: _plain(values[name]) for name in (*NUMBERS, *GUARDS) if name in values}
+
+
+def _plain(value: Any) -> Any:
+    return value.name.lower() if isinstance(value, Enum) else value
+
+
+def _read(text: str, value: Any) -> Any:
+    """A variable's text as a value of the same kind; the text itself where it is none."""
+    if isinstance(value, bool):
+        return True if text.lower() in ON else False if text.lower() in OFF else text
+    try:
+        return type(value)(text) if isinstance(value, int | float) else text
+    except ValueError:
+        return text
+
+
+@contextmanager
+def _entered(settings: Mapping[str, Any]) -> Iterator[None]:
+    """Gives settings their values for this thread, those that a thread can have for itself."""
+    with ExitStack() as stack:
+        for name, value in settings.items():
+            if name in _states():
+                stack.enter_context(_states()[name](value))
+        yield
+
+
+@cache
+def _states() -> dict[str, Any]:
+    """What sets a setting for one thread, by its name. jax shows only some of them under a public name."""
+    from jax._src import config
+
+    return {name: config.config_states[name] for name in (*NUMBERS, *GUARDS) if name in config.config_states}
+
+
+@cache
+def _drawing() -> tuple[Any, ...]:
+    """What `pinned` asks for its value, of all that this version of jax has."""
+    return tuple(_states()[name] for name in (*DRAWS, *GUARDS) if name in _states())
+
+
+@cache
+def _wrong_by_values(values: tuple[Any, ...]) -> dict[str, Any]:
+    """`_wrong` of the values of `_drawing`, remembered: it is asked at every step."""
+    return _wrong({state.name: _plain(value) for state, value in zip(_drawing(), values, strict=True)}, {})
