@@ -1,7 +1,7 @@
 """The audit of a run: every agent trains on tasks of its own pool, and none of those is evaluated as held out."""
 
 from collections.abc import Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -120,6 +120,8 @@ def _side_by_side(family: Family, tastes: bool, frozen: bool, count: int, pools:
     return jax.vmap(one)(pools, hypers)
 
 
-def _evaluated(family: Family, heldout: int) -> set[bytes]:
+@lru_cache
+def _evaluated(family: Family, heldout: int) -> frozenset[bytes]:
     """The digits of the held-out and validation tasks that agents are evaluated on."""
-    return {task.tobytes() for split in ("heldout", "validation") for task in first(family.tasks, split, heldout)}
+    found = [task for split in ("heldout", "validation") for task in first(family.tasks, split, heldout)]
+    return frozenset(task.tobytes() for task in found)
