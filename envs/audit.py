@@ -139,8 +139,12 @@ def first(space: TaskSpace, split: Split, most: int) -> np.ndarray:
 
 def members(space: TaskSpace, pool: Pool, count: int) -> np.ndarray:
     """The first tasks of a pool, digits [count, D]."""
-    slots = jnp.arange(count, dtype=jnp.uint32)
-    return np.array(jax.jit(jax.vmap(lambda slot: space.member(pool, slot)))(slots))
+    return np.array(_members(space, pool, count))
+
+
+@partial(jax.jit, static_argnums=(0, 2))
+def _members(space: TaskSpace, pool: Pool, count: int) -> jax.Array:
+    return jax.vmap(lambda slot: space.member(pool, slot))(jnp.arange(count, dtype=jnp.uint32))
 
 
 def _digest(tasks: np.ndarray) -> str:

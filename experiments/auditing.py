@@ -47,7 +47,7 @@ def audited(name: str, cells: Sequence[Cell], heldout: int) -> dict[str, Any]:
     """
     uses = _uses(name, cells)
     largest = max(uses, key=lambda use: (use.claim.split == "training", use.claim.size or np.inf))
-    drawn = _drawn(uses, SOME) | _drawn({largest: uses[largest]}, DRAWN)
+    drawn = _drawn(uses, largest)
     outside: dict[tuple[str, str], set[bytes]] = {}
     overlap: set[bytes] = set()
     for use, tasks in drawn.items():
@@ -97,27 +97,29 @@ def _teachers(cell: Cell) -> tuple[str | None, ...]:
     return (cell.teacher,) if cell.learner == "cloning" else tuple({None, cell.teacher})
 
 
-def _drawn(uses: dict[Use, tuple[Pool, Hyper]], count: int) -> dict[Use, np.ndarray]:
-    """So many tasks of each, as training draws them, digits [count, D]."""
+def _drawn(uses: dict[Use, tuple[Pool, Hyper]], largest: Use) -> dict[Use, np.ndarray]:
+    """SOME tasks of each and DRAWN of the largest, as training draws them, digits [count, D]."""
     programs: dict[tuple[Family, bool, bool], list[Use]] = {}
     for use in uses:
         programs.setdefault((use.family, use.tastes, use.frozen), []).append(use)
     found = {}
     for program, mine in programs.items():
+        mine = mine + [largest] * (DRAWN // SOME - 1) * (largest in mine)
         pools, hypers = (stack(each) for each in zip(*(uses[use] for use in mine), strict=True))
-        found |= dict(zip(mine, np.asarray(_side_by_side(*program, count, pools, hypers)), strict=True))
+        tasks = np.asarray(_side_by_side(*program, pools, hypers))
+        found |= {use: tasks[[other == use for other in mine]].reshape(-1, tasks.shape[-1]) for use in mine}
     return found
 
 
-@partial(jax.jit, static_argnums=(0, 1, 2, 3))
-def _side_by_side(family: Family, tastes: bool, frozen: bool, count: int, pools: Pool, hypers: Hyper) -> jax.Array:
-    """Tasks drawn at the start of training from several pools, digits [pools, count, D]."""
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _side_by_side(family: Family, tastes: bool, frozen: bool, pools: Pool, hypers: Hyper) -> jax.Array:
+    """Tasks drawn at the start of training from several pools, digits [pools, SOME, D]."""
 
-    def one(pool: Pool, hyper: Hyper) -> jax.Array:
+    def one(key: jax.Array, pool: Pool, hyper: Hyper) -> jax.Array:
         begun = partial(draws, pool=pool, hyper=hyper, steps=jnp.float32(0), tastes=tastes, frozen=frozen)
-        return tasks_of(begun, family, jax.random.key(0), count)
+        return tasks_of(begun, family, key, SOME)
 
-    return jax.vmap(one)(pools, hypers)
+    return jax.vmap(one)(jax.random.split(jax.random.key(0), len(pools.bound)), pools, hypers)
 
 
 @lru_cache
