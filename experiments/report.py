@@ -2,7 +2,6 @@
 
 import base64
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -99,7 +98,6 @@ def _table(store: Store, cells: Sequence[Cell]) -> tuple[Table, int]:
         SettingsError: where all are, or what belongs to them.
     """
     rows = store.rows()
-    _once(store, rows)
     table = Table(rows, _counts(store, rows, cells), store.meta())
     wanted = {cell.id for cell in cells}
     missing = wanted - {row["cell"] for row in table.rows}
@@ -155,21 +153,6 @@ def _page(target: Store, settings: Settings, table: Table, **shown: Any) -> str:
         environment={key: meta.get(key) for key in ("versions", "devices", "cores", "commit")},
         **shown,
     )
-
-
-def _once(store: Store, rows: Sequence[Row]) -> None:
-    """Refuses rows that stand twice: they would count as more agents than there are.
-
-    Raises:
-        SettingsError: where there is one.
-    """
-    keys = ("cell", "role", "family", "variant", "split", "env_steps", "simulations")
-    twice = [key for key, many in Counter(tuple(map(row.get, keys)) for row in rows).items() if many > 1]
-    if twice:
-        told = ", ".join(
-            f"{name} {value}" for name, value in zip(keys, twice[0], strict=True) if value not in (None, "")
-        )
-        raise SettingsError(f"{store.path / 'results.jsonl'}: holds a row twice ({told}). The run has to be made again")
 
 
 def cells_of_run(store: Store, settings: Settings) -> list[Cell]:

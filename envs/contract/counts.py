@@ -1,12 +1,13 @@
 """Checks of what a family counts: every digit of a task matters, and a task has as many instances as stated."""
 
+import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from envs.contract.twins import BATCHES, Episode, begin, equal, heldout_tasks, members_of, other_digits, play
+from envs.contract.twins import BATCHES, Episode, begin, equal, heldout_tasks, is_key, members_of, play
 from envs.family import Family, State
 from envs.tasks import make_pool
 
@@ -18,31 +19,37 @@ FEWEST_TASKS = 4  # of which they are counted
 def every_digit_matters(family: Family) -> None:
     """Refuses a digit of the task that changes nothing, although `behaviour` says that it does.
 
-    A digit matters where it changes an outcome, the informed expert, or the world that a blind agent sees.
+    A digit matters where it changes an outcome, the informed expert, or the world that a blind agent sees: so one that
+    only picks another instance passes. Values are compared that lie one apart, or a whole part of the radix.
     """
-    unseen = {place for place, radix in enumerate(family.tasks.radices) if radix > 1}
+    unseen = {(place, step) for place, radix in enumerate(family.tasks.radices) for step in _steps(radix)}
     behaviour = jax.jit(jax.vmap(lambda task: jnp.ravel(family.behaviour(task))))
     said_to_matter = set()
     for batch in range(BATCHES):
         tasks = heldout_tasks(family, batch)
         start = begin(family, tasks, batch)
         first, known = play(family, start), np.asarray(behaviour(jnp.asarray(tasks)))
-        for place in sorted(unseen):
-            changed = np.broadcast_to(np.arange(tasks.shape[1]) == place, tasks.shape)
-            others = other_digits(family, tasks, changed, place)
+        for place, step in sorted(unseen):
+            others = tasks.copy()
+            others[:, place] = (tasks[:, place].astype(np.int64) + step) % family.tasks.radices[place]
             apart = (np.asarray(behaviour(jnp.asarray(others))) != known).any(1)
             if apart.any():
-                said_to_matter.add(place)
+                said_to_matter.add((place, step))
             second = play(family, start._replace(state=begin(family, others, batch).state), first.action)
             if (_plays_differently(first, second) & apart).any():
-                unseen.remove(place)
+                unseen.remove((place, step))
         if not unseen & said_to_matter:
             return
-    digits = ", ".join(str(place) for place in sorted(unseen & said_to_matter))
+    place, step = min(unseen & said_to_matter)
     raise AssertionError(
-        f"digit {digits} of a task never changes how it is played: `tasks` counts too many. "
+        f"digit {place} of a task: no two values that are {step} apart play differently, so `tasks` counts too many. "
         "Leave it out, or let `behaviour` say that such tasks are one"
     )
+
+
+def _steps(radix: int) -> set[int]:
+    """Returns by how much a digit is changed: by one, and by what divides its radix into 2 to 16 parts."""
+    return {step for step in (1, *(radix // parts for parts in range(2, 17) if radix % parts == 0)) if step < radix}
 
 
 def _plays_differently(first: Episode, second: Episode) -> Any:
@@ -66,20 +73,23 @@ def instances_are_counted(family: Family) -> None:
     for task in tasks:
         times = _times_drawn(draw(keys, task))
         assert not exact or len(times) <= stated, f"instances = {stated:,}: a task has {len(times):,} starting states"
-        too_few = (times * (times - 1) / 2).sum() > 1.5 * agree + 5 * agree**0.5 + 5
+        pairs, noise = (times * (times - 1) / 2).sum(), 5 * agree**0.5 + 5
+        too_few = pairs > 1.5 * agree + noise or len(times) < 0.9 * stated * -math.expm1(-draws / stated)
         if PER_INSTANCE * stated <= draws:
             too_few = len(times) < stated
+        too_many = exact and pairs < agree / 1.5 - noise  # however unequal draws are, they agree as often as equal ones
+        assert not too_many, f"instances = {stated:,}: a task has far more starting states, unless as a lower bound"
         fewer += int(too_few)
     tolerated = 0 if exact else 0.01 * count + 4 * (0.01 * count) ** 0.5  # a lower bound is of 99 tasks in 100
     assert fewer <= tolerated, (
         f"instances = {stated:,}: {fewer} of {count} tasks have fewer starting states. "
-        "State fewer, and with `instances_are_exact` whether they are a lower bound"
+        "State fewer. If the number is only a lower bound, let `instances_are_exact` be False"
     )
 
 
 def _times_drawn(states: State) -> np.ndarray:
     """Returns how often each of the distinct states among those drawn was, int [distinct]."""
-    leaves = [np.ascontiguousarray(leaf) for leaf in jax.tree.leaves(states)]
+    leaves = [np.ascontiguousarray(leaf) for leaf in jax.tree.leaves(states) if not is_key(leaf)]
     rows = np.concatenate([leaf.reshape(len(leaf), -1).view(np.uint8) for leaf in leaves], 1)
     rows = np.ascontiguousarray(rows).view(np.dtype((np.void, rows.shape[1]))).ravel()
     return np.unique(rows, return_counts=True)[1]

@@ -39,6 +39,15 @@ def the_fair_expert_knows_what_was_shown(family: Family) -> None:
             f"the fair expert changes when {what} is replaced and nothing else is observed: "
             "it must act on what the agent was shown (`state.shown`, as far as observations have told it)"
         )
+    if family.reveals_rule:
+        told = (
+            ~np.isclose(first.fair, second.fair, atol=1e-6).all(-1) & first.running & second.running
+            for _, first, second in with_another(family, "shown")
+        )
+        assert any(changed.any() for changed in told), (
+            "the fair expert never changes when `shown` is replaced: it must read the rule from there, and not from "
+            "what the state has of the task elsewhere"
+        )
     episode, twins = same_task(family)
     for one, other in twins:
         same = np.isclose(episode.fair[one], episode.fair[other], atol=1e-6).all()
@@ -76,6 +85,16 @@ def step_obeys_the_task(family: Family) -> None:
         assert (digits == digits[:, :1]).all(), f"a step changes `{field}` of the state"
     same = equal(base.outcome, base.with_other_shown) | ~base.running
     assert same.all(), "an outcome changes when `shown` is replaced: `step` must obey `state.task`"
+    if family.reveals_rule:  # where it is hidden, what is asked later may depend on what was shown
+        for _, first, second in with_another(family, "shown"):
+            same = _same_outcomes(first, second)
+            assert same, "an outcome changes when `shown` was replaced before: `step` must obey `state.task`"
+
+
+def _same_outcomes(first: Episode, second: Episode) -> bool:
+    """Returns whether two blocks of episodes have the same outcomes to their ends."""
+    same = equal(first.outcome, second.outcome) & (first.running == second.running)
+    return bool((same | ~(first.running | second.running)).all())
 
 
 def blind_hides_what_shown_changes(family: Family) -> None:

@@ -99,7 +99,13 @@ def begin(family: Family, tasks: np.ndarray, batch: int = 0, actor: int | None =
 def play(family: Family, start: Start, actions: Any = None) -> Episode:
     """Returns episodes as NumPy arrays [EPISODES, horizon, ...]; the actors choose where no actions are given."""
     given = np.full((EPISODES, family.horizon), -1, np.int32) if actions is None else actions
-    return jax.tree.map(np.asarray, _player(family)(start, jnp.asarray(given)))
+    played = _player(family)(start, jnp.asarray(given))
+    return jax.tree.map(lambda leaf: np.asarray(jax.random.key_data(leaf) if is_key(leaf) else leaf), played)
+
+
+def is_key(leaf: Any) -> bool:
+    """Returns whether a leaf of a state holds random keys, of which NumPy has none."""
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def equal(one: Any, other: Any) -> np.ndarray:
@@ -176,7 +182,7 @@ def with_unseen(family: Family) -> Iterator[Twins]:
     """Yields episodes whose start has another instance's value of a field that no observation depends on."""
     start, _ = base_of(family)
     for field in start.state._fields:
-        others = jax.tree.map(lambda leaf: jnp.roll(leaf, 1, 0), getattr(start.state, field))
+        others = jax.tree.map(lambda leaf: leaf[jnp.arange(EPISODES) - 1], getattr(start.state, field))
         twins = _with(family, f"`{field}`", start.state._replace(**{field: others}))
         both = twins.first.running & twins.second.running
         if (equal(twins.first.seen, twins.second.seen) | ~both).all():

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments.claims import Claim, opened
+from experiments.results import bases
 from experiments.settings import PoolSize, Settings
-from experiments.statistics import FEWEST, jackknife, student
+from experiments.statistics import FEWEST, jackknife, normalised, student
 from experiments.studies.common import LEARNT, by_seed, differences, size_of, unlearnt, unscored
 from experiments.table import Table
 
@@ -63,15 +64,19 @@ def scores_by_pool(final: Table, role: str, pools: Sequence[PoolSize]) -> list[d
 
 
 def not_beaten(arm: Table, who: str) -> str | None:
-    """Why an arm is not said to be beaten, by its rows at one pool and budget: it has learnt nothing itself."""
+    """Returns why an arm may not be called beaten, by its rows at one pool and budget: it learnt nothing. Or None."""
     return f"{who} has learnt nothing: its score stays below {LEARNT}" if unlearnt(*own_scores(arm)) else None
 
 
-def specialists_open(table: Table, family: str, learner: str, generalists: Table, specialists: Table) -> str | None:
-    """Why generalists are not compared with specialists of a learner, if so, by the rows that are compared."""
-    why = unscored(table, family) or unlearnt(*(by_seed(arm, "score") for arm in (generalists, specialists)))
+def specialists_open(table: Table, family: str, generalists: Table, specialists: Table) -> str | None:
+    """Returns why generalists and specialists are not compared, by their rows, or None."""
+    return unscored(table, family) or unlearnt(*(by_seed(arm, "score") for arm in (generalists, specialists)))
+
+
+def above_their_teacher(table: Table, family: str, learner: str) -> str | None:
+    """Returns why specialists of a learner may not be called beaten: an agent is above their teacher. Or None."""
     # The teacher of specialists always knows the task: it is the measured one where the rule is shown.
-    return why or (above_teacher(table, family, ("informed",)) if learner == "taught" else None)
+    return above_teacher(table, family, ("informed",)) if learner == "taught" else None
 
 
 def not_beaten_specialists(generalists: Table, specialists: Table, settings: Settings) -> str | None:
@@ -105,7 +110,10 @@ def teacher_of(table: Table, family: str) -> Level | None:
 def arms_of(table: Table, family: str) -> list[Best]:
     """What every arm reaches on unseen tasks, at every pool and budget."""
     groups: dict[tuple[Any, ...], dict[int, float]] = {}
+    base = bases(table.rows).get(family)
     for row in table.where(family=family, split="unseen").rows:
+        if base is not None and row.get("variant") != base:
+            continue  # the teacher was measured in the family as the run has it
         if row["role"] not in NO_ARMS and not row.get("simulations") and row.get("success") is not None:
             key = (row["role"], row.get("pool_size"), row["env_steps"])
             groups.setdefault(key, {})[row["seed"]] = row["success"]
@@ -161,12 +169,20 @@ def guarded(claims: Sequence[Claim], table: Table, settings: Settings) -> list[C
 
 
 def _nobody(table: Table, families: Sequence[str]) -> str | None:
-    """That no arm of any of these families has learnt anything; None where the score of any row is not known."""
+    """Returns that no arm of any of these families has learnt anything; None where one has, or no level is known.
+
+    Rows of other knobs have no score: they are held against the blind level of the family as the run has it.
+    """
     groups: dict[tuple[Any, ...], list[float]] = {}
+    levels: dict[str, float | None] = table.meta.get("blind") or {}
     for row in table.rows:
-        if row["family"] in families and row["role"] not in NO_ARMS:
-            if row.get("score") is None:
+        if row["family"] not in families or row["role"] in NO_ARMS or row.get("control") == "blind":
+            continue
+        score, level = row.get("score"), levels.get(row["family"])
+        if score is None:
+            if level is None or level >= 1 or row.get("success") is None:
                 return None
-            key = ("family", "role", "pool_size", "env_steps", "split", "simulations")
-            groups.setdefault(tuple(map(row.get, key)), []).append(row["score"])
+            score = normalised(row["success"], level) or 0.0
+        key = ("family", "variant", "role", "pool_size", "env_steps", "split", "simulations")
+        groups.setdefault(tuple(map(row.get, key)), []).append(float(score))
     return unlearnt(*(dict(enumerate(scores)) for scores in groups.values())) if groups else None

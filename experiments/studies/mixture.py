@@ -77,7 +77,8 @@ KEEPS = (
 )
 CAPACITY = (
     f"unseen score at twice the width minus that at the width, mean over the families learnt alone (score {LEARNT} or "
-    f"more), paired by seed, Student t 95%; supported above {GAIN}, refuted below it; 3 seeds at least"
+    f"more), paired by seed, Student t 95%; supported above {GAIN}, refuted below it; open where neither score reaches "
+    f"{LEARNT}; 3 seeds at least"
 )
 ARMS = {
     "alone": (GREY, "an agent of this family alone"),
@@ -195,6 +196,7 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
     gain = paired(wide, plain, settings) if whole else None
     why = "no family is learnt alone" if whole and not compared else None
     why = next((f"{family}: {reason}" for family in settings.families if (reason := unscored(table, family))), why)
+    why = why or unlearnt(wide, plain)
     return [*claims, judge(STUDY, "all", claim, CAPACITY, gain, supported_above=GAIN, refuted_below=GAIN, too_few=why)]
 
 

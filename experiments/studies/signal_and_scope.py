@@ -76,8 +76,8 @@ DIVERSITY = (
 )
 AGAINST = (
     "unseen success of {first} minus that of {second}, acting {how}, at the largest pool, paired by seed, Student t "
-    "95%; supported above 0, refuted below; 3 seeds at least; left open where both score below {learnt}, where an "
-    "agent is above the teacher, or, instead of supported, where the second scores below {learnt} on its own tasks, too"
+    "95%; supported above 0, refuted below; 3 seeds at least; left open where both score below {learnt}, and instead "
+    "of supported where an agent is above the teacher, or the second scores below {learnt} on its own tasks, too"
 )
 ARMS = {
     "generalist": (BLUE, "incentivized"),
@@ -149,10 +149,11 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
             rule = AGAINST.format(first=words[0], second=words[1], learnt=LEARNT, how=how)
             why = unscored(table, family) or unlearnt(*(final(role, largest, "score") for role in (first, second)))
             claim += f" (pool {largest})"
-            own: Any = {"supported_above": 0, "refuted_below": 0, "too_few": why or above}
+            own: Any = {"supported_above": 0, "refuted_below": 0, "too_few": why}
             judged = judge(STUDY, family, claim, rule, ahead, **own)
             arm = table.where(family=family, role=second, pool_size=size_of(largest)).final()
-            claims.append(opened(judged, not_beaten(arm, f"the agent {ARMS[second][1]}"), ("supported",)))
+            why = not_beaten(arm, f"the agent {ARMS[second][1]}") or above
+            claims.append(opened(judged, why, ("supported",)))
     return claims
 
 

@@ -75,7 +75,8 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
             rule = STEEPER.format(other=other, learnt=LEARNT)
             judged = judge(STUDY, family, claim, rule, effect, supported_above=0, refuted_below=0, too_few=few)
             arm = table.where(family=family, role=other, env_steps=last)
-            claims.append(opened(judged, not_beaten(arm, f"the {other} agent"), ("supported",)))
+            why = not_beaten(arm, f"the {other} agent") or weak_incentive.above(table, family, other)
+            claims.append(opened(judged, why, ("supported",)))
     return claims
 
 

@@ -30,7 +30,7 @@ from experiments.studies.common import (
     late_budgets,
     on_pool,
 )
-from experiments.studies.guards import not_beaten_specialists, specialists_open
+from experiments.studies.guards import above_their_teacher, not_beaten_specialists, specialists_open
 from experiments.studies.specialists import ROLES, own_training, specialist
 from experiments.table import Table
 from experiments.thresholds import Place, crossing, words
@@ -65,7 +65,8 @@ BEATS = (
     "success of generalists with {multiple} times S steps on tasks that they never met minus that of {kind} "
     "specialists with S steps on each, same instances; jackknife 95% over seeds x tasks; supported above 0, without "
     "the specialists whose score in their own task is below {learnt} as well; refuted below 0; open where nobody's "
-    "score reaches {learnt}, or where an agent is above the teacher of supervised ones; 3 seeds and 3 tasks at least"
+    "score reaches {learnt}, and instead of supported where an agent is above the teacher of supervised ones; 3 seeds "
+    "and 3 tasks at least"
 )
 YEARS = 5  # in which compute grows tenfold, as the talk has it: a multiple is worth 5 log10(multiple) years
 KINDS = {"taught": "supervised", "incentivized": "incentivized"}
@@ -121,10 +122,11 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
                 parts = _parts(table, family, learner, step)
                 claim = f"generalists with {multiple} times the compute beat {kind} specialists in their specialty"
                 rule = BEATS.format(multiple=multiple, kind=kind, learnt=LEARNT)
-                own: dict[str, Any] = {"too_few": specialists_open(table, family, learner, *parts)}
+                own: dict[str, Any] = {"too_few": specialists_open(table, family, *parts)}
                 own |= {"supported_above": 0, "refuted_below": 0, "split": "specialty"}
                 judged = judge(STUDY, family, claim, rule, crossed(*parts, settings), **own)
-                claims.append(opened(judged, not_beaten_specialists(*parts, settings), ("supported",)))
+                why = not_beaten_specialists(*parts, settings) or above_their_teacher(table, family, learner)
+                claims.append(opened(judged, why, ("supported",)))
     return claims
 
 

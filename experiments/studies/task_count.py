@@ -40,7 +40,13 @@ from experiments.studies.common import (
     unlearnt,
     unscored,
 )
-from experiments.studies.guards import not_beaten_specialists, scores_by_pool, specialists_open, teachers
+from experiments.studies.guards import (
+    above_their_teacher,
+    not_beaten_specialists,
+    scores_by_pool,
+    specialists_open,
+    teachers,
+)
 from experiments.studies.specialists import MET, ROLES, acquainted, specialist_points, specialists
 from experiments.table import Table
 from experiments.thresholds import words
@@ -93,8 +99,9 @@ APPEARS = (
 BEATS = (
     "success of the generalist on tasks it {met} minus that of specialists trained on them, same instances; jackknife "
     "95% over seeds x tasks; supported above 0, without the specialists whose score in their own task is below "
-    f"{LEARNT} as well; refuted below 0; open where nobody's score reaches {LEARNT}, or where an agent is above the "
-    "teacher of supervised ones; 3 seeds and 3 tasks at least"
+    f"{LEARNT} as well; refuted below 0; open where nobody's score reaches {LEARNT}, and instead of supported where an "
+    "agent is above the teacher of supervised ones; void where the control scores above "
+    f"{FLAT} at any pool; 3 seeds and 3 tasks at least"
 )
 
 
@@ -171,6 +178,7 @@ def _appears(table: Table, settings: Settings, family: str) -> Claim:
 def _beats(
     table: Table, settings: Settings, family: str, kind: str, which: str, learner: str = "taught", met: bool = False
 ) -> Claim:
+    objection, _ = _control(table.where(family=family).final(), settings)
     final = table.where(family=family)
     size, too_few = size_of(settings.pools[-1]), None
     specialists = final.where(role=ROLES[learner], split="specialty", budget_kind=kind)
@@ -188,9 +196,11 @@ def _beats(
         f"{who} specialists in their own specialty ({which})",
         BEATS.format(met="met" if met else "never met"),
     )
-    own: dict[str, Any] = {"too_few": too_few or specialists_open(table, family, learner, generalists, specialists)}
+    own: dict[str, Any] = {"too_few": too_few or specialists_open(table, family, generalists, specialists)}
+    own["objection"] = objection
     judged = judge(STUDY, family, claim, rule, effect, supported_above=0, refuted_below=0, split="specialty", **own)
-    return opened(judged, not_beaten_specialists(generalists, specialists, settings), ("supported",))
+    why = not_beaten_specialists(generalists, specialists, settings) or above_their_teacher(table, family, learner)
+    return opened(judged, why, ("supported",))
 
 
 def _smallest_share(settings: Settings, family: str) -> tuple[int, int | None]:

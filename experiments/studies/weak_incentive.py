@@ -68,7 +68,7 @@ BEHIND = 0.05  # of success: less is "not behind"
 FIRST = (
     "unseen success of the taught agent minus that of the one rewarded for success alone, at a sixteenth of the "
     f"budget, paired by seed, Student t 95%; supported above {BEHIND}, refuted below it; open where neither score "
-    f"reaches {LEARNT}, or where an agent is above its teacher; 3 seeds at least"
+    f"reaches {LEARNT}; 3 seeds at least"
 )
 LAST = (
     "unseen success of the agent rewarded for success alone minus that of the {other} one, at the last budget, paired "
@@ -144,7 +144,8 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
             why = why_open(table, family, last, other)
             judged = judge(STUDY, family, claim, rule, ahead, supported_above=0, refuted_below=0, too_few=why)
             arm = table.where(family=family, role=other, env_steps=last)
-            claims.append(opened(judged, not_beaten(arm, f"the {other} agent"), ("supported",)))
+            why = not_beaten(arm, f"the {other} agent") or above(table, family, other)
+            claims.append(opened(judged, why, ("supported",)))
             claims.append(_thriftier(table, settings, family, other, better))
     return claims
 
@@ -154,11 +155,10 @@ def _thriftier(table: Table, settings: Settings, family: str, other: str, better
     last = late_budgets(settings, family)[-1]
     bits = {row["seed"]: _bits(table, row) for row in _arm(table, family, "generalist").where(env_steps=last).rows}
     mine = _at(table, family, "generalist", last)
-    above, below = (_beside(table, family, other, bits, more) for more in (True, False))
-    ahead, behind = (paired(mine, by_seed(rows.where(split="unseen")), settings) for rows in (above, below))
-    scores = (by_seed(rows.where(split="unseen"), "score") for rows in (above, below))
+    more, fewer = (_beside(table, family, other, bits, above=side) for side in (True, False))
+    ahead, behind = (paired(mine, by_seed(rows.where(split="unseen")), settings) for rows in (more, fewer))
+    scores = (by_seed(rows.where(split="unseen"), "score") for rows in (more, fewer))
     why = unscored(table, family) or unlearnt(_at(table, family, "generalist", last, "score"), *filter(None, scores))
-    why = why or _above(table, family, other)
     surely_behind = behind is not None and behind.high < 0
     effect = behind if surely_behind or ahead is None else ahead
     if not why and not surely_behind and (ahead is None or ahead.low <= 0):
@@ -166,28 +166,29 @@ def _thriftier(table: Table, settings: Settings, family: str, other: str, better
     claim = f"after as many bits of supervision, a weak incentive is above {better}"
     rule = BITS.format(other=other, learnt=LEARNT)
     judged = judge(STUDY, family, claim, rule, effect, supported_above=0, refuted_below=0, too_few=why)
-    return opened(judged, not_beaten(above, f"after as many bits the {other} agent"), ("supported",))
+    why = not_beaten(more, f"after as many bits the {other} agent") or above(table, family, other)
+    return opened(judged, why, ("supported",))
 
 
-def _beside(table: Table, family: str, role: str, bits: dict[int, float], more: bool) -> Table:
+def _beside(table: Table, family: str, role: str, bits: dict[int, float], above: bool) -> Table:
     """Rows of an arm at the evaluation next above so many bits of supervision by seed, or next below."""
     arm, then = table.where(family=family, role=role), {}
-    for row in sorted(arm.where(split="unseen").rows, key=lambda row: row["env_steps"], reverse=more):
+    for row in sorted(arm.where(split="unseen").rows, key=lambda row: row["env_steps"], reverse=above):
         wanted = bits.get(row["seed"], math.nan)
-        if _bits(table, row) >= wanted if more else _bits(table, row) <= wanted:
+        if _bits(table, row) >= wanted if above else _bits(table, row) <= wanted:
             then[row["seed"]] = row["env_steps"]  # the last one that is written down lies next
     return arm.where(lambda row: row["env_steps"] == then.get(row["seed"]))
 
 
-def _above(table: Table, family: str, other: str) -> str | None:
-    """Why nothing is said against an arm that is taught, if so."""
+def above(table: Table, family: str, other: str) -> str | None:
+    """Returns why an arm that is taught may not be called beaten: an agent is above its teacher. Or None."""
     return above_teacher(table, family) if other == "taught" else None
 
 
 def why_open(table: Table, family: str, steps: int, other: str) -> str | None:
     """Why the agent rewarded for success alone is not compared with another at a budget, if it is not."""
     scores = (_at(table, family, role, steps, "score") for role in ("generalist", other))
-    return unscored(table, family) or unlearnt(*scores) or _above(table, family, other)
+    return unscored(table, family) or unlearnt(*scores)
 
 
 def crossed(table: Table, settings: Settings, family: str, other: str) -> Place | None:

@@ -1,6 +1,7 @@
 """Every check of the contract by intervention refuses a family that is wrong in what it looks for."""
 
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -55,6 +56,15 @@ class StepObeysShown(Wrapper):
 
 
 @dataclass(frozen=True)
+class LaterStepsObeyShown(Wrapper):
+    """Of errands: the target is what fits the description that is shown."""
+
+    def step(self, state, action, key):
+        after, outcome = self.family.step(state, action, key)
+        return after._replace(targets=self.family._described(after)), outcome
+
+
+@dataclass(frozen=True)
 class StepChangesShown(Wrapper):
     def step(self, state, action, key):
         after, outcome = self.family.step(state, action, key)
@@ -75,6 +85,59 @@ class AtLeast(Instances):
     @property
     def instances_are_exact(self):
         return False
+
+
+@dataclass(frozen=True)
+class Exact(Instances):
+    @property
+    def instances_are_exact(self):
+        return True
+
+
+class StateWithAKey(NamedTuple):
+    task: jax.Array
+    shown: jax.Array
+    inner: Any
+    key: jax.Array
+
+
+@dataclass(frozen=True)
+class HoldsAKey(Wrapper):
+    def init(self, key, task):
+        state = self.family.init(key, task)
+        return StateWithAKey(state.task, state.shown, state, key)
+
+    def _inner(self, state):
+        return state.inner._replace(task=state.task, shown=state.shown)
+
+    def step(self, state, action, key):
+        after, outcome = self.family.step(self._inner(state), action, key)
+        return state._replace(inner=after, key=jax.random.split(state.key)[0]), outcome
+
+    def observe(self, state):
+        return self.family.observe(self._inner(state))
+
+    def expert(self, state, kind="informed"):
+        return self.family.expert(self._inner(state), kind)
+
+    def render(self, state, described=True):
+        return self.family.render(self._inner(state), described)
+
+
+@dataclass(frozen=True)
+class CountedTwice(Wrapper):
+    """The first digit counts twice over what it means."""
+
+    @property
+    def tasks(self):
+        first, *rest = self.family.tasks.radices
+        return TaskSpace((2 * first, *rest))
+
+    def init(self, key, task):
+        return self.family.init(key, task.at[0].set(task[0] % self.family.tasks.radices[0]))
+
+    def behaviour(self, task):
+        return task
 
 
 @dataclass(frozen=True)
@@ -168,6 +231,12 @@ def test_all_of_them_are_checks_of_the_contract():
         assert len(public) == count
 
 
+@pytest.mark.parametrize("name", ["errands", "programs"])
+def test_a_fair_expert_that_reads_what_was_made_of_the_task_is_refused(name):
+    family = envs.make(name, **({"attributes": 2, "values": 4} if name == "errands" else {"length": 2}))
+    refused(checks.the_fair_expert_knows_what_was_shown, FairReadsTheTask(family), "never changes when `shown`")
+
+
 @both
 def test_a_fair_expert_that_reads_the_task_is_refused(family):
     refused(checks.the_fair_expert_knows_what_was_shown, FairReadsTheTask(family), "the fair expert changes when")
@@ -189,6 +258,11 @@ def test_a_step_that_obeys_shown_is_refused(family):
     refused(checks.step_obeys_the_task, StepObeysShown(family), "`step` must obey `state.task`")
 
 
+def test_a_step_that_makes_later_ones_obey_shown_is_refused():
+    family = envs.make("errands", attributes=2, values=4)
+    refused(checks.step_obeys_the_task, LaterStepsObeyShown(family), "`shown` was replaced before")
+
+
 def test_a_step_that_changes_the_rule_is_refused():
     refused(checks.step_obeys_the_task, StepChangesShown(VISIBLE), "a step changes `shown`")
 
@@ -205,6 +279,18 @@ def test_a_lower_bound_may_be_low_and_not_high(family):
     refused(counts.instances_are_counted, AtLeast(family, 2), "tasks have fewer starting states")
 
 
+def test_a_large_number_that_is_no_exact_count_is_refused():
+    exact = Exact(envs.make("errands", attributes=2, values=4), 1)
+    refused(counts.instances_are_counted, exact, "far more starting states")
+    refused(counts.instances_are_counted, Instances(envs.make("codebooks"), 1.3), "tasks have fewer starting states")
+
+
+def test_states_may_hold_random_keys():
+    family = HoldsAKey(VISIBLE)
+    for check in contract.CHECKS[-8:]:
+        check(family)
+
+
 def test_many_instances_are_counted_by_how_often_two_agree():
     family = envs.make("codebooks", cues=40, exam=3)
     assert family.instances > counts.MOST_DRAWS / counts.PER_INSTANCE
@@ -215,7 +301,8 @@ def test_many_instances_are_counted_by_how_often_two_agree():
 @both
 def test_a_digit_that_never_matters_is_refused_unless_behaviour_says_so(family):
     last = len(family.tasks.radices)
-    refused(counts.every_digit_matters, OneDigitMore(family), f"digit {last} of a task never changes")
+    refused(counts.every_digit_matters, OneDigitMore(family), f"digit {last} of a task: no two values")
+    refused(counts.every_digit_matters, CountedTwice(family), "digit 0 of a task: no two values that are")
     counts.every_digit_matters(OneDigitMoreAsItSays(family))
 
 

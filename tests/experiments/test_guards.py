@@ -5,12 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments import presets, results, studies
+from experiments import presets, studies
 from experiments.claims import Claim, judge
-from experiments.report import _once
-from experiments.settings import SettingsError, resolve
+from experiments.settings import resolve
 from experiments.statistics import Estimate
-from experiments.store import Store
 from experiments.studies.guards import above_teacher, guarded, not_beaten_specialists, teacher_of, teachers
 from experiments.table import Table
 from tests.experiments.counts import counted
@@ -45,7 +43,9 @@ def at_the_blind_level(study, settings):
             row |= {"pool_size": cell.pool_size, "env_steps": point, "budget_kind": kind, "simulations": searched}
             row |= {"success": success, "success_greedy": success, "success_best": success, "path": 1.2 + success / 9}
             row |= {"success_by_attempt": [success] * settings.life, "log_likelihood": -2 + success}
-            rows.append(row | {"variant": "", "score": (success - BLIND) / (1 - BLIND)})
+            shifted = split in dict(cell.shifts)  # where there is no blind level, and so no score
+            row |= {"variant": "shifted" if shifted else "", "control": cell.control}
+            rows.append(row | {"score": None if shifted else (success - BLIND) / (1 - BLIND)})
             if split == "specialty" and not searched:
                 counts += [(cell.id, point, split, task, round(1000 * success), 1000) for task in tasks]
     meta = {"ledger": ledger, "tasks": dict.fromkeys(settings.families, 10**12)}
@@ -90,13 +90,15 @@ SETTINGS = resolve(
         (plain(0.0, 0.1, 0.05) + plain(0.9, 0.9, 0.9, role="blind"), "inconclusive"),  # no arm of the study
         (plain(0.0, 0.1, 0.05) + plain(0.9, 0.9, 0.9, split="seen"), "refuted"),  # learnt by heart, and no more
         (plain(0.3, 0.2, 0.4), "refuted"),
-        (plain(0.0, 0.1, 0.05) + [row | {"score": None} for row in plain(0.9, role="other")], "refuted"),  # not known
+        (plain(0.0, 0.1, 0.05) + plain(0.9, role="other", score=None), "refuted"),  # of other knobs, and learnt
+        (plain(0.0, 0.1, 0.05) + plain(0.3, role="other", score=None), "inconclusive"),  # not learnt there either
+        (plain(0.0, 0.1, 0.05) + plain(0.9, 0.9, 0.9, role="errands: blind", control="blind"), "inconclusive"),
         ([], "refuted"),
     ],
 )
 def test_a_study_that_has_no_guard_of_its_own_gets_one(rows, verdict):
     for claim in (claim_of(), claim_of(family="all")):
-        (found,) = guarded([claim], Table(rows, counted(), {}), SETTINGS)
+        (found,) = guarded([claim], Table(rows, counted(), {"blind": {"errands": BLIND}}), SETTINGS)
         assert found.verdict == verdict
         assert ("nobody has learnt it" in found.reason) == (verdict == "inconclusive")
 
@@ -187,11 +189,3 @@ def test_counts_are_of_the_row_s_own_number_of_simulations():
     counts["simulations"] = [0, 16]
     table = Table(rows, counts, {})
     assert [table.where(simulations=many).per_task("unseen") for many in (0, 16)] == [{0: 0.5}, {0: 0.9}]
-
-
-def test_a_report_refuses_rows_that_stand_twice(tmp_path):
-    rows = plain(0.5, 0.6)
-    _once(Store(tmp_path), rows)
-    with pytest.raises(SettingsError, match=r"results.jsonl: holds a row twice \(cell generalist1, role generalist"):
-        _once(Store(tmp_path), [*rows, rows[1]])
-    assert results.bases(rows) == {}

@@ -90,6 +90,9 @@ def test_where_an_agent_is_above_its_teacher_nothing_is_said_against_teaching(to
     claims = signal_and_scope.verdicts(table_of(tops, by_heart=BY_HEART, teacher=0.4), SETTINGS)
     first, *others = claims
     assert first.verdict == ("supported" if tops is DIVERSITY else "inconclusive")
+    if tops is DIVERSITY:  # the taught agent is ahead, however weak its teacher
+        assert {claim.verdict for claim in others} == {"refuted"}
+        return
     assert {claim.verdict for claim in others} == {"inconclusive"}
     assert "is above its teacher (0.40): the teacher is no upper bound here" in others[0].reason
 
