@@ -93,7 +93,8 @@ class Family(ABC):
     def fair_success(self) -> float:
         """The success of the fair expert on instances of held-out tasks, within the horizon, from 0 to 1.
 
-        Below 1 where what the agent can be shown does not always settle the task. Claims about teaching rest on it.
+        Below 1 where what the agent can be shown does not always settle the task.
+        `envs.contract.CHECKS` compare it with what is measured.
         """
         return 1.0
 

@@ -3,8 +3,11 @@
 import os
 import threading
 from contextlib import suppress
+from typing import Any
 
-from jax._src import xla_bridge
+xla_bridge: Any = None  # where this version of jax has none there, it counts as not started
+with suppress(ImportError, AttributeError):
+    from jax._src import xla_bridge
 
 
 def _started() -> bool:
@@ -13,7 +16,7 @@ def _started() -> bool:
 
 
 def _bereft() -> bool:
-    """Whether JAX has been started, but no thread runs here that is none of Python's. Only Linux tells."""
+    """Returns whether JAX was started but this process has lost its threads (known on Linux only)."""
     with suppress(OSError):
         return _started() and len(os.listdir("/proc/self/task")) <= threading.active_count()
     return False

@@ -127,7 +127,7 @@ class FamilyEnv(gym.Env[np.ndarray, Any]):
         ValueError: where an argument, an option or a seed will not do.
         gymnasium.error.InvalidAction: where an action will not do.
         gymnasium.error.ResetNeeded: on a step before the first reset, or after the end of the episode.
-        RuntimeError: on a reset or step in a process that was forked after JAX had been started; see `envs.forks`.
+        RuntimeError: in a process that was forked after JAX had been started, where it needs JAX; see `envs.forks`.
     """
 
     metadata = {"render_modes": ["rgb_array", "ansi"], "render_fps": 2}  # noqa: RUF012 (Gymnasium's own convention)
@@ -169,6 +169,7 @@ class FamilyEnv(gym.Env[np.ndarray, Any]):
         count = tasks.split_size(self.split)
         if isinstance(task, (int, np.integer)):
             if not isinstance(task, bool) and 0 <= task < count:
+                refuse_lost_threads()
                 return tasks.task(self.split, int(task), self.pool_seed)
         else:
             with suppress(ValueError):  # from NumPy, of lists that make no array
@@ -198,6 +199,11 @@ class FamilyEnv(gym.Env[np.ndarray, Any]):
             raise gym.error.ResetNeeded("the episode has ended: call reset before the next step")
         refuse_lost_threads()
         return self._tell(*_programs(self.family)[1](self.life, checked(action, self.family.num_actions)))
+
+    def __getstate__(self) -> Any:
+        if "pool" in vars(self):  # and with it arrays of JAX, which `copy.deepcopy` would wait for
+            refuse_lost_threads()
+        return super().__getstate__()
 
     def action_masks(self) -> np.ndarray:
         """The legal actions, bool [A], where MaskablePPO of sb3-contrib looks for them."""

@@ -109,7 +109,10 @@ def alike(told: Mapping[str, Any]) -> Iterator[None]:
     with ambient.under({name: value for name, value in told.items() if name in ambient.NUMBERS}):
         here = otherwise()
         if different := [name for name in sorted({*told, *here}) if told.get(name) != here.get(name)]:
-            raise SettingsError(f"{', '.join(different)}: set it in the environment, so that workers have it too")
+            said = ", ".join(f"{name} = {told.get(name, here.get(name))}" for name in different)
+            raise SettingsError(
+                f"{said}: set in this process but not in its workers. Set it as an environment variable."
+            )
         yield
 
 

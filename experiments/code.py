@@ -39,7 +39,7 @@ def code_of(cell: Cell, checked: bool = False) -> str:
 
 
 def parts(code: str) -> tuple[str, str]:
-    """Returns a version's hash, and what it says of jax and XLA: nothing where they are as elsewhere."""
+    """Splits a version into its hash and its unusual jax or XLA settings, '' if there are none."""
     found, _, told = code.removesuffix(CHECKED).partition(" ")
     return found, told
 

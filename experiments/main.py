@@ -191,7 +191,10 @@ def _unchanged(store: Store) -> bool:
 
 @contextmanager
 def _timed(store: Store, settings: Settings, made_with: dict[str, Any]) -> Iterator[None]:
-    """Notes down what a run is made with, and how long it takes altogether, however it ends."""
+    """Notes down what a run is made with, and how long it takes altogether, however it ends.
+
+    Where it is gone on with, `ambient` stays: `run` asks it whether what was measured has to be measured again.
+    """
     if "tasks" not in store.meta():
         tasks = {name: chosen_family(settings, name).tasks.size for name in settings.families}
         store.update_meta(**made_with, tasks=tasks)

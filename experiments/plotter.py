@@ -1,4 +1,4 @@
-"""Matplotlib as it is shipped, whatever MPLBACKEND, a `matplotlibrc` or a missing home say: one home for its import.
+"""Imports matplotlib with its shipped defaults, ignoring MPLBACKEND and any `matplotlibrc`.
 
 The user's own process keeps what its environment asks for; nothing of that is used for a figure of ours.
 """

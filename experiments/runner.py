@@ -34,6 +34,8 @@ def run(
 ) -> Book:
     """Runs every cell that has not been found, and writes down what came of all; `heard` is called after each time."""
     own, elsewhere = finds
+    if _measured_otherwise(own, store, archive):
+        store.forget_measured(archive.made_with.get("ambient") or {})
     for family in settings.families:
         _audited(family, cells, settings, store)
         _scripted(family, settings, store)
@@ -107,6 +109,12 @@ def find(cells: Sequence[Cell], archive: Archive) -> Finds:
             "--out beside it, where those that still mean the same are taken over"
         )
     return own, {cell.id: found for cell in missing if (found := archive.elsewhere(cell)) is not None}
+
+
+def _measured_otherwise(own: dict[str, Found], store: Store, archive: Archive) -> bool:
+    """Returns whether the entries beside the cells were measured under other settings than the cells are made under."""
+    there, here = (about.get("ambient") or {} for about in (store.meta(), archive.made_with))
+    return there != here and all(found.about["code"] == archive.code(found.cell) for found in own.values())
 
 
 def _audited(name: str, cells: Sequence[Cell], settings: Settings, store: Store) -> None:

@@ -68,6 +68,7 @@ TABLES = (
     "continued_with",
 )  # fmt: skip
 """Of `meta.json`, as far as they are there."""
+BESIDE = ("audit", "scripted", "teacher")  # entries of `meta.json` that a run measures before its cells
 REPORTED = ("config.toml", "results.jsonl", "tasks.npz")  # files that reports are made from, beside meta.json
 COUNTS = 2**24  # of tasks, in all of a run's evaluations
 
@@ -211,6 +212,10 @@ class Store:
         """Adds to `meta.json`; tables are merged one level deep."""
         old = self.meta()
         self._set_meta(**{k: old.get(k, {}) | v if isinstance(v, dict) else v for k, v in entries.items()})
+
+    def forget_measured(self, ambient: dict[str, Any]) -> None:
+        """Drops what was measured before the cells, and notes down the settings of the next measurement."""
+        self._set_meta(ambient=ambient, **{name: {} for name in BESIDE})
 
     def _set_meta(self, **entries: Any) -> None:
         meta = json.loads(json.dumps(self.meta() | entries))  # with the keys that JSON makes of numbers

@@ -14,7 +14,7 @@ STREAMS = (("stdin", "r", "replace"), ("stdout", "w", "backslashreplace"), ("std
 
 
 def settle() -> None:
-    """Opens standard streams that are closed on nothing, and has the others take every text. For a whole process."""
+    """Points closed standard streams at the null device and makes the others escape what they cannot encode."""
     while (number := os.open(os.devnull, os.O_RDWR)) < len(STREAMS):  # or files of ours would get their numbers
         os.set_inheritable(number, True)
     os.close(number)
@@ -81,7 +81,7 @@ class Unbroken:
 
 @contextmanager
 def unbroken() -> Iterator[None]:
-    """Has words of a block never end it, whatever becomes of standard output and standard error meanwhile."""
+    """Keeps a failing standard output or error from ending the block."""
     streams = sys.stdout, sys.stderr
     try:
         with redirect_stdout(Unbroken(sys.stdout)), redirect_stderr(Unbroken(sys.stderr)):  # pyright: ignore[reportArgumentType]

@@ -104,7 +104,10 @@ def _set_aside() -> None:
         print(f"--tracker wandb: every training run is a run of its own; set aside: {', '.join(told)}", file=sys.stderr)
     settings = wandb.setup().settings
     if settings.sweep_id or settings.launch:
-        raise ValueError("wandb was begun by a sweep or a launch agent, which would make one run of all training runs")
+        raise ValueError(
+            "wandb: already started by a sweep agent, which would merge all training runs into one. "
+            "Start `incentivize` in a fresh process."
+        )
 
 
 def _short(name: str) -> str:

@@ -8,7 +8,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from experiments.failures import printable
 from experiments.settings import SettingsError
+
+CACHE = "JAX_COMPILATION_CACHE_DIR"
 
 
 def agree(file: dict[str, Any], path: Path | None, **said: str) -> None:
@@ -43,15 +46,22 @@ def programs_folder() -> Path | None:
 def keep_programs() -> None:
     """Has jax keep compiled programs for the next run, unless the environment says otherwise. Before jax is there.
 
-    Where they cannot be kept, nothing is said: jax would warn of every program.
+    Where they cannot be kept, jax is told of no folder: it would warn of every program. A folder that the environment
+    names is set aside in one sentence, for this process and its workers.
     """
     if "jax" in sys.modules:
         return
-    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    said = os.environ.get(CACHE)
+    if said is None:
         folder = programs_folder()
         if folder is None or not _usable(folder):
             return
-        os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
+        os.environ[CACHE] = str(folder)
+    elif said and "://" not in said and not _usable(Path(said)):
+        del os.environ[CACHE]
+        told = "programs cannot be kept there, so this run compiles anew. Name a folder that can be written."
+        print(printable(f"{CACHE} = {said}: {told}"), file=sys.stderr)
+        return
     os.environ.setdefault("JAX_COMPILATION_CACHE_MAX_SIZE", str(2**30))  # bytes, the oldest go first
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 

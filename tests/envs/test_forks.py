@@ -1,6 +1,9 @@
 """A process that was forked after JAX had been started refuses at once what would wait there for ever."""
 
+import copy
 import multiprocessing
+import pickle
+import runpy
 import subprocess
 import sys
 import warnings
@@ -10,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from envs import forks
 from envs.gym import FamilyEnv
 from envs.gym_vector import FamilyVectorEnv
 
@@ -78,9 +82,33 @@ def test_steps_and_pictures_in_a_forked_process_say_what_to_do():
         assert "context='spawn'" in in_a_fork(call)
 
 
+@pytest.mark.parametrize("make", [FamilyEnv, partial(FamilyVectorEnv, num_envs=2)], ids=["one", "vector"])
+def test_tasks_and_copies_in_a_forked_process_say_what_to_do(make):
+    env = after_reset(make("codebooks"))
+    for call in (lambda: copy.deepcopy(env), lambda: pickle.dumps(env)):
+        assert "context='spawn'" in in_a_fork(call)
+    assert "context='spawn'" in in_a_fork(lambda: FamilyEnv("codebooks").digits(3))
+
+
+def test_a_copy_plays_on_as_the_environment_would():
+    env = after_reset(FamilyEnv("codebooks"))
+    twin = copy.deepcopy(env)
+    assert (env.step(1)[0] == twin.step(1)[0]).all()
+
+
+def test_where_jax_has_moved_what_is_asked_families_can_be_imported_all_the_same(monkeypatch):
+    monkeypatch.delattr("jax._src.xla_bridge")
+    monkeypatch.setitem(sys.modules, "jax._src.xla_bridge", None)
+    found = runpy.run_path(forks.__file__)
+    assert not found["_started"]()
+    found["refuse_lost_threads"]()
+
+
 def test_a_forked_process_that_asks_for_nothing_of_jax_is_left_alone():
     env = after_reset(FamilyEnv("codebooks"))
     assert in_a_fork(env.action_masks) == "nothing"
+    assert in_a_fork(lambda: env.digits([0] * len(env.family.tasks.radices))) == "nothing"
+    assert in_a_fork(lambda: copy.deepcopy(FamilyEnv("codebooks"))) == "nothing"
     assert in_a_fork(lambda: FamilyEnv("mazes", rows=4, columns=4)) == "nothing"
 
 

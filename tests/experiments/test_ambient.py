@@ -147,7 +147,7 @@ def test_a_worker_computes_as_it_is_told(plain):
     with ambient.alike(told):
         assert ambient.otherwise() == dict(sorted(told.items()))
     with (
-        pytest.raises(SettingsError, match="NVIDIA_TF32_OVERRIDE: set it in the environment"),
+        pytest.raises(SettingsError, match="NVIDIA_TF32_OVERRIDE = 1: set in this process but not in its workers"),
         ambient.alike({"NVIDIA_TF32_OVERRIDE": "1"}),
     ):
         pass

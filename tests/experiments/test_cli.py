@@ -256,7 +256,7 @@ def test_compiled_programs_are_kept_unless_the_environment_says_otherwise(tmp_pa
     plain = {key: value for key, value in os.environ.items() if key != name} | {"XDG_CACHE_HOME": str(tmp_path / "new")}
     for environment, expected in (
         (plain, tmp_path / "new" / "incentivize"),
-        (plain | {name: "elsewhere"}, "elsewhere"),
+        (plain | {name: str(tmp_path / "elsewhere")}, tmp_path / "elsewhere"),
     ):
         command = [sys.executable, "-c", code.replace("NAME", repr(name))]
         said = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout

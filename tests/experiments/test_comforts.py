@@ -171,6 +171,21 @@ def test_compiled_programs_are_kept_where_that_is_possible(before_jax, tmp_path)
     assert kept_in() == str(tmp_path / "new" / "er" / "incentivize")
     before_jax.setenv("JAX_COMPILATION_CACHE_DIR", "gs://bucket")
     assert kept_in() == "gs://bucket"
+    before_jax.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "own"))
+    assert kept_in() == str(tmp_path / "own")
+
+
+@pytest.mark.parametrize("way", ["a file", "read-only"])
+def test_a_folder_of_ones_own_where_they_cannot_be_kept_is_set_aside_in_a_sentence(way, before_jax, tmp_path, capsys):
+    folder = tmp_path / "own"
+    before_jax.setenv("JAX_COMPILATION_CACHE_DIR", str(folder))
+    if way == "a file":
+        folder.touch()
+    else:
+        before_jax.setattr("experiments.acts.shared.TemporaryFile", raising(OSError(errno.EROFS, "Read-only")))
+    assert kept_in() is None
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith(f"JAX_COMPILATION_CACHE_DIR = {folder}: programs cannot be kept there")
 
 
 def test_a_relative_cache_folder_is_no_value(before_jax, tmp_path):

@@ -75,6 +75,24 @@ def test_a_run_measures_its_teacher_once(study, monkeypatch):
     run(study, monkeypatch)
 
 
+def test_what_was_measured_under_other_settings_before_the_first_cell_is_measured_again(study, monkeypatch):
+    settings, _, store = study
+    family = settings.families[0]
+    old = {"audit": {family: {"pools": 0}}, "scripted": {family: []}, "teacher": {family: {"success": -1.0}}}
+    store.update_meta(**old, ambient={"--xla_gpu_deterministic_ops": "true"})
+    run(study, monkeypatch)
+    meta = store.meta()
+    assert meta["ambient"] == {}
+    assert all(meta[name][family] != entry[family] for name, entry in old.items())
+    store.update_meta(
+        ambient={"--xla_gpu_deterministic_ops": "true"}
+    )  # with cells of another version: they go together
+    monkeypatch.setattr(Archive, "code", lambda *_: "another")
+    monkeypatch.setattr(runner, "audited", None)
+    run(study, monkeypatch)
+    assert store.meta()["ambient"]
+
+
 @pytest.mark.parametrize("order", [1, -1], ids=["blind first", "blind last"])
 def test_scores_wait_for_the_blind_level(order, study, monkeypatch):
     _, cells, store = study
