@@ -92,7 +92,7 @@ def _blocks(pool: Pool, sizes: Evaluation, simulations: int) -> list[Pool]:
         "seen": pool,
         "validation": make_pool(sizes.tasks, split="validation"),
         "unseen": make_pool(sizes.tasks, split="heldout"),
-        "specialty": make_pool(sizes.specialists, split="heldout"),
+        "specialty": make_pool(max(sizes.specialists, 1), split="heldout"),
     }
     return [pools[block] for block in sizes.blocks(simulations)]
 

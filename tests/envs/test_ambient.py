@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import envs
-from envs import ambient, gym, gym_vector
+from envs import ambient, gym
 
 NAME = "envs:incentivize/Errands-v0"
 SMALL = {"pool_size": 4, "attributes": 3, "values": 4}
@@ -85,24 +85,6 @@ def test_nothing_is_compiled_again_for_another_setting(plain, restored):
         env.step(1)
         sizes.append((begin._cache_size(), advance._cache_size()))
     assert len(set(sizes[1:])) == 1
-
-
-def test_programs_are_given_arrays_of_jax_as_nothing_else_makes_them_so_without_jit(monkeypatch):
-    given = []
-
-    def program(*arguments):
-        given.extend(arguments[1:])
-        raise InterruptedError
-
-    for module in (gym, gym_vector):
-        monkeypatch.setattr(module, "_programs", lambda family: (program, program))
-    for env in (gymnasium.make(NAME, **SMALL), gymnasium.make_vec(NAME, 2, **SMALL)):
-        with pytest.raises(InterruptedError):
-            env.reset(seed=3, options={"task": 5})
-    word, digits, episodes, *more = given
-    assert word.dtype == np.uint32
-    assert len(more) == 3
-    assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves((digits, episodes, more)))
 
 
 @pytest.mark.parametrize("family", envs.names())

@@ -103,7 +103,7 @@ def test_flags_are_read_off_the_commands():
 )
 def test_a_flag_of_several_values_adds_up_however_often_it_stands_there(arguments, families, monkeypatch):
     asked = []
-    monkeypatch.setattr(checks, "check", asked.append)
+    monkeypatch.setattr(checks, "check", lambda settings, _: asked.append(settings))
     monkeypatch.setattr("experiments.main.run_study", lambda *_, **__: None)
     monkeypatch.setattr(acts_run, "_told", lambda _: {})
     assert main(["run", "task-count", *arguments]) == 0
@@ -115,7 +115,7 @@ def test_a_flag_of_several_values_adds_up_however_often_it_stands_there(argument
 
 def test_no_values_at_all_turn_a_list_off(monkeypatch):
     asked = []
-    monkeypatch.setattr(checks, "check", asked.append)
+    monkeypatch.setattr(checks, "check", lambda settings, _: asked.append(settings))
     monkeypatch.setattr("experiments.main.run_study", lambda *_, **__: None)
     monkeypatch.setattr(acts_run, "_told", lambda _: {})
     assert main(["run", "task-count"]) == 0
