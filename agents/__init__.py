@@ -1,1 +1,6 @@
 """Who learns: networks, one rollout, two learner arms that differ only in their loss, evaluation."""
+
+if __name__ == "agents":  # in a checkout
+    from incentivize.checkout import alias
+
+    alias("agents")

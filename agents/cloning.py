@@ -1,12 +1,12 @@
-"""Teaching: a teacher's action probabilities as labels (`agents.teachers`), on the same rollouts as PPO's."""
+"""Teaching: a teacher's action probabilities as labels (`incentivize.agents.teachers`), on the same rollouts as PPO's."""
 
 import jax
 import jax.numpy as jnp
 
-from agents import ppo
-from agents.learner import Algorithm, Hyper, Metrics
-from agents.ppo import Advantages
-from agents.rollout import Rollout
+from incentivize.agents import ppo
+from incentivize.agents.learner import Algorithm, Hyper, Metrics
+from incentivize.agents.ppo import Advantages
+from incentivize.agents.rollout import Rollout
 
 
 def prepare(rollout: Rollout, hyper: Hyper) -> tuple[()]:

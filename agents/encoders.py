@@ -14,8 +14,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from envs.family import Observation, Spec
-from envs.registry import Registry
+from incentivize.envs.family import Observation, Spec
+from incentivize.envs.registry import Registry
 
 
 def one_hot(values: jax.Array, vocabulary: tuple[int, ...]) -> jax.Array:
@@ -172,10 +172,10 @@ class Transformer(nn.Module):
 ENCODERS: Registry[type[nn.Module]] = Registry(
     "networks",
     {
-        "mlp": "agents.encoders:Mlp",
-        "relational": "agents.encoders:Relational",
-        "pairs": "agents.encoders:Pairs",
-        "transformer": "agents.encoders:Transformer",
+        "mlp": "incentivize.agents.encoders:Mlp",
+        "relational": "incentivize.agents.encoders:Relational",
+        "pairs": "incentivize.agents.encoders:Pairs",
+        "transformer": "incentivize.agents.encoders:Transformer",
     },
 )
 """Encoders by name: Flax modules of a `spec` and a `width`, from observations [N, ...] to [N, H]."""

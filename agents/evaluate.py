@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from agents.memories import Memory
-from agents.networks import Network, Params
-from agents.spreading import spread
-from envs.family import Family, State
+from incentivize.agents.memories import Memory
+from incentivize.agents.networks import Network, Params
+from incentivize.agents.spreading import spread
+from incentivize.envs.family import Family, State
 
 
 class Policy(Protocol):
@@ -42,7 +42,7 @@ class Successes(NamedTuple):
     steps: jax.Array  # taken in the attempts that `sampled` counts
     expert_steps: jax.Array  # that the expert takes from the starts of the same
     by_attempt: jax.Array  # int32 [n, attempts of a life]: as `sampled`, of each attempt; the last column is `sampled`
-    log_likelihood: jax.Array  # float32 [n]: see `agents.likelihood`; 0 unless it was asked for
+    log_likelihood: jax.Array  # float32 [n]: see `incentivize.agents.likelihood`; 0 unless it was asked for
     decisions: jax.Array  # that it is the sum over
 
 

@@ -12,19 +12,19 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
 
-from agents import rollout as ro
-from agents.hyper import Hyper
-from agents.memories import Memory
-from agents.networks import Network, Params
-from agents.rollout import Acting, Actors, Rollout
-from agents.spreading import spread
-from agents.teachers import Teacher
-from envs.episodes import Draw, Near, draw_from, refill
-from envs.family import Family
-from envs.mixture import Mixture
-from envs.tasks import Pool
-from rewards import Incentive
-from rewards.taste import share
+from incentivize.agents import rollout as ro
+from incentivize.agents.hyper import Hyper
+from incentivize.agents.memories import Memory
+from incentivize.agents.networks import Network, Params
+from incentivize.agents.rollout import Acting, Actors, Rollout
+from incentivize.agents.spreading import spread
+from incentivize.agents.teachers import Teacher
+from incentivize.envs.episodes import Draw, Near, draw_from, refill
+from incentivize.envs.family import Family
+from incentivize.envs.mixture import Mixture
+from incentivize.envs.tasks import Pool
+from incentivize.rewards import Incentive
+from incentivize.rewards.taste import share
 
 Targets = Any
 Metrics = dict[str, jax.Array]

@@ -8,9 +8,9 @@ plays, the policy looks on, and what it would have done is told at every decisio
 import jax
 import jax.numpy as jnp
 
-from agents.evaluate import Policy
-from agents.memories import Memory
-from envs.family import Family
+from incentivize.agents.evaluate import Policy
+from incentivize.agents.memories import Memory
+from incentivize.envs.family import Family
 
 LEAST = -30.0  # of a logarithm, where float32 sees no probability
 

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from agents.encoders import dense, heads_of
+from incentivize.agents.encoders import dense, heads_of
 
 Memory = Any
 

@@ -13,10 +13,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from agents.encoders import ENCODERS, dense
-from agents.memories import MEMORIES, Memory
-from envs.family import Family, Observation, Spec
-from envs.mixture import Mixture
+from incentivize.agents.encoders import ENCODERS, dense
+from incentivize.agents.memories import MEMORIES, Memory
+from incentivize.envs.family import Family, Observation, Spec
+from incentivize.envs.mixture import Mixture
 
 Params = Any
 WIDEST = 4096

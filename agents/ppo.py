@@ -5,8 +5,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from agents.learner import Algorithm, Hyper, Metrics
-from agents.rollout import Rollout
+from incentivize.agents.learner import Algorithm, Hyper, Metrics
+from incentivize.agents.rollout import Rollout
 
 
 class Advantages(NamedTuple):

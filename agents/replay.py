@@ -5,9 +5,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from agents.evaluate import Policy
-from agents.memories import Memory
-from envs.family import Family, Outcome, State
+from incentivize.agents.evaluate import Policy
+from incentivize.agents.memories import Memory
+from incentivize.envs.family import Family, Outcome, State
 
 
 class Episode(NamedTuple):

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from agents.hyper import Hyper
-from agents.memories import Memory
-from agents.networks import Network, Params
-from agents.teachers import Teacher
-from envs import episodes as ep
-from envs.family import Family, Observation, State
-from rewards import Incentive, Move
+from incentivize.agents.hyper import Hyper
+from incentivize.agents.memories import Memory
+from incentivize.agents.networks import Network, Params
+from incentivize.agents.teachers import Teacher
+from incentivize.envs import episodes as ep
+from incentivize.envs.family import Family, Observation, State
+from incentivize.rewards import Incentive, Move
 
 if TYPE_CHECKING:
-    from envs.episodes import Bank, Episodes
+    from incentivize.envs.episodes import Bank, Episodes
 
 
 class Rollout(NamedTuple):

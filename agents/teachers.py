@@ -6,7 +6,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
-from envs.family import Family, State
+from incentivize.envs.family import Family, State
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-import envs
-from agents import learner as lr
-from envs.tasks import make_pool
-from experiments.bench import cell_of, seconds
-from experiments.flops import forward_flops
-from experiments.setups import hyper_of, setup_of
+from incentivize import envs
+from incentivize.agents import learner as lr
+from incentivize.envs.tasks import make_pool
+from incentivize.experiments.bench import cell_of, seconds
+from incentivize.experiments.flops import forward_flops
+from incentivize.experiments.setups import hyper_of, setup_of
 
 Row = dict[str, Any]
 UPDATES = 5

@@ -9,15 +9,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-import envs
-from agents import learner as lr
-from agents import networks
 from benchmarks.peers import Row, in_turn, ratio, stepped
-from envs.tasks import make_pool
-from experiments.bench import cell_of
-from experiments.flops import forward_flops
-from experiments.setups import hyper_of, setup_of, stack
-from experiments.stepping import world_of
+from incentivize import envs
+from incentivize.agents import learner as lr
+from incentivize.agents import networks
+from incentivize.envs.tasks import make_pool
+from incentivize.experiments.bench import cell_of
+from incentivize.experiments.flops import forward_flops
+from incentivize.experiments.setups import hyper_of, setup_of, stack
+from incentivize.experiments.stepping import world_of
 
 UPDATES = 4
 SIZES = (4, 4096, None)  # of pools; None: every episode a new task

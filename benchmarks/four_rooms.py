@@ -8,10 +8,10 @@ import gymnax
 import jax
 import jax.numpy as jnp
 
-from agents.memories import Memory
-from envs.family import Family, Observation, Outcome, Spec, outcome
-from envs.render import Picture
-from envs.tasks import TaskSpace
+from incentivize.agents.memories import Memory
+from incentivize.envs.family import Family, Observation, Outcome, Spec, outcome
+from incentivize.envs.render import Picture
+from incentivize.envs.tasks import TaskSpace
 
 ROOMS, PARAMS = gymnax.make("FourRooms-misc")
 SIDE = 13  # of the map, walls included
@@ -77,7 +77,7 @@ class Layers(nn.Module):
 
 @dataclass(frozen=True)
 class Apart:
-    """A policy and a value that share nothing, with the interface of `agents.networks.Network`."""
+    """A policy and a value that share nothing, with the interface of `incentivize.agents.networks.Network`."""
 
     num_actions: int = 4
 

@@ -8,12 +8,12 @@ import jax
 import jax.numpy as jnp
 import rejax
 
-import rewards
-from agents import learner as lr
-from agents import networks, ppo
 from benchmarks.four_rooms import PARAMS, ROOMS, Apart, FourRooms
-from envs.family import Family
-from envs.tasks import make_pool
+from incentivize import rewards
+from incentivize.agents import learner as lr
+from incentivize.agents import networks, ppo
+from incentivize.envs.family import Family
+from incentivize.envs.tasks import make_pool
 
 SHAPE: dict[str, int] = {"num_envs": 512, "steps": 16, "epochs": 2, "minibatches": 4}
 SMALL: dict[str, int] = SHAPE | {"num_envs": 64}  # of one of many agents

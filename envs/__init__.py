@@ -1,32 +1,30 @@
 """What a task is: task spaces, families, controls, episodes, the Gymnasium door. Needs jax and gymnasium only.
 
-`make("errands")` builds a family; `names()` lists them; `gymnasium.make("envs:incentivize/Errands-v0")` opens one to
-Gymnasium. A new family is one file and one line here, or an entry point of another package (`envs.registry`).
+`make("errands")` builds a family; `names()` lists them. A new family is one file and one line here, or an entry point of
+another package (`incentivize.envs.registry`).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import gymnasium
-
-from envs.arguments import integer, knobs_of, one_of
-from envs.registry import Registry
+from incentivize.envs.arguments import integer, knobs_of, one_of
+from incentivize.envs.registry import Registry
 
 if TYPE_CHECKING:
-    from envs.family import Family
-    from envs.mixture import Mixture
-    from envs.pairs import Pairing
+    from incentivize.envs.family import Family
+    from incentivize.envs.mixture import Mixture
+    from incentivize.envs.pairs import Pairing
 
 FAMILIES: Registry[Any] = Registry(
     "families",
     {
-        "codebooks": "envs.codebooks:Codebooks",
-        "errands": "envs.errands:Errands",
-        "mazes": "envs.mazes:Mazes",
-        "programs": "envs.programs:Programs",
-        "puzzles": "envs.puzzles:Puzzles",
-        "sequences": "envs.sequences:Sequences",
+        "codebooks": "incentivize.envs.codebooks:Codebooks",
+        "errands": "incentivize.envs.errands:Errands",
+        "mazes": "incentivize.envs.mazes:Mazes",
+        "programs": "incentivize.envs.programs:Programs",
+        "puzzles": "incentivize.envs.puzzles:Puzzles",
+        "sequences": "incentivize.envs.sequences:Sequences",
     },
 )
 
@@ -39,15 +37,15 @@ def names() -> tuple[str, ...]:
 def make(name: str, control: str | None = None, life: int = 1, pairs: Pairing | None = None, **knobs: Any) -> Family:
     """A family by name, with its knobs, inside a control where one is named.
 
-    With `life`, an episode is so many attempts at its task, one after the other: see `envs.lives`. With `pairs`, tasks
-    whose first two digits agree are left out, or the only ones: see `envs.pairs`.
+    With `life`, an episode is so many attempts at its task, one after the other: see `incentivize.envs.lives`. With `pairs`, tasks
+    whose first two digits agree are left out, or the only ones: see `incentivize.envs.pairs`.
 
     Raises:
         ValueError: where the name, the control, the life, a knob, or the type or value of one is not one there is.
     """
-    from envs.controls import CONTROLS
-    from envs.lives import Lives
-    from envs.pairs import Pairs
+    from incentivize.envs.controls import CONTROLS
+    from incentivize.envs.lives import Lives
+    from incentivize.envs.pairs import Pairs
 
     cls = FAMILIES.load(one_of("family", name, FAMILIES))
     if control is not None:
@@ -62,20 +60,17 @@ def make(name: str, control: str | None = None, life: int = 1, pairs: Pairing | 
 
 
 def mix(*names: str, permuted: int | None = None) -> Mixture:
-    """Families by name behind one interface, for one agent to play; see `envs.mixture`.
+    """Families by name behind one interface, for one agent to play; see `incentivize.envs.mixture`.
 
     Raises:
         ValueError: where a name is not one there is.
     """
-    from envs.mixture import Mixture
+    from incentivize.envs.mixture import Mixture
 
     return Mixture(tuple(make(name) for name in names), permuted)
 
 
-for _name, _entry in FAMILIES.items():
-    gymnasium.register(
-        f"incentivize/{_entry.attr}-v0",
-        entry_point="envs.gym:FamilyEnv",
-        vector_entry_point="envs.gym_vector:FamilyVectorEnv",
-        kwargs={"family": _name},
-    )
+if __name__ == "envs":  # in a checkout
+    from incentivize.checkout import alias
+
+    alias("envs")

@@ -15,10 +15,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from envs.episodes import Draw, draw_from
-from envs.family import Family, State
-from envs.tasks import SPLITS, Pool, Split, TaskSpace, make_pool
-from envs.wrapper import Wrapper
+from incentivize.envs.episodes import Draw, draw_from
+from incentivize.envs.family import Family, State
+from incentivize.envs.tasks import SPLITS, Pool, Split, TaskSpace, make_pool
+from incentivize.envs.wrapper import Wrapper
 
 DRAWN = 4096  # training tasks that are drawn and looked at
 

@@ -13,10 +13,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from envs.family import Family, Observation, Outcome, Spec, outcome
-from envs.grid import distinct
-from envs.render import BLUE, FAINT, GREEN, INK, LEAF, PAPER, SAND, Picture
-from envs.tasks import TaskSpace
+from incentivize.envs.family import Family, Observation, Outcome, Spec, outcome
+from incentivize.envs.grid import distinct
+from incentivize.envs.render import BLUE, FAINT, GREEN, INK, LEAF, PAPER, SAND, Picture
+from incentivize.envs.tasks import TaskSpace
 
 ANSWERS = 4
 BITS = 2

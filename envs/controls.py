@@ -6,11 +6,11 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 
-from envs.family import Family, Observation, State
-from envs.lives import Lives
-from envs.render import Picture
-from envs.tasks import SPLITS, Pool, TaskSpace, make_pool, shuffle
-from envs.wrapper import Wrapper
+from incentivize.envs.family import Family, Observation, State
+from incentivize.envs.lives import Lives
+from incentivize.envs.render import Picture
+from incentivize.envs.tasks import SPLITS, Pool, TaskSpace, make_pool, shuffle
+from incentivize.envs.wrapper import Wrapper
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from typing import NamedTuple, Protocol
 import jax
 import jax.numpy as jnp
 
-from envs.family import Family, Outcome, State
-from envs.tasks import Pool
+from incentivize.envs.family import Family, Outcome, State
+from incentivize.envs.tasks import Pool
 
 
 class Draw(Protocol):

@@ -16,10 +16,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from envs.family import Family, Observation, Outcome, Spec, outcome
-from envs.grid import ACTIONS, KEYS, OFFSETS, cell_near, descend, distinct, flood, neighbours
-from envs.render import BLUE, FAINT, GREEN, GRID, LEAF, ORANGE, PAPER, SAND, Picture, lattice
-from envs.tasks import TaskSpace
+from incentivize.envs.family import Family, Observation, Outcome, Spec, outcome
+from incentivize.envs.grid import ACTIONS, KEYS, OFFSETS, cell_near, descend, distinct, flood, neighbours
+from incentivize.envs.render import BLUE, FAINT, GREEN, GRID, LEAF, ORANGE, PAPER, SAND, Picture, lattice
+from incentivize.envs.tasks import TaskSpace
 
 
 class ErrandsState(NamedTuple):

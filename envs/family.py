@@ -12,8 +12,8 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from envs.render import Picture
-from envs.tasks import TaskSpace
+from incentivize.envs.render import Picture
+from incentivize.envs.tasks import TaskSpace
 
 
 class Observation(NamedTuple):
@@ -63,7 +63,7 @@ class Family(ABC):
 
     @property
     def attempts(self) -> int:
-        """How many attempts at its task an episode has, one after the other. See `envs.lives`."""
+        """How many attempts at its task an episode has, one after the other. See `incentivize.envs.lives`."""
         return 1
 
     def attempt(self, state: State) -> jax.Array:
@@ -94,7 +94,7 @@ class Family(ABC):
         """The success of the fair expert on instances of held-out tasks, within the horizon, from 0 to 1.
 
         Below 1 where what the agent can be shown does not always settle the task.
-        `envs.contract.CHECKS` compare it with what is measured.
+        `incentivize.envs.contract.CHECKS` compare it with what is measured.
         """
         return 1.0
 

@@ -1,4 +1,4 @@
-"""The Gymnasium door: every family as `envs:incentivize/<Family>-v0`; NumPy in, NumPy out.
+"""The Gymnasium door: every family as `incentivize:incentivize/<Family>-v0`; NumPy in, NumPy out.
 
 Observations are flat: context, then entities row by row, then the mask of entities. An environment draws one 32-bit
 word per reset from its own generator, and everything random in the episode comes from a JAX key made of it.
@@ -13,14 +13,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-import envs
-from envs.ambient import pinned
-from envs.arguments import integer, one_of, options_of
-from envs.episodes import draw_from, ends
-from envs.family import Family, Observation, State
-from envs.forks import refuse_lost_threads
-from envs.render import to_image, to_text
-from envs.tasks import SPLITS, WORD, Pool, Split, make_pool
+from incentivize import envs
+from incentivize.envs.ambient import pinned
+from incentivize.envs.arguments import integer, one_of, options_of
+from incentivize.envs.episodes import draw_from, ends
+from incentivize.envs.family import Family, Observation, State
+from incentivize.envs.forks import refuse_lost_threads
+from incentivize.envs.render import to_image, to_text
+from incentivize.envs.tasks import SPLITS, WORD, Pool, Split, make_pool
 
 
 class Life(NamedTuple):
@@ -81,7 +81,9 @@ def advance(family: Family, life: Life, action: jax.Array) -> tuple[Life, Seen]:
     key, key_step = jax.random.split(life.key)
     state, outcome = family.step(life.state, action, key_step)
     elapsed = life.elapsed + 1
-    reward = outcome.succeeded - outcome.cost  # as `rewards.sparse`, which is not for this package to import
+    reward = (
+        outcome.succeeded - outcome.cost
+    )  # as `incentivize.rewards.sparse`, which is not for this package to import
     return Life(state, key, elapsed), _seen(family, state, reward, *ends(family, outcome, elapsed), outcome.succeeded)
 
 
@@ -116,7 +118,7 @@ class FamilyEnv(gym.Env[np.ndarray, Any]):
         split: "training", "validation" or "heldout": where tasks are drawn from.
         pool_size: how many tasks of the split; None stands for every episode a new task.
         pool_seed: which tasks, from 0 to 2^32 - 1.
-        control: "shuffled", ...; see `envs.controls`.
+        control: "shuffled", ...; see `incentivize.envs.controls`.
         render_mode: "rgb_array" (uint8 [H, W, 3]), "ansi" (coloured text), or None.
         knobs: of the family, and `life`: see `envs.make`.
 
@@ -127,7 +129,7 @@ class FamilyEnv(gym.Env[np.ndarray, Any]):
         ValueError: where an argument, an option or a seed will not do.
         gymnasium.error.InvalidAction: where an action will not do.
         gymnasium.error.ResetNeeded: on a step before the first reset, or after the end of the episode.
-        RuntimeError: in a process that was forked after JAX had been started, where it needs JAX; see `envs.forks`.
+        RuntimeError: in a process that was forked after JAX had been started, where it needs JAX; see `incentivize.envs.forks`.
     """
 
     metadata = {"render_modes": ["rgb_array", "ansi"], "render_fps": 2}  # noqa: RUF012 (Gymnasium's own convention)

@@ -15,12 +15,12 @@ from gymnasium.utils.seeding import np_random
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from envs.ambient import pinned
-from envs.arguments import integer, options_of
-from envs.family import Family
-from envs.forks import refuse_lost_threads
-from envs.gym import FamilyEnv, Life, Seen, advance, begin, checked, draw_word
-from envs.tasks import Pool
+from incentivize.envs.ambient import pinned
+from incentivize.envs.arguments import integer, options_of
+from incentivize.envs.family import Family
+from incentivize.envs.forks import refuse_lost_threads
+from incentivize.envs.gym import FamilyEnv, Life, Seen, advance, begin, checked, draw_word
+from incentivize.envs.tasks import Pool
 
 PIECES = 32  # episodes begin anew in pieces of 1/32 of the environments
 
@@ -125,7 +125,7 @@ class FamilyVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         ValueError: where an argument, an option or a seed will not do.
         gymnasium.error.InvalidAction: where an action will not do.
         gymnasium.error.ResetNeeded: on a step before the first reset, or past an end that nobody reset.
-        RuntimeError: on a reset or step in a process that was forked after JAX had been started; see `envs.forks`.
+        RuntimeError: on a reset or step in a process that was forked after JAX had been started; see `incentivize.envs.forks`.
     """
 
     @pinned

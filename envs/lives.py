@@ -11,12 +11,12 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from envs.arguments import integer
-from envs.episodes import ends
-from envs.family import Observation, Outcome, Spec, State
-from envs.render import Picture
-from envs.tasks import shuffle
-from envs.wrapper import Wrapper
+from incentivize.envs.arguments import integer
+from incentivize.envs.episodes import ends
+from incentivize.envs.family import Observation, Outcome, Spec, State
+from incentivize.envs.render import Picture
+from incentivize.envs.tasks import shuffle
+from incentivize.envs.wrapper import Wrapper
 
 MOST = 16  # attempts
 CHANGES = 0x11FE  # keys of the bijections that change a task: one more for every attempt
@@ -54,7 +54,7 @@ class Lives(Wrapper):
     Attributes:
         life: how many attempts it has, 1 to MOST.
         changing: each attempt after the first is at a task of its own, which a fixed bijection makes of the first one;
-            for a hidden rule, as what is shown changes too. See `envs.controls.Changing`.
+            for a hidden rule, as what is shown changes too. See `incentivize.envs.controls.Changing`.
     """
 
     life: int

@@ -15,9 +15,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from envs.arguments import integer
-from envs.controls import Control
-from envs.family import Family, Observation, Outcome, Spec, State
+from incentivize.envs.arguments import integer
+from incentivize.envs.controls import Control
+from incentivize.envs.family import Family, Observation, Outcome, Spec, State
 
 
 class Places(NamedTuple):

@@ -10,8 +10,8 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 
-from envs.family import State
-from envs.wrapper import Wrapper
+from incentivize.envs.family import State
+from incentivize.envs.wrapper import Wrapper
 
 Pairing = Literal["apart", "together"]
 

@@ -16,9 +16,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from envs.family import Family, Observation, Outcome, Spec, as_shown, outcome
-from envs.render import FAINT, INK, PAPER, TILES, Picture
-from envs.tasks import TaskSpace
+from incentivize.envs.family import Family, Observation, Outcome, Spec, as_shown, outcome
+from incentivize.envs.render import FAINT, INK, PAPER, TILES, Picture
+from incentivize.envs.tasks import TaskSpace
 
 PLACES = 6
 ORDERS = np.array(list(permutations(range(PLACES))), np.uint8)  # the first leaves all as it is, and is no move

@@ -13,9 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from envs.family import Family, Observation, Outcome, Spec, outcome
-from envs.render import BLUE, FAINT, GREEN, INK, LEAF, PAPER, SAND, Picture
-from envs.tasks import TaskSpace
+from incentivize.envs.family import Family, Observation, Outcome, Spec, outcome
+from incentivize.envs.render import BLUE, FAINT, GREEN, INK, LEAF, PAPER, SAND, Picture
+from incentivize.envs.tasks import TaskSpace
 
 PREFIX, EXAM = 0, 1
 MASKED = 0  # the token in place of those that are not to be seen

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from envs.arguments import integer, one_of
+from incentivize.envs.arguments import integer, one_of
 
 Split = Literal["training", "validation", "heldout"]
 SPLITS: tuple[Split, ...] = ("training", "validation", "heldout")

@@ -5,9 +5,9 @@ from typing import Any, Literal
 
 import jax
 
-from envs.family import Family, Observation, Outcome, Spec, State
-from envs.render import Picture
-from envs.tasks import TaskSpace
+from incentivize.envs.family import Family, Observation, Outcome, Spec, State
+from incentivize.envs.render import Picture
+from incentivize.envs.tasks import TaskSpace
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import gymnasium
 from stable_baselines3 import PPO
 from stable_baselines3.common.env_util import make_vec_env
 
-ID = "envs:incentivize/Mazes-v0"
+ID = "incentivize:incentivize/Mazes-v0"
 SIZE = {"rows": 4, "columns": 4}  # small, so that a minute is enough
 
 

@@ -1,6 +1,6 @@
 """What a process is told from outside that changes numbers: set aside, refused, or part of what a cell means.
 
-Settings of jax are set aside at entry (`envs.ambient`). Flags of XLA are read by XLA alone, once: those that relax
+Settings of jax are set aside at entry (`incentivize.envs.ambient`). Flags of XLA are read by XLA alone, once: those that relax
 arithmetic are refused, those that are known to change nothing pass, and all others belong to the version of the code
 that a cell counts by (`code.py`), and to `meta.json`. Does not import jax.
 """
@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from envs import ambient
-from experiments.settings import SettingsError
+from incentivize.envs import ambient
+from incentivize.experiments.settings import SettingsError
 
 FLAGS = ("XLA_FLAGS", "LIBTPU_INIT_ARGS")  # variables that hold flags of XLA
 PASSES = re.compile(

@@ -17,14 +17,14 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from experiments.cells import Cell
-from experiments.code import code_of
-from experiments.evaluation import BLOCKS, most_counts
-from experiments.failures import scarce
-from experiments.files import MOST, ROOM, opened, read, short, unpacked, whole, write
-from experiments.parameters import save, short_digest
-from experiments.progress import Pace, pace_of
-from experiments.training import Trained, count_fields
+from incentivize.experiments.cells import Cell
+from incentivize.experiments.code import code_of
+from incentivize.experiments.evaluation import BLOCKS, most_counts
+from incentivize.experiments.failures import scarce
+from incentivize.experiments.files import MOST, ROOM, opened, read, short, unpacked, whole, write
+from incentivize.experiments.parameters import save, short_digest
+from incentivize.experiments.progress import Pace, pace_of
+from incentivize.experiments.training import Trained, count_fields
 
 RECENT = 256
 USUAL = 2**26  # bytes of a cell's file, where nothing says how many there can be

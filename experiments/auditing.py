@@ -8,16 +8,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-import rewards
-from agents.hyper import Hyper
-from agents.learner import draws
-from agents.teachers import TEACHERS
-from envs.audit import DRAWN, Claim, compared, first, strays, tasks_of
-from envs.family import Family
-from envs.tasks import SPLITS, Pool, Split
-from experiments.cells import Cell
-from experiments.setups import family_of, hyper_of, pool_of, stack
-from experiments.training import RunError
+from incentivize import rewards
+from incentivize.agents.hyper import Hyper
+from incentivize.agents.learner import draws
+from incentivize.agents.teachers import TEACHERS
+from incentivize.envs.audit import DRAWN, Claim, compared, first, strays, tasks_of
+from incentivize.envs.family import Family
+from incentivize.envs.tasks import SPLITS, Pool, Split
+from incentivize.experiments.cells import Cell
+from incentivize.experiments.setups import family_of, hyper_of, pool_of, stack
+from incentivize.experiments.training import RunError
 
 SOME = 512  # tasks drawn of each pool, and DRAWN of the largest: a leak of 1 in 50 escapes one time in 30,000
 

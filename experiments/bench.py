@@ -13,17 +13,17 @@ import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 
-from agents import learner as lr
-from envs.tasks import make_pool
-from experiments.cells import Cell
-from experiments.checkpoints import Keeper, Standing, raw
-from experiments.groups import Group, lanes_of
-from experiments.pages import number, rich_table
-from experiments.presets import training
-from experiments.settings import SAVE_EVERY, Training
-from experiments.setups import hyper_of, pool_of, setup_of, stack
-from experiments.stepping import NUM_ENVS, going_on, stepping, world_of
-from experiments.store import environment
+from incentivize.agents import learner as lr
+from incentivize.envs.tasks import make_pool
+from incentivize.experiments.cells import Cell
+from incentivize.experiments.checkpoints import Keeper, Standing, raw
+from incentivize.experiments.groups import Group, lanes_of
+from incentivize.experiments.pages import number, rich_table
+from incentivize.experiments.presets import training
+from incentivize.experiments.settings import SAVE_EVERY, Training
+from incentivize.experiments.setups import hyper_of, pool_of, setup_of, stack
+from incentivize.experiments.stepping import NUM_ENVS, going_on, stepping, world_of
+from incentivize.experiments.store import environment
 
 SPECIALISTS, UPDATES, SPECIALIST_ENVS = 1000, 2, 32  # of the benchmark of specialists: how many, each of what size
 Measurement = dict[str, Any]

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from experiments.cells import Cell
-from experiments.checks import chosen_family
-from experiments.claims import Claim
-from experiments.settings import Settings
-from experiments.table import Table
+from incentivize.experiments.cells import Cell
+from incentivize.experiments.checks import chosen_family
+from incentivize.experiments.claims import Claim
+from incentivize.experiments.settings import Settings
+from incentivize.experiments.table import Table
 
 EMPTY = ("shuffled", "disjoint", "changing")
 """Controls in which there is no skill to be had."""
@@ -28,7 +28,7 @@ def controls_of(table: Table, settings: Settings, claim: Claim) -> list[dict[str
         `family, control, split, pool, env_steps, success` (the mean) and `n` (agents) for every pool that a control was
         trained on; a control that is missing has one row, with n = 0 and no success.
     """
-    from envs.controls import controls_of as fitting  # and with it jax
+    from incentivize.envs.controls import controls_of as fitting  # and with it jax
 
     found: list[dict[str, Any]] = []
     for family in families_of(claim, settings):

@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from experiments import results
-from experiments.archive import Archive, Found
-from experiments.cells import Cell
-from experiments.flops import forward_flops
-from experiments.setups import family_of, network_of
-from experiments.store import TASK_FIELDS, Row, Store
+from incentivize.experiments import results
+from incentivize.experiments.archive import Archive, Found
+from incentivize.experiments.cells import Cell
+from incentivize.experiments.flops import forward_flops
+from incentivize.experiments.setups import family_of, network_of
+from incentivize.experiments.store import TASK_FIELDS, Row, Store
 
 
 class Book:

@@ -23,14 +23,14 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
-from agents.learner import TrainState
-from experiments.code import code_of
-from experiments.failures import scarce
-from experiments.files import ROOM, digest_of, read, short, write
-from experiments.groups import Group
-from experiments.processes import first, several, whole
-from experiments.settings import SettingsError
-from experiments.store import differences
+from incentivize.agents.learner import TrainState
+from incentivize.experiments.code import code_of
+from incentivize.experiments.failures import scarce
+from incentivize.experiments.files import ROOM, digest_of, read, short, write
+from incentivize.experiments.groups import Group
+from incentivize.experiments.processes import first, several, whole
+from incentivize.experiments.settings import SettingsError
+from incentivize.experiments.store import differences
 
 logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax tells of every file, and of every error twice
 KEPT = 2

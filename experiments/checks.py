@@ -7,15 +7,14 @@ from typing import Any
 
 import jax
 
-import envs
-import rewards
-from agents.encoders import ENCODERS
-from agents.memories import MEMORIES
-from envs.controls import CONTROLS
-from envs.family import Family
-from envs.registry import LoadError
-from experiments.settings import Settings, SettingsError, Training, nearest
-from experiments.setups import network_of
+from incentivize import envs, rewards
+from incentivize.agents.encoders import ENCODERS
+from incentivize.agents.memories import MEMORIES
+from incentivize.envs.controls import CONTROLS
+from incentivize.envs.family import Family
+from incentivize.envs.registry import LoadError
+from incentivize.experiments.settings import Settings, SettingsError, Training, nearest
+from incentivize.experiments.setups import network_of
 
 BESIDE = ("pairs", "life")  # what stands among a family's knobs, and is none: of these, a life is refused later
 
@@ -114,7 +113,7 @@ def _network(training: Training, name: str, family: Family, load_start: bool) ->
         return [f"training.{name}: {error}"]
     if not training.start_from or not load_start:
         return []
-    from experiments.parameters import load  # only here, as it takes long to import
+    from incentivize.experiments.parameters import load  # only here, as it takes long to import
 
     try:
         training.start_from.encode()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
-from experiments.statistics import Estimate
+from incentivize.experiments.statistics import Estimate
 
 Verdict = Literal["supported", "refuted", "inconclusive", "void"]
 """What came of a claim; "void" where a control found what cannot be there, so that the study itself is in doubt."""

@@ -15,16 +15,16 @@ from typing import Annotated, Any
 
 import tyro
 
-from experiments.acts import Answer
-from experiments.commands import COMMANDS, Run, Tune
-from experiments.docstrings import docstring
-from experiments.failures import printable, reason
-from experiments.line import at_home, check_line
-from experiments.settings import SettingsError, nearest
-from experiments.stopping import STATUS as STOPPED
-from experiments.stopping import Stopped
-from experiments.streams import coloured, nowhere, settle, unbroken
-from experiments.terminal import console_for, unread
+from incentivize.experiments.acts import Answer
+from incentivize.experiments.commands import COMMANDS, Run, Tune
+from incentivize.experiments.docstrings import docstring
+from incentivize.experiments.failures import printable, reason
+from incentivize.experiments.line import at_home, check_line
+from incentivize.experiments.settings import SettingsError, nearest
+from incentivize.experiments.stopping import STATUS as STOPPED
+from incentivize.experiments.stopping import Stopped
+from incentivize.experiments.streams import coloured, nowhere, settle, unbroken
+from incentivize.experiments.terminal import console_for, unread
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 UNREAD = 128 + signal.SIGPIPE  # what a shell says of a program whose reader has ended
@@ -75,7 +75,9 @@ def act(command: Any) -> int:
     try:
         with redirect_stdout(sys.stderr) if as_json else nullcontext():
             module = next(name for name, kind in COMMANDS.items() if kind is type(command))
-            answer: Answer = importlib.import_module(f"experiments.acts.{module}").act(command, console_for())
+            answer: Answer = importlib.import_module(f"incentivize.experiments.acts.{module}").act(
+                command, console_for()
+            )
         document, status = answer
     except (KeyboardInterrupt, Stopped):
         text = "stopped" + "; the same command goes on where it was" * isinstance(command, (Run, Tune))

@@ -7,16 +7,20 @@ from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
-import envs
-import rewards
-from experiments.ambient import otherwise
-from experiments.cells import Cell
+from incentivize import envs, rewards
+from incentivize.experiments.ambient import otherwise
+from incentivize.experiments.cells import Cell
 
-ROOT = Path(__file__).resolve().parent.parent
-MEANS = ("envs", "rewards", "agents")  # packages that say what a cell means
-TRAINER = "experiments.training"  # of ours, what runs the learner, and the modules that it gets its programs from
-OURS = (TRAINER, "experiments.program", "experiments.evaluation", "experiments.setups")
-LOOKS = ("envs.render",)  # what a task looks like to a person
+PACKAGE = "incentivize"
+DECIDE = ("envs", "rewards", "agents")  # packages of ours that decide what a cell computes
+TRAINER = "incentivize.experiments.training"  # what runs the learner
+OURS = (
+    TRAINER,
+    "incentivize.experiments.program",
+    "incentivize.experiments.evaluation",
+    "incentivize.experiments.setups",
+)
+LOOKS = ("incentivize.envs.render",)  # what a task looks like to a person
 CHECKED = " checked"  # said of code that stops where a number first is none
 
 
@@ -28,7 +32,7 @@ def code_of(cell: Cell, checked: bool = False) -> str:
     Where every number is `checked` it is another program, which is said too, and so is what jax or XLA are told that
     may change numbers; mostly that is nothing.
     """
-    from agents.encoders import ENCODERS  # and with it jax
+    from incentivize.agents.encoders import ENCODERS  # and with it jax
 
     families = [envs.FAMILIES[member] for member in cell.members]
     paid = [rewards.REWARDS[part.strip()] for part in cell.training.reward.split("+")]
@@ -46,7 +50,11 @@ def parts(code: str) -> tuple[str, str]:
 
 @lru_cache
 def _hash(needed: frozenset[str], brought: frozenset[str]) -> str:
-    """Of the modules needed and all that they import, as far as they are ours or of the packages `brought`."""
+    """Returns the digest of the modules needed and all that they import, of ours or of the packages `brought`.
+
+    It is a digest of the sorted digests of their top-level statements. Names of modules are not part of it, so that a
+    module that is moved, or a function that is moved to another module, leaves every version as it was.
+    """
     known: set[str] = set()
     waiting = list(needed)
     while waiting:
@@ -54,8 +62,10 @@ def _hash(needed: frozenset[str], brought: frozenset[str]) -> str:
         if module not in known:
             known.add(module)
             waiting += _imports(module, brought)
-    text = "\n".join(f"# {module}\n{_meaning(module)}" for module in sorted(known))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    imports = {line for module in known for line in _statements(module)[0]}
+    statements = [text for module in known for text in _statements(module)[1]]
+    digests = sorted(hashlib.sha256(text.encode()).hexdigest() for text in (*imports, *statements))
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()[:16]
 
 
 @lru_cache
@@ -65,51 +75,67 @@ def _tree(module: str) -> ast.Module:
 
 def _file(module: str) -> Path:
     top, *inner = module.split(".")
-    path = ROOT if top in (*MEANS, "experiments") else _home(top)
-    path = path.joinpath(top, *inner)
+    path = _home(top).joinpath(*inner)
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
 @lru_cache
 def _home(package: str) -> Path:
-    """The folder that another package lies in."""
-    found = find_spec(package)
-    where = [*(found.submodule_search_locations or ()), found.origin] if found else []
-    return Path(where[0]).parent if where and where[0] else ROOT
+    """Returns the folder of a package, or the path without suffix of a module that is no package."""
+    spec = find_spec(package)
+    where = [*(spec.submodule_search_locations or ()), spec.origin] if spec else []
+    return Path(where[0] or "").with_suffix("") if where else Path(package)
 
 
-def _counts(module: str, brought: frozenset[str]) -> bool:
-    top = module.partition(".")[0]
-    needed = module in OURS or top in brought or (top in MEANS and module not in LOOKS)
-    return needed and _file(module).is_file()
+def _decides(module: str, brought: frozenset[str]) -> bool:
+    top, _, inner = module.partition(".")
+    ours = top == PACKAGE and (module in OURS or (inner.split(".")[0] in DECIDE and module not in LOOKS))
+    return (ours or top in brought) and _file(module).is_file()
 
 
 def _imports(module: str, brought: frozenset[str]) -> Iterable[str]:
-    """Modules that count of those that one imports, wherever in it."""
+    """Yields the modules that decide of those that one imports, wherever in it."""
     for node in ast.walk(_tree(module)):
         if isinstance(node, ast.Import):
-            yield from (name.name for name in node.names if _counts(name.name, brought))
+            yield from (name.name for name in node.names if _decides(name.name, brought))
         elif isinstance(node, ast.ImportFrom) and node.module:
             names = [node.module, *(f"{node.module}.{name.name}" for name in node.names)]
-            yield from (name for name in names if _counts(name, brought))
+            yield from (name for name in names if _decides(name, brought))
 
 
 @lru_cache
-def _meaning(module: str) -> str:
-    """A module's code without docstrings and registries of names."""
+def _statements(module: str) -> tuple[list[str], list[str]]:
+    """Returns a module's imports and its other top-level statements.
+
+    Docstrings and registries of names are left out, as are the names of the modules of ours that are imported from.
+    """
     tree = ast.parse(ast.unparse(_tree(module)))
     for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == PACKAGE:
+            node.module = PACKAGE
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            node.body = [one for one in node.body if not (_is_said(one) or _is_registry(one))] or [ast.Pass()]
-    return ast.unparse(tree)
+            body = [stmt for stmt in node.body if not (_is_docstring(stmt) or _is_registry(stmt) or _is_alias(stmt))]
+            node.body = body or ([] if isinstance(node, ast.Module) else [ast.Pass()])
+    imports: list[str] = []
+    for node in tree.body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            source = f"from {node.module} " if isinstance(node, ast.ImportFrom) else ""
+            imports += [f"{source}import {name.name} as {name.asname}" for name in node.names]
+    rest = [node for node in tree.body if not isinstance(node, ast.Import | ast.ImportFrom)]
+    return imports, [ast.unparse(node) for node in rest]
 
 
-def _is_said(node: ast.stmt) -> bool:
-    """Whether a statement is only a string."""
+def _is_docstring(node: ast.stmt) -> bool:
+    """Returns whether a statement is only a string."""
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 def _is_registry(node: ast.stmt) -> bool:
-    """Whether a statement is a table from names to where things are, such as FAMILIES."""
+    """Returns whether a statement is a table from names to where things are, such as FAMILIES."""
     made = node.value if isinstance(node, ast.AnnAssign) else None
     return isinstance(made, ast.Call) and isinstance(made.func, ast.Name) and made.func.id == "Registry"
+
+
+def _is_alias(node: ast.stmt) -> bool:
+    """Returns whether a statement is for imports under another name or for type checkers: `if __name__ == "envs"`."""
+    return isinstance(node, ast.If) and ast.unparse(node.test).split(" ")[0] in ("__name__", "TYPE_CHECKING")

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, ge
 
 import tyro
 
-from experiments.known import BENCHMARKS, LAUNCHERS, SHELLS, TOPICS
-from experiments.settings import FLAG_KEYS, SAVE_EVERY, TRAINING_KEYS, Settings, Training
+from incentivize.experiments.known import BENCHMARKS, LAUNCHERS, SHELLS, TOPICS
+from incentivize.experiments.settings import FLAG_KEYS, SAVE_EVERY, TRAINING_KEYS, Settings, Training
 
 NAMES = ("families", "specialist_learners")  # the lists of settings that hold no numbers
 FLAG_NAMES = {"families": "family"}  # what a flag is called that is not called as its setting is
@@ -244,4 +244,4 @@ COMMANDS: dict[str, Any] = {
     "doctor": Doctor,
     "completion": Completion,
 }
-"""By name; what one does is `act` in the module of `experiments.acts` that is called like it."""
+"""By name; what one does is `act` in the module of `incentivize.experiments.acts` that is called like it."""

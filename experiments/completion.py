@@ -5,10 +5,10 @@ from pathlib import Path
 
 import shtab
 
-from experiments.commands import COMMANDS
-from experiments.docstrings import docstring
-from experiments.flags import Word, words_of
-from experiments.known import KNOWN
+from incentivize.experiments.commands import COMMANDS
+from incentivize.experiments.docstrings import docstring
+from incentivize.experiments.flags import Word, words_of
+from incentivize.experiments.known import KNOWN
 
 
 def script(shell: str) -> str:

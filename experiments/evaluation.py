@@ -7,16 +7,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-import envs
-from agents import learner as lr
-from agents import networks
-from agents.evaluate import Successes, evaluate
-from agents.likelihood import likelihood
-from agents.search import searching
-from envs.family import Family
-from envs.tasks import Pool, make_pool
-from experiments.cells import Cell, Knobs, variant
-from experiments.setups import family_of, network_of, stack
+from incentivize import envs
+from incentivize.agents import learner as lr
+from incentivize.agents import networks
+from incentivize.agents.evaluate import Successes, evaluate
+from incentivize.agents.likelihood import likelihood
+from incentivize.agents.search import searching
+from incentivize.envs.family import Family
+from incentivize.envs.tasks import Pool, make_pool
+from incentivize.experiments.cells import Cell, Knobs, variant
+from incentivize.experiments.setups import family_of, network_of, stack
 
 BLOCKS = ("seen", "validation", "unseen", "specialty")
 """Evaluated sets of tasks: the cell's pool; validation tasks; held-out tasks; the specialists' held-out tasks."""

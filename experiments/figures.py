@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiments.plotter import shipped
-from experiments.settings import PoolSize
-from experiments.statistics import student
-from experiments.studies.common import by_seed
-from experiments.studies.guards import TEACHERS, teacher_of
-from experiments.table import Table
+from incentivize.experiments.plotter import shipped
+from incentivize.experiments.settings import PoolSize
+from incentivize.experiments.statistics import student
+from incentivize.experiments.studies.common import by_seed
+from incentivize.experiments.studies.guards import TEACHERS, teacher_of
+from incentivize.experiments.table import Table
 
 if TYPE_CHECKING:  # matplotlib takes long to import, and studies are loaded before anything is drawn
     from contextlib import AbstractContextManager

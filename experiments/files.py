@@ -12,8 +12,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from experiments.failures import scarce
-from experiments.settings import SettingsError
+from incentivize.experiments.failures import scarce
+from incentivize.experiments.settings import SettingsError
 
 MOST = 2**30  # bytes of rows or of what is said of a run, more than any has
 ROOM = 2**20  # bytes of settings, or of what is said of one cell

@@ -6,7 +6,7 @@ from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hi
 
 import tyro
 
-from experiments.commands import FLAG_NAMES
+from incentivize.experiments.commands import FLAG_NAMES
 
 
 class Word(NamedTuple):

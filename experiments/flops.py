@@ -5,8 +5,8 @@ from functools import lru_cache
 import jax
 import jax.numpy as jnp
 
-from agents.networks import Network
-from envs.family import Observation
+from incentivize.agents.networks import Network
+from incentivize.envs.family import Observation
 
 
 @lru_cache

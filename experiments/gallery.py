@@ -12,20 +12,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-import envs
-from envs.family import Family
-from envs.render import Picture, write_gif
-from envs.tasks import make_pool
-from experiments.bench import seconds
-from experiments.cells import Cell
-from experiments.evaluation import Evaluation, scripted_success
-from experiments.groups import Group
-from experiments.play import environment, episode, expert
-from experiments.presets import training
-from experiments.settings import Training
-from experiments.stepping import going_on, stepping, world_of
-from experiments.teaching import expert_success
-from experiments.training import train
+from incentivize import envs
+from incentivize.envs.family import Family
+from incentivize.envs.render import Picture, write_gif
+from incentivize.envs.tasks import make_pool
+from incentivize.experiments.bench import seconds
+from incentivize.experiments.cells import Cell
+from incentivize.experiments.evaluation import Evaluation, scripted_success
+from incentivize.experiments.groups import Group
+from incentivize.experiments.play import environment, episode, expert
+from incentivize.experiments.presets import training
+from incentivize.experiments.settings import Training
+from incentivize.experiments.stepping import going_on, stepping, world_of
+from incentivize.experiments.teaching import expert_success
+from incentivize.experiments.training import train
 
 TASKS, INSTANCES = 256, 32  # held-out tasks that levels are measured on, and episodes each
 WATCHED = 3  # the training task whose solution is shown, and the seed of the instance

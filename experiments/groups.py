@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import jax
 
-from experiments.cells import Cell
-from experiments.evaluation import sizes_of
-from experiments.setups import setup_of, teaching_of
+from incentivize.experiments.cells import Cell
+from incentivize.experiments.evaluation import sizes_of
+from incentivize.experiments.setups import setup_of, teaching_of
 
 SIDE_BY_SIDE = 512  # environments per program on a CPU; more fill no core better
 

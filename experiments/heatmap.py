@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiments.figures import END, Drawn, canvas, place_of, pool_axis, seeds
-from experiments.interactive import panels
-from experiments.settings import PoolSize, Settings
-from experiments.studies.by_pool import half
-from experiments.studies.common import by_seed, size_of, unscored
-from experiments.table import Table
-from experiments.thresholds import Place
+from incentivize.experiments.figures import END, Drawn, canvas, place_of, pool_axis, seeds
+from incentivize.experiments.interactive import panels
+from incentivize.experiments.settings import PoolSize, Settings
+from incentivize.experiments.studies.by_pool import half
+from incentivize.experiments.studies.common import by_seed, size_of, unscored
+from incentivize.experiments.table import Table
+from incentivize.experiments.thresholds import Place
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

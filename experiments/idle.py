@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from agents.teachers import TEACHERS
-from experiments import presets, studies
-from experiments.cells import Cell
-from experiments.settings import Settings, SettingsError, Training, resolve
+from incentivize.agents.teachers import TEACHERS
+from incentivize.experiments import presets, studies
+from incentivize.experiments.cells import Cell
+from incentivize.experiments.settings import Settings, SettingsError, Training, resolve
 
 
 def _rewarded(*names: str) -> Callable[[Cell], bool]:

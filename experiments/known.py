@@ -5,48 +5,48 @@ A new kind of name is one line here. Imports jax only for names that lie beside 
 
 from collections.abc import Callable, Iterable
 
-from experiments import presets, settings
-from experiments.settings import check_name
+from incentivize.experiments import presets, settings
+from incentivize.experiments.settings import check_name
 
 
 def _families() -> Iterable[str]:
-    import envs
+    from incentivize import envs
 
     return envs.names()
 
 
 def _controls() -> Iterable[str]:
-    from envs.controls import CONTROLS
+    from incentivize.envs.controls import CONTROLS
 
     return CONTROLS
 
 
 def _networks() -> Iterable[str]:
-    from agents.encoders import ENCODERS
+    from incentivize.agents.encoders import ENCODERS
 
     return ENCODERS
 
 
 def _memories() -> Iterable[str]:
-    from agents.memories import MEMORIES
+    from incentivize.agents.memories import MEMORIES
 
     return MEMORIES
 
 
 def _rewards() -> Iterable[str]:
-    import rewards
+    from incentivize import rewards
 
     return rewards.names()
 
 
 def _studies() -> Iterable[str]:
-    from experiments import studies
+    from incentivize.experiments import studies
 
     return studies.names()
 
 
 def _trackers() -> Iterable[str]:
-    from experiments.trackers import TRACKERS
+    from incentivize.experiments.trackers import TRACKERS
 
     return TRACKERS
 

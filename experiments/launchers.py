@@ -23,18 +23,18 @@ from rich.console import Console
 from submitit.core.utils import FailedJobError
 from submitit.helpers import DelayedSubmission
 
-from experiments.files import short, write
-from experiments.main import finished
-from experiments.owner import check_same
-from experiments.parameters import pin
-from experiments.settings import Settings, SettingsError
-from experiments.stopping import STATUS as STOPPED
-from experiments.store import Store
+from incentivize.experiments.files import short, write
+from incentivize.experiments.main import finished
+from incentivize.experiments.owner import check_same
+from incentivize.experiments.parameters import pin
+from incentivize.experiments.settings import Settings, SettingsError
+from incentivize.experiments.stopping import STATUS as STOPPED
+from incentivize.experiments.store import Store
 
 CLUSTERS = {"slurm": "slurm", "trial": "local"}
 """What submitit calls a launcher: a Slurm cluster, and to try it, a job on this machine."""
 COMMAND = (
-    "import signal; from experiments.cli import entry; "
+    "import signal; from incentivize.experiments.cli import entry; "
     "[signal.signal(one, signal.SIG_IGN) for one in (signal.SIGUSR1, signal.SIGUSR2)]; "  # meant for submitit alone
     "entry()"
 )

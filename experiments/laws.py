@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import least_squares
 from scipy.special import expit
 
-from experiments.statistics import Estimate, jackknife, student, welch
+from incentivize.experiments.statistics import Estimate, jackknife, student, welch
 
 
 class Law(NamedTuple):

@@ -5,9 +5,9 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
-from experiments.flags import Word, flags_of, words_of
-from experiments.places import check_place, local
-from experiments.settings import SettingsError, nearest
+from incentivize.experiments.flags import Word, flags_of, words_of
+from incentivize.experiments.places import check_place, local
+from incentivize.experiments.settings import SettingsError, nearest
 
 KINDS: dict[Any, tuple[Callable[[str], Any], str]] = {
     int: (int, "a whole number"),

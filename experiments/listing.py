@@ -3,10 +3,9 @@
 from dataclasses import fields
 from typing import Any
 
-import envs
-import rewards
-from experiments import studies
-from experiments.docstrings import docstring
+from incentivize import envs, rewards
+from incentivize.experiments import studies
+from incentivize.experiments.docstrings import docstring
 
 NOTHING = "(it does not say)"
 
@@ -23,15 +22,15 @@ def listing(topic: str) -> list[dict[str, Any]]:
     if topic == "rewards":
         return [{"name": name, "is": _said(rewards.REWARDS.load(name))} for name in rewards.names()]
     if topic == "learners":
-        from agents.teachers import TEACHERS
+        from incentivize.agents.teachers import TEACHERS
 
         ppo = {"name": "ppo", "teacher": "-", "is": "incentivized: PPO on the reward alone"}
         warm = {"name": "ppo", "teacher": "any of those below", "is": "taught for taught_steps, then incentivized"}
         taught = [{"name": "cloning", "teacher": name, "is": f"taught: {it.words}"} for name, it in TEACHERS.items()]
         return [ppo, warm, *taught]
     if topic == "networks":
-        from agents.encoders import ENCODERS
-        from agents.memories import MEMORIES
+        from incentivize.agents.encoders import ENCODERS
+        from incentivize.agents.memories import MEMORIES
 
         rows = [{"name": name, "is": _said(ENCODERS.load(name))} for name in ENCODERS]
         memories = [{"name": f"+ {name}", "is": _said(kind)} for name, kind in MEMORIES.items()]

@@ -11,26 +11,26 @@ from typing import Any
 
 from rich.console import Console
 
-from experiments import ambient, processes, stopping, studies
-from experiments.archive import Archive
-from experiments.cells import Cell
-from experiments.checks import chosen_family
-from experiments.failures import printable, reason
-from experiments.groups import Group, groups_of
-from experiments.idle import check_idle
-from experiments.memory import check_memory
-from experiments.owner import owned, set_status
-from experiments.parameters import pin
-from experiments.progress import Progress
-from experiments.report import report
-from experiments.runner import find, run, train_missing
-from experiments.settings import SAVE_EVERY, Settings, SettingsError
-from experiments.starts import check_starts
-from experiments.store import REPORTED, Store, environment
-from experiments.streams import unbroken
-from experiments.trackers import following
-from experiments.training import RunError
-from experiments.workers import Work, check_split, usual
+from incentivize.experiments import ambient, processes, stopping, studies
+from incentivize.experiments.archive import Archive
+from incentivize.experiments.cells import Cell
+from incentivize.experiments.checks import chosen_family
+from incentivize.experiments.failures import printable, reason
+from incentivize.experiments.groups import Group, groups_of
+from incentivize.experiments.idle import check_idle
+from incentivize.experiments.memory import check_memory
+from incentivize.experiments.owner import owned, set_status
+from incentivize.experiments.parameters import pin
+from incentivize.experiments.progress import Progress
+from incentivize.experiments.report import report
+from incentivize.experiments.runner import find, run, train_missing
+from incentivize.experiments.settings import SAVE_EVERY, Settings, SettingsError
+from incentivize.experiments.starts import check_starts
+from incentivize.experiments.store import REPORTED, Store, environment
+from incentivize.experiments.streams import unbroken
+from incentivize.experiments.trackers import following
+from incentivize.experiments.training import RunError
+from incentivize.experiments.workers import Work, check_split, usual
 
 
 def planned(settings: Settings) -> tuple[list[Cell], list[list[Group]]]:

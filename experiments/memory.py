@@ -8,13 +8,13 @@ from typing import Any
 import jax
 import psutil
 
-from agents.networks import Network
-from envs.family import Family
-from experiments import cgroup
-from experiments.evaluation import sizes_of
-from experiments.groups import Group
-from experiments.settings import SettingsError
-from experiments.setups import family_of, network_of
+from incentivize.agents.networks import Network
+from incentivize.envs.family import Family
+from incentivize.experiments import cgroup
+from incentivize.experiments.evaluation import sizes_of
+from incentivize.experiments.groups import Group
+from incentivize.experiments.settings import SettingsError
+from incentivize.experiments.setups import family_of, network_of
 
 FLOATS = 8  # of the network's width that a loss and its gradient keep for every entity of an observation, about
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-import envs
-from envs.audit import members
-from envs.tasks import make_pool
+from incentivize import envs
+from incentivize.envs.audit import members
+from incentivize.envs.tasks import make_pool
 
 AT_A_TIME = 64  # held-out tasks that are compared with a whole pool
 

@@ -18,14 +18,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from experiments import settings as st
-from experiments.failures import reason
-from experiments.files import short, write
-from experiments.locks import Held, locked
-from experiments.settings import Settings, SettingsError
-from experiments.starts import with_paths_of
-from experiments.stopping import Stopped
-from experiments.store import Store, differences
+from incentivize.experiments import settings as st
+from incentivize.experiments.failures import reason
+from incentivize.experiments.files import short, write
+from incentivize.experiments.locks import Held, locked
+from incentivize.experiments.settings import Settings, SettingsError
+from incentivize.experiments.starts import with_paths_of
+from incentivize.experiments.stopping import Stopped
+from incentivize.experiments.store import Store, differences
 
 TOKEN = secrets.token_hex(8)
 """This process, and no other that ever was or will be."""

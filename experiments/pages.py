@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from experiments.failures import printable
+from incentivize.experiments.failures import printable
 
 
 def page(template: str, **values: Any) -> str:

@@ -12,11 +12,11 @@ import jax
 import numpy as np
 from flax import serialization
 
-from agents.networks import Params
-from experiments.failures import scarce
-from experiments.files import ROOM, read, short, write
-from experiments.settings import Settings, SettingsError
-from experiments.starts import start_of
+from incentivize.agents.networks import Params
+from incentivize.experiments.failures import scarce
+from incentivize.experiments.files import ROOM, read, short, write
+from incentivize.experiments.settings import Settings, SettingsError
+from incentivize.experiments.starts import start_of
 
 
 def save(path: Path, params: Params) -> None:

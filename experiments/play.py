@@ -14,13 +14,13 @@ import jax
 import numpy as np
 from rich.console import Console
 
-import envs
-from envs.controls import CONTROLS
-from envs.family import Family
-from envs.gym import FamilyEnv
-from envs.render import FAINT, GREEN, ORANGE, Picture, write_gif, write_png
-from experiments.settings import SettingsError, check_name
-from experiments.terminal import Screen, key_presses
+from incentivize import envs
+from incentivize.envs.controls import CONTROLS
+from incentivize.envs.family import Family
+from incentivize.envs.gym import FamilyEnv
+from incentivize.envs.render import FAINT, GREEN, ORANGE, Picture, write_gif, write_png
+from incentivize.experiments.settings import SettingsError, check_name
+from incentivize.experiments.terminal import Screen, key_presses
 
 PAUSE = 0.7  # seconds between the expert's steps
 QUIT, AGAIN = "q", "n"
@@ -33,7 +33,7 @@ def environment(
 
     Args:
         name: of a family that there is.
-        control: of `envs.controls`, or None.
+        control: of `incentivize.envs.controls`, or None.
         task: the number of a training task, checked here.
         knobs: of the family, each as "name=value".
 

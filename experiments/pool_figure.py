@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiments.cells import variant
-from experiments.figures import (
+from incentivize.experiments.cells import variant
+from incentivize.experiments.figures import (
     BLACK,
     BLUE,
     GREEN,
@@ -24,11 +24,11 @@ from experiments.figures import (
     style,
     teacher_level,
 )
-from experiments.settings import Settings
-from experiments.statistics import Estimate, jackknife, student
-from experiments.studies.common import by_seed, specialty
-from experiments.studies.specialists import MET
-from experiments.table import Table
+from incentivize.experiments.settings import Settings
+from incentivize.experiments.statistics import Estimate, jackknife, student
+from incentivize.experiments.studies.common import by_seed, specialty
+from incentivize.experiments.studies.specialists import MET
+from incentivize.experiments.table import Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from experiments.settings import SettingsError
+from incentivize.experiments.settings import SettingsError
 
 Tree = TypeVar("Tree")
 HEARTBEAT = 60  # seconds within which the others notice that a process is gone

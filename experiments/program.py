@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 from jax.experimental import checkify
 
-from agents import learner as lr
-from envs.tasks import Pool, make_pool
-from experiments.evaluation import Evaluation, Measure, evaluation_key, measure
-from experiments.setups import stack
+from incentivize.agents import learner as lr
+from incentivize.envs.tasks import Pool, make_pool
+from incentivize.experiments.evaluation import Evaluation, Measure, evaluation_key, measure
+from incentivize.experiments.setups import stack
 
 Train = Callable[[lr.TrainState, lr.Hyper, Pool, jax.Array], tuple[lr.TrainState, lr.Metrics]]  # ..., updates []
 

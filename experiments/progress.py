@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
-from experiments.cells import Cell
+from incentivize.experiments.cells import Cell
 
 Pace = tuple[tuple[Any, ...], float]  # what tells a finished cell from faster and slower ones, and its seconds a step
 

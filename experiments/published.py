@@ -1,4 +1,4 @@
-"""The scoreboard of published claims, `docs/results/scoreboard`: `python -m experiments.published` draws it again.
+"""The scoreboard of published claims, `docs/results/scoreboard`: `python -m incentivize.experiments.published` draws it again.
 
 Claims stay as they were judged. `withdrawn.json` beside them says which of them do not stand any more, and why: these
 are drawn hollow, and their reason is in the CSV.
@@ -8,8 +8,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from experiments.figures import save
-from experiments.scoreboard import _figure, together
+from incentivize.experiments.figures import save
+from incentivize.experiments.scoreboard import _figure, together
 
 RESULTS = Path(__file__).resolve().parent.parent / "docs" / "results"
 FAMILIES = ("errands", "mazes", "codebooks")

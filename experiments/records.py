@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from experiments.failures import printable
-from experiments.files import MOST, read
-from experiments.store import Row, Store
+from incentivize.experiments.failures import printable
+from incentivize.experiments.files import MOST, read
+from incentivize.experiments.store import Row, Store
 
 MEASURES = ("success", "score", "success_greedy", "success_best", "path", "log_likelihood")
 FIXED = (

@@ -12,17 +12,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from agents.evaluate import policy_of
-from agents.networks import Network, Params
-from agents.replay import Episode, expert_of, replay
-from envs.family import Family, State
-from envs.render import GREEN, INK, ORANGE, Picture, rgb, tiled
-from experiments.cells import Cell
-from experiments.parameters import load
-from experiments.play import caption, ending
-from experiments.setups import family_of, network_of
-from experiments.store import Store
-from experiments.studies.common import tasks_in
+from incentivize.agents.evaluate import policy_of
+from incentivize.agents.networks import Network, Params
+from incentivize.agents.replay import Episode, expert_of, replay
+from incentivize.envs.family import Family, State
+from incentivize.envs.render import GREEN, INK, ORANGE, Picture, rgb, tiled
+from incentivize.experiments.cells import Cell
+from incentivize.experiments.parameters import load
+from incentivize.experiments.play import caption, ending
+from incentivize.experiments.setups import family_of, network_of
+from incentivize.experiments.store import Store
+from incentivize.experiments.studies.common import tasks_in
 
 KEY = 20_241_116  # of starts and of luck
 

@@ -11,21 +11,21 @@ import numpy as np
 from plotly.offline import get_plotlyjs
 from rich.console import Console
 
-import envs
-from experiments import beside, figures, heatmap, studies
-from experiments.archive import Archive
-from experiments.cells import Cell, variant
-from experiments.claims import Claim
-from experiments.evaluation import most_counts
-from experiments.failures import printable
-from experiments.files import write
-from experiments.interactive import panels
-from experiments.pages import page, rich_table
-from experiments.replays import scenes, told
-from experiments.settings import Settings, SettingsError, check_name, dump
-from experiments.store import Row, Store
-from experiments.studies.guards import guarded
-from experiments.table import Table
+from incentivize import envs
+from incentivize.experiments import beside, figures, heatmap, studies
+from incentivize.experiments.archive import Archive
+from incentivize.experiments.cells import Cell, variant
+from incentivize.experiments.claims import Claim
+from incentivize.experiments.evaluation import most_counts
+from incentivize.experiments.failures import printable
+from incentivize.experiments.files import write
+from incentivize.experiments.interactive import panels
+from incentivize.experiments.pages import page, rich_table
+from incentivize.experiments.replays import scenes, told
+from incentivize.experiments.settings import Settings, SettingsError, check_name, dump
+from incentivize.experiments.store import Row, Store
+from incentivize.experiments.studies.guards import guarded
+from incentivize.experiments.table import Table
 
 WATCHED = 3  # held-out tasks that are replayed
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from experiments.cells import Cell
-from experiments.presets import TRIALS
-from experiments.settings import network_name
-from experiments.statistics import normalised
-from experiments.store import Row
+from incentivize.experiments.cells import Cell
+from incentivize.experiments.presets import TRIALS
+from incentivize.experiments.settings import network_name
+from incentivize.experiments.statistics import normalised
+from incentivize.experiments.store import Row
 
 GROUND = ("uniform", "scripted", "blind")  # roles that know nothing of the task
 

@@ -3,20 +3,20 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from experiments import processes, teaching
-from experiments.archive import Archive, Found
-from experiments.auditing import audited
-from experiments.book import Book
-from experiments.cells import Cell, variant
-from experiments.checks import chosen_family
-from experiments.code import CHECKED, parts
-from experiments.evaluation import Evaluation, scripted_success
-from experiments.groups import groups_of
-from experiments.progress import Progress
-from experiments.settings import Settings, SettingsError
-from experiments.store import Store
-from experiments.training import Trained
-from experiments.workers import Work, run_groups
+from incentivize.experiments import processes, teaching
+from incentivize.experiments.archive import Archive, Found
+from incentivize.experiments.auditing import audited
+from incentivize.experiments.book import Book
+from incentivize.experiments.cells import Cell, variant
+from incentivize.experiments.checks import chosen_family
+from incentivize.experiments.code import CHECKED, parts
+from incentivize.experiments.evaluation import Evaluation, scripted_success
+from incentivize.experiments.groups import groups_of
+from incentivize.experiments.progress import Progress
+from incentivize.experiments.settings import Settings, SettingsError
+from incentivize.experiments.store import Store
+from incentivize.experiments.training import Trained
+from incentivize.experiments.workers import Work, run_groups
 
 Finds = tuple[dict[str, Found], dict[str, Found]]
 """Cells that are finished, by id: in this run, and in others, from where they were taken over."""

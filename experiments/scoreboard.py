@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from plotly.offline import get_plotlyjs
 from rich.console import Console
 
-from experiments.beside import told
-from experiments.failures import printable
-from experiments.figures import BLACK, BLUE, GREY, ORANGE, canvas, save, style
-from experiments.files import write
-from experiments.interactive import panels
-from experiments.pages import page
+from incentivize.experiments.beside import told
+from incentivize.experiments.failures import printable
+from incentivize.experiments.figures import BLACK, BLUE, GREY, ORANGE, canvas, save, style
+from incentivize.experiments.files import write
+from incentivize.experiments.interactive import panels
+from incentivize.experiments.pages import page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -22,8 +22,8 @@ from pydantic import (
     model_validator,
 )
 
-from experiments.encoding import decoded
-from experiments.places import local
+from incentivize.experiments.encoding import decoded
+from incentivize.experiments.places import local
 
 
 class SettingsError(Exception):

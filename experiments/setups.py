@@ -6,16 +6,15 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 
-import envs
-import rewards
-from agents import cloning, networks, ppo
-from agents import learner as lr
-from agents.teachers import TEACHERS
-from envs.family import Family
-from envs.mixture import Mixture
-from envs.tasks import SPLITS, Pool, Split, make_pool
-from experiments.cells import Cell
-from experiments.settings import Training
+from incentivize import envs, rewards
+from incentivize.agents import cloning, networks, ppo
+from incentivize.agents import learner as lr
+from incentivize.agents.teachers import TEACHERS
+from incentivize.envs.family import Family
+from incentivize.envs.mixture import Mixture
+from incentivize.envs.tasks import SPLITS, Pool, Split, make_pool
+from incentivize.experiments.cells import Cell
+from incentivize.experiments.settings import Training
 
 Tree = TypeVar("Tree")
 

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from experiments.cells import Cell
-from experiments.settings import Settings, SettingsError
-from experiments.store import Store
+from incentivize.experiments.cells import Cell
+from incentivize.experiments.settings import Settings, SettingsError
+from incentivize.experiments.store import Store
 
 
 def start_of(start_from: str) -> tuple[Path, str | None]:

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-import envs
-from envs import episodes as ep
-from envs.tasks import make_pool
+from incentivize import envs
+from incentivize.envs import episodes as ep
+from incentivize.envs.tasks import make_pool
 
 NUM_ENVS, STEPS, ROLLOUTS = 1024, 32, 8  # a call makes ROLLOUTS x STEPS steps of each
 

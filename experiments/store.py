@@ -21,11 +21,11 @@ from typing import Any
 
 import numpy as np
 
-from experiments import settings as st
-from experiments.encoding import decoded
-from experiments.failures import scarce
-from experiments.files import MOST, ROOM, digest_of, opened, read, sound, unpacked, whole, write
-from experiments.settings import Settings, SettingsError
+from incentivize.experiments import settings as st
+from incentivize.experiments.encoding import decoded
+from incentivize.experiments.failures import scarce
+from incentivize.experiments.files import MOST, ROOM, digest_of, opened, read, sound, unpacked, whole, write
+from incentivize.experiments.settings import Settings, SettingsError
 
 Row = dict[str, Any]
 
@@ -41,7 +41,7 @@ ROW_KEYS = (
 `success_best` of the best of so many `attempts` with drawn actions; `path` is the number of steps in episodes that
 succeeded (drawn actions) over the expert's number of steps in the same. Where an episode is a life of several attempts
 at its task, all of these are of the last of them; `success_by_attempt` lists the success of each (drawn actions).
-`log_likelihood` is of the expert's actions, nats a decision, where a study asks for it (`agents.likelihood`)."""
+`log_likelihood` is of the expert's actions, nats a decision, where a study asks for it (`incentivize.agents.likelihood`)."""
 
 MEASURED = ("cell", "family", "role", "budget_kind", "env_steps", "simulations", "split")
 """What a row is of: no two are of the same."""
@@ -257,7 +257,7 @@ def environment() -> dict[str, Any]:
 
     import jax
 
-    from experiments.ambient import otherwise
+    from incentivize.experiments.ambient import otherwise
 
     packages = ("incentivize", "jax", "jaxlib", "flax", "optax", "numpy", "gymnasium")
     versions = {"python": platform.python_version()}

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.store import Row
+from incentivize.experiments.store import Row
 
 
 @dataclass(frozen=True)

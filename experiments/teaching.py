@@ -7,14 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from agents.evaluate import evaluate
-from agents.teachers import TEACHERS
-from envs.family import Family
-from envs.tasks import make_pool
-from experiments.checks import chosen_family
-from experiments.evaluation import BLOCKS, evaluation_key
-from experiments.settings import Settings
-from experiments.studies.common import headline_teacher
+from incentivize.agents.evaluate import evaluate
+from incentivize.agents.teachers import TEACHERS
+from incentivize.envs.family import Family
+from incentivize.envs.tasks import make_pool
+from incentivize.experiments.checks import chosen_family
+from incentivize.experiments.evaluation import BLOCKS, evaluation_key
+from incentivize.experiments.settings import Settings
+from incentivize.experiments.studies.common import headline_teacher
 
 
 @lru_cache

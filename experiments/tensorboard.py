@@ -13,7 +13,7 @@ from tensorboardX import summary
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto import event_pb2
 
-from experiments.records import Record
+from incentivize.experiments.records import Record
 
 
 class TensorBoard:

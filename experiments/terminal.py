@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
-from experiments.failures import printable
-from experiments.streams import coloured, is_terminal, moves
+from incentivize.experiments.failures import printable
+from incentivize.experiments.streams import coloured, is_terminal, moves
 
 if TYPE_CHECKING:
-    from envs.render import Picture
+    from incentivize.envs.render import Picture
 
 ARROWS = {"\x1b[A": "w", "\x1b[C": "d", "\x1b[B": "s", "\x1b[D": "a"}  # as terminals send them, for families that walk
 END = "\x04"  # control and d
@@ -63,7 +63,7 @@ def unread(error: BaseException) -> bool:
 
 def fitting(text: str, encoding: str) -> str:
     """A picture's text in an encoding: where it has no lines to draw with, they are -, | and +; others signs are ?."""
-    from envs.render import BOX
+    from incentivize.envs.render import BOX
 
     if text.encode(encoding, "replace").decode(encoding) == text:
         return text
@@ -83,7 +83,7 @@ class Screen:
 
     def show(self, picture: Picture) -> None:
         """Shows the next picture of an episode."""
-        from envs.render import to_text  # and with it Gymnasium, which help does not need
+        from incentivize.envs.render import to_text  # and with it Gymnasium, which help does not need
 
         text = fitting(to_text(picture, self.colour), self.encoding) + "\n"
         if self.terminal:

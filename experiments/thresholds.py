@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import isotonic_regression, least_squares
 from scipy.special import expit
 
-from experiments.statistics import FEWEST, jackknife
+from incentivize.experiments.statistics import FEWEST, jackknife
 
 ROOM = 0.1  # of score that every-episode-new has to reach, or else there is nothing to have half of
 

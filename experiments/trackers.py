@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from envs.registry import LoadError, Registry
-from experiments import stopping
-from experiments.failures import printable, reason
-from experiments.files import MOST, read, write
-from experiments.records import Record, of_cells, of_study
-from experiments.settings import SettingsError, check_name
-from experiments.store import Store
+from incentivize.envs.registry import LoadError, Registry
+from incentivize.experiments import stopping
+from incentivize.experiments.failures import printable, reason
+from incentivize.experiments.files import MOST, read, write
+from incentivize.experiments.records import Record, of_cells, of_study
+from incentivize.experiments.settings import SettingsError, check_name
+from incentivize.experiments.store import Store
 
 
 class Tracker(Protocol):
@@ -39,7 +39,10 @@ class Tracker(Protocol):
 
 TRACKERS: Registry[type[Tracker]] = Registry(
     "trackers",
-    {"tensorboard": "experiments.tensorboard:TensorBoard", "wandb": "experiments.weights_and_biases:WandB"},
+    {
+        "tensorboard": "incentivize.experiments.tensorboard:TensorBoard",
+        "wandb": "incentivize.experiments.weights_and_biases:WandB",
+    },
 )
 """By name. The library of a tracker is imported with its module, when it is asked for."""
 

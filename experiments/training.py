@@ -14,22 +14,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from agents import learner as lr
-from agents.evaluate import Successes
-from agents.networks import Params
-from agents.spreading import Devices, mesh_of
-from envs.tasks import Pool
-from experiments import processes, stopping
-from experiments.cells import Cell
-from experiments.checkpoints import Keeper, Standing, digest, raw
-from experiments.evaluation import Evaluation, block_ordinals, evaluation_key, looked_at, sizes_of
-from experiments.failures import Told
-from experiments.groups import Group
-from experiments.parameters import load
-from experiments.program import Program, compile_program
-from experiments.setups import Tree, hyper_of, pool_of, setup_of, stack, teaching_of
-from experiments.stopping import Stopped
-from experiments.store import TASK_FIELDS
+from incentivize.agents import learner as lr
+from incentivize.agents.evaluate import Successes
+from incentivize.agents.networks import Params
+from incentivize.agents.spreading import Devices, mesh_of
+from incentivize.envs.tasks import Pool
+from incentivize.experiments import processes, stopping
+from incentivize.experiments.cells import Cell
+from incentivize.experiments.checkpoints import Keeper, Standing, digest, raw
+from incentivize.experiments.evaluation import Evaluation, block_ordinals, evaluation_key, looked_at, sizes_of
+from incentivize.experiments.failures import Told
+from incentivize.experiments.groups import Group
+from incentivize.experiments.parameters import load
+from incentivize.experiments.program import Program, compile_program
+from incentivize.experiments.setups import Tree, hyper_of, pool_of, setup_of, stack, teaching_of
+from incentivize.experiments.stopping import Stopped
+from incentivize.experiments.store import TASK_FIELDS
 
 CHUNK = 32  # updates per jitted call at most, so that a request to stop and a loss that is no number are noticed
 

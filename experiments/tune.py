@@ -15,24 +15,24 @@ import numpy as np
 import tomli_w
 from rich.console import Console
 
-from experiments import ambient, stopping
-from experiments.archive import Archive, Found
-from experiments.cells import Cell, doubling
-from experiments.failures import scarce
-from experiments.files import MOST, read, write
-from experiments.groups import groups_of
-from experiments.memory import check_memory
-from experiments.owner import owned, set_status
-from experiments.pages import rich_table
-from experiments.parameters import pin
-from experiments.runner import find, train_missing
-from experiments.settings import TAUGHT, Settings, SettingsError, Training
-from experiments.starts import check_starts
-from experiments.store import environment
-from experiments.streams import unbroken
-from experiments.studies.common import headline_teacher
-from experiments.training import RunError, Trained
-from experiments.workers import Work, usual
+from incentivize.experiments import ambient, stopping
+from incentivize.experiments.archive import Archive, Found
+from incentivize.experiments.cells import Cell, doubling
+from incentivize.experiments.failures import scarce
+from incentivize.experiments.files import MOST, read, write
+from incentivize.experiments.groups import groups_of
+from incentivize.experiments.memory import check_memory
+from incentivize.experiments.owner import owned, set_status
+from incentivize.experiments.pages import rich_table
+from incentivize.experiments.parameters import pin
+from incentivize.experiments.runner import find, train_missing
+from incentivize.experiments.settings import TAUGHT, Settings, SettingsError, Training
+from incentivize.experiments.starts import check_starts
+from incentivize.experiments.store import environment
+from incentivize.experiments.streams import unbroken
+from incentivize.experiments.studies.common import headline_teacher
+from incentivize.experiments.training import RunError, Trained
+from incentivize.experiments.workers import Work, usual
 
 PRESET: dict[str, Any] = {"study": "tune", "seeds": 2, "eval_tasks": 256, "eval_instances": 4, "evaluations": 3}
 

@@ -7,15 +7,15 @@ from typing import Any
 
 from rich.console import Console
 
-from envs.render import Picture, write_gif
-from experiments.files import write
-from experiments.pages import page
-from experiments.play import PAUSE
-from experiments.replays import Scene, frames, scenes, told
-from experiments.report import cells_of_run
-from experiments.settings import SettingsError, check_name
-from experiments.store import Store
-from experiments.terminal import Screen
+from incentivize.envs.render import Picture, write_gif
+from incentivize.experiments.files import write
+from incentivize.experiments.pages import page
+from incentivize.experiments.play import PAUSE
+from incentivize.experiments.replays import Scene, frames, scenes, told
+from incentivize.experiments.report import cells_of_run
+from incentivize.experiments.settings import SettingsError, check_name
+from incentivize.experiments.store import Store
+from incentivize.experiments.terminal import Screen
 
 GIF_COLUMNS = 2  # players side by side in an animation
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import wandb
 from PIL import Image
 
-from experiments.records import Record
+from incentivize.experiments.records import Record
 
 PATIENCE = 60  # seconds that its server may take to begin a run, or to take one in
 LONGEST = 128  # characters that its server takes for a name

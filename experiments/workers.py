@@ -26,16 +26,16 @@ from typing import Any, NamedTuple
 
 import jax
 
-from agents.spreading import Devices
-from experiments import ambient, cgroup, processes, stopping
-from experiments.cells import Cell
-from experiments.failures import no_semaphores
-from experiments.groups import Group
-from experiments.locks import Held, locked
-from experiments.settings import SAVE_EVERY, SettingsError
-from experiments.stopping import Stopped
-from experiments.streams import Unbroken
-from experiments.training import RunError, Trained, train
+from incentivize.agents.spreading import Devices
+from incentivize.experiments import ambient, cgroup, processes, stopping
+from incentivize.experiments.cells import Cell
+from incentivize.experiments.failures import no_semaphores
+from incentivize.experiments.groups import Group
+from incentivize.experiments.locks import Held, locked
+from incentivize.experiments.settings import SAVE_EVERY, SettingsError
+from incentivize.experiments.stopping import Stopped
+from incentivize.experiments.streams import Unbroken
+from incentivize.experiments.training import RunError, Trained, train
 
 STOPPING = "stopping: the chunk is finished and saved first; once more to stop at once"
 ORPHANED = 30  # seconds within which a worker has noticed that its parent is gone, by far

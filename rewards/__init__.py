@@ -1,6 +1,6 @@
 """What the agent is told: a number for every step, from the family's outcome.
 
-A reward is one file and one line here, or an entry point of another package (`envs.registry`). Rewards add up:
+A reward is one file and one line here, or an entry point of another package (`incentivize.envs.registry`). Rewards add up:
 `make("sparse+hunger")` pays for success and charges for steps. `taste` pays nothing of its own: it says where episodes
 begin.
 """
@@ -10,22 +10,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from envs.registry import Registry
+from incentivize.envs.registry import Registry
 
 if TYPE_CHECKING:
     import jax
 
-    from envs.family import Family, Outcome
+    from incentivize.envs.family import Family, Outcome
 
 REWARDS: Registry[Reward] = Registry(
     "rewards",
     {
-        "fading": "rewards.fading:fading",
-        "hunger": "rewards.hunger:hunger",
-        "random": "rewards.random:random",
-        "shaped": "rewards.shaped:shaped",
-        "sparse": "rewards.sparse:sparse",
-        "taste": "rewards.taste:taste",
+        "fading": "incentivize.rewards.fading:fading",
+        "hunger": "incentivize.rewards.hunger:hunger",
+        "random": "incentivize.rewards.random:random",
+        "shaped": "incentivize.rewards.shaped:shaped",
+        "sparse": "incentivize.rewards.sparse:sparse",
+        "taste": "incentivize.rewards.taste:taste",
     },
 )
 
@@ -121,3 +121,9 @@ def make(name: str) -> Incentive:
     if len(set(parts)) < len(parts):
         raise ValueError(f"reward={name!r}: want every reward once")
     return Incentive(parts)
+
+
+if __name__ == "rewards":  # in a checkout
+    from incentivize.checkout import alias
+
+    alias("rewards")

@@ -3,8 +3,8 @@
 import jax
 import jax.numpy as jnp
 
-from envs.family import Family
-from rewards import Move, Strength
+from incentivize.envs.family import Family
+from incentivize.rewards import Move, Strength
 
 
 def taste(family: Family, move: Move, strength: Strength) -> jax.Array:

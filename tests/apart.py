@@ -5,7 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-COMMAND = ("-c", "from experiments.cli import entry; entry()")  # `incentivize`, of the code that is on the path
+COMMAND = (
+    "-c",
+    "from incentivize.experiments.cli import entry; entry()",
+)  # `incentivize`, of the code that is on the path
 
 
 def python(folder: Path, *arguments: str, **environment: str) -> str:

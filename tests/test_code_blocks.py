@@ -18,8 +18,8 @@ import pytest
 from markdown_it import MarkdownIt
 from packaging.requirements import Requirement
 
-from experiments.cli import main
-from experiments.settings import Settings, dump
+from incentivize.experiments.cli import main
+from incentivize.experiments.settings import Settings, dump
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = tomllib.loads((ROOT / "tests" / "tiny.toml").read_text(encoding="utf-8"))
@@ -181,7 +181,7 @@ def runnable(name: str) -> list[list[str]]:
 def test_the_commands_run_in_order(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.stdin", io.StringIO())  # nobody plays
-    monkeypatch.setattr("experiments.bench.SPECIALISTS", 4)
+    monkeypatch.setattr("incentivize.experiments.bench.SPECIALISTS", 4)
     write_settings(name, tmp_path)
     for words in runnable(name):
         assert main(tiny(words)) == 0, words
@@ -192,7 +192,7 @@ def test_the_commands_run_in_order(name, tmp_path, monkeypatch):
 
 
 def test_the_task_counts_of_the_readme_are_true():
-    import envs
+    from incentivize import envs
 
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     for name in envs.names():

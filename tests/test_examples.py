@@ -11,9 +11,9 @@ from types import SimpleNamespace
 import pytest
 from filelock import FileLock
 
-import rewards
-from envs import registry
-from experiments.settings import Settings
+from incentivize import rewards
+from incentivize.envs import registry
+from incentivize.experiments.settings import Settings
 from tests import apart
 from tests.apart import COMMAND
 from tests.test_code_blocks import FILES, commands
@@ -83,13 +83,13 @@ def test_the_commands_of_pages_that_install_it(folder, words):
 
 
 def test_gymnasium_knows_its_family(folder):
-    python(folder, "-c", "import gymnasium as g; g.make('envs:incentivize/Sums-v0').reset(seed=0)")
+    python(folder, "-c", "import gymnasium as g; g.make('incentivize:incentivize/Sums-v0').reset(seed=0)")
 
 
 CHANGE = """
 import pathlib
-from experiments import code, presets, studies
-from experiments.settings import resolve
+from incentivize.experiments import code, presets, studies
+from incentivize.experiments.settings import resolve
 study = studies.load("stakes")
 base = {"study": "stakes", "preset": "quick"} | study.PRESETS["quick"]
 print({code.code_of(cell) for cell in study.cells(resolve(base, presets.training("quick")))})
@@ -113,7 +113,7 @@ def brought(monkeypatch, **entries):
     for entry in found:
         vars(entry).update(dist=SimpleNamespace(name="theirs"))
     monkeypatch.setattr(registry, "entry_points", lambda group: found)
-    return registry.Registry("rewards", {"sparse": "rewards.sparse:sparse"})
+    return registry.Registry("rewards", {"sparse": "incentivize.rewards.sparse:sparse"})
 
 
 def test_what_cannot_be_loaded_is_named(monkeypatch):
@@ -126,7 +126,7 @@ def test_what_cannot_be_loaded_is_named(monkeypatch):
 def test_a_name_of_ours_stays_ours(monkeypatch):
     with pytest.warns(UserWarning, match="package theirs brings rewards of a name that is taken, 'sparse'"):
         both = brought(monkeypatch, sparse="theirs:sparse")
-    assert both.load("sparse").__module__ == "rewards.sparse"
+    assert both.load("sparse").__module__ == "incentivize.rewards.sparse"
 
 
 def test_of_two_packages_with_one_name_the_first_has_it(monkeypatch):
@@ -140,8 +140,8 @@ def test_of_two_packages_with_one_name_the_first_has_it(monkeypatch):
 
 
 def test_a_run_is_refused_where_its_reward_cannot_be_loaded(monkeypatch):
-    from experiments.checks import check
-    from experiments.settings import SettingsError, Training
+    from incentivize.experiments.checks import check
+    from incentivize.experiments.settings import SettingsError, Training
 
     monkeypatch.setattr(rewards, "REWARDS", brought(monkeypatch, more="nowhere.at_all:more"))
     settings = Settings(study="task-count", families=("errands",), training={"errands": Training(reward="more")})

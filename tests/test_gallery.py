@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-import envs
-from experiments.gallery import facts, knobs
+from incentivize import envs
+from incentivize.experiments.gallery import facts, knobs
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 

@@ -59,7 +59,7 @@ def test_it_obeys_the_contract(package):
 def test_it_is_listed_and_open_to_gymnasium(package):
     listed = json.loads(python(package, *COMMAND, "list", "families", "--json"))
     assert next(row["tasks"] for row in listed if row["name"] == "sums") == 5**6
-    python(package, "-c", "import gymnasium as g; g.make('envs:incentivize/Sums-v0').reset(seed=0)")
+    python(package, "-c", "import gymnasium as g; g.make('incentivize:incentivize/Sums-v0').reset(seed=0)")
 
 
 @pytest.mark.slow

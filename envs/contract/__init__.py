@@ -7,14 +7,14 @@ In a test::
         check(envs.make("sums"))
 
 Every check is a function of a family and raises AssertionError where it is broken. Those of OF_ITSELF are of what the
-family is by itself; the others hold inside controls, lives and mixtures, too. `envs.family` says what each method owes.
+family is by itself; the others hold inside controls, lives and mixtures, too. `incentivize.envs.family` says what each method owes.
 """
 
 from collections.abc import Callable
 
-from envs.contract import basics, counts, interventions
-from envs.contract.basics import batched, starts
-from envs.family import Family
+from incentivize.envs.contract import basics, counts, interventions
+from incentivize.envs.contract.basics import batched, starts
+from incentivize.envs.family import Family
 
 __all__ = ["CHECKS", "INSIDE_OTHERS", "OF_ITSELF", "Check", "batched", "starts"]
 

@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from envs.family import Family, Observation, Outcome, State
-from envs.tasks import Split, make_pool
+from incentivize.envs.family import Family, Observation, Outcome, State
+from incentivize.envs.tasks import Split, make_pool
 
 MANY = 10_000  # instances that the expert has to solve
 SOME = 100

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from envs.contract.twins import BATCHES, Episode, begin, equal, heldout_tasks, is_key, members_of, play
-from envs.family import Family, State
-from envs.tasks import make_pool
+from incentivize.envs.contract.twins import BATCHES, Episode, begin, equal, heldout_tasks, is_key, members_of, play
+from incentivize.envs.family import Family, State
+from incentivize.envs.tasks import make_pool
 
 PER_INSTANCE = 16  # draws of a starting state that miss one of many equally likely ones in 10^-7 of cases
 MOST_DRAWS = 2**17  # of the starting states of one task

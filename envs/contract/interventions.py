@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from envs.contract.twins import (
+from incentivize.envs.contract.twins import (
     BATCHES,
     FAIR,
     Episode,
@@ -25,7 +25,7 @@ from envs.contract.twins import (
     with_other_tasks,
     with_unseen,
 )
-from envs.family import Family, State
+from incentivize.envs.family import Family, State
 
 PICTURES = 3  # pairs compared for every replaced field: drawing is slow
 

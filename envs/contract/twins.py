@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from envs.family import Family, Observation, Outcome, State
-from envs.tasks import make_pool
+from incentivize.envs.family import Family, Observation, Outcome, State
+from incentivize.envs.tasks import make_pool
 
 EPISODES = 256  # played at once: one shape, so one compilation, for all checks of a family
 RANDOM, INFORMED, FAIR = 0, 1, 2  # who acts in an episode

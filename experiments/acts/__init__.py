@@ -1,6 +1,6 @@
 """What each command does, one file each: a function `act` from what the command line said to an answer.
 
-It gets the command (of `experiments.commands`) and a console for words and tables, and returns an `Answer`, whose
+It gets the command (of `incentivize.experiments.commands`) and a console for words and tables, and returns an `Answer`, whose
 document is what `--json` prints. Nothing here imports jax before the command has been checked as far as that goes.
 """
 

@@ -2,23 +2,23 @@
 
 from rich.console import Console
 
-from experiments.acts import Answer
-from experiments.acts.shared import at_least_one, flat
-from experiments.ambient import enter
-from experiments.commands import Bench
-from experiments.known import check_known
+from incentivize.experiments.acts import Answer
+from incentivize.experiments.acts.shared import at_least_one, flat
+from incentivize.experiments.ambient import enter
+from incentivize.experiments.commands import Bench
+from incentivize.experiments.known import check_known
 
 
 def act(command: Bench, console: Console) -> Answer:
     """Measures speed."""
     enter(compiles=True)
-    import envs
+    from incentivize import envs
 
     families = flat(command.family)
     for name in families:
         check_known("--family", name)
     check_known("WHAT", command.what)
     at_least_one(repeats=command.repeats)
-    from experiments.bench import bench
+    from incentivize.experiments.bench import bench
 
     return Answer(bench(command.what, families or envs.names(), command.repeats, console))

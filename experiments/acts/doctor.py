@@ -2,9 +2,9 @@
 
 from rich.console import Console
 
-from experiments.acts import Answer
-from experiments.commands import Doctor
-from experiments.doctor.examination import examined
+from incentivize.experiments.acts import Answer
+from incentivize.experiments.commands import Doctor
+from incentivize.experiments.doctor.examination import examined
 
 STYLES = {"ok": "green", "warning": "yellow", "wrong": "bold red"}
 

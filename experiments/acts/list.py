@@ -2,15 +2,15 @@
 
 from rich.console import Console
 
-from experiments.acts import Answer
-from experiments.commands import List
-from experiments.known import TOPICS, check_known
+from incentivize.experiments.acts import Answer
+from incentivize.experiments.commands import List
+from incentivize.experiments.known import TOPICS, check_known
 
 
 def act(command: List, console: Console) -> Answer:
     """Lists what there is."""
     check_known("TOPIC", command.topic)
-    from experiments.listing import listing
+    from incentivize.experiments.listing import listing
 
     found = {topic: listing(topic) for topic in TOPICS if command.topic in ("all", topic)}
     if not command.json:
@@ -19,7 +19,7 @@ def act(command: List, console: Console) -> Answer:
 
 
 def _show(found: dict[str, list[dict[str, object]]], console: Console) -> None:
-    from experiments.pages import number, rich_table
+    from incentivize.experiments.pages import number, rich_table
 
     for topic, rows in found.items():
         long = {"is", "knobs"} if topic == "families" else set()

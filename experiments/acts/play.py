@@ -2,12 +2,12 @@
 
 from rich.console import Console
 
-from experiments.acts import Answer
-from experiments.acts.shared import flat
-from experiments.ambient import enter
-from experiments.commands import Play
-from experiments.known import check_known
-from experiments.settings import SettingsError
+from incentivize.experiments.acts import Answer
+from incentivize.experiments.acts.shared import flat
+from incentivize.experiments.ambient import enter
+from incentivize.experiments.commands import Play
+from incentivize.experiments.known import check_known
+from incentivize.experiments.settings import SettingsError
 
 
 def act(command: Play, console: Console) -> Answer:
@@ -16,7 +16,7 @@ def act(command: Play, console: Console) -> Answer:
     check_known("FAMILY", command.family)
     if command.seed is not None and command.seed < 0:
         raise SettingsError(f"--seed = {command.seed}: want 0 or more")
-    from experiments.play import check_file, environment, play  # imports jax
+    from incentivize.experiments.play import check_file, environment, play  # imports jax
 
     check_file("--gif", command.gif, ".gif")
     check_file("--picture", command.picture, ".png")

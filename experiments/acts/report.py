@@ -6,21 +6,21 @@ from typing import Any
 
 from rich.console import Console
 
-from experiments.acts import Answer
-from experiments.acts.shared import keep_programs
-from experiments.ambient import enter
-from experiments.commands import Report
-from experiments.settings import SettingsError
+from incentivize.experiments.acts import Answer
+from incentivize.experiments.acts.shared import keep_programs
+from incentivize.experiments.ambient import enter
+from incentivize.experiments.commands import Report
+from incentivize.experiments.settings import SettingsError
 
 
 def act(command: Report, console: Console) -> Answer:
     """Reports on run directories, one after the other, and on several a scoreboard too."""
     enter()
     keep_programs()
-    from experiments.owner import alone
-    from experiments.report import report
-    from experiments.scoreboard import scoreboard
-    from experiments.store import Store
+    from incentivize.experiments.owner import alone
+    from incentivize.experiments.report import report
+    from incentivize.experiments.scoreboard import scoreboard
+    from incentivize.experiments.store import Store
 
     _check(command)
     claims: list[dict[str, Any]] = []

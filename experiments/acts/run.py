@@ -8,13 +8,13 @@ from typing import Any
 
 from rich.console import Console
 
-from experiments import presets, studies
-from experiments.acts import Answer
-from experiments.acts.shared import agree, at_least_one, flat, keep_programs
-from experiments.ambient import enter
-from experiments.commands import Run
-from experiments.known import check_known
-from experiments.settings import Settings, SettingsError, check_name, load_file, nearest, resolve
+from incentivize.experiments import presets, studies
+from incentivize.experiments.acts import Answer
+from incentivize.experiments.acts.shared import agree, at_least_one, flat, keep_programs
+from incentivize.experiments.ambient import enter
+from incentivize.experiments.commands import Run
+from incentivize.experiments.known import check_known
+from incentivize.experiments.settings import Settings, SettingsError, check_name, load_file, nearest, resolve
 
 
 def act(command: Run, console: Console) -> Answer:
@@ -24,18 +24,18 @@ def act(command: Run, console: Console) -> Answer:
     settings = _settings(command)
     _check_flags(command)
     if command.coordinator is not None:
-        from experiments.processes import join
+        from incentivize.experiments.processes import join
 
         join(command.coordinator, command.processes, command.process)
-    from experiments.checks import check  # imports jax, and little else
-    from experiments.starts import recalled
+    from incentivize.experiments.checks import check  # imports jax, and little else
+    from incentivize.experiments.starts import recalled
 
     out = command.out or Path("runs") / f"{settings.study}-{settings.preset}"
     settings, gone = recalled(settings, out)
     check(settings, gone)
     if command.launcher != "local":
         return Answer(_launch(command, settings, out, console))
-    from experiments.main import run_study  # imports all the rest
+    from incentivize.experiments.main import run_study  # imports all the rest
 
     how = {"reuse": not command.alone, "debug": command.debug, "split": command.split, "tracker": command.tracker}
     run_study(settings, out, console, command.workers, command.save_every, **how)
@@ -43,7 +43,7 @@ def act(command: Run, console: Console) -> Answer:
 
 
 def _settings(command: Run) -> Settings:
-    import envs
+    from incentivize import envs
 
     check_known("STUDY", command.study)
     study = studies.load(command.study)
@@ -79,7 +79,7 @@ def _check_flags(command: Run) -> None:
     if not 0 <= command.save_every < math.inf:
         raise SettingsError(f"--save-every = {command.save_every}: want 0 or more seconds")
     if command.tracker is not None:
-        from experiments.trackers import load
+        from incentivize.experiments.trackers import load
 
         load(command.tracker)
     if command.coordinator is None and (command.processes, command.process) != (1, 0):
@@ -91,7 +91,7 @@ def _check_flags(command: Run) -> None:
 def _launch(command: Run, settings: Settings, out: Path, console: Console) -> dict[str, Any]:
     if find_spec("submitit") is None:
         raise SettingsError(f"--launcher {command.launcher}: needs submitit: pip install 'incentivize[slurm]'")
-    from experiments.launchers import launch
+    from incentivize.experiments.launchers import launch
 
     told = [f"--save-every={command.save_every}", f"--split={command.split}"]
     told += [f"--workers={command.workers}"] * (command.workers is not None)
@@ -103,7 +103,7 @@ def _launch(command: Run, settings: Settings, out: Path, console: Console) -> di
 
 def _told(out: Path) -> dict[str, Any]:
     """What `--json` says of a run that is done."""
-    from experiments.store import Store
+    from incentivize.experiments.store import Store
 
     store = Store(out)
     meta, claims = store.meta(), out / "claims.json"

@@ -8,8 +8,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from experiments.failures import printable
-from experiments.settings import SettingsError
+from incentivize.experiments.failures import printable
+from incentivize.experiments.settings import SettingsError
 
 CACHE = "JAX_COMPILATION_CACHE_DIR"
 

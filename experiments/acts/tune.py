@@ -4,13 +4,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from experiments import presets
-from experiments.acts import Answer
-from experiments.acts.shared import agree, at_least_one, keep_programs
-from experiments.ambient import enter
-from experiments.commands import Tune
-from experiments.known import check_known
-from experiments.settings import ARMS, load_file, resolve
+from incentivize.experiments import presets
+from incentivize.experiments.acts import Answer
+from incentivize.experiments.acts.shared import agree, at_least_one, keep_programs
+from incentivize.experiments.ambient import enter
+from incentivize.experiments.commands import Tune
+from incentivize.experiments.known import check_known
+from incentivize.experiments.settings import ARMS, load_file, resolve
 
 
 def act(command: Tune, console: Console) -> Answer:
@@ -24,9 +24,9 @@ def act(command: Tune, console: Console) -> Answer:
         check_known("--arm", command.arm)
     file = load_file(command.config) if command.config else {}
     agree(file, command.config, study="tune", preset=command.preset)
-    from experiments.checks import check
-    from experiments.starts import recalled
-    from experiments.tune import PRESET, tune  # imports jax
+    from incentivize.experiments.checks import check
+    from incentivize.experiments.starts import recalled
+    from incentivize.experiments.tune import PRESET, tune  # imports jax
 
     said = {"families": [command.family], "seeds": command.seeds, "pools": [command.pool], "budget": command.budget}
     given = {key: value for key, value in said.items() if value is not None}

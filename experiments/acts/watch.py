@@ -2,20 +2,20 @@
 
 from rich.console import Console
 
-from experiments.acts import Answer
-from experiments.acts.shared import at_least_one, keep_programs
-from experiments.ambient import enter
-from experiments.commands import Watch
-from experiments.settings import SettingsError
+from incentivize.experiments.acts import Answer
+from incentivize.experiments.acts.shared import at_least_one, keep_programs
+from incentivize.experiments.ambient import enter
+from incentivize.experiments.commands import Watch
+from incentivize.experiments.settings import SettingsError
 
 
 def act(command: Watch, console: Console) -> Answer:
     """Shows the agents of a run."""
     enter()
     keep_programs()
-    from experiments.play import check_file
-    from experiments.store import Store
-    from experiments.watch import watch  # imports jax
+    from incentivize.experiments.play import check_file
+    from incentivize.experiments.store import Store
+    from incentivize.experiments.watch import watch  # imports jax
 
     if not command.run.is_dir():
         raise SettingsError(f"{command.run}: there is no such run directory")

@@ -4,8 +4,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from experiments.doctor import Finding
-from experiments.doctor.apart import Ran
+from incentivize.experiments.doctor import Finding
+from incentivize.experiments.doctor.apart import Ran
 
 PROBE = """
 import json, time
@@ -81,8 +81,8 @@ def environment(variables: Mapping[str, str], blamed: Sequence[str]) -> Finding:
     if blamed:
         told = ", ".join(f"{name} = {variables[name]!r}" for name in blamed)
         return Finding("environment", "wrong", f"jax does not run with {told}, and does without: unset it")
-    from envs.ambient import ON
-    from experiments import ambient  # and with it gymnasium and pydantic, which may be broken, too
+    from incentivize.envs.ambient import ON
+    from incentivize.experiments import ambient  # and with it gymnasium and pydantic, which may be broken, too
 
     if relaxed := ambient.relaxing(variables):
         return Finding(

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from experiments import cgroup
-from experiments.acts.shared import programs_folder
-from experiments.doctor import Finding, devices, machine, packages, plugins
-from experiments.doctor.apart import apart
+from incentivize.experiments import cgroup
+from incentivize.experiments.acts.shared import programs_folder
+from incentivize.experiments.doctor import Finding, devices, machine, packages, plugins
+from incentivize.experiments.doctor.apart import apart
 
 NAME = "incentivize"
 OURS = ("dev", "docs", "peers")  # extras for whoever works on the package itself
@@ -96,7 +96,7 @@ def _files() -> Iterator[Finding]:
 def _gymnasium() -> Iterator[Finding]:
     import gymnasium
 
-    import envs
+    from incentivize import envs
 
     yield packages.ids([entry.attr for entry in envs.FAMILIES.values()], gymnasium.registry)
 

@@ -5,8 +5,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from experiments.doctor import Finding
-from experiments.failures import no_semaphores
+from incentivize.experiments.doctor import Finding
+from incentivize.experiments.failures import no_semaphores
 
 GIB = 2**30
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from experiments.doctor import Finding
+from incentivize.experiments.doctor import Finding
 
 Version = Callable[[str], str | None]
 """From a distribution to its version, None where it is not installed."""
@@ -91,7 +91,7 @@ def ids(families: Iterable[str], registered: Iterable[str]) -> Finding:
     """
     wanted = {f"incentivize/{kind}-v0" for kind in families}
     if not (missing := sorted(wanted.difference(registered))):
-        return Finding("gymnasium", "ok", f"knows {len(wanted)} families, as envs:incentivize/...")
+        return Finding("gymnasium", "ok", f"knows {len(wanted)} families, as incentivize:incentivize/...")
     return Finding("gymnasium", "wrong", f"does not know {', '.join(missing)}, though envs was imported")
 
 

@@ -4,7 +4,7 @@ import json
 from importlib.metadata import EntryPoint, entry_points
 
 GROUPS = tuple(f"incentivize.{kind}" for kind in ("families", "rewards", "networks", "studies", "trackers"))
-CODE = "from experiments.doctor.plugins import main; main()"
+CODE = "from incentivize.experiments.doctor.plugins import main; main()"
 
 
 def there() -> list[EntryPoint]:
@@ -14,11 +14,10 @@ def there() -> list[EntryPoint]:
 
 def main() -> None:
     """Loads all of them, and prints one line of JSON."""
-    import envs
-    import rewards
-    from agents.encoders import ENCODERS
-    from experiments.studies import STUDIES
-    from experiments.trackers import TRACKERS
+    from incentivize import envs, rewards
+    from incentivize.agents.encoders import ENCODERS
+    from incentivize.experiments.studies import STUDIES
+    from incentivize.experiments.trackers import TRACKERS
 
     registries = (envs.FAMILIES, rewards.REWARDS, ENCODERS, STUDIES, TRACKERS)
     known = {f"incentivize.{registry.kind}": registry for registry in registries}

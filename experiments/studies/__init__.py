@@ -14,23 +14,23 @@ What studies share is in `common`.
 
 from types import ModuleType
 
-from envs.registry import Registry
+from incentivize.envs.registry import Registry
 
 STUDIES: Registry[ModuleType] = Registry(
     "studies",
     {
-        "distribution-shift": "experiments.studies.distribution_shift",
-        "emergence": "experiments.studies.emergence",
-        "memory": "experiments.studies.memory",
-        "mixture": "experiments.studies.mixture",
-        "signal-and-scope": "experiments.studies.signal_and_scope",
-        "slopes": "experiments.studies.slopes",
-        "specialty": "experiments.studies.specialty",
-        "taste-and-hunger": "experiments.studies.taste_and_hunger",
-        "task-count": "experiments.studies.task_count",
-        "test-time": "experiments.studies.test_time",
-        "threshold-prediction": "experiments.studies.threshold_prediction",
-        "weak-incentive": "experiments.studies.weak_incentive",
+        "distribution-shift": "incentivize.experiments.studies.distribution_shift",
+        "emergence": "incentivize.experiments.studies.emergence",
+        "memory": "incentivize.experiments.studies.memory",
+        "mixture": "incentivize.experiments.studies.mixture",
+        "signal-and-scope": "incentivize.experiments.studies.signal_and_scope",
+        "slopes": "incentivize.experiments.studies.slopes",
+        "specialty": "incentivize.experiments.studies.specialty",
+        "taste-and-hunger": "incentivize.experiments.studies.taste_and_hunger",
+        "task-count": "incentivize.experiments.studies.task_count",
+        "test-time": "incentivize.experiments.studies.test_time",
+        "threshold-prediction": "incentivize.experiments.studies.threshold_prediction",
+        "weak-incentive": "incentivize.experiments.studies.weak_incentive",
     },
 )
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from experiments.settings import PoolSize, Settings
-from experiments.studies.common import budgets_of, by_seed, ending, size_of
-from experiments.table import Table
-from experiments.thresholds import Place, crossing, threshold
+from incentivize.experiments.settings import PoolSize, Settings
+from incentivize.experiments.studies.common import budgets_of, by_seed, ending, size_of
+from incentivize.experiments.table import Table
+from incentivize.experiments.thresholds import Place, crossing, threshold
 
 
 def unseen(

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from experiments.cells import Cell, doubling
-from experiments.settings import PoolSize, Settings
-from experiments.statistics import Estimate, jackknife, student
-from experiments.table import Table
+from incentivize.experiments.cells import Cell, doubling
+from incentivize.experiments.settings import PoolSize, Settings
+from incentivize.experiments.statistics import Estimate, jackknife, student
+from incentivize.experiments.table import Table
 
 LEARNT = 0.2  # a score below it: nothing worth a comparison has been learnt
 DOUBLINGS = 4  # from the budget at which studies first compare agents to the last: 16 times as many steps
@@ -17,7 +17,7 @@ DOUBLINGS = 4  # from the budget at which studies first compare agents to the la
 @lru_cache
 def hidden(family: str) -> bool:
     """Whether the family's rule has to be found out."""
-    import envs  # and with it jax, which listing the studies does not need
+    from incentivize import envs  # and with it jax, which listing the studies does not need
 
     return not envs.make(family).reveals_rule
 

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiments.cells import Cell
-from experiments.claims import Claim, judge
-from experiments.figures import BLUE, GREEN, Drawn, against_pools, canvas, legend, seeds, teacher_level
-from experiments.presets import STANDARD, TINY, with_large
-from experiments.settings import Settings, SettingsError
-from experiments.statistics import Estimate, student, welch
-from experiments.studies.by_pool import unseen
-from experiments.studies.common import (
+from incentivize.experiments.cells import Cell
+from incentivize.experiments.claims import Claim, judge
+from incentivize.experiments.figures import BLUE, GREEN, Drawn, against_pools, canvas, legend, seeds, teacher_level
+from incentivize.experiments.presets import STANDARD, TINY, with_large
+from incentivize.experiments.settings import Settings, SettingsError
+from incentivize.experiments.statistics import Estimate, student, welch
+from incentivize.experiments.studies.by_pool import unseen
+from incentivize.experiments.studies.common import (
     LEARNT,
     blind_cells,
     by_seed,
@@ -32,7 +32,7 @@ from experiments.studies.common import (
     unlearnt,
     unscored,
 )
-from experiments.table import Table
+from incentivize.experiments.table import Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -107,7 +107,7 @@ def cells(settings: Settings) -> list[Cell]:
     Raises:
         SettingsError: where a network is another in a shift, so that it cannot be looked at there.
     """
-    from experiments.evaluation import sizes_of  # and with it jax
+    from incentivize.experiments.evaluation import sizes_of  # and with it jax
 
     grid = []
     for family in settings.families:
@@ -192,7 +192,7 @@ def _by_distance(
     table: Table, settings: Settings, family: str, pool: int, seed: int
 ) -> tuple[list[float], list[float]]:
     """Success per unseen task, of those nearer to the pool than the mean, and of those further."""
-    from experiments.nearest import nearest  # and with it jax
+    from incentivize.experiments.nearest import nearest  # and with it jax
 
     mine = table.where(family=family, role="generalist", pool_size=pool, seed=seed, split="unseen").final()
     success = mine.per_task("unseen")

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiments.cells import Cell
-from experiments.claims import Claim, judge
-from experiments.figures import BLUE, Drawn, Points, budgets, canvas, curve, pool_axis, seeds
-from experiments.presets import MANY_POOLS, STANDARD, TINY, with_large
-from experiments.settings import Settings
-from experiments.statistics import student
-from experiments.studies.by_pool import half
-from experiments.studies.common import (
+from incentivize.experiments.cells import Cell
+from incentivize.experiments.claims import Claim, judge
+from incentivize.experiments.figures import BLUE, Drawn, Points, budgets, canvas, curve, pool_axis, seeds
+from incentivize.experiments.presets import MANY_POOLS, STANDARD, TINY, with_large
+from incentivize.experiments.settings import Settings
+from incentivize.experiments.statistics import student
+from incentivize.experiments.studies.by_pool import half
+from incentivize.experiments.studies.common import (
     LEARNT,
     blind_cells,
     budgets_of,
@@ -34,8 +34,8 @@ from experiments.studies.common import (
     unlearnt,
     unscored,
 )
-from experiments.table import Table
-from experiments.thresholds import shape, words
+from incentivize.experiments.table import Table
+from incentivize.experiments.thresholds import shape, words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

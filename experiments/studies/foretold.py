@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.settings import PoolSize
-from experiments.statistics import normalised
-from experiments.studies.common import by_seed, size_of
-from experiments.table import Table
-from experiments.thresholds import Place, threshold
+from incentivize.experiments.settings import PoolSize
+from incentivize.experiments.statistics import normalised
+from incentivize.experiments.studies.common import by_seed, size_of
+from incentivize.experiments.table import Table
+from incentivize.experiments.thresholds import Place, threshold
 
 MEMORISED = 64  # pools up to this are timed; what lies beyond is foretold
 

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.claims import Claim, opened
-from experiments.results import bases
-from experiments.settings import PoolSize, Settings
-from experiments.statistics import FEWEST, jackknife, normalised, student
-from experiments.studies.common import LEARNT, by_seed, differences, size_of, unlearnt, unscored
-from experiments.table import Table
+from incentivize.experiments.claims import Claim, opened
+from incentivize.experiments.results import bases
+from incentivize.experiments.settings import PoolSize, Settings
+from incentivize.experiments.statistics import FEWEST, jackknife, normalised, student
+from incentivize.experiments.studies.common import LEARNT, by_seed, differences, size_of, unlearnt, unscored
+from incentivize.experiments.table import Table
 
 NO_ARMS = ("uniform", "scripted", "blind", "control")  # roles in which there is no skill to be had
 MARGIN = 0.02  # of success, beyond the noise: less is not "above its teacher"

@@ -16,14 +16,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiments.cells import Cell
-from experiments.claims import Claim, judge
-from experiments.figures import BLUE, GREY, ORANGE, Drawn, canvas, curve, legend, pool_axis, seeds, teacher_level
-from experiments.presets import STANDARD, TINY, with_large
-from experiments.settings import PoolSize, Settings, SettingsError
-from experiments.studies.common import LEARNT, cell_of, hidden, on_pool, paired, size_of, unlearnt
-from experiments.studies.guards import own_scores
-from experiments.table import Table
+from incentivize.experiments.cells import Cell
+from incentivize.experiments.claims import Claim, judge
+from incentivize.experiments.figures import (
+    BLUE,
+    GREY,
+    ORANGE,
+    Drawn,
+    canvas,
+    curve,
+    legend,
+    pool_axis,
+    seeds,
+    teacher_level,
+)
+from incentivize.experiments.presets import STANDARD, TINY, with_large
+from incentivize.experiments.settings import PoolSize, Settings, SettingsError
+from incentivize.experiments.studies.common import LEARNT, cell_of, hidden, on_pool, paired, size_of, unlearnt
+from incentivize.experiments.studies.guards import own_scores
+from incentivize.experiments.table import Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,13 +10,32 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from experiments.cells import Cell
-from experiments.claims import Claim, judge
-from experiments.figures import BLUE, GREEN, GREY, PURPLE, Drawn, against_budget, canvas, legend, seeds, teacher_level
-from experiments.presets import TINY, with_large
-from experiments.settings import Settings, SettingsError
-from experiments.studies.common import LEARNT, by_seed, cell_of, headline_teacher, paired, unlearnt, unscored
-from experiments.table import Table
+from incentivize.experiments.cells import Cell
+from incentivize.experiments.claims import Claim, judge
+from incentivize.experiments.figures import (
+    BLUE,
+    GREEN,
+    GREY,
+    PURPLE,
+    Drawn,
+    against_budget,
+    canvas,
+    legend,
+    seeds,
+    teacher_level,
+)
+from incentivize.experiments.presets import TINY, with_large
+from incentivize.experiments.settings import Settings, SettingsError
+from incentivize.experiments.studies.common import (
+    LEARNT,
+    by_seed,
+    cell_of,
+    headline_teacher,
+    paired,
+    unlearnt,
+    unscored,
+)
+from incentivize.experiments.table import Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,13 +12,24 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from experiments.cells import Cell
-from experiments.claims import Claim, judge, opened
-from experiments.figures import BLUE, GREEN, ORANGE, PURPLE, Drawn, against_pools, canvas, legend, seeds, teacher_level
-from experiments.presets import MANY_POOLS, STANDARD, TINY, with_large
-from experiments.settings import Settings, SettingsError, Training
-from experiments.studies.by_pool import half, unseen
-from experiments.studies.common import (
+from incentivize.experiments.cells import Cell
+from incentivize.experiments.claims import Claim, judge, opened
+from incentivize.experiments.figures import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    PURPLE,
+    Drawn,
+    against_pools,
+    canvas,
+    legend,
+    seeds,
+    teacher_level,
+)
+from incentivize.experiments.presets import MANY_POOLS, STANDARD, TINY, with_large
+from incentivize.experiments.settings import Settings, SettingsError, Training
+from incentivize.experiments.studies.by_pool import half, unseen
+from incentivize.experiments.studies.common import (
     LEARNT,
     blind_cells,
     cell_of,
@@ -30,9 +41,9 @@ from experiments.studies.common import (
     unlearnt,
     unscored,
 )
-from experiments.studies.guards import above_teacher, not_beaten, scores_by_pool, teachers
-from experiments.table import Table
-from experiments.thresholds import words as place_words
+from incentivize.experiments.studies.guards import above_teacher, not_beaten, scores_by_pool, teachers
+from incentivize.experiments.table import Table
+from incentivize.experiments.thresholds import words as place_words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

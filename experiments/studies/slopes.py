@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiments.cells import Cell
-from experiments.claims import Claim, judge, opened
-from experiments.figures import Drawn, budgets, canvas, curve, legend, seeds
-from experiments.laws import LEAST, laws, slopes, steeper
-from experiments.settings import Settings
-from experiments.statistics import student
-from experiments.studies import weak_incentive
-from experiments.studies.common import LEARNT, budgets_of, by_seed
-from experiments.studies.guards import not_beaten
-from experiments.studies.weak_incentive import ARMS, by_budget
-from experiments.table import Table
+from incentivize.experiments.cells import Cell
+from incentivize.experiments.claims import Claim, judge, opened
+from incentivize.experiments.figures import Drawn, budgets, canvas, curve, legend, seeds
+from incentivize.experiments.laws import LEAST, laws, slopes, steeper
+from incentivize.experiments.settings import Settings
+from incentivize.experiments.statistics import student
+from incentivize.experiments.studies import weak_incentive
+from incentivize.experiments.studies.common import LEARNT, budgets_of, by_seed
+from incentivize.experiments.studies.guards import not_beaten
+from incentivize.experiments.studies.weak_incentive import ARMS, by_budget
+from incentivize.experiments.table import Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

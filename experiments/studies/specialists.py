@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from experiments.cells import Cell
-from experiments.settings import Settings, Training
-from experiments.studies.common import cell_of, ending
+from incentivize.experiments.cells import Cell
+from incentivize.experiments.settings import Settings, Training
+from incentivize.experiments.studies.common import cell_of, ending
 
 ROLES = {"taught": "specialist", "incentivized": "incentivized specialist"}
 """The part that specialists play, by what they learn from: all else about them is the same."""

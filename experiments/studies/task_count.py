@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiments.cells import Cell
-from experiments.claims import Claim, judge, opened
-from experiments.pool_figure import draw_task_count
-from experiments.presets import MANY_POOLS, STANDARD, TINY, with_large
-from experiments.settings import Settings, SettingsError
-from experiments.statistics import FEWEST
-from experiments.studies.by_pool import half, helped
-from experiments.studies.common import (
+from incentivize.experiments.cells import Cell
+from incentivize.experiments.claims import Claim, judge, opened
+from incentivize.experiments.pool_figure import draw_task_count
+from incentivize.experiments.presets import MANY_POOLS, STANDARD, TINY, with_large
+from incentivize.experiments.settings import Settings, SettingsError
+from incentivize.experiments.statistics import FEWEST
+from incentivize.experiments.studies.by_pool import half, helped
+from incentivize.experiments.studies.common import (
     LEARNT,
     blind_cells,
     by_seed,
@@ -40,16 +40,16 @@ from experiments.studies.common import (
     unlearnt,
     unscored,
 )
-from experiments.studies.guards import (
+from incentivize.experiments.studies.guards import (
     above_their_teacher,
     not_beaten_specialists,
     scores_by_pool,
     specialists_open,
     teachers,
 )
-from experiments.studies.specialists import MET, ROLES, acquainted, specialist_points, specialists
-from experiments.table import Table
-from experiments.thresholds import words
+from incentivize.experiments.studies.specialists import MET, ROLES, acquainted, specialist_points, specialists
+from incentivize.experiments.table import Table
+from incentivize.experiments.thresholds import words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,13 +12,24 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from experiments.cells import Cell
-from experiments.claims import Claim, judge
-from experiments.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, Drawn, against_budget, canvas, curve, seeds
-from experiments.presets import TINY, with_large
-from experiments.settings import Settings
-from experiments.studies.common import LEARNT, by_seed, cell_of, paired, unlearnt
-from experiments.table import Table
+from incentivize.experiments.cells import Cell
+from incentivize.experiments.claims import Claim, judge
+from incentivize.experiments.figures import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    Drawn,
+    against_budget,
+    canvas,
+    curve,
+    seeds,
+)
+from incentivize.experiments.presets import TINY, with_large
+from incentivize.experiments.settings import Settings
+from incentivize.experiments.studies.common import LEARNT, by_seed, cell_of, paired, unlearnt
+from incentivize.experiments.table import Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

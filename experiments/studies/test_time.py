@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiments.cells import Cell, doubling
-from experiments.claims import Claim, judge
-from experiments.figures import BLUE, GREEN, GREY, ORANGE, Drawn, canvas, curve, legend, seeds
-from experiments.presets import TINY, with_large
-from experiments.settings import Settings, SettingsError
-from experiments.studies.common import LEARNT, by_seed, cell_of, hidden, paired, unlearnt
-from experiments.table import Table
+from incentivize.experiments.cells import Cell, doubling
+from incentivize.experiments.claims import Claim, judge
+from incentivize.experiments.figures import BLUE, GREEN, GREY, ORANGE, Drawn, canvas, curve, legend, seeds
+from incentivize.experiments.presets import TINY, with_large
+from incentivize.experiments.settings import Settings, SettingsError
+from incentivize.experiments.studies.common import LEARNT, by_seed, cell_of, hidden, paired, unlearnt
+from incentivize.experiments.table import Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -15,12 +15,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiments.cells import Cell
-from experiments.claims import Claim, judge, opened
-from experiments.figures import BLUE, GREEN, PURPLE, Drawn, against_budget, canvas, curve, legend, seeds, teacher_level
-from experiments.presets import STANDARD, TINY, with_large
-from experiments.settings import Settings, SettingsError
-from experiments.studies.common import (
+from incentivize.experiments.cells import Cell
+from incentivize.experiments.claims import Claim, judge, opened
+from incentivize.experiments.figures import (
+    BLUE,
+    GREEN,
+    PURPLE,
+    Drawn,
+    against_budget,
+    canvas,
+    curve,
+    legend,
+    seeds,
+    teacher_level,
+)
+from incentivize.experiments.presets import STANDARD, TINY, with_large
+from incentivize.experiments.settings import Settings, SettingsError
+from incentivize.experiments.studies.common import (
     LEARNT,
     blind_cells,
     budgets_of,
@@ -33,9 +44,9 @@ from experiments.studies.common import (
     unlearnt,
     unscored,
 )
-from experiments.studies.guards import above_teacher, not_beaten, teachers
-from experiments.table import Table
-from experiments.thresholds import Place, crossing, words
+from incentivize.experiments.studies.guards import above_teacher, not_beaten, teachers
+from incentivize.experiments.table import Table
+from incentivize.experiments.thresholds import Place, crossing, words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

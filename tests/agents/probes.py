@@ -6,9 +6,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from envs.family import Family, Observation, Spec, outcome
-from envs.render import Picture
-from envs.tasks import TaskSpace
+from incentivize.envs.family import Family, Observation, Spec, outcome
+from incentivize.envs.render import Picture
+from incentivize.envs.tasks import TaskSpace
 
 
 class ProbeState(NamedTuple):

@@ -7,13 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import rewards
-from agents import cloning, networks, ppo
-from agents import learner as lr
-from agents.rollout import Rollout
-from agents.teachers import TEACHERS
-from envs.family import outcome
-from envs.tasks import make_pool
+from incentivize import rewards
+from incentivize.agents import cloning, networks, ppo
+from incentivize.agents import learner as lr
+from incentivize.agents.rollout import Rollout
+from incentivize.agents.teachers import TEACHERS
+from incentivize.envs.family import outcome
+from incentivize.envs.tasks import make_pool
 from tests.agents.probes import Probe
 
 POOL = make_pool(None)

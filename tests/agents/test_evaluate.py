@@ -4,12 +4,12 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-import envs
-from agents import networks
-from agents.evaluate import evaluate, policy_of
-from envs.family import outcome
-from envs.lives import Lives
-from envs.tasks import make_pool
+from incentivize import envs
+from incentivize.agents import networks
+from incentivize.agents.evaluate import evaluate, policy_of
+from incentivize.envs.family import outcome
+from incentivize.envs.lives import Lives
+from incentivize.envs.tasks import make_pool
 from tests.agents.probes import Probe
 
 KEY = jax.random.key(0)

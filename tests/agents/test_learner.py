@@ -7,14 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import envs
-import rewards
-from agents import cloning, networks, ppo
-from agents import learner as lr
-from agents import rollout as ro
-from agents.teachers import TEACHERS
-from envs.mixture import Mixture
-from envs.tasks import make_pool
+from incentivize import envs, rewards
+from incentivize.agents import cloning, networks, ppo
+from incentivize.agents import learner as lr
+from incentivize.agents import rollout as ro
+from incentivize.agents.teachers import TEACHERS
+from incentivize.envs.mixture import Mixture
+from incentivize.envs.tasks import make_pool
 from tests.agents.probes import Probe, seen
 
 POOL = make_pool(None)

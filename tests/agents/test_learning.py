@@ -6,14 +6,14 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-import rewards
-from agents import cloning, networks, ppo
-from agents import learner as lr
-from agents.encoders import ENCODERS
-from agents.evaluate import evaluate, policy_of
-from agents.teachers import TEACHERS
-from envs.mixture import Mixture
-from envs.tasks import make_pool
+from incentivize import rewards
+from incentivize.agents import cloning, networks, ppo
+from incentivize.agents import learner as lr
+from incentivize.agents.encoders import ENCODERS
+from incentivize.agents.evaluate import evaluate, policy_of
+from incentivize.agents.teachers import TEACHERS
+from incentivize.envs.mixture import Mixture
+from incentivize.envs.tasks import make_pool
 from tests.agents.probes import Probe, seen
 
 HYPER = lr.Hyper(learning_rate=3e-3, gamma=0.5, entropy=0.001)

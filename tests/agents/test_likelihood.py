@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import envs
-from agents.likelihood import LEAST, likelihood
+from incentivize import envs
+from incentivize.agents.likelihood import LEAST, likelihood
 
 SHARE = 0.7
 

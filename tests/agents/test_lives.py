@@ -7,15 +7,15 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-import rewards
-from agents import learner as lr
-from agents import networks, ppo
-from agents import rollout as ro
-from agents.evaluate import evaluate, policy_of
-from envs.episodes import draw_from, refill
-from envs.family import outcome
-from envs.lives import Lives
-from envs.tasks import make_pool
+from incentivize import rewards
+from incentivize.agents import learner as lr
+from incentivize.agents import networks, ppo
+from incentivize.agents import rollout as ro
+from incentivize.agents.evaluate import evaluate, policy_of
+from incentivize.envs.episodes import draw_from, refill
+from incentivize.envs.family import outcome
+from incentivize.envs.lives import Lives
+from incentivize.envs.tasks import make_pool
 from tests.agents.probes import Probe
 
 KEY = jax.random.key(0)

@@ -5,13 +5,12 @@ import jax.numpy as jnp
 import pytest
 from jax import export
 
-import envs
-import rewards
-from agents import cloning, learner, networks, ppo
-from agents.evaluate import evaluate
-from agents.search import searching
-from agents.teachers import TEACHERS
-from envs.tasks import make_pool
+from incentivize import envs, rewards
+from incentivize.agents import cloning, learner, networks, ppo
+from incentivize.agents.evaluate import evaluate
+from incentivize.agents.search import searching
+from incentivize.agents.teachers import TEACHERS
+from incentivize.envs.tasks import make_pool
 
 PLATFORMS = ("cuda", "tpu")
 LEARNERS = {

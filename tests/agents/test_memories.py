@@ -7,16 +7,15 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-import envs
-import rewards
-from agents import cloning, networks, ppo
-from agents import learner as lr
-from agents import rollout as ro
-from agents.encoders import ENCODERS
-from agents.evaluate import evaluate, policy_of
-from agents.memories import MEMORIES, _remembered, recurrence
-from agents.teachers import TEACHERS
-from envs.tasks import make_pool
+from incentivize import envs, rewards
+from incentivize.agents import cloning, networks, ppo
+from incentivize.agents import learner as lr
+from incentivize.agents import rollout as ro
+from incentivize.agents.encoders import ENCODERS
+from incentivize.agents.evaluate import evaluate, policy_of
+from incentivize.agents.memories import MEMORIES, _remembered, recurrence
+from incentivize.agents.teachers import TEACHERS
+from incentivize.envs.tasks import make_pool
 from tests.agents.probes import AnyLength, Probe, Recall, seen
 
 REMEMBERS = [name for name in MEMORIES if name != "none"]

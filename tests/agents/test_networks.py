@@ -5,14 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import envs
-import rewards
-from agents import learner as lr
-from agents import networks, ppo
-from agents.encoders import ENCODERS, one_hot
-from agents.memories import MEMORIES
-from envs.contract import starts
-from envs.tasks import make_pool
+from incentivize import envs, rewards
+from incentivize.agents import learner as lr
+from incentivize.agents import networks, ppo
+from incentivize.agents.encoders import ENCODERS, one_hot
+from incentivize.agents.memories import MEMORIES
+from incentivize.envs.contract import starts
+from incentivize.envs.tasks import make_pool
 
 EVERY = [(kind, name) for kind in ENCODERS for name in envs.names()]
 USUAL = [(kind, name, list(MEMORIES)[number % 3]) for number, (kind, name) in enumerate(EVERY)]

@@ -3,8 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import envs
-from agents.replay import expert_of, replay
+from incentivize import envs
+from incentivize.agents.replay import expert_of, replay
 
 KEY = jax.random.key(3)
 

@@ -6,14 +6,14 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-import envs
-from agents import networks
-from agents.evaluate import evaluate, policy_of
-from agents.search import searching
-from envs.controls import CONTROLS
-from envs.family import outcome
-from envs.lives import Lives
-from envs.mixture import Mixture
+from incentivize import envs
+from incentivize.agents import networks
+from incentivize.agents.evaluate import evaluate, policy_of
+from incentivize.agents.search import searching
+from incentivize.envs.controls import CONTROLS
+from incentivize.envs.family import outcome
+from incentivize.envs.lives import Lives
+from incentivize.envs.mixture import Mixture
 from tests.agents.probes import Probe
 
 KEY = jax.random.key(0)

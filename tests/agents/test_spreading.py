@@ -12,13 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import envs
-import rewards
-from agents import cloning, learner, networks, ppo
-from agents.evaluate import evaluate, policy_of
-from agents.spreading import mesh_of, spread
-from agents.teachers import TEACHERS
-from envs.tasks import make_pool
+from incentivize import envs, rewards
+from incentivize.agents import cloning, learner, networks, ppo
+from incentivize.agents.evaluate import evaluate, policy_of
+from incentivize.agents.spreading import mesh_of, spread
+from incentivize.agents.teachers import TEACHERS
+from incentivize.envs.tasks import make_pool
 
 ARMS = {"incentivized": (ppo.PPO, None), "taught": (cloning.CLONING, "fair-dagger")}
 

@@ -5,13 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import envs
-import rewards
-from agents import cloning, networks
-from agents import learner as lr
-from agents.teachers import TEACHERS
-from envs.episodes import draw_from
-from envs.tasks import make_pool
+from incentivize import envs, rewards
+from incentivize.agents import cloning, networks
+from incentivize.agents import learner as lr
+from incentivize.agents.teachers import TEACHERS
+from incentivize.envs.episodes import draw_from
+from incentivize.envs.tasks import make_pool
 from tests.agents.probes import Probe
 
 KEY = jax.random.key(0)

@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from envs.codebooks import Codebooks
-from envs.errands import Errands
-from envs.mazes import Mazes
-from envs.programs import Programs
-from envs.puzzles import Puzzles
-from envs.sequences import Sequences
+from incentivize.envs.codebooks import Codebooks
+from incentivize.envs.errands import Errands
+from incentivize.envs.mazes import Mazes
+from incentivize.envs.programs import Programs
+from incentivize.envs.puzzles import Puzzles
+from incentivize.envs.sequences import Sequences
 
 WAYS = ((-1, 0), (0, 1), (1, 0), (0, -1))  # north, east, south, west
 

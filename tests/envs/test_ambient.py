@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import envs
-from envs import ambient, gym
+from incentivize import envs
+from incentivize.envs import ambient, gym
 
-NAME = "envs:incentivize/Errands-v0"
+NAME = "incentivize:incentivize/Errands-v0"
 SMALL = {"pool_size": 4, "attributes": 3, "values": 4}
 SETTINGS = {
     "jax_enable_x64": True,

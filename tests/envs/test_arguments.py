@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pytest
 
-import envs
-from envs import arguments
-from envs.arguments import integer, knobs_of, one_of, options_of
+from incentivize import envs
+from incentivize.envs import arguments
+from incentivize.envs.arguments import integer, knobs_of, one_of, options_of
 
 if TYPE_CHECKING:
     from nowhere import Unknown  # pyright: ignore[reportMissingImports]

@@ -3,10 +3,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import envs
-from envs import audit as module
-from envs.audit import DRAWN, Claim, audit, strays
-from envs.tasks import SPLITS, make_pool
+from incentivize import envs
+from incentivize.envs import audit as module
+from incentivize.envs.audit import DRAWN, Claim, audit, strays
+from incentivize.envs.tasks import SPLITS, make_pool
 
 KEY = jax.random.key(0)
 

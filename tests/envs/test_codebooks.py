@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import envs
-from envs.codebooks import Codebooks
-from envs.contract import starts
+from incentivize import envs
+from incentivize.envs.codebooks import Codebooks
+from incentivize.envs.contract import starts
 
 
 def success_and_cost(family, kind, count=10_000):

@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import envs
-from envs import contract
-from envs.contract import counts
-from envs.contract import interventions as checks
-from envs.tasks import TaskSpace
-from envs.wrapper import Wrapper
+from incentivize import envs
+from incentivize.envs import contract
+from incentivize.envs.contract import counts
+from incentivize.envs.contract import interventions as checks
+from incentivize.envs.tasks import TaskSpace
+from incentivize.envs.wrapper import Wrapper
 
 VISIBLE = envs.make("mazes", rows=4, columns=5)
 HIDDEN = envs.make("codebooks", cues=5, exam=2)

@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-import envs
-from envs.contract import starts
-from envs.tasks import make_pool
+from incentivize import envs
+from incentivize.envs.contract import starts
+from incentivize.envs.tasks import make_pool
 
 
 def test_shuffled_descriptions_are_a_fixed_bijection():

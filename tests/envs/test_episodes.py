@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-import envs
-from envs import episodes as ep
-from envs.audit import Claim, strays
-from envs.tasks import make_pool
+from incentivize import envs
+from incentivize.envs import episodes as ep
+from incentivize.envs.audit import Claim, strays
+from incentivize.envs.tasks import make_pool
 
 FAMILY = envs.make("errands", attributes=2, values=4)
 NUM_ENVS, STEPS = 32, 40

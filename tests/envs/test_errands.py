@@ -3,9 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from envs.errands import Errands
-from envs.render import to_text
-from envs.tasks import make_pool
+from incentivize.envs.errands import Errands
+from incentivize.envs.render import to_text
+from incentivize.envs.tasks import make_pool
 
 SMALL = Errands(attributes=3, values=4)
 CHAIN = Errands(attributes=3, values=4, chain=2)

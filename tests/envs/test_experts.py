@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import envs
-from envs.contract import starts
+from incentivize import envs
+from incentivize.envs.contract import starts
 from tests.envs.solvers import Episode, solve
 
 FEW, MANY = 100, 2000  # instances

@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-import envs
-from envs.contract import INSIDE_OTHERS, OF_ITSELF
-from envs.controls import CONTROLS, controls_of
-from envs.wrapper import Wrapper
+from incentivize import envs
+from incentivize.envs.contract import INSIDE_OTHERS, OF_ITSELF
+from incentivize.envs.controls import CONTROLS, controls_of
+from incentivize.envs.wrapper import Wrapper
 
 VARIANTS = {  # knobs that change what a family does
     "codebooks": [{}, {"variant": "try", "study": 3}, {"life": 2}],

@@ -13,16 +13,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from envs import forks
-from envs.gym import FamilyEnv
-from envs.gym_vector import FamilyVectorEnv
+from incentivize.envs import forks
+from incentivize.envs.gym import FamilyEnv
+from incentivize.envs.gym_vector import FamilyVectorEnv
 
 ASYNC = """
 import gymnasium
 if {started}:
     import jax.numpy as jnp
     jnp.zeros(3)
-env = gymnasium.make_vec("envs:incentivize/Codebooks-v0", num_envs=1, vectorization_mode="async", pool_size=4)
+env = gymnasium.make_vec("incentivize:incentivize/Codebooks-v0", num_envs=1, vectorization_mode="async", pool_size=4)
 env.reset(seed=0)
 env.step(env.action_space.sample())
 env.close()
@@ -131,7 +131,7 @@ import multiprocessing, sys
 import jax.numpy as jnp
 jnp.zeros(3)
 def play():
-    from envs.gym import FamilyEnv
+    from incentivize.envs.gym import FamilyEnv
     try:
         FamilyEnv("codebooks").reset(seed=0)
     except RuntimeError as error:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from envs.grid import FAR, OFFSETS, descend, distinct, flood, neighbours
+from incentivize.envs.grid import FAR, OFFSETS, descend, distinct, flood, neighbours
 
 
 def breadth_first(exits, goal):

@@ -10,14 +10,14 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 from gymnasium.wrappers import Autoreset, HumanRendering, RecordEpisodeStatistics
 
-import envs
-from envs import gym
-from envs.render import to_image, to_text
-from envs.tasks import make_pool
+from incentivize import envs
+from incentivize.envs import gym
+from incentivize.envs.render import to_image, to_text
+from incentivize.envs.tasks import make_pool
 
 WRONG_SEEDS = (-1, 1.5, "0", True, [1])
 WRONG_TASKS = (-1, 2**60, [1, 2], [16] * 10, "x", "1", 1.0, True, float("nan"), [1.0] * 10, [True] * 10, [1, [2]], {})
-IDS = [f"envs:incentivize/{entry.attr}-v0" for entry in envs.FAMILIES.values()]
+IDS = [f"incentivize:incentivize/{entry.attr}-v0" for entry in envs.FAMILIES.values()]
 
 
 @pytest.mark.parametrize("name", IDS)
@@ -69,7 +69,7 @@ def test_a_given_task_is_played(given):
 
 def test_a_pool_of_one_plays_one_task_and_a_fresh_one_many():
     for size, count in ((1, 1), (None, 20)):
-        env = gymnasium.make("envs:incentivize/Errands-v0", split="heldout", pool_size=size).unwrapped
+        env = gymnasium.make("incentivize:incentivize/Errands-v0", split="heldout", pool_size=size).unwrapped
         tasks = set()
         for _ in range(20):
             env.reset()

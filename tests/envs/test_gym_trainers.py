@@ -22,7 +22,7 @@ def success(model, env, episodes=100):
 @pytest.mark.parametrize(("module", "trainer"), [("stable_baselines3", "PPO"), ("sb3_contrib", "MaskablePPO")])
 def test_it_learns_one_small_maze_by_heart(module, trainer):
     trainers = pytest.importorskip(module, reason=f"{module} is not installed: pip install '.[sb3]'")
-    env = gymnasium.make("envs:incentivize/Mazes-v0", rows=4, columns=4, pool_size=1)
+    env = gymnasium.make("incentivize:incentivize/Mazes-v0", rows=4, columns=4, pool_size=1)
     model = getattr(trainers, trainer)(
         "MlpPolicy", env, seed=0, device="cpu", n_steps=256, batch_size=64, learning_rate=1e-3
     )

@@ -11,12 +11,12 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers import TimeLimit
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
 
-import envs
-from envs import gym_vector
-from envs.gym import FamilyEnv
-from envs.gym_vector import FamilyVectorEnv
+from incentivize import envs
+from incentivize.envs import gym_vector
+from incentivize.envs.gym import FamilyEnv
+from incentivize.envs.gym_vector import FamilyVectorEnv
 
-IDS = [f"envs:incentivize/{entry.attr}-v0" for entry in envs.FAMILIES.values()]
+IDS = [f"incentivize:incentivize/{entry.attr}-v0" for entry in envs.FAMILIES.values()]
 KNOBS = {"errands": {}, "mazes": {"rows": 4, "columns": 4}, "codebooks": {}}
 N = 3
 

@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import envs
-from envs.controls import CONTROLS, controls_of
-from envs.episodes import ends
-from envs.family import outcome
-from envs.gym import FamilyEnv
-from envs.lives import GOES_ON, LOST, NOTHING, TOO_LATE, WON, Lives
+from incentivize import envs
+from incentivize.envs.controls import CONTROLS, controls_of
+from incentivize.envs.episodes import ends
+from incentivize.envs.family import outcome
+from incentivize.envs.gym import FamilyEnv
+from incentivize.envs.lives import GOES_ON, LOST, NOTHING, TOO_LATE, WON, Lives
 from tests.agents.probes import Probe
 
 KEY = jax.random.key(0)

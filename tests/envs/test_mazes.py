@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from envs.mazes import Mazes, MazesState
+from incentivize.envs.mazes import Mazes, MazesState
 
 FAMILY = Mazes(rows=4, columns=5, goal_in_task=False)
 

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import envs
-from envs.contract import batched, starts
+from incentivize import envs
+from incentivize.envs.contract import batched, starts
 
 NAMES = envs.names()
 

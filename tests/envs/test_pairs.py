@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import envs
+from incentivize import envs
 
 FAMILIES = [name for name in envs.names() if name != "sequences"]
 

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from envs.programs import Programs, results
+from incentivize.envs.programs import Programs, results
 
 RULES = [
     lambda a, b: a + 1,

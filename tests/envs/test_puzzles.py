@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from envs.puzzles import FAR, ORDERS, Puzzles, _moved, _packed, _unpacked, moves_of
+from incentivize.envs.puzzles import FAR, ORDERS, Puzzles, _moved, _packed, _unpacked, moves_of
 
 SOLVED = tuple(range(6))
 

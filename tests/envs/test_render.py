@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import envs
-from envs.contract import starts
-from envs.controls import CONTROLS, controls_of
-from envs.lives import Lives
-from envs.render import CELL, MARGIN, PAPER, Picture, lattice, rgb, to_image, to_text, write_gif, write_png
+from incentivize import envs
+from incentivize.envs.contract import starts
+from incentivize.envs.controls import CONTROLS, controls_of
+from incentivize.envs.lives import Lives
+from incentivize.envs.render import CELL, MARGIN, PAPER, Picture, lattice, rgb, to_image, to_text, write_gif, write_png
 from tests.envs.test_families import every_control
 
 MEMORY = ("at", "possible", "openings")  # fields of what an agent could remember: the time, and what it was told
@@ -221,7 +221,7 @@ def test_files_hold_what_was_drawn(tmp_path):
 
 
 def test_images_need_a_font_of_matplotlib_and_nothing_that_its_environment_may_break(monkeypatch):
-    from envs import render
+    from incentivize.envs import render
 
     render._pen.cache_clear()
     monkeypatch.delitem(__import__("sys").modules, "matplotlib", raising=False)
@@ -230,7 +230,7 @@ def test_images_need_a_font_of_matplotlib_and_nothing_that_its_environment_may_b
 
 
 def test_without_pillow_the_reason_is_given(monkeypatch):
-    from envs import render
+    from incentivize.envs import render
 
     render._pen.cache_clear()
     monkeypatch.setitem(__import__("sys").modules, "PIL", None)

@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import envs
-from envs.contract import batched, starts
-from envs.controls import CONTROLS
-from envs.sequences import EXAM, Sequences
-from envs.tasks import make_pool
+from incentivize import envs
+from incentivize.envs.contract import batched, starts
+from incentivize.envs.controls import CONTROLS
+from incentivize.envs.sequences import EXAM, Sequences
+from incentivize.envs.tasks import make_pool
 from tests.envs.test_codebooks import success_and_cost
 from tests.envs.test_render import one, played
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-import envs
-from envs.tasks import SPLITS, TaskSpace, make_pool, shuffle
+from incentivize import envs
+from incentivize.envs.tasks import SPLITS, TaskSpace, make_pool, shuffle
 
 SMALL = [(4, 4), (2, 3, 5), (2,) * 9, (7, 1, 3, 4), (16, 3), (3, 720)]
 

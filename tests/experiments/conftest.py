@@ -6,10 +6,10 @@ import pytest
 from filelock import FileLock
 from flax import serialization
 
-from experiments import runner
-from experiments.archive import Archive
-from experiments.cli import main
-from experiments.training import Trained
+from incentivize.experiments import runner
+from incentivize.experiments.archive import Archive
+from incentivize.experiments.cli import main
+from incentivize.experiments.training import Trained
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from experiments.training import count_fields
+from incentivize.experiments.training import count_fields
 
 
 def counted(*rows, family="errands"):

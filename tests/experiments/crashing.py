@@ -25,7 +25,7 @@ import tests.conftest  # noqa: F401, its environment: compiled programs are kept
 
 CONFIG = Path(__file__).parent.parent / "crash.toml"
 MARK = "INCENTIVIZE_CRASHING"  # in the environment of all processes of a harness
-CODE = "import sys; from experiments.cli import entry; sys.argv[0] = 'incentivize'; entry()"
+CODE = "import sys; from incentivize.experiments.cli import entry; sys.argv[0] = 'incentivize'; entry()"
 
 
 def begin(out: Path, workers: int, config: Path = CONFIG) -> subprocess.Popen:

@@ -12,13 +12,13 @@ import flax
 import jax
 import pytest
 
-from envs import ambient as settings
-from experiments import ambient, presets, store
-from experiments.cli import main
-from experiments.code import CHECKED, code_of, parts
-from experiments.settings import SettingsError, resolve
-from experiments.stopping import STATUS as STOPPED
-from experiments.studies import task_count
+from incentivize.envs import ambient as settings
+from incentivize.experiments import ambient, presets, store
+from incentivize.experiments.cli import main
+from incentivize.experiments.code import CHECKED, code_of, parts
+from incentivize.experiments.settings import SettingsError, resolve
+from incentivize.experiments.stopping import STATUS as STOPPED
+from incentivize.experiments.studies import task_count
 
 RELAXED = "--xla_cpu_enable_fast_math=true"
 GATE = {
@@ -195,7 +195,7 @@ SMALL = "--pools new --control-pools new --taught-pools new --seeds 1 --speciali
 def started(config, out, **variables):
     """The smallest run, in a folder of its own and a process of its own, which saves as often as it can."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-c", "from experiments.cli import entry; entry()", "run", "task-count"]
+    command = [sys.executable, "-c", "from incentivize.experiments.cli import entry; entry()", "run", "task-count"]
     command += ["--config", str(config), "--out", str(out), "--save-every", "0", "--alone", *SMALL.split()]
     with (out.parent / "log").open("a") as log:
         return subprocess.Popen(command, env=os.environ | variables, stderr=log, stdout=log)

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from experiments import presets
-from experiments.beside import controls_of, spent, words
-from experiments.claims import Claim
-from experiments.settings import resolve
-from experiments.studies import task_count
-from experiments.table import Table
+from incentivize.experiments import presets
+from incentivize.experiments.beside import controls_of, spent, words
+from incentivize.experiments.claims import Claim
+from incentivize.experiments.settings import resolve
+from incentivize.experiments.studies import task_count
+from incentivize.experiments.table import Table
 from tests.experiments.counts import counted
 
 

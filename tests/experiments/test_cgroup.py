@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from experiments import cgroup
-from experiments.cgroup import Limits, limits
+from incentivize.experiments import cgroup
+from incentivize.experiments.cgroup import Limits, limits
 
 GIB = 2**30
 UNLIMITED = str(2**63 - 4096)

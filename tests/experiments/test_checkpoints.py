@@ -12,11 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import checkpoints, presets
-from experiments.checkpoints import Keeper, Standing, digest, raw
-from experiments.groups import Group
-from experiments.settings import SettingsError, load_file, resolve
-from experiments.studies import task_count
+from incentivize.experiments import checkpoints, presets
+from incentivize.experiments.checkpoints import Keeper, Standing, digest, raw
+from incentivize.experiments.groups import Group
+from incentivize.experiments.settings import SettingsError, load_file, resolve
+from incentivize.experiments.studies import task_count
 from tests.experiments.damage import copy, damage
 
 LANES = 2

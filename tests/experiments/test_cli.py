@@ -9,18 +9,18 @@ import time
 
 import pytest
 
-from experiments.cli import main
+from incentivize.experiments.cli import main
 
 
 def run_alone(*arguments):
     """The command in a process of its own."""
-    code = "import sys; from experiments.cli import entry; sys.argv[0] = 'incentivize'; entry()"
+    code = "import sys; from incentivize.experiments.cli import entry; sys.argv[0] = 'incentivize'; entry()"
     return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
 
 
 def test_help_names_the_commands_and_does_not_import_jax():
     code = (
-        "import sys\nfrom experiments.cli import main\n"
+        "import sys\nfrom incentivize.experiments.cli import main\n"
         "names = ('run', 'report', 'list', 'bench', 'play', 'tune')\n"
         "for args in (['--help'], *([name, '--help'] for name in names)):\n"
         "    try: main(args)\n"
@@ -147,12 +147,11 @@ def test_refusal_is_quick_and_so_is_help():
 
 
 def test_an_interrupt_says_how_to_go_on(monkeypatch, capsys, tmp_path):
-    import experiments.main
 
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(experiments.main, "run_study", stop)
+    monkeypatch.setattr("incentivize.experiments.main.run_study", stop)
     assert main(["run", "task-count", "--out", str(tmp_path / "run")]) == 75
     assert "goes on where it was" in capsys.readouterr().err
 
@@ -160,22 +159,21 @@ def test_an_interrupt_says_how_to_go_on(monkeypatch, capsys, tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_the_command_with_75(number):
     code = (
-        "import os, signal, experiments.main\nfrom experiments import cli\n"
+        "import os, signal, incentivize.experiments.main\nfrom incentivize.experiments import cli\n"
         f"def run(*_, **__):\n    try: os.kill(os.getpid(), {int(number)})\n"
         f"    finally: os.kill(os.getpid(), {int(number)})\n"  # an impatient second one
-        "experiments.main.run_study = run\nimport sys\nsys.argv = ['incentivize', 'run', 'task-count']\ncli.entry()"
+        "incentivize.experiments.main.run_study = run\nimport sys\nsys.argv = ['incentivize', 'run', 'task-count']\ncli.entry()"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (shown.returncode, shown.stderr.split(";")[0]) == (75, "stopped")
 
 
 def test_a_failure_gives_its_reason_and_a_traceback_only_where_asked(monkeypatch, capsys, tmp_path):
-    import experiments.main
 
     def fail(*_, **__):
         raise OSError("the disk is full")
 
-    monkeypatch.setattr(experiments.main, "run_study", fail)
+    monkeypatch.setattr("incentivize.experiments.main.run_study", fail)
     assert main(["run", "task-count", "--out", str(tmp_path / "run")]) == 1
     text = capsys.readouterr().err
     assert "failed: the disk is full" in text
@@ -204,7 +202,7 @@ def test_list_prints_tables_and_json(capsys):
 
 
 def test_bench_measures_and_says_how(capsys, monkeypatch):
-    from experiments import bench
+    from incentivize.experiments import bench
 
     monkeypatch.setattr(bench, "NUM_ENVS", 32)
     assert main(["bench", "envs", "--family", "errands", "--repeats", "3", "--json"]) == 0
@@ -217,7 +215,7 @@ def test_bench_measures_and_says_how(capsys, monkeypatch):
 
 @pytest.mark.slow
 def test_specialists_in_one_program_equal_those_trained_alone(capsys, monkeypatch):
-    from experiments import bench
+    from incentivize.experiments import bench
 
     for name, value in {"SPECIALISTS": 4, "UPDATES": 1, "SPECIALIST_ENVS": 8}.items():
         monkeypatch.setattr(bench, name, value)
@@ -232,7 +230,7 @@ def test_specialists_in_one_program_equal_those_trained_alone(capsys, monkeypatc
 
 
 def test_benchmarks_are_read_in_80_columns(capsys, monkeypatch):
-    from experiments import bench
+    from incentivize.experiments import bench
 
     long = {"benchmark": "specialists", "family": "mazes", "specialists": 1000, "settings": "so"}
     long |= {f"program/{what} range": "0.476-0.594" for what in ("loop", "recompiled", "a", "b", "c")}
@@ -251,7 +249,7 @@ def test_benchmarks_are_read_in_80_columns(capsys, monkeypatch):
 
 def test_compiled_programs_are_kept_unless_the_environment_says_otherwise(tmp_path):
     """In a process where jax has not been imported yet."""
-    code = "import os; from experiments.acts.shared import keep_programs; keep_programs(); print(os.environ[NAME])"
+    code = "import os; from incentivize.experiments.acts.shared import keep_programs; keep_programs(); print(os.environ[NAME])"
     name = "JAX_COMPILATION_CACHE_DIR"
     plain = {key: value for key, value in os.environ.items() if key != name} | {"XDG_CACHE_HOME": str(tmp_path / "new")}
     for environment, expected in (

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from experiments import code, presets
-from experiments.code import code_of
-from experiments.settings import resolve
-from experiments.studies import task_count
+from incentivize.experiments import code, presets
+from incentivize.experiments.code import code_of
+from incentivize.experiments.settings import resolve
+from incentivize.experiments.studies import task_count
 
 
 @pytest.fixture
@@ -89,6 +89,6 @@ def test_a_cells_reward_and_families_count(cells):
 
 
 def test_what_is_left_of_a_module_is_still_a_module():
-    for module in ("envs.errands", "agents.learner", "envs"):
+    for module in ("incentivize.envs.errands", "incentivize.agents.learner", "envs"):
         ast.parse(code._meaning(module))
         assert '"""' not in code._meaning(module)

@@ -7,12 +7,12 @@ import sys
 
 import pytest
 
-from experiments import runner, stopping, trackers
-from experiments.acts.shared import keep_programs, programs_folder
-from experiments.cli import main
-from experiments.owner import set_status
-from experiments.store import Store
-from experiments.trackers import following
+from incentivize.experiments import runner, stopping, trackers
+from incentivize.experiments.acts.shared import keep_programs, programs_folder
+from incentivize.experiments.cli import main
+from incentivize.experiments.owner import set_status
+from incentivize.experiments.store import Store
+from incentivize.experiments.trackers import following
 from tests.experiments.damage import copy
 
 
@@ -53,7 +53,7 @@ def test_a_run_is_done_whatever_becomes_of_its_report(
 ):
     with monkeypatch.context() as patch:
         if where == "interactive.panels":
-            patch.setattr("experiments.report.panels", raising(error))
+            patch.setattr("incentivize.experiments.report.panels", raising(error))
         else:
             patch.setattr(f"experiments.{where}", raising(error))
         assert main(arguments(tiny_config, unfinished)) == 0
@@ -75,7 +75,7 @@ def test_a_run_is_done_whatever_becomes_of_its_report(
 
 def test_who_stops_a_run_while_it_reports_stops_it(unfinished, tiny_config, monkeypatch):
     for stop in (stopping.Stopped, KeyboardInterrupt):
-        monkeypatch.setattr("experiments.figures.save", raising(stop()))
+        monkeypatch.setattr("incentivize.experiments.figures.save", raising(stop()))
         assert main(arguments(tiny_config, unfinished)) == stopping.STATUS
         assert state(unfinished) == "stopped"
 
@@ -90,7 +90,7 @@ def test_a_run_that_once_failed_for_want_of_a_report_is_done(tiny_run, tiny_conf
 def test_the_exit_status_is_said_where_nothing_else_can_be(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "stderr", Gone(OSError(errno.EIO, "Input/output error")))
     assert main(["report", str(tmp_path / "nowhere")]) == 2
-    monkeypatch.setattr("experiments.acts.run.keep_programs", raising(KeyboardInterrupt()))
+    monkeypatch.setattr("incentivize.experiments.acts.run.keep_programs", raising(KeyboardInterrupt()))
     assert main(["run", "task-count"]) == stopping.STATUS
 
 
@@ -182,7 +182,9 @@ def test_a_folder_of_ones_own_where_they_cannot_be_kept_is_set_aside_in_a_senten
     if way == "a file":
         folder.touch()
     else:
-        before_jax.setattr("experiments.acts.shared.TemporaryFile", raising(OSError(errno.EROFS, "Read-only")))
+        before_jax.setattr(
+            "incentivize.experiments.acts.shared.TemporaryFile", raising(OSError(errno.EROFS, "Read-only"))
+        )
     assert kept_in() is None
     (said,) = capsys.readouterr().err.splitlines()
     assert said.startswith(f"JAX_COMPILATION_CACHE_DIR = {folder}: programs cannot be kept there")
@@ -203,14 +205,20 @@ def test_where_they_cannot_be_kept_they_are_not_and_nothing_is_said(way, before_
     before_jax.setenv("XDG_CACHE_HOME", str(tmp_path / "file") if way == "below a file" else str(tmp_path))
     if way == "nobody":
         before_jax.setenv("XDG_CACHE_HOME", "")
-        before_jax.setattr("experiments.acts.shared.Path.home", raising(RuntimeError("Could not determine home")))
+        before_jax.setattr(
+            "incentivize.experiments.acts.shared.Path.home", raising(RuntimeError("Could not determine home"))
+        )
     elif way == "a file":
         (tmp_path / "incentivize").touch()
     elif way == "read-only":
-        before_jax.setattr("experiments.acts.shared.TemporaryFile", raising(OSError(errno.EROFS, "Read-only")))
+        before_jax.setattr(
+            "incentivize.experiments.acts.shared.TemporaryFile", raising(OSError(errno.EROFS, "Read-only"))
+        )
     elif way == "no text":
         before_jax.setenv("XDG_CACHE_HOME", str(tmp_path / "bad\udcff"))
     elif way == "no locks":
-        before_jax.setattr("experiments.acts.shared.FileLock.acquire", raising(OSError(errno.ENOLCK, "No locks")))
+        before_jax.setattr(
+            "incentivize.experiments.acts.shared.FileLock.acquire", raising(OSError(errno.ENOLCK, "No locks"))
+        )
     assert kept_in() is None
     assert capsys.readouterr() == ("", "")

@@ -5,13 +5,13 @@ import subprocess
 
 import pytest
 
-import envs
-from experiments import studies
-from experiments.cli import main
-from experiments.commands import COMMANDS
-from experiments.completion import script
-from experiments.flags import flags_of, words_of
-from experiments.known import KNOWN, SHELLS
+from incentivize import envs
+from incentivize.experiments import studies
+from incentivize.experiments.cli import main
+from incentivize.experiments.commands import COMMANDS
+from incentivize.experiments.completion import script
+from incentivize.experiments.flags import flags_of, words_of
+from incentivize.experiments.known import KNOWN, SHELLS
 
 COMPLETE = """
 source /dev/stdin <<< "$SCRIPT"

@@ -53,7 +53,7 @@ def test_a_second_run_of_the_same_is_refused_while_the_first_goes_on(tmp_path):
 
 
 HEED = (
-    "import os, signal, time\nfrom experiments import stopping\n"
+    "import os, signal, time\nfrom incentivize.experiments import stopping\n"
     "with stopping.heeded():\n"
     "    print('ready', flush=True)\n"
     "    while True: time.sleep(0.01)\n"
@@ -73,7 +73,7 @@ def test_a_first_signal_asks_and_a_second_ends_at_once(number):
 
 
 def test_signals_are_as_before_once_they_are_no_longer_heeded():
-    from experiments import stopping
+    from incentivize.experiments import stopping
 
     before = signal.getsignal(signal.SIGTERM)
     with stopping.heeded():

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-import envs
-from experiments import presets
-from experiments.nearest import nearest
-from experiments.settings import SettingsError, resolve
-from experiments.studies import distribution_shift as study
-from experiments.table import Table
+from incentivize import envs
+from incentivize.experiments import presets
+from incentivize.experiments.nearest import nearest
+from incentivize.experiments.settings import SettingsError, resolve
+from incentivize.experiments.studies import distribution_shift as study
+from incentivize.experiments.table import Table
 from tests.experiments.counts import counted
 
 BLIND = 0.25

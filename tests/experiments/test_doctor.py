@@ -8,16 +8,14 @@ from pathlib import Path
 
 import pytest
 
-import envs
-import experiments
-import rewards
-from agents.encoders import ENCODERS
-from experiments import studies
-from experiments.cgroup import Limits
-from experiments.cli import main
-from experiments.doctor import Finding, devices, examination, machine, packages, plugins
-from experiments.doctor.apart import Ran, apart
-from experiments.trackers import TRACKERS
+from incentivize import envs, experiments, rewards
+from incentivize.agents.encoders import ENCODERS
+from incentivize.experiments import studies
+from incentivize.experiments.cgroup import Limits
+from incentivize.experiments.cli import main
+from incentivize.experiments.doctor import Finding, devices, examination, machine, packages, plugins
+from incentivize.experiments.doctor.apart import Ran, apart
+from incentivize.experiments.trackers import TRACKERS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 GIB = 2**30
@@ -226,7 +224,7 @@ def test_plug_ins_are_loaded_apart_and_named_with_what_is_wrong(distribution):
 
 
 def test_a_name_that_is_taken_is_a_sentence(distribution):
-    code = "import sys; from experiments.cli import entry; sys.argv = ['incentivize', 'list', 'networks']; entry()"
+    code = "import sys; from incentivize.experiments.cli import entry; sys.argv = ['incentivize', 'list', 'networks']; entry()"
     run = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from experiments import presets
-from experiments.settings import resolve
-from experiments.studies import emergence, task_count
-from experiments.studies.common import budgets_of
-from experiments.table import Table
+from incentivize.experiments import presets
+from incentivize.experiments.settings import resolve
+from incentivize.experiments.studies import emergence, task_count
+from incentivize.experiments.studies.common import budgets_of
+from incentivize.experiments.table import Table
 from tests.experiments.counts import counted
 
 BASE = emergence.PRESETS["quick"] | {"families": ("errands",), "seeds": 4}

@@ -5,13 +5,13 @@ import errno
 import jax.numpy as jnp
 import pytest
 
-from experiments import archive, checks, runner, store, training
-from experiments.cli import main as cli
-from experiments.failures import printable, reason
-from experiments.groups import Group
-from experiments.store import Store
-from experiments.studies import task_count
-from experiments.training import RunError
+from incentivize.experiments import archive, checks, runner, store, training
+from incentivize.experiments.cli import main as cli
+from incentivize.experiments.failures import printable, reason
+from incentivize.experiments.groups import Group
+from incentivize.experiments.store import Store
+from incentivize.experiments.studies import task_count
+from incentivize.experiments.training import RunError
 from tests.experiments.damage import copy
 
 

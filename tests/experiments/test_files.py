@@ -6,10 +6,10 @@ import stat
 
 import pytest
 
-from experiments import files
-from experiments.failures import reason
-from experiments.files import sound, write
-from experiments.settings import SettingsError
+from incentivize.experiments import files
+from incentivize.experiments.failures import reason
+from incentivize.experiments.files import sound, write
+from incentivize.experiments.settings import SettingsError
 
 
 def folders_answer(monkeypatch, number, call):

@@ -13,14 +13,13 @@ import tomli_w
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import envs
-import experiments.main
-from experiments import cli
-from experiments.commands import Flags, Run
-from experiments.files import write
-from experiments.settings import FLAG_KEYS, TRAINING_KEYS, Settings, dump, load
-from experiments.store import Store
-from experiments.studies import STUDIES, task_count
+from incentivize import envs
+from incentivize.experiments import cli
+from incentivize.experiments.commands import Flags, Run
+from incentivize.experiments.files import write
+from incentivize.experiments.settings import FLAG_KEYS, TRAINING_KEYS, Settings, dump, load
+from incentivize.experiments.store import Store
+from incentivize.experiments.studies import STUDIES, task_count
 from tests.experiments.damage import copy, damage
 
 KEYS = ("study", "preset", "knobs", "training", *FLAG_KEYS, *TRAINING_KEYS)
@@ -60,7 +59,7 @@ def begun(monkeypatch):
         raise Begun
         yield
 
-    monkeypatch.setattr(experiments.main, "owned", owned)
+    monkeypatch.setattr("incentivize.experiments.main.owned", owned)
     return found
 
 
@@ -123,8 +122,10 @@ def damaged_runs(seeds, tiny_run, tiny_config, folder, capsys, monkeypatch):
     sound = Store(tiny_run)
     wanted = sound.rows(), sound.tasks(10**6), sound.meta()["blind"], sound.meta()["ledger"]
     monkeypatch.setattr(task_count, "draw_task_count", lambda *_: drawn.append(1) or (None, []))
-    monkeypatch.setattr("experiments.report.panels", lambda _: [])
-    monkeypatch.setattr("experiments.figures.save", lambda *given: write(given[2] / f"{given[3]}.png", b"drawn"))
+    monkeypatch.setattr("incentivize.experiments.report.panels", lambda _: [])
+    monkeypatch.setattr(
+        "incentivize.experiments.figures.save", lambda *given: write(given[2] / f"{given[3]}.png", b"drawn")
+    )
     for seed in seeds:
         rng = random.Random(seed)
         run = copy(tiny_run, folder / "run")

@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments import presets, studies
-from experiments.claims import Claim, judge
-from experiments.settings import resolve
-from experiments.statistics import Estimate
-from experiments.studies.guards import above_teacher, guarded, not_beaten_specialists, teacher_of, teachers
-from experiments.table import Table
+from incentivize.experiments import presets, studies
+from incentivize.experiments.claims import Claim, judge
+from incentivize.experiments.settings import resolve
+from incentivize.experiments.statistics import Estimate
+from incentivize.experiments.studies.guards import above_teacher, guarded, not_beaten_specialists, teacher_of, teachers
+from incentivize.experiments.table import Table
 from tests.experiments.counts import counted
 
 BLIND = 0.3

@@ -6,12 +6,12 @@ import math
 import numpy as np
 import pytest
 
-from experiments import presets
-from experiments.heatmap import INSIDE, NSTAR, explored, heat_map
-from experiments.settings import resolve
-from experiments.studies import signal_and_scope
-from experiments.studies.common import budgets_of, size_of
-from experiments.table import Table
+from incentivize.experiments import presets
+from incentivize.experiments.heatmap import INSIDE, NSTAR, explored, heat_map
+from incentivize.experiments.settings import resolve
+from incentivize.experiments.studies import signal_and_scope
+from incentivize.experiments.studies.common import budgets_of, size_of
+from incentivize.experiments.table import Table
 from tests.experiments.counts import counted
 
 POOLS = (1, 4, 16, 64, 256, 1024, "new")

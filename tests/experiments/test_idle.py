@@ -2,12 +2,12 @@
 
 import pytest
 
-import envs
-from experiments import presets, studies
-from experiments.cli import main
-from experiments.idle import check_idle
-from experiments.settings import SettingsError, resolve
-from experiments.studies.common import hidden
+from incentivize import envs
+from incentivize.experiments import presets, studies
+from incentivize.experiments.cli import main
+from incentivize.experiments.idle import check_idle
+from incentivize.experiments.settings import SettingsError, resolve
+from incentivize.experiments.studies.common import hidden
 
 
 def check(study, **own):

@@ -5,9 +5,9 @@ import json
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.figures import BLUE, GREY, curve, pool_axis
-from experiments.interactive import panels
-from experiments.statistics import student
+from incentivize.experiments.figures import BLUE, GREY, curve, pool_axis
+from incentivize.experiments.interactive import panels
+from incentivize.experiments.statistics import student
 
 POOLS = (1, 64, "new")
 

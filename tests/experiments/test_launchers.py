@@ -14,10 +14,10 @@ import psutil
 import pytest
 from submitit.local.local import LocalJobEnvironment
 
-from experiments import launchers
-from experiments.cli import main
-from experiments.launchers import Job, asked_for
-from experiments.store import Store
+from incentivize.experiments import launchers
+from incentivize.experiments.cli import main
+from incentivize.experiments.launchers import Job, asked_for
+from incentivize.experiments.store import Store
 
 TWO_BY_TWO = ["--seeds", "2", "--pools", "1", "new", "--specialists", "1"]
 

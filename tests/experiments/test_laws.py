@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from experiments.laws import laws, slopes, steeper
+from incentivize.experiments.laws import laws, slopes, steeper
 
 STEPS = 2.0 ** np.arange(10, 18)
 

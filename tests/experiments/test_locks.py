@@ -9,9 +9,9 @@ from contextlib import suppress
 import pytest
 from filelock import FileLock, Timeout
 
-from experiments.locks import Held, locked
-from experiments.owner import owned
-from experiments.settings import Settings, SettingsError
+from incentivize.experiments.locks import Held, locked
+from incentivize.experiments.owner import owned
+from incentivize.experiments.settings import Settings, SettingsError
 
 SETTINGS = Settings(study="task-count", families=("errands",))
 

@@ -7,12 +7,12 @@ import jax
 import psutil
 import pytest
 
-from experiments import memory, presets
-from experiments.cgroup import Limits
-from experiments.groups import groups_of
-from experiments.memory import check_memory, needed
-from experiments.settings import SettingsError, load_file, resolve
-from experiments.studies import mixture, task_count, test_time
+from incentivize.experiments import memory, presets
+from incentivize.experiments.cgroup import Limits
+from incentivize.experiments.groups import groups_of
+from incentivize.experiments.memory import check_memory, needed
+from incentivize.experiments.settings import SettingsError, load_file, resolve
+from incentivize.experiments.studies import mixture, task_count, test_time
 
 
 def programs(*layers, study=task_count, family="errands"):

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from experiments import presets
-from experiments.settings import SettingsError, resolve
-from experiments.studies import memory
-from experiments.table import Table
+from incentivize.experiments import presets
+from incentivize.experiments.settings import SettingsError, resolve
+from incentivize.experiments.studies import memory
+from incentivize.experiments.table import Table
 from tests.experiments.counts import counted
 
 

@@ -6,9 +6,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from experiments import presets, results, studies
-from experiments.settings import resolve
-from experiments.table import Table
+from incentivize.experiments import presets, results, studies
+from incentivize.experiments.settings import resolve
+from incentivize.experiments.table import Table
 from tests.experiments.counts import counted
 
 OWN = {

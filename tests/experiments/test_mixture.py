@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-import envs
-from experiments import presets
-from experiments.settings import SettingsError, resolve
-from experiments.setups import setup_of
-from experiments.studies import mixture
-from experiments.table import Table
+from incentivize import envs
+from incentivize.experiments import presets
+from incentivize.experiments.settings import SettingsError, resolve
+from incentivize.experiments.setups import setup_of
+from incentivize.experiments.studies import mixture
+from incentivize.experiments.table import Table
 from tests.experiments.counts import counted
 
 FAMILIES = ("errands", "codebooks", "puzzles")

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from experiments import owner
-from experiments.files import write
-from experiments.owner import owned, set_status
-from experiments.settings import Settings, SettingsError
-from experiments.stopping import Stopped
-from experiments.store import Store
+from incentivize.experiments import owner
+from incentivize.experiments.files import write
+from incentivize.experiments.owner import owned, set_status
+from incentivize.experiments.settings import Settings, SettingsError
+from incentivize.experiments.stopping import Stopped
+from incentivize.experiments.store import Store
 
 SETTINGS = Settings(study="task-count", families=("errands",))
 
@@ -127,8 +127,8 @@ def test_a_second_writer_is_refused_and_told_who_the_first_is(tmp_path):
 
 def test_what_a_killed_process_held_is_free(tmp_path):
     code = (
-        "import sys, time\nfrom pathlib import Path\nfrom experiments.owner import owned, set_status\n"
-        "from experiments.settings import Settings\n"
+        "import sys, time\nfrom pathlib import Path\nfrom incentivize.experiments.owner import owned, set_status\n"
+        "from incentivize.experiments.settings import Settings\n"
         "with owned(Path(sys.argv[1]), Settings(study='task-count', families=('errands',))) as store:\n"
         "    set_status(store, 'running')\n    print('held', flush=True)\n    time.sleep(60)\n"
     )

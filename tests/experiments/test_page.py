@@ -5,7 +5,7 @@ import shutil
 import pytest
 from rich.console import Console
 
-from experiments.scoreboard import scoreboard
+from incentivize.experiments.scoreboard import scoreboard
 from tests.experiments.test_scoreboard import CLAIMS
 
 CHROMIUM = shutil.which("chromium")

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from flax import serialization
 
-from experiments import parameters, training
-from experiments.cli import main
-from experiments.groups import Group
-from experiments.settings import SettingsError
-from experiments.store import Store
-from experiments.studies import task_count
+from incentivize.experiments import parameters, training
+from incentivize.experiments.cli import main
+from incentivize.experiments.groups import Group
+from incentivize.experiments.settings import SettingsError
+from incentivize.experiments.store import Store
+from incentivize.experiments.studies import task_count
 
 PARAMS = {"encoder": {"kernel": np.arange(6, dtype=np.float32).reshape(2, 3)}, "memory": {}, "heads": np.ones(3, "f4")}
 

@@ -4,10 +4,10 @@ import os
 
 import pytest
 
-from experiments.cli import main
-from experiments.line import at_home
-from experiments.places import check_place, local
-from experiments.settings import SettingsError, resolve
+from incentivize.experiments.cli import main
+from incentivize.experiments.line import at_home
+from incentivize.experiments.places import check_place, local
+from incentivize.experiments.settings import SettingsError, resolve
 
 ADDRESSES = [
     "gs://bucket/run",

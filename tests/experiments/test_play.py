@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-import envs
-from envs.gym import FamilyEnv
-from envs.render import Picture
-from experiments import play, terminal
-from experiments.cli import main
+from incentivize import envs
+from incentivize.envs.gym import FamilyEnv
+from incentivize.envs.render import Picture
+from incentivize.experiments import play, terminal
+from incentivize.experiments.cli import main
 
 
 def piped(monkeypatch, keys, *arguments):
@@ -169,7 +169,7 @@ def test_keys_are_read_as_they_are_pressed():
     outer, inner = pty.openpty()
     os.write(outer, b"\x1b[A\x1b[Czq")
     code = (
-        "from experiments import terminal\n"
+        "from incentivize.experiments import terminal\n"
         "import termios\n"
         "before = termios.tcgetattr(0)\n"
         "with terminal.key_presses() as keys: found = [next(keys) for _ in range(4)]\n"

@@ -7,14 +7,14 @@ import sys
 import pytest
 from matplotlib.figure import Figure
 
-from experiments.figures import canvas, literal, style
-from experiments.interactive import panels
-from experiments.scoreboard import _figure
+from incentivize.experiments.figures import canvas, literal, style
+from incentivize.experiments.interactive import panels
+from incentivize.experiments.scoreboard import _figure
 from tests.experiments.test_scoreboard import claim
 
 CODE = """
 import hashlib, os, pathlib, sys
-from experiments.figures import canvas, legend, save, style
+from incentivize.experiments.figures import canvas, legend, save, style
 with style():
     figure, axes = canvas(1, 1)
     axes[0, 0].plot([1, 20], [1, 2], label="x")

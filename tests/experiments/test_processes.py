@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from flax import serialization
 
-from experiments import processes
-from experiments.cli import main
-from experiments.processes import agreed, anywhere, check_alike, whole
-from experiments.settings import SettingsError
+from incentivize.experiments import processes
+from incentivize.experiments.cli import main
+from incentivize.experiments.processes import agreed, anywhere, check_alike, whole
+from incentivize.experiments.settings import SettingsError
 
 SMALL = "--pools new --control-pools new --taught-pools new --seeds 1 --specialists 1 --evaluations 1 --budget 512"
-ENTRY = [sys.executable, "-c", "from experiments.cli import entry; entry()"]
+ENTRY = [sys.executable, "-c", "from incentivize.experiments.cli import entry; entry()"]
 
 
 def command(config, out, *more):

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from experiments import presets, results
-from experiments.settings import resolve
-from experiments.studies import signal_and_scope, weak_incentive
+from incentivize.experiments import presets, results
+from incentivize.experiments.settings import resolve
+from incentivize.experiments.studies import signal_and_scope, weak_incentive
 
 
 def cells_of(study, name):

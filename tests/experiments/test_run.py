@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from flax import serialization
 
-from experiments import main as experiments_main
-from experiments import presets
-from experiments.cli import main
-from experiments.owner import owned
-from experiments.store import ROW_KEYS, Store, environment
-from experiments.studies import task_count
+from incentivize.experiments import main as experiments_main
+from incentivize.experiments import presets
+from incentivize.experiments.cli import main
+from incentivize.experiments.owner import owned
+from incentivize.experiments.store import ROW_KEYS, Store, environment
+from incentivize.experiments.studies import task_count
 from tests.experiments.damage import copy
 
 
@@ -236,7 +236,7 @@ def test_no_git_no_commit(monkeypatch):
     def missing(*_, **__):
         raise FileNotFoundError("git")
 
-    monkeypatch.setattr("experiments.store.subprocess.run", missing)
+    monkeypatch.setattr("incentivize.experiments.store.subprocess.run", missing)
     assert environment()["commit"] is None
 
 
@@ -247,7 +247,7 @@ def test_four_devices_give_the_rows_and_parameters_of_one_worker(tiny_config, tm
     for name, devices, split in (("1", 1, 1), ("4", 4, 1), ("shared", 4, 2)):
         out = tmp_path / name / "run"
         arguments = ["run", "task-count", "--config", str(tiny_config), "--out", str(out), "--split", str(split)]
-        command = [sys.executable, "-c", "from experiments.cli import entry; entry()", *arguments]
+        command = [sys.executable, "-c", "from incentivize.experiments.cli import entry; entry()", *arguments]
         subprocess.run(command, check=True, env=os.environ | {"XLA_FLAGS": flags.format(devices)})
     one, four = tmp_path / "1" / "run", tmp_path / "4" / "run"
     assert len(json.loads((four / "meta.json").read_text())["devices"]) == 4

@@ -10,20 +10,20 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from agents import learner
-from envs.episodes import draw_from
-from envs.tasks import make_pool
-from experiments import archive, auditing, presets, runner, training
-from experiments.archive import Archive
-from experiments.progress import Progress
-from experiments.results import final_success, measured
-from experiments.settings import SettingsError, load_file, resolve
-from experiments.setups import pool_of
-from experiments.store import Store
-from experiments.studies import mixture, task_count
-from experiments.table import Table
-from experiments.training import Trained
-from experiments.workers import Work
+from incentivize.agents import learner
+from incentivize.envs.episodes import draw_from
+from incentivize.envs.tasks import make_pool
+from incentivize.experiments import archive, auditing, presets, runner, training
+from incentivize.experiments.archive import Archive
+from incentivize.experiments.progress import Progress
+from incentivize.experiments.results import final_success, measured
+from incentivize.experiments.settings import SettingsError, load_file, resolve
+from incentivize.experiments.setups import pool_of
+from incentivize.experiments.store import Store
+from incentivize.experiments.studies import mixture, task_count
+from incentivize.experiments.table import Table
+from incentivize.experiments.training import Trained
+from incentivize.experiments.workers import Work
 from tests.experiments.counts import counted
 
 BLIND = {"errands": 5, "mazes": 7}  # successes in ten episodes

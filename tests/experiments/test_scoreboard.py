@@ -8,9 +8,9 @@ from urllib.parse import unquote
 import pytest
 from rich.console import Console
 
-from experiments import published
-from experiments.cli import main
-from experiments.scoreboard import _figure, cost, explored, scoreboard, together
+from incentivize.experiments import published
+from incentivize.experiments.cli import main
+from incentivize.experiments.scoreboard import _figure, cost, explored, scoreboard, together
 from tests.experiments.damage import copy
 
 

@@ -5,8 +5,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
 
-from experiments import presets
-from experiments.settings import Settings, SettingsError, Training, dump, load, load_file, resolve
+from incentivize.experiments import presets
+from incentivize.experiments.settings import Settings, SettingsError, Training, dump, load, load_file, resolve
 
 BASE = {"study": "task-count", "preset": "quick", "families": ("errands", "mazes")}
 DEFAULTS = {"errands": {"learning_rate": 3e-3, "budget": 500_000}}

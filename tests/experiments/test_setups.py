@@ -7,15 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import envs
-import rewards
-from agents import learner as lr
-from agents.evaluate import Successes
-from agents.teachers import TEACHERS
-from experiments import evaluation, presets
-from experiments.settings import load_file, resolve
-from experiments.setups import hyper_of, pool_of, setup_of, teaching_of
-from experiments.studies import distribution_shift, task_count
+from incentivize import envs, rewards
+from incentivize.agents import learner as lr
+from incentivize.agents.evaluate import Successes
+from incentivize.agents.teachers import TEACHERS
+from incentivize.experiments import evaluation, presets
+from incentivize.experiments.settings import load_file, resolve
+from incentivize.experiments.setups import hyper_of, pool_of, setup_of, teaching_of
+from incentivize.experiments.studies import distribution_shift, task_count
 
 
 @pytest.fixture

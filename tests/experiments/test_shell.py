@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from experiments import checks
-from experiments.acts import run as acts_run
-from experiments.cli import UNREAD, main
-from experiments.commands import COMMANDS, Run
-from experiments.flags import flags_of, words_of
-from experiments.known import KNOWN
+from incentivize.experiments import checks
+from incentivize.experiments.acts import run as acts_run
+from incentivize.experiments.cli import UNREAD, main
+from incentivize.experiments.commands import COMMANDS, Run
+from incentivize.experiments.flags import flags_of, words_of
+from incentivize.experiments.known import KNOWN
 
-CODE = "import sys; from experiments.cli import entry; sys.argv[0] = 'incentivize'; entry()"
+CODE = "import sys; from incentivize.experiments.cli import entry; sys.argv[0] = 'incentivize'; entry()"
 PLAIN = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "NO_COLOR", "FORCE_COLOR", "TERM")}
 
 
@@ -104,7 +104,7 @@ def test_flags_are_read_off_the_commands():
 def test_a_flag_of_several_values_adds_up_however_often_it_stands_there(arguments, families, monkeypatch):
     asked = []
     monkeypatch.setattr(checks, "check", lambda settings, _: asked.append(settings))
-    monkeypatch.setattr("experiments.main.run_study", lambda *_, **__: None)
+    monkeypatch.setattr("incentivize.experiments.main.run_study", lambda *_, **__: None)
     monkeypatch.setattr(acts_run, "_told", lambda _: {})
     assert main(["run", "task-count", *arguments]) == 0
     (settings,) = asked
@@ -116,7 +116,7 @@ def test_a_flag_of_several_values_adds_up_however_often_it_stands_there(argument
 def test_no_values_at_all_turn_a_list_off(monkeypatch):
     asked = []
     monkeypatch.setattr(checks, "check", lambda settings, _: asked.append(settings))
-    monkeypatch.setattr("experiments.main.run_study", lambda *_, **__: None)
+    monkeypatch.setattr("incentivize.experiments.main.run_study", lambda *_, **__: None)
     monkeypatch.setattr(acts_run, "_told", lambda _: {})
     assert main(["run", "task-count"]) == 0
     assert main(["run", "task-count", "--taught-pools"]) == 0
@@ -143,7 +143,7 @@ def test_words_go_to_standard_error_where_json_is_asked_for(capsys, monkeypatch)
         console.print("a table")
         return {"results": list(families)}
 
-    monkeypatch.setattr("experiments.bench.bench", measure)
+    monkeypatch.setattr("incentivize.experiments.bench.bench", measure)
     assert main(["bench", "train", "--family", "mazes", "--json"]) == 0
     captured = capsys.readouterr()
     assert json.loads(captured.out) == {"results": ["mazes"]}
@@ -155,7 +155,7 @@ def run_alone(*arguments, **more):
 
 
 def test_tables_in_a_file_are_as_wide_as_they_have_to_be():
-    from experiments import studies
+    from incentivize.experiments import studies
 
     for topic in ("studies", "families"):
         shown = run_alone("list", topic)

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from experiments import presets
-from experiments.settings import SettingsError, resolve
-from experiments.studies import signal_and_scope
-from experiments.table import Table
+from incentivize.experiments import presets
+from incentivize.experiments.settings import SettingsError, resolve
+from incentivize.experiments.studies import signal_and_scope
+from incentivize.experiments.table import Table
 from tests.experiments.counts import counted
 
 OWN = {"families": ("errands",), "seeds": 4, "pools": (1, 4, 16, 64, 256, 1024, "new")}

@@ -5,7 +5,17 @@ import math
 import numpy as np
 import pytest
 
-from experiments.statistics import bootstrap, improvement, iqm, jackknife, mean, normalised, profile, student, welch
+from incentivize.experiments.statistics import (
+    bootstrap,
+    improvement,
+    iqm,
+    jackknife,
+    mean,
+    normalised,
+    profile,
+    student,
+    welch,
+)
 
 
 def test_student_by_hand():

@@ -3,8 +3,8 @@ import re
 import numpy as np
 import pytest
 
-from experiments.settings import SettingsError
-from experiments.store import ROW_KEYS, Store
+from incentivize.experiments.settings import SettingsError
+from incentivize.experiments.store import ROW_KEYS, Store
 from tests.experiments.counts import counted
 
 

@@ -8,12 +8,12 @@ import sys
 import pytest
 from rich.table import Table
 
-from envs.render import BOX
-from experiments import terminal
-from experiments.cli import main
-from experiments.pages import rich_table
-from experiments.progress import Progress
-from experiments.streams import Unbroken, coloured, is_terminal, moves, nowhere, unbroken
+from incentivize.envs.render import BOX
+from incentivize.experiments import terminal
+from incentivize.experiments.cli import main
+from incentivize.experiments.pages import rich_table
+from incentivize.experiments.progress import Progress
+from incentivize.experiments.streams import Unbroken, coloured, is_terminal, moves, nowhere, unbroken
 from tests.experiments.test_shell import CODE, PLAIN, _in_a_terminal
 
 CURSOR = (b"\x1b[A", b"\x1b[1A", b"\x1b[2K", b"\x1b[K", b"\x1b[J", b"\x1b[?25l")
@@ -143,7 +143,7 @@ def test_closed_streams_are_nowhere():
 
 def test_files_of_ours_never_get_the_numbers_of_standard_streams():
     code = (
-        "from experiments.streams import settle; settle(); import os, sys; "
+        "from incentivize.experiments.streams import settle; settle(); import os, sys; "
         "open(1, 'w', closefd=False).write('lost'); print('lost'); file = os.open(os.devnull, os.O_RDONLY); "
         "sys.exit(file < 3 or sys.stdin.read() != '')"
     )
@@ -168,7 +168,7 @@ def test_a_dumb_terminal_is_written_on_line_by_line():
 
 
 def test_paths_that_are_no_text_are_said_and_reported_on(tiny_run, tmp_path, capsys):
-    from experiments.scoreboard import scoreboard
+    from incentivize.experiments.scoreboard import scoreboard
     from tests.experiments.test_scoreboard import CLAIMS
 
     scoreboard([claim | {"run": "bad\udcff & co"} for claim in CLAIMS], terminal.console_for(), tmp_path / "bad\udcfe")

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from experiments import presets
-from experiments.settings import TAUGHT, SettingsError, resolve
-from experiments.studies import specialists, task_count
-from experiments.studies.common import crossed
-from experiments.table import Table
+from incentivize.experiments import presets
+from incentivize.experiments.settings import TAUGHT, SettingsError, resolve
+from incentivize.experiments.studies import specialists, task_count
+from incentivize.experiments.studies.common import crossed
+from incentivize.experiments.table import Table
 from tests.experiments.counts import counted
 
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from experiments import presets
-from experiments.settings import resolve
-from experiments.studies import taste_and_hunger
-from experiments.table import Table
+from incentivize.experiments import presets
+from incentivize.experiments.settings import resolve
+from incentivize.experiments.studies import taste_and_hunger
+from incentivize.experiments.table import Table
 from tests.experiments.counts import counted
 
 OWN = {"families": ("mazes",), "seeds": 4, "tastes": (0.0, 0.25, 0.5), "hungers": (0.0, 0.02)}

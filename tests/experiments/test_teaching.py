@@ -6,13 +6,13 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from agents.evaluate import evaluate
-from envs.errands import Errands
-from envs.tasks import make_pool
-from experiments import presets, teaching
-from experiments.evaluation import BLOCKS, evaluation_key
-from experiments.settings import resolve
-from experiments.studies import task_count
+from incentivize.agents.evaluate import evaluate
+from incentivize.envs.errands import Errands
+from incentivize.envs.tasks import make_pool
+from incentivize.experiments import presets, teaching
+from incentivize.experiments.evaluation import BLOCKS, evaluation_key
+from incentivize.experiments.settings import resolve
+from incentivize.experiments.studies import task_count
 
 TASKS, INSTANCES = 8, 4
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from experiments import presets
-from experiments.settings import SettingsError, resolve
-from experiments.studies import test_time as study
-from experiments.table import Table
+from incentivize.experiments import presets
+from incentivize.experiments.settings import SettingsError, resolve
+from incentivize.experiments.studies import test_time as study
+from incentivize.experiments.table import Table
 from tests.experiments.counts import counted
 
 BASE = {"study": "test-time"} | study.PRESETS["quick"]

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from experiments import presets
-from experiments.settings import SettingsError, resolve
-from experiments.studies import threshold_prediction as study
-from experiments.table import Table
+from incentivize.experiments import presets
+from incentivize.experiments.settings import SettingsError, resolve
+from incentivize.experiments.studies import threshold_prediction as study
+from incentivize.experiments.table import Table
 from tests.experiments.counts import counted
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from experiments.thresholds import crossing, shape, threshold
+from incentivize.experiments.thresholds import crossing, shape, threshold
 
 SIZES = [1, 4, 16, 64, 256, 1024, 4096, 16384]
 

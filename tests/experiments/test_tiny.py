@@ -5,12 +5,12 @@ import re
 
 import pytest
 
-from experiments import presets, studies
-from experiments.checks import check
-from experiments.cli import main
-from experiments.settings import SettingsError, resolve
-from experiments.setups import family_of
-from experiments.store import Store
+from incentivize.experiments import presets, studies
+from incentivize.experiments.checks import check
+from incentivize.experiments.cli import main
+from incentivize.experiments.settings import SettingsError, resolve
+from incentivize.experiments.setups import family_of
+from incentivize.experiments.store import Store
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from experiments import trackers
-from experiments.cli import main
-from experiments.records import MEASURES, Record, of_cells, of_study
-from experiments.store import Store
-from experiments.trackers import TRACKERS, Follower, following
+from incentivize.experiments import trackers
+from incentivize.experiments.cli import main
+from incentivize.experiments.records import MEASURES, Record, of_cells, of_study
+from incentivize.experiments.store import Store
+from incentivize.experiments.trackers import TRACKERS, Follower, following
 
 DOC = (Path(__file__).resolve().parent.parent.parent / "docs" / "trackers.md").read_text(encoding="utf-8")
 
@@ -190,7 +190,7 @@ def test_under_the_agent_of_a_sweep_records_stay_apart(offline, tmp_path, capsys
 
 
 def test_names_are_as_long_as_the_server_of_wandb_takes_them(tmp_path, monkeypatch):
-    from experiments import weights_and_biases
+    from incentivize.experiments import weights_and_biases
 
     begun = []
 

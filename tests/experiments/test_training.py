@@ -8,15 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import envs
-from agents.evaluate import Successes
-from experiments import evaluation, presets, stopping, training
-from experiments.evaluation import BLOCKS, Evaluation
-from experiments.groups import Group
-from experiments.results import rows_of
-from experiments.settings import load_file, resolve
-from experiments.setups import pool_of
-from experiments.studies import task_count
+from incentivize import envs
+from incentivize.agents.evaluate import Successes
+from incentivize.experiments import evaluation, presets, stopping, training
+from incentivize.experiments.evaluation import BLOCKS, Evaluation
+from incentivize.experiments.groups import Group
+from incentivize.experiments.results import rows_of
+from incentivize.experiments.settings import load_file, resolve
+from incentivize.experiments.setups import pool_of
+from incentivize.experiments.studies import task_count
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import envs
-from experiments import evaluation, presets, runner, training, tune, workers
-from experiments.cli import main
-from experiments.groups import groups_of
-from experiments.settings import ARMS, Training, load_file, resolve
-from experiments.setups import pool_of
+from incentivize import envs
+from incentivize.experiments import evaluation, presets, runner, training, tune, workers
+from incentivize.experiments.cli import main
+from incentivize.experiments.groups import groups_of
+from incentivize.experiments.settings import ARMS, Training, load_file, resolve
+from incentivize.experiments.setups import pool_of
 
 SHIPPED = Training(num_envs=16, budget=1024, rollout_steps=8, minibatches=2, entropy_steps=300)
 

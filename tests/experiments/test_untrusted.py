@@ -10,16 +10,16 @@ import zipfile
 import numpy as np
 import pytest
 
-from experiments import parameters
-from experiments import store as store_module
-from experiments.archive import Archive
-from experiments.checkpoints import Keeper
-from experiments.cli import main
-from experiments.files import ROOM
-from experiments.groups import Group
-from experiments.settings import SettingsError
-from experiments.store import Store
-from experiments.studies import task_count
+from incentivize.experiments import parameters
+from incentivize.experiments import store as store_module
+from incentivize.experiments.archive import Archive
+from incentivize.experiments.checkpoints import Keeper
+from incentivize.experiments.cli import main
+from incentivize.experiments.files import ROOM
+from incentivize.experiments.groups import Group
+from incentivize.experiments.settings import SettingsError
+from incentivize.experiments.store import Store
+from incentivize.experiments.studies import task_count
 from tests.experiments.damage import copy
 
 SCRIPT = "<script>alert(1)</script>\x1b[31m"

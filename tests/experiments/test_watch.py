@@ -9,10 +9,10 @@ import pytest
 from flax.serialization import msgpack_restore, to_bytes
 from PIL import Image
 
-from experiments.cli import main
-from experiments.replays import players, scenes, told
-from experiments.report import _scenes, cells_of_run
-from experiments.store import Store
+from incentivize.experiments.cli import main
+from incentivize.experiments.replays import players, scenes, told
+from incentivize.experiments.report import _scenes, cells_of_run
+from incentivize.experiments.store import Store
 
 NAMES = ("generalist, 4 training tasks", "generalist, every episode a new task", "specialist of this task", "expert")
 

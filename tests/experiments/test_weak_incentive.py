@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from experiments import presets
-from experiments.settings import SettingsError, resolve
-from experiments.studies import weak_incentive
-from experiments.studies.common import budgets_of
-from experiments.table import Table
+from incentivize.experiments import presets
+from incentivize.experiments.settings import SettingsError, resolve
+from incentivize.experiments.studies import weak_incentive
+from incentivize.experiments.studies.common import budgets_of
+from incentivize.experiments.table import Table
 from tests.experiments.counts import counted
 
 OWN = {"families": ("mazes",), "seeds": 4}

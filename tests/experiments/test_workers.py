@@ -8,11 +8,11 @@ from types import SimpleNamespace
 import jax
 import pytest
 
-from experiments import cgroup, workers
-from experiments.failures import reason
-from experiments.locks import locked
-from experiments.training import RunError
-from experiments.workers import Work, run_groups
+from incentivize.experiments import cgroup, workers
+from incentivize.experiments.failures import reason
+from incentivize.experiments.locks import locked
+from incentivize.experiments.training import RunError
+from incentivize.experiments.workers import Work, run_groups
 
 
 @pytest.fixture

@@ -5,14 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import envs
-import rewards
-from agents.hyper import Hyper
-from envs.episodes import Near, draw_from
-from envs.family import outcome
-from envs.tasks import make_pool
-from rewards import Move
-from rewards.taste import share
+from incentivize import envs, rewards
+from incentivize.agents.hyper import Hyper
+from incentivize.envs.episodes import Near, draw_from
+from incentivize.envs.family import outcome
+from incentivize.envs.tasks import make_pool
+from incentivize.rewards import Move
+from incentivize.rewards.taste import share
 from tests.agents.probes import Probe
 
 KEY = jax.random.key(0)

@@ -10,9 +10,9 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from envs.family import Family, Observation, Outcome, Spec, outcome
-from envs.render import ORANGE, PAPER, SAND, Picture
-from envs.tasks import TaskSpace
+from incentivize.envs.family import Family, Observation, Outcome, Spec, outcome
+from incentivize.envs.render import ORANGE, PAPER, SAND, Picture
+from incentivize.envs.tasks import TaskSpace
 
 
 class SumsState(NamedTuple):

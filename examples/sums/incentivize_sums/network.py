@@ -4,8 +4,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from agents.encoders import Bias, Table, dense
-from envs.family import Observation, Spec
+from incentivize.agents.encoders import Bias, Table, dense
+from incentivize.envs.family import Observation, Spec
 
 
 class Residual(nn.Module):

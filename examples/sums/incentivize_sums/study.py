@@ -8,13 +8,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from experiments.cells import Cell
-from experiments.claims import Claim, judge
-from experiments.figures import BLUE, ORANGE, Drawn, against_pools, canvas, legend, seeds
-from experiments.settings import Settings
-from experiments.studies.by_pool import unseen
-from experiments.studies.common import blind_cells, cell_of, on_pool, paired, size_of, tasks_in, unlearnt, unscored
-from experiments.table import Table
+from incentivize.experiments.cells import Cell
+from incentivize.experiments.claims import Claim, judge
+from incentivize.experiments.figures import BLUE, ORANGE, Drawn, against_pools, canvas, legend, seeds
+from incentivize.experiments.settings import Settings
+from incentivize.experiments.studies.by_pool import unseen
+from incentivize.experiments.studies.common import (
+    blind_cells,
+    cell_of,
+    on_pool,
+    paired,
+    size_of,
+    tasks_in,
+    unlearnt,
+    unscored,
+)
+from incentivize.experiments.table import Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

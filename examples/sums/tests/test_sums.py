@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import pytest
 from incentivize_sums.reward import stakes
 
-import envs
-from envs.contract import CHECKS
-from envs.family import outcome
-from rewards import Move
+from incentivize import envs
+from incentivize.envs.contract import CHECKS
+from incentivize.envs.family import outcome
+from incentivize.rewards import Move
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)

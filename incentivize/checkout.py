@@ -1,0 +1,42 @@
+"""Makes `import envs` in a checkout of the repository mean `incentivize.envs`: the same modules, not copies of them."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+
+class _Alias(MetaPathFinder, Loader):
+    """Finds modules `folder.x` as `incentivize.folder.x`."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if not fullname.startswith(f"{self.folder}."):
+            return None
+        module = importlib.import_module(f"incentivize.{fullname}")
+        return ModuleSpec(fullname, self, loader_state=module.__spec__, is_package=hasattr(module, "__path__"))
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return sys.modules[f"incentivize.{spec.name}"]
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Gives a module its own spec back, which the import of the alias has replaced."""
+        alias = module.__spec__
+        if alias is not None and alias.loader is self:
+            module.__spec__ = alias.loader_state
+
+
+def alias(folder: str) -> None:
+    """Registers a top-level folder, such as "envs", under which its package is imported.
+
+    Args:
+        folder: one of envs, agents, rewards, experiments.
+    """
+    sys.modules[folder] = importlib.import_module(f"incentivize.{folder}")
+    sys.meta_path.insert(0, _Alias(folder))
