@@ -27,7 +27,7 @@ test-oldest test-newest: test-%: .venv-%/.installed
 	touch $@
 
 gallery: $(VENV)/.installed
-	$(BIN)/python -m incentivize.experiments.gallery
+	$(BIN)/python -m benchmarks.gallery
 
 docs: $(VENV)/.installed
 	$(BIN)/python -m sphinx -E -W --keep-going --quiet -c docs -d build/doctrees . build/docs

@@ -8,7 +8,7 @@ from jax.sharding import Mesh
 
 from incentivize.agents.memories import Memory
 from incentivize.agents.networks import Network, Params
-from incentivize.agents.spreading import spread
+from incentivize.agents.sharding import spread
 from incentivize.envs.family import Family, State
 
 

@@ -17,12 +17,12 @@ from incentivize.agents.hyper import Hyper
 from incentivize.agents.memories import Memory
 from incentivize.agents.networks import Network, Params
 from incentivize.agents.rollout import Acting, Actors, Rollout
-from incentivize.agents.spreading import spread
+from incentivize.agents.sharding import spread
 from incentivize.agents.teachers import Teacher
 from incentivize.envs.episodes import Draw, Near, draw_from, refill
 from incentivize.envs.family import Family
-from incentivize.envs.mixture import Mixture
 from incentivize.envs.tasks import Pool
+from incentivize.envs.wrappers.mixture import Mixture
 from incentivize.rewards import Incentive
 from incentivize.rewards.taste import share
 

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from incentivize.agents.encoders import ENCODERS, dense
 from incentivize.agents.memories import MEMORIES, Memory
 from incentivize.envs.family import Family, Observation, Spec
-from incentivize.envs.mixture import Mixture
+from incentivize.envs.wrappers.mixture import Mixture
 
 Params = Any
 WIDEST = 4096

@@ -16,10 +16,10 @@ import mctx
 from incentivize.agents.evaluate import Policy, policy_of
 from incentivize.agents.memories import Memory
 from incentivize.agents.networks import Network, Params
-from incentivize.envs.controls import Shuffled
 from incentivize.envs.episodes import ends
 from incentivize.envs.family import Family, State
-from incentivize.envs.wrapper import Wrapper
+from incentivize.envs.wrappers.base import Wrapper
+from incentivize.envs.wrappers.controls import Shuffled
 
 # The paper's sigma(Q) = (50 + most visits) x 1 x Q. It normalises Q by the least and the greatest found; here Q lies
 # between 0 and 1 by itself, and stretching small differences would make much of a poor value function's noise.

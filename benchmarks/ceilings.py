@@ -11,9 +11,9 @@ import jax.numpy as jnp
 from incentivize import envs
 from incentivize.agents import learner as lr
 from incentivize.envs.tasks import make_pool
-from incentivize.experiments.bench import cell_of, seconds
-from incentivize.experiments.flops import forward_flops
-from incentivize.experiments.setups import hyper_of, setup_of
+from incentivize.experiments.bench.suite import cell_of, seconds
+from incentivize.experiments.training.build import hyper_of, setup_of
+from incentivize.experiments.training.flops import forward_flops
 
 Row = dict[str, Any]
 UPDATES = 5

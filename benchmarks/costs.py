@@ -14,10 +14,10 @@ from incentivize import envs
 from incentivize.agents import learner as lr
 from incentivize.agents import networks
 from incentivize.envs.tasks import make_pool
-from incentivize.experiments.bench import cell_of
-from incentivize.experiments.flops import forward_flops
-from incentivize.experiments.setups import hyper_of, setup_of, stack
-from incentivize.experiments.stepping import world_of
+from incentivize.experiments.bench.random_rollouts import world_of
+from incentivize.experiments.bench.suite import cell_of
+from incentivize.experiments.training.build import hyper_of, setup_of, stack
+from incentivize.experiments.training.flops import forward_flops
 
 UPDATES = 4
 SIZES = (4, 4096, None)  # of pools; None: every episode a new task

@@ -18,7 +18,7 @@ MB = 1e6
 TURNS = 5
 LIMITS = {"size": 700.0, "import": 3.0}  # MB installed, and seconds, that we aim to stay below
 GIVEN = ("jax", "flax", "optax", "gymnasium", "chex")
-ALL = "incentivize.experiments.main, incentivize.experiments.report, incentivize.experiments.watch"
+ALL = "incentivize.experiments.execution.study_run, incentivize.experiments.reporting.report, incentivize.experiments.viewing.watch"
 
 WHY = {  # and what is imported of it
     "jax": ("jax", "arrays, derivatives and compilation: what everything here is written in"),
@@ -113,7 +113,7 @@ def page() -> str:
             + ", ".join(f"{name} {size(name):,.0f}" for name in largest)
             + ".",
             f"`import {ALL}`, which is all that a study needs: **{seconds(f'import {ALL}'):.1f} s** (aim: below "
-            f"{LIMITS['import']:.0f}). `incentivize --help` needs {seconds('import incentivize.experiments.cli'):.1f} s.",
+            f"{LIMITS['import']:.0f}). `incentivize --help` needs {seconds('import incentivize.experiments.cli.main'):.1f} s.",
             "",
             f"{', '.join(GIVEN)} alone, which the project was given to build on, come with {given:,.0f} MB.",
             "",

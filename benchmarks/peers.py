@@ -11,8 +11,8 @@ import jax
 from benchmarks.learners import Training, learners
 from benchmarks.worlds import WORLDS
 from incentivize import envs
-from incentivize.experiments.bench import seconds_once
-from incentivize.experiments.stepping import NUM_ENVS, ROLLOUTS, STEPS, World, going_on, stepping, world_of
+from incentivize.experiments.bench.random_rollouts import NUM_ENVS, ROLLOUTS, STEPS, World, going_on, stepping, world_of
+from incentivize.experiments.bench.suite import seconds_once
 
 SLOW = {"Jumanji Maze", "Craftax-Classic, 64 environments"}  # a call of which has fewer steps
 XLAND, MAZE, ROOMS = "XLand-MiniGrid-R1-9x9", "gymnax MetaMaze 13x13", "rejax: two networks of 64 x 64"

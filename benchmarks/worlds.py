@@ -1,4 +1,4 @@
-"""Other projects' environments as `incentivize.experiments.stepping.World`s: each as it is meant to be used, resets of its own."""
+"""Other projects' environments as `incentivize.experiments.bench.random_rollouts.World`s: each as it is meant to be used, resets of its own."""
 
 from collections.abc import Callable
 from functools import partial
@@ -16,7 +16,7 @@ from xminigrid.core.constants import Colors, Tiles
 from xminigrid.types import RuleSet
 from xminigrid.wrappers import GymAutoResetWrapper
 
-from incentivize.experiments.stepping import World
+from incentivize.experiments.bench.random_rollouts import World
 
 OBJECTS = 6  # tiles laid out by a ruleset
 

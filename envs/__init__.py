@@ -13,18 +13,18 @@ from incentivize.envs.registry import Registry
 
 if TYPE_CHECKING:
     from incentivize.envs.family import Family
-    from incentivize.envs.mixture import Mixture
-    from incentivize.envs.pairs import Pairing
+    from incentivize.envs.wrappers.held_out_pairs import Pairing
+    from incentivize.envs.wrappers.mixture import Mixture
 
 FAMILIES: Registry[Any] = Registry(
     "families",
     {
-        "codebooks": "incentivize.envs.codebooks:Codebooks",
-        "errands": "incentivize.envs.errands:Errands",
-        "mazes": "incentivize.envs.mazes:Mazes",
-        "programs": "incentivize.envs.programs:Programs",
-        "puzzles": "incentivize.envs.puzzles:Puzzles",
-        "sequences": "incentivize.envs.sequences:Sequences",
+        "codebooks": "incentivize.envs.families.codebooks:Codebooks",
+        "errands": "incentivize.envs.families.errands:Errands",
+        "mazes": "incentivize.envs.families.mazes:Mazes",
+        "programs": "incentivize.envs.families.programs:Programs",
+        "puzzles": "incentivize.envs.families.puzzles:Puzzles",
+        "sequences": "incentivize.envs.families.sequences:Sequences",
     },
 )
 
@@ -37,15 +37,15 @@ def names() -> tuple[str, ...]:
 def make(name: str, control: str | None = None, life: int = 1, pairs: Pairing | None = None, **knobs: Any) -> Family:
     """A family by name, with its knobs, inside a control where one is named.
 
-    With `life`, an episode is so many attempts at its task, one after the other: see `incentivize.envs.lives`. With `pairs`, tasks
-    whose first two digits agree are left out, or the only ones: see `incentivize.envs.pairs`.
+    With `life`, an episode is so many attempts at its task, one after the other: see `incentivize.envs.wrappers.lives`. With `pairs`, tasks
+    whose first two digits agree are left out, or the only ones: see `incentivize.envs.wrappers.held_out_pairs`.
 
     Raises:
         ValueError: where the name, the control, the life, a knob, or the type or value of one is not one there is.
     """
-    from incentivize.envs.controls import CONTROLS
-    from incentivize.envs.lives import Lives
-    from incentivize.envs.pairs import Pairs
+    from incentivize.envs.wrappers.controls import CONTROLS
+    from incentivize.envs.wrappers.held_out_pairs import Pairs
+    from incentivize.envs.wrappers.lives import Lives
 
     cls = FAMILIES.load(one_of("family", name, FAMILIES))
     if control is not None:
@@ -60,12 +60,12 @@ def make(name: str, control: str | None = None, life: int = 1, pairs: Pairing | 
 
 
 def mix(*names: str, permuted: int | None = None) -> Mixture:
-    """Families by name behind one interface, for one agent to play; see `incentivize.envs.mixture`.
+    """Families by name behind one interface, for one agent to play; see `incentivize.envs.wrappers.mixture`.
 
     Raises:
         ValueError: where a name is not one there is.
     """
-    from incentivize.envs.mixture import Mixture
+    from incentivize.envs.wrappers.mixture import Mixture
 
     return Mixture(tuple(make(name) for name in names), permuted)
 

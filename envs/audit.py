@@ -18,7 +18,7 @@ import numpy as np
 from incentivize.envs.episodes import Draw, draw_from
 from incentivize.envs.family import Family, State
 from incentivize.envs.tasks import SPLITS, Pool, Split, TaskSpace, make_pool
-from incentivize.envs.wrapper import Wrapper
+from incentivize.envs.wrappers.base import Wrapper
 
 DRAWN = 4096  # training tasks that are drawn and looked at
 

@@ -63,7 +63,7 @@ class Family(ABC):
 
     @property
     def attempts(self) -> int:
-        """How many attempts at its task an episode has, one after the other. See `incentivize.envs.lives`."""
+        """How many attempts at its task an episode has, one after the other. See `incentivize.envs.wrappers.lives`."""
         return 1
 
     def attempt(self, state: State) -> jax.Array:

@@ -118,7 +118,7 @@ class FamilyEnv(gym.Env[np.ndarray, Any]):
         split: "training", "validation" or "heldout": where tasks are drawn from.
         pool_size: how many tasks of the split; None stands for every episode a new task.
         pool_seed: which tasks, from 0 to 2^32 - 1.
-        control: "shuffled", ...; see `incentivize.envs.controls`.
+        control: "shuffled", ...; see `incentivize.envs.wrappers.controls`.
         render_mode: "rgb_array" (uint8 [H, W, 3]), "ansi" (coloured text), or None.
         knobs: of the family, and `life`: see `envs.make`.
 

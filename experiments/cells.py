@@ -5,7 +5,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from incentivize.experiments.settings import Training
+from incentivize.experiments.settings.schema import Training
 
 Knobs = tuple[tuple[str, bool | int | str], ...]
 

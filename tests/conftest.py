@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 FLAGS = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 if version("jaxlib").startswith("0.10."):  # a flag that XLA does not know ends the process, and this one may go
@@ -26,3 +27,46 @@ def room_for_programs():
     if "jax" in sys.modules and MAPS.exists() and MAPS.read_bytes().count(b"\n") > MOST_MAPS:
         sys.modules["jax"].clear_caches()
         gc.collect()
+
+
+@pytest.fixture(scope="session")
+def tiny_config():
+    return Path(__file__).parent / "tiny.toml"
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_config, tmp_path_factory, worker_id):
+    """The directory of a finished run, made by two workers: once, for all processes that test side by side."""
+    from incentivize.experiments.cli.main import main
+
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared if worker_id == "master" else shared.parent
+    out = shared / "runs" / "tiny"
+    arguments = ["run", "task-count", "--config", str(tiny_config), "--out", str(out), "--workers", "2"]
+    made = shared / "tiny.made"
+    with FileLock(shared / "tiny.lock"):
+        if not made.exists():
+            assert main(arguments) == 0
+            made.touch()
+    return out
+
+
+@pytest.fixture
+def trained(tiny_run, monkeypatch):
+    """Training replaced by what came of it in the sound run."""
+    from flax import serialization
+
+    from incentivize.experiments.execution import scheduler
+    from incentivize.experiments.storage.cell_store import Archive
+    from incentivize.experiments.training.loop import Trained
+
+    archive = Archive(tiny_run, None, {})
+
+    def run_groups(programs, work, deliver):
+        for cell in (cell for groups in programs for group in groups for cell in group.cells):
+            found = archive.own(cell)
+            params = serialization.msgpack_restore((tiny_run / "checkpoints" / f"{cell.id}.msgpack").read_bytes())
+            about = found.about
+            deliver([Trained(cell, found.counts, about["episodes"], about["seconds"], params, about["digest"])])
+
+    monkeypatch.setattr(scheduler, "run_groups", run_groups)

@@ -18,10 +18,10 @@ import pytest
 from markdown_it import MarkdownIt
 from packaging.requirements import Requirement
 
-from incentivize.experiments.cli import main
-from incentivize.experiments.settings import Settings, dump
+from incentivize.experiments.cli.main import main
+from incentivize.experiments.settings.schema import Settings, dump
+from tests.helpers.paths import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 TINY = tomllib.loads((ROOT / "tests" / "tiny.toml").read_text(encoding="utf-8"))
 SHOWN = ("text", "bibtex", "{toctree}")  # languages of blocks in which there is nothing to be run
 FILES = [file.relative_to(ROOT).as_posix() for file in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))]
@@ -181,7 +181,7 @@ def runnable(name: str) -> list[list[str]]:
 def test_the_commands_run_in_order(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.stdin", io.StringIO())  # nobody plays
-    monkeypatch.setattr("incentivize.experiments.bench.SPECIALISTS", 4)
+    monkeypatch.setattr("incentivize.experiments.bench.suite.SPECIALISTS", 4)
     write_settings(name, tmp_path)
     for words in runnable(name):
         assert main(tiny(words)) == 0, words

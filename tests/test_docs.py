@@ -15,7 +15,8 @@ from markdown_it import MarkdownIt
 from mdit_py_plugins.anchors import anchors_plugin
 from packaging.requirements import Requirement
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.helpers.paths import ROOT
+
 OURS = [ROOT, *(folder for folder in ROOT.iterdir() if folder.name in ("docs", "benchmarks", "examples"))]
 FILES = sorted(ROOT.glob("*.md")) + sorted(file for folder in OURS[1:] for file in folder.rglob("*.md"))
 MARKDOWN = MarkdownIt("commonmark").enable("table").use(anchors_plugin, max_level=6)  # slugs as GitHub makes them

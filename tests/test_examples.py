@@ -13,12 +13,12 @@ from filelock import FileLock
 
 from incentivize import rewards
 from incentivize.envs import registry
-from incentivize.experiments.settings import Settings
-from tests import apart
-from tests.apart import COMMAND
+from incentivize.experiments.settings.schema import Settings
+from tests.helpers import apart
+from tests.helpers.apart import COMMAND
+from tests.helpers.paths import ROOT
 from tests.test_code_blocks import FILES, commands
 
-ROOT = Path(__file__).resolve().parent.parent
 SUMS = ROOT / "examples" / "sums"
 TINY = """
 pools = [4, "new"]
@@ -140,8 +140,8 @@ def test_of_two_packages_with_one_name_the_first_has_it(monkeypatch):
 
 
 def test_a_run_is_refused_where_its_reward_cannot_be_loaded(monkeypatch):
-    from incentivize.experiments.checks import check
-    from incentivize.experiments.settings import SettingsError, Training
+    from incentivize.experiments.execution.validation import check
+    from incentivize.experiments.settings.schema import SettingsError, Training
 
     monkeypatch.setattr(rewards, "REWARDS", brought(monkeypatch, more="nowhere.at_all:more"))
     settings = Settings(study="task-count", families=("errands",), training={"errands": Training(reward="more")})

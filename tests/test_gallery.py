@@ -1,15 +1,13 @@
 """The gallery says what the families are now."""
 
 import re
-from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from benchmarks.gallery import facts, knobs
 from incentivize import envs
-from incentivize.experiments.gallery import facts, knobs
-
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+from tests.helpers.paths import DOCS
 
 
 @pytest.mark.parametrize("name", envs.names())

@@ -3,14 +3,13 @@
 import json
 import re
 import shutil
-from pathlib import Path
 
 import pytest
 
-from tests import apart
-from tests.apart import COMMAND
+from tests.helpers import apart
+from tests.helpers.apart import COMMAND
+from tests.helpers.paths import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 TOY = ROOT / "examples" / "sums" / "incentivize_sums" / "family.py"
 RUN = """
 families = ["sums"]
@@ -52,7 +51,9 @@ def test_it_is_one_short_file():
 
 
 def test_it_obeys_the_contract(package):
-    told = python(package, "-m", "pytest", "tests/envs/test_families.py", "tests/envs/test_render.py", "-k", "Sums")
+    told = python(
+        package, "-m", "pytest", "tests/envs/families/test_families.py", "tests/envs/test_render.py", "-k", "Sums"
+    )
     assert "passed" in told
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from incentivize.experiments.doctor import Finding
-from incentivize.experiments.doctor.apart import Ran
+from incentivize.experiments.doctor.isolated import Ran
 
 PROBE = """
 import json, time
@@ -82,7 +82,7 @@ def environment(variables: Mapping[str, str], blamed: Sequence[str]) -> Finding:
         told = ", ".join(f"{name} = {variables[name]!r}" for name in blamed)
         return Finding("environment", "wrong", f"jax does not run with {told}, and does without: unset it")
     from incentivize.envs.ambient import ON
-    from incentivize.experiments import ambient  # and with it gymnasium and pydantic, which may be broken, too
+    from incentivize.experiments.runtime import ambient  # and with it gymnasium and pydantic, which may be broken, too
 
     if relaxed := ambient.relaxing(variables):
         return Finding(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from incentivize.experiments.doctor import Finding
-from incentivize.experiments.failures import no_semaphores
+from incentivize.experiments.errors import no_semaphores
 
 GIB = 2**30
 

@@ -28,7 +28,7 @@ STUDIES: Registry[ModuleType] = Registry(
         "specialty": "incentivize.experiments.studies.specialty",
         "taste-and-hunger": "incentivize.experiments.studies.taste_and_hunger",
         "task-count": "incentivize.experiments.studies.task_count",
-        "test-time": "incentivize.experiments.studies.test_time",
+        "test-time": "incentivize.experiments.studies.inference_search",
         "threshold-prediction": "incentivize.experiments.studies.threshold_prediction",
         "weak-incentive": "incentivize.experiments.studies.weak_incentive",
     },

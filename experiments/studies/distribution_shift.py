@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from incentivize.experiments.analysis.claims import Claim, judge
+from incentivize.experiments.analysis.estimates import Estimate, student, welch
+from incentivize.experiments.analysis.pool_curves import unseen
+from incentivize.experiments.analysis.table import Table
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.claims import Claim, judge
-from incentivize.experiments.figures import BLUE, GREEN, Drawn, against_pools, canvas, legend, seeds, teacher_level
-from incentivize.experiments.presets import STANDARD, TINY, with_large
-from incentivize.experiments.settings import Settings, SettingsError
-from incentivize.experiments.statistics import Estimate, student, welch
-from incentivize.experiments.studies.by_pool import unseen
-from incentivize.experiments.studies.common import (
+from incentivize.experiments.design.grid import (
     LEARNT,
     blind_cells,
     by_seed,
@@ -32,7 +30,18 @@ from incentivize.experiments.studies.common import (
     unlearnt,
     unscored,
 )
-from incentivize.experiments.table import Table
+from incentivize.experiments.presentation.charts import (
+    BLUE,
+    GREEN,
+    Drawn,
+    against_pools,
+    canvas,
+    legend,
+    seeds,
+    teacher_level,
+)
+from incentivize.experiments.settings.presets import STANDARD, TINY, with_large
+from incentivize.experiments.settings.schema import Settings, SettingsError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -107,7 +116,7 @@ def cells(settings: Settings) -> list[Cell]:
     Raises:
         SettingsError: where a network is another in a shift, so that it cannot be looked at there.
     """
-    from incentivize.experiments.evaluation import sizes_of  # and with it jax
+    from incentivize.experiments.training.evaluation import sizes_of  # and with it jax
 
     grid = []
     for family in settings.families:
@@ -192,7 +201,7 @@ def _by_distance(
     table: Table, settings: Settings, family: str, pool: int, seed: int
 ) -> tuple[list[float], list[float]]:
     """Success per unseen task, of those nearer to the pool than the mean, and of those further."""
-    from incentivize.experiments.nearest import nearest  # and with it jax
+    from incentivize.experiments.analysis.task_distance import nearest  # and with it jax
 
     mine = table.where(family=family, role="generalist", pool_size=pool, seed=seed, split="unseen").final()
     success = mine.per_task("unseen")

@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from incentivize.experiments.analysis.claims import Claim, judge
+from incentivize.experiments.analysis.estimates import student
+from incentivize.experiments.analysis.pool_curves import half
+from incentivize.experiments.analysis.table import Table
+from incentivize.experiments.analysis.thresholds import shape, words
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.claims import Claim, judge
-from incentivize.experiments.figures import BLUE, Drawn, Points, budgets, canvas, curve, pool_axis, seeds
-from incentivize.experiments.presets import MANY_POOLS, STANDARD, TINY, with_large
-from incentivize.experiments.settings import Settings
-from incentivize.experiments.statistics import student
-from incentivize.experiments.studies.by_pool import half
-from incentivize.experiments.studies.common import (
+from incentivize.experiments.design.grid import (
     LEARNT,
     blind_cells,
     budgets_of,
@@ -34,8 +33,9 @@ from incentivize.experiments.studies.common import (
     unlearnt,
     unscored,
 )
-from incentivize.experiments.table import Table
-from incentivize.experiments.thresholds import shape, words
+from incentivize.experiments.presentation.charts import BLUE, Drawn, Points, budgets, canvas, curve, pool_axis, seeds
+from incentivize.experiments.settings.presets import MANY_POOLS, STANDARD, TINY, with_large
+from incentivize.experiments.settings.schema import Settings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

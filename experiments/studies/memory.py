@@ -16,9 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from incentivize.experiments.analysis.claims import Claim, judge
+from incentivize.experiments.analysis.guards import own_scores
+from incentivize.experiments.analysis.table import Table
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.claims import Claim, judge
-from incentivize.experiments.figures import (
+from incentivize.experiments.design.grid import LEARNT, cell_of, hidden, on_pool, paired, size_of, unlearnt
+from incentivize.experiments.presentation.charts import (
     BLUE,
     GREY,
     ORANGE,
@@ -30,11 +33,8 @@ from incentivize.experiments.figures import (
     seeds,
     teacher_level,
 )
-from incentivize.experiments.presets import STANDARD, TINY, with_large
-from incentivize.experiments.settings import PoolSize, Settings, SettingsError
-from incentivize.experiments.studies.common import LEARNT, cell_of, hidden, on_pool, paired, size_of, unlearnt
-from incentivize.experiments.studies.guards import own_scores
-from incentivize.experiments.table import Table
+from incentivize.experiments.settings.presets import STANDARD, TINY, with_large
+from incentivize.experiments.settings.schema import PoolSize, Settings, SettingsError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,9 +10,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from incentivize.experiments.analysis.claims import Claim, judge
+from incentivize.experiments.analysis.table import Table
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.claims import Claim, judge
-from incentivize.experiments.figures import (
+from incentivize.experiments.design.grid import LEARNT, by_seed, cell_of, headline_teacher, paired, unlearnt, unscored
+from incentivize.experiments.presentation.charts import (
     BLUE,
     GREEN,
     GREY,
@@ -24,18 +26,8 @@ from incentivize.experiments.figures import (
     seeds,
     teacher_level,
 )
-from incentivize.experiments.presets import TINY, with_large
-from incentivize.experiments.settings import Settings, SettingsError
-from incentivize.experiments.studies.common import (
-    LEARNT,
-    by_seed,
-    cell_of,
-    headline_teacher,
-    paired,
-    unlearnt,
-    unscored,
-)
-from incentivize.experiments.table import Table
+from incentivize.experiments.settings.presets import TINY, with_large
+from incentivize.experiments.settings.schema import Settings, SettingsError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,24 +12,13 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from incentivize.experiments.analysis.claims import Claim, judge, opened
+from incentivize.experiments.analysis.guards import above_teacher, not_beaten, scores_by_pool, teachers
+from incentivize.experiments.analysis.pool_curves import half, unseen
+from incentivize.experiments.analysis.table import Table
+from incentivize.experiments.analysis.thresholds import words as place_words
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.claims import Claim, judge, opened
-from incentivize.experiments.figures import (
-    BLUE,
-    GREEN,
-    ORANGE,
-    PURPLE,
-    Drawn,
-    against_pools,
-    canvas,
-    legend,
-    seeds,
-    teacher_level,
-)
-from incentivize.experiments.presets import MANY_POOLS, STANDARD, TINY, with_large
-from incentivize.experiments.settings import Settings, SettingsError, Training
-from incentivize.experiments.studies.by_pool import half, unseen
-from incentivize.experiments.studies.common import (
+from incentivize.experiments.design.grid import (
     LEARNT,
     blind_cells,
     cell_of,
@@ -41,9 +30,20 @@ from incentivize.experiments.studies.common import (
     unlearnt,
     unscored,
 )
-from incentivize.experiments.studies.guards import above_teacher, not_beaten, scores_by_pool, teachers
-from incentivize.experiments.table import Table
-from incentivize.experiments.thresholds import words as place_words
+from incentivize.experiments.presentation.charts import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    PURPLE,
+    Drawn,
+    against_pools,
+    canvas,
+    legend,
+    seeds,
+    teacher_level,
+)
+from incentivize.experiments.settings.presets import MANY_POOLS, STANDARD, TINY, with_large
+from incentivize.experiments.settings.schema import Settings, SettingsError, Training
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from incentivize.experiments.analysis.claims import Claim, judge, opened
+from incentivize.experiments.analysis.estimates import student
+from incentivize.experiments.analysis.guards import not_beaten
+from incentivize.experiments.analysis.scaling_laws import LEAST, laws, slopes, steeper
+from incentivize.experiments.analysis.table import Table
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.claims import Claim, judge, opened
-from incentivize.experiments.figures import Drawn, budgets, canvas, curve, legend, seeds
-from incentivize.experiments.laws import LEAST, laws, slopes, steeper
-from incentivize.experiments.settings import Settings
-from incentivize.experiments.statistics import student
+from incentivize.experiments.design.grid import LEARNT, budgets_of, by_seed
+from incentivize.experiments.presentation.charts import Drawn, budgets, canvas, curve, legend, seeds
+from incentivize.experiments.settings.schema import Settings
 from incentivize.experiments.studies import weak_incentive
-from incentivize.experiments.studies.common import LEARNT, budgets_of, by_seed
-from incentivize.experiments.studies.guards import not_beaten
 from incentivize.experiments.studies.weak_incentive import ARMS, by_budget
-from incentivize.experiments.table import Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from incentivize.experiments.analysis.claims import Claim, judge, opened
+from incentivize.experiments.analysis.guards import above_their_teacher, not_beaten_specialists, specialists_open
+from incentivize.experiments.analysis.table import Table
+from incentivize.experiments.analysis.thresholds import Place, crossing, words
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.claims import Claim, judge, opened
-from incentivize.experiments.figures import BLUE, GREEN, ORANGE, PURPLE, Drawn, budgets, canvas, curve, legend, seeds
-from incentivize.experiments.presets import STANDARD, TINY, with_large
-from incentivize.experiments.settings import Settings, SettingsError
-from incentivize.experiments.studies.common import (
+from incentivize.experiments.design.grid import (
     LEARNT,
     blind_cells,
     by_seed,
@@ -30,10 +30,21 @@ from incentivize.experiments.studies.common import (
     late_budgets,
     on_pool,
 )
-from incentivize.experiments.studies.guards import above_their_teacher, not_beaten_specialists, specialists_open
-from incentivize.experiments.studies.specialists import ROLES, own_training, specialist
-from incentivize.experiments.table import Table
-from incentivize.experiments.thresholds import Place, crossing, words
+from incentivize.experiments.design.specialists import ROLES, own_training, specialist
+from incentivize.experiments.presentation.charts import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    PURPLE,
+    Drawn,
+    budgets,
+    canvas,
+    curve,
+    legend,
+    seeds,
+)
+from incentivize.experiments.settings.presets import STANDARD, TINY, with_large
+from incentivize.experiments.settings.schema import Settings, SettingsError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

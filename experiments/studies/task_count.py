@@ -18,14 +18,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from incentivize.experiments.analysis.claims import Claim, judge, opened
+from incentivize.experiments.analysis.estimates import FEWEST
+from incentivize.experiments.analysis.guards import (
+    above_their_teacher,
+    not_beaten_specialists,
+    scores_by_pool,
+    specialists_open,
+    teachers,
+)
+from incentivize.experiments.analysis.pool_curves import half, helped
+from incentivize.experiments.analysis.table import Table
+from incentivize.experiments.analysis.thresholds import words
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.claims import Claim, judge, opened
-from incentivize.experiments.pool_figure import draw_task_count
-from incentivize.experiments.presets import MANY_POOLS, STANDARD, TINY, with_large
-from incentivize.experiments.settings import Settings, SettingsError
-from incentivize.experiments.statistics import FEWEST
-from incentivize.experiments.studies.by_pool import half, helped
-from incentivize.experiments.studies.common import (
+from incentivize.experiments.design.grid import (
     LEARNT,
     blind_cells,
     by_seed,
@@ -40,16 +46,10 @@ from incentivize.experiments.studies.common import (
     unlearnt,
     unscored,
 )
-from incentivize.experiments.studies.guards import (
-    above_their_teacher,
-    not_beaten_specialists,
-    scores_by_pool,
-    specialists_open,
-    teachers,
-)
-from incentivize.experiments.studies.specialists import MET, ROLES, acquainted, specialist_points, specialists
-from incentivize.experiments.table import Table
-from incentivize.experiments.thresholds import words
+from incentivize.experiments.design.specialists import MET, ROLES, acquainted, specialist_points, specialists
+from incentivize.experiments.settings.presets import MANY_POOLS, STANDARD, TINY, with_large
+from incentivize.experiments.settings.schema import Settings, SettingsError
+from incentivize.experiments.studies.task_count_figure import draw_task_count
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,9 +12,11 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from incentivize.experiments.analysis.claims import Claim, judge
+from incentivize.experiments.analysis.table import Table
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.claims import Claim, judge
-from incentivize.experiments.figures import (
+from incentivize.experiments.design.grid import LEARNT, by_seed, cell_of, paired, unlearnt
+from incentivize.experiments.presentation.charts import (
     BLUE,
     GREEN,
     GREY,
@@ -26,10 +28,8 @@ from incentivize.experiments.figures import (
     curve,
     seeds,
 )
-from incentivize.experiments.presets import TINY, with_large
-from incentivize.experiments.settings import Settings
-from incentivize.experiments.studies.common import LEARNT, by_seed, cell_of, paired, unlearnt
-from incentivize.experiments.table import Table
+from incentivize.experiments.settings.presets import TINY, with_large
+from incentivize.experiments.settings.schema import Settings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

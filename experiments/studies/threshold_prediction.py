@@ -19,16 +19,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from incentivize.experiments.analysis.claims import Claim, judge
+from incentivize.experiments.analysis.estimates import student
+from incentivize.experiments.analysis.table import Table
+from incentivize.experiments.analysis.threshold_forecast import MEMORISED, Turn, turn
+from incentivize.experiments.analysis.thresholds import words
 from incentivize.experiments.cells import Cell, doubling
-from incentivize.experiments.claims import Claim, judge
-from incentivize.experiments.figures import BLUE, GREY, Drawn, canvas, seeds
-from incentivize.experiments.presets import STANDARD, TINY, with_large
-from incentivize.experiments.settings import Settings, SettingsError, Training
-from incentivize.experiments.statistics import student
-from incentivize.experiments.studies.common import cell_of, ending, on_pool
-from incentivize.experiments.studies.foretold import MEMORISED, Turn, turn
-from incentivize.experiments.table import Table
-from incentivize.experiments.thresholds import words
+from incentivize.experiments.design.grid import cell_of, ending, on_pool
+from incentivize.experiments.presentation.charts import BLUE, GREY, Drawn, canvas, seeds
+from incentivize.experiments.settings.presets import STANDARD, TINY, with_large
+from incentivize.experiments.settings.schema import Settings, SettingsError, Training
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -15,23 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from incentivize.experiments.analysis.claims import Claim, judge, opened
+from incentivize.experiments.analysis.guards import above_teacher, not_beaten, teachers
+from incentivize.experiments.analysis.table import Table
+from incentivize.experiments.analysis.thresholds import Place, crossing, words
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.claims import Claim, judge, opened
-from incentivize.experiments.figures import (
-    BLUE,
-    GREEN,
-    PURPLE,
-    Drawn,
-    against_budget,
-    canvas,
-    curve,
-    legend,
-    seeds,
-    teacher_level,
-)
-from incentivize.experiments.presets import STANDARD, TINY, with_large
-from incentivize.experiments.settings import Settings, SettingsError
-from incentivize.experiments.studies.common import (
+from incentivize.experiments.design.grid import (
     LEARNT,
     blind_cells,
     budgets_of,
@@ -44,9 +33,20 @@ from incentivize.experiments.studies.common import (
     unlearnt,
     unscored,
 )
-from incentivize.experiments.studies.guards import above_teacher, not_beaten, teachers
-from incentivize.experiments.table import Table
-from incentivize.experiments.thresholds import Place, crossing, words
+from incentivize.experiments.presentation.charts import (
+    BLUE,
+    GREEN,
+    PURPLE,
+    Drawn,
+    against_budget,
+    canvas,
+    curve,
+    legend,
+    seeds,
+    teacher_level,
+)
+from incentivize.experiments.settings.presets import STANDARD, TINY, with_large
+from incentivize.experiments.settings.schema import Settings, SettingsError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,7 +14,7 @@ from incentivize.agents.rollout import Rollout
 from incentivize.agents.teachers import TEACHERS
 from incentivize.envs.family import outcome
 from incentivize.envs.tasks import make_pool
-from tests.agents.probes import Probe
+from tests.helpers.probes import Probe
 
 POOL = make_pool(None)
 

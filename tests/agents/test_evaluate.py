@@ -8,9 +8,9 @@ from incentivize import envs
 from incentivize.agents import networks
 from incentivize.agents.evaluate import evaluate, policy_of
 from incentivize.envs.family import outcome
-from incentivize.envs.lives import Lives
 from incentivize.envs.tasks import make_pool
-from tests.agents.probes import Probe
+from incentivize.envs.wrappers.lives import Lives
+from tests.helpers.probes import Probe
 
 KEY = jax.random.key(0)
 

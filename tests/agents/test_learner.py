@@ -12,9 +12,9 @@ from incentivize.agents import cloning, networks, ppo
 from incentivize.agents import learner as lr
 from incentivize.agents import rollout as ro
 from incentivize.agents.teachers import TEACHERS
-from incentivize.envs.mixture import Mixture
 from incentivize.envs.tasks import make_pool
-from tests.agents.probes import Probe, seen
+from incentivize.envs.wrappers.mixture import Mixture
+from tests.helpers.probes import Probe, seen
 
 POOL = make_pool(None)
 

@@ -12,9 +12,9 @@ from incentivize.agents import learner as lr
 from incentivize.agents.encoders import ENCODERS
 from incentivize.agents.evaluate import evaluate, policy_of
 from incentivize.agents.teachers import TEACHERS
-from incentivize.envs.mixture import Mixture
 from incentivize.envs.tasks import make_pool
-from tests.agents.probes import Probe, seen
+from incentivize.envs.wrappers.mixture import Mixture
+from tests.helpers.probes import Probe, seen
 
 HYPER = lr.Hyper(learning_rate=3e-3, gamma=0.5, entropy=0.001)
 POOL = make_pool(None)

@@ -16,7 +16,7 @@ from incentivize.agents.evaluate import evaluate, policy_of
 from incentivize.agents.memories import MEMORIES, _remembered, recurrence
 from incentivize.agents.teachers import TEACHERS
 from incentivize.envs.tasks import make_pool
-from tests.agents.probes import AnyLength, Probe, Recall, seen
+from tests.helpers.probes import AnyLength, Probe, Recall, seen
 
 REMEMBERS = [name for name in MEMORIES if name != "none"]
 SPARSE = rewards.make("sparse")

@@ -10,11 +10,11 @@ from incentivize import envs
 from incentivize.agents import networks
 from incentivize.agents.evaluate import evaluate, policy_of
 from incentivize.agents.search import searching
-from incentivize.envs.controls import CONTROLS
 from incentivize.envs.family import outcome
-from incentivize.envs.lives import Lives
-from incentivize.envs.mixture import Mixture
-from tests.agents.probes import Probe
+from incentivize.envs.wrappers.controls import CONTROLS
+from incentivize.envs.wrappers.lives import Lives
+from incentivize.envs.wrappers.mixture import Mixture
+from tests.helpers.probes import Probe
 
 KEY = jax.random.key(0)
 TASKS = jnp.zeros((4, 2), jnp.uint8)

@@ -11,7 +11,7 @@ from incentivize.agents import learner as lr
 from incentivize.agents.teachers import TEACHERS
 from incentivize.envs.episodes import draw_from
 from incentivize.envs.tasks import make_pool
-from tests.agents.probes import Probe
+from tests.helpers.probes import Probe
 
 KEY = jax.random.key(0)
 

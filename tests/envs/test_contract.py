@@ -13,7 +13,7 @@ from incentivize.envs import contract
 from incentivize.envs.contract import counts
 from incentivize.envs.contract import interventions as checks
 from incentivize.envs.tasks import TaskSpace
-from incentivize.envs.wrapper import Wrapper
+from incentivize.envs.wrappers.base import Wrapper
 
 VISIBLE = envs.make("mazes", rows=4, columns=5)
 HIDDEN = envs.make("codebooks", cues=5, exam=2)

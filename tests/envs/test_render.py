@@ -11,10 +11,10 @@ from PIL import Image
 
 from incentivize import envs
 from incentivize.envs.contract import starts
-from incentivize.envs.controls import CONTROLS, controls_of
-from incentivize.envs.lives import Lives
 from incentivize.envs.render import CELL, MARGIN, PAPER, Picture, lattice, rgb, to_image, to_text, write_gif, write_png
-from tests.envs.test_families import every_control
+from incentivize.envs.wrappers.controls import CONTROLS, controls_of
+from incentivize.envs.wrappers.lives import Lives
+from tests.envs.families.test_families import every_control
 
 MEMORY = ("at", "possible", "openings")  # fields of what an agent could remember: the time, and what it was told
 

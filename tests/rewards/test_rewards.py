@@ -12,7 +12,7 @@ from incentivize.envs.family import outcome
 from incentivize.envs.tasks import make_pool
 from incentivize.rewards import Move
 from incentivize.rewards.taste import share
-from tests.agents.probes import Probe
+from tests.helpers.probes import Probe
 
 KEY = jax.random.key(0)
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from incentivize.experiments.analysis.claims import Claim, judge
+from incentivize.experiments.analysis.pool_curves import unseen
+from incentivize.experiments.analysis.table import Table
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.claims import Claim, judge
-from incentivize.experiments.figures import BLUE, ORANGE, Drawn, against_pools, canvas, legend, seeds
-from incentivize.experiments.settings import Settings
-from incentivize.experiments.studies.by_pool import unseen
-from incentivize.experiments.studies.common import (
+from incentivize.experiments.design.grid import (
     blind_cells,
     cell_of,
     on_pool,
@@ -23,7 +22,8 @@ from incentivize.experiments.studies.common import (
     unlearnt,
     unscored,
 )
-from incentivize.experiments.table import Table
+from incentivize.experiments.presentation.charts import BLUE, ORANGE, Drawn, against_pools, canvas, legend, seeds
+from incentivize.experiments.settings.schema import Settings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,0 +1,181 @@
+"""The gallery of families, `docs/families.md`: written by `make gallery`, measured as it is written.
+
+What can be read off a family without measuring is checked against the page by a test.
+"""
+
+import inspect
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from incentivize import envs
+from incentivize.envs.family import Family
+from incentivize.envs.render import Picture, write_gif
+from incentivize.envs.tasks import make_pool
+from incentivize.experiments.bench.random_rollouts import going_on, stepping, world_of
+from incentivize.experiments.bench.suite import seconds
+from incentivize.experiments.cells import Cell
+from incentivize.experiments.execution.teacher_level import expert_success
+from incentivize.experiments.settings.presets import training
+from incentivize.experiments.settings.schema import Training
+from incentivize.experiments.training.evaluation import Evaluation, scripted_success
+from incentivize.experiments.training.groups import Group
+from incentivize.experiments.training.loop import train
+from incentivize.experiments.viewing.play import environment, episode, expert
+
+TASKS, INSTANCES = 256, 32  # held-out tasks that levels are measured on, and episodes each
+WATCHED = 3  # the training task whose solution is shown, and the seed of the instance
+INTRODUCTION = """# The families
+
+Each is a generator of more than 10^12 tasks. The pictures show what an agent sees; in the animations the expert plays.
+`incentivize play NAME` lets you try: the rules below are all that you need to know.
+
+Levels are successes on {tasks} held-out tasks, {instances} instances each, by policies that do not know the task:
+*uniform* over legal actions, the best *scripted* one, and a *trained* one (PPO with the description masked, every
+episode a new task, one seed, the better of greedy and drawn actions). Steps/s are of random actions in 1,024
+environments, each on its own task, with automatic reset, on {machine}.
+The fair expert plays as many instances.
+
+This page is made by `make gallery`.
+"""
+
+
+class Levels(NamedTuple):
+    """Successes without the description."""
+
+    uniform: float
+    scripted: float
+    trained: float
+    steps: int  # of the training
+
+
+def section(family: Family, title: str) -> list[str]:
+    """A section of a family's docstring: what follows its title on the line and below, to the next blank line."""
+    text = inspect.getdoc(type(family)) or ""
+    return text.partition(f"{title}:")[2].split("\n\n")[0].strip("\n").splitlines()
+
+
+def knobs(family: Family) -> list[tuple[str, str]]:
+    """The knobs of a family and their meaning, from its docstring."""
+    found: list[tuple[str, str]] = []
+    for line in section(family, "Knobs"):
+        if line.startswith("    " * 2):  # goes on
+            found[-1] = (found[-1][0], f"{found[-1][1]} {line.strip()}")
+        else:
+            name, _, meaning = line.strip().partition(": ")
+            found.append((name, meaning))
+    return found
+
+
+def facts(name: str) -> str:
+    """All that can be said of a family without measuring, as Markdown."""
+    family: Any = envs.make(name)
+    lines = [
+        f"## {name}",
+        "",
+        f"![{name}](families/{name}.gif)",
+        "",
+        "```text",
+        *family.rules.splitlines(),
+        "```",
+        "",
+        f"- **Tasks**: {family.tasks.size:,}; {_instances(family)} each.",
+        f"- **Rule**: {'visible' if family.reveals_rule else 'hidden, to be found out'}. **Horizon**: {family.horizon}"
+        f" steps. **Actions**: {', '.join(family.action_names)}.",
+    ]
+    for knob, meaning in knobs(family):
+        defaults = ", ".join(f"{part}={getattr(family, part)!r}" for part in knob.split(", "))
+        lines.append(f"- `{defaults}`: {meaning}")
+    lines.append("- **Out of distribution**: " + " ".join(map(str.strip, section(family, "Out of distribution"))))
+    return "\n".join(lines)
+
+
+def _instances(family: Family) -> str:
+    return f"{'' if family.instances_are_exact else 'at least '}{family.instances:,} instances"
+
+
+def levels(name: str) -> Levels:
+    """What is reached without knowing the task."""
+    uniform, *scripted = (
+        float(successes.mean() / INSTANCES)
+        for _, successes in scripted_success(envs.make(name), Evaluation(TASKS, INSTANCES, 1))
+    )
+    settings = Training.model_validate(training("quick").get(name, {}))
+    steps = settings.budget // settings.steps_per_update * settings.steps_per_update
+    cell = Cell(
+        study="gallery",
+        role="blind",
+        family=name,
+        control="blind",
+        training=settings,
+        points=((steps, "total"),),
+        eval_tasks=TASKS,
+        eval_instances=INSTANCES,
+        eval_specialists=1,
+    )
+    counts = train(Group((cell,), lanes=1))[0].counts
+    unseen = counts[counts["split"] == "unseen"]
+    trained = max(unseen[key].sum() / unseen["episodes"].sum() for key in ("successes", "successes_greedy"))
+    return Levels(uniform, max(scripted, default=uniform), float(trained), steps)
+
+
+def lengths(family: Family) -> tuple[float, int]:
+    """The mean and the most steps that the expert takes, over instances of held-out tasks."""
+
+    @jax.jit
+    def measure():
+        tasks = jax.vmap(lambda slot: family.tasks.member(make_pool(4096, split="heldout"), slot))(
+            jnp.arange(4096, dtype=jnp.uint32)
+        )
+        return jax.vmap(family.distance)(jax.vmap(family.init)(jax.random.split(jax.random.key(0), 4096), tasks))
+
+    steps = np.array(measure())
+    return float(steps.mean()), int(steps.max())
+
+
+def fair(name: str) -> str:
+    """How often the expert succeeds that knows only what the agent was shown, as Markdown."""
+    success = expert_success(envs.make(name), "fair", TASKS, INSTANCES)
+    return f"- **Fair expert**: success {success:.3f}, knowing what the agent was shown and no more."
+
+
+def page(name: str, folder: Path) -> str:
+    """A family's part of the gallery; its pictures go into `folder`."""
+    family = envs.make(name)
+    frames: list[Picture] = []
+    episode(environment(name), expert(family, pause=0), frames.append, task=WATCHED, seed=WATCHED)
+    write_gif(folder / f"{name}.gif", frames)
+    mean, most = lengths(family)
+    blind = levels(name)
+    program = stepping(world_of(name))
+    speed = program.steps / float(np.median(seconds(going_on(program), 5)))
+    return "\n".join(
+        [
+            facts(name),
+            f"- **Expert**: {mean:.1f} steps on average, {most} at most.",
+            fair(name),
+            f"- **Without the description**: uniform {blind.uniform:.3f}, scripted {blind.scripted:.3f}, trained "
+            f"{blind.trained:.3f} after {blind.steps:,} steps.",
+            f"- **Speed**: {speed / 1e6:.1f} M steps/s.",
+            "",
+        ]
+    )
+
+
+def main(docs: Path) -> None:
+    """Writes the gallery into a folder of documentation."""
+    folder = docs / "families"
+    folder.mkdir(parents=True, exist_ok=True)
+    text = INTRODUCTION.format(tasks=TASKS, instances=INSTANCES, machine=f"{os.cpu_count()} cores, {jax.devices()[0]}")
+    for name in envs.names():
+        text += "\n" + page(name, folder)
+        print(f"{name}: done", flush=True)
+    (docs / "families.md").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(__file__).resolve().parent.parent / "docs")

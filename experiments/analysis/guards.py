@@ -1,0 +1,188 @@
+"""Guards: why a claim is left open whatever its effect, since nobody has learnt, or the teacher is no upper bound.
+
+That none of the compared arms has learnt anything is `common.unlearnt`. Does not import jax.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from incentivize.experiments.analysis.claims import Claim, opened
+from incentivize.experiments.analysis.estimates import FEWEST, jackknife, normalised, student
+from incentivize.experiments.analysis.rows import bases
+from incentivize.experiments.analysis.table import Table
+from incentivize.experiments.design.grid import LEARNT, by_seed, differences, size_of, unlearnt, unscored
+from incentivize.experiments.settings.schema import PoolSize, Settings
+
+NO_ARMS = ("uniform", "scripted", "blind", "control")  # roles in which there is no skill to be had
+MARGIN = 0.02  # of success, beyond the noise: less is not "above its teacher"
+TEACHERS = {"fair": "fair expert", "informed": "expert"}
+"""What a teacher is called, by what it knows."""
+
+
+class Level(NamedTuple):
+    """A teacher's success on held-out tasks."""
+
+    kind: str
+    success: float
+    n_episodes: float  # infinite where it is not known
+
+
+class Best(NamedTuple):
+    """What one arm reaches on unseen tasks: its role, the mean over seeds, the lower end of the interval."""
+
+    role: str
+    mean: float
+    low: float
+
+
+def own_scores(arm: Table, splits: Sequence[str] = ("seen", "unseen")) -> list[dict[int, float]]:
+    """An arm's scores by seed on the tasks of its pool, and on unseen ones: memorising is learning, too."""
+    found = (by_seed(arm.where(split=split), "score") for split in splits)
+    return [scores for scores in found if scores]
+
+
+def scores_by_pool(final: Table, role: str, pools: Sequence[PoolSize]) -> list[dict[int, float]]:
+    """Scores of an arm at every pool, on unseen tasks and on its own; not on those of the smallest pool.
+
+    Who knows these by heart has not learnt what comes with more tasks. They may be one, which a habit solves.
+
+    Args:
+        final: rows at the last budget.
+        role: of the arm.
+        pools: from the smallest on.
+    """
+    found = []
+    for pool in pools:
+        splits = ("unseen",) if pool == pools[0] and len(pools) > 1 else ("seen", "unseen")
+        found += own_scores(final.where(role=role, pool_size=size_of(pool)), splits)
+    return found
+
+
+def not_beaten(arm: Table, who: str) -> str | None:
+    """Returns why an arm may not be called beaten, by its rows at one pool and budget: it learnt nothing. Or None."""
+    return f"{who} has learnt nothing: its score stays below {LEARNT}" if unlearnt(*own_scores(arm)) else None
+
+
+def specialists_open(table: Table, family: str, generalists: Table, specialists: Table) -> str | None:
+    """Returns why generalists and specialists are not compared, by their rows, or None."""
+    return unscored(table, family) or unlearnt(*(by_seed(arm, "score") for arm in (generalists, specialists)))
+
+
+def above_their_teacher(table: Table, family: str, learner: str) -> str | None:
+    """Returns why specialists of a learner may not be called beaten: an agent is above their teacher. Or None."""
+    # The teacher of specialists always knows the task: it is the measured one where the rule is shown.
+    return above_teacher(table, family, ("informed",)) if learner == "taught" else None
+
+
+def not_beaten_specialists(generalists: Table, specialists: Table, settings: Settings) -> str | None:
+    """Why specialists are not said to be beaten: some have not learnt their own task, and they make the difference.
+
+    Without these, three at least have to be left, and the interval over the others has to lie above 0, too. Where the
+    mean score of all is below LEARNT, none is said to be beaten.
+    """
+    scores = by_seed(specialists, "score")
+    learnt = [task for task, score in sorted(scores.items()) if score >= LEARNT]
+    if len(learnt) == len(scores):
+        return None
+    found = differences(generalists, specialists, settings)
+    if found is not None and len(learnt) >= FEWEST and not unlearnt(scores):
+        others = found[:, learnt]
+        if jackknife(lambda *kept: others[np.ix_(*kept)].mean(), others.shape).low > 0:
+            return None
+    failed = len(scores) - len(learnt)
+    return f"{failed} of {len(scores)} specialists have not learnt their own task: their score stays below {LEARNT}"
+
+
+def teacher_of(table: Table, family: str) -> Level | None:
+    """The measured teacher of a family; None where a run has not measured it, as those of before have not."""
+    found: Any = (table.meta.get("teacher") or {}).get(family)
+    try:
+        return Level(str(found["kind"]), float(found["success"]), float(found.get("n_episodes") or math.inf))
+    except (TypeError, ValueError, KeyError, AttributeError):
+        return None
+
+
+def arms_of(table: Table, family: str) -> list[Best]:
+    """What every arm reaches on unseen tasks, at every pool and budget."""
+    groups: dict[tuple[Any, ...], dict[int, float]] = {}
+    base = bases(table.rows).get(family)
+    for row in table.where(family=family, split="unseen").rows:
+        if base is not None and row.get("variant") != base:
+            continue  # the teacher was measured in the family as the run has it
+        if row["role"] not in NO_ARMS and not row.get("simulations") and row.get("success") is not None:
+            key = (row["role"], row.get("pool_size"), row["env_steps"])
+            groups.setdefault(key, {})[row["seed"]] = row["success"]
+    found = ((role, student([*values.values()])) for (role, *_), values in groups.items())
+    return [Best(role, estimate.mean, estimate.low) for role, estimate in found]
+
+
+def above_teacher(table: Table, family: str, kinds: Sequence[str] = ("fair", "informed")) -> str | None:
+    """Why nothing is said against teaching, if so: some arm is above the measured teacher by more than noise.
+
+    The Student t interval over seeds of the arm's unseen success, at any pool and budget, lies above the teacher's
+    success by more than MARGIN and by more than 1.96 standard errors of what the teacher's episodes measure.
+
+    Args:
+        table: of the run; where it has no measured teacher, nothing is objected.
+        family: that the claim is about.
+        kinds: of teachers that the claim is about.
+    """
+    teacher = teacher_of(table, family)
+    if teacher is None or teacher.kind not in kinds:
+        return None
+    success = min(max(teacher.success, 0.0), 1.0)
+    noise = 1.96 * math.sqrt(success * (1 - success) / max(teacher.n_episodes, 1))
+    above = [arm for arm in arms_of(table, family) if arm.low > success + MARGIN + noise]
+    if not above:
+        return None
+    best = max(above, key=lambda arm: arm.mean)
+    name = "incentivized" if best.role == "generalist" else best.role
+    return (
+        f"the {name} agent ({best.mean:.2f}) is above its teacher ({success:.2f}): the teacher is no upper bound here, "
+        "so nothing can be said against teaching"
+    )
+
+
+def teachers(table: Table, settings: Settings) -> dict[str, list[dict[str, str]]]:
+    """A table of the measured teachers beside the best that any arm reaches; empty where none was measured."""
+    lines = []
+    for family in settings.families:
+        teacher = teacher_of(table, family)
+        best = max(arms_of(table, family), key=lambda arm: arm.mean, default=None)
+        if teacher is not None:
+            line = {"family": family, "teacher": TEACHERS.get(teacher.kind, teacher.kind)}
+            line |= {"its success": f"{teacher.success:.2f}", "best arm": "-", "reaches": "-"}
+            lines.append(line if best is None else line | {"best arm": best.role, "reaches": f"{best.mean:.2f}"})
+    return {"the teacher on held-out tasks, and the most that any arm reaches": lines} if lines else {}
+
+
+def guarded(claims: Sequence[Claim], table: Table, settings: Settings) -> list[Claim]:
+    """Leaves open what is claimed of families in which nobody has learnt anything, whoever wrote the study."""
+    why = {family: _nobody(table, [family]) for family in settings.families}
+    everywhere = _nobody(table, settings.families)
+    return [opened(claim, why.get(claim.family, everywhere)) for claim in claims]
+
+
+def _nobody(table: Table, families: Sequence[str]) -> str | None:
+    """Returns that no arm of any of these families has learnt anything; None where one has, or no level is known.
+
+    Rows of other knobs have no score: they are held against the blind level of the family as the run has it.
+    """
+    groups: dict[tuple[Any, ...], list[float]] = {}
+    levels: dict[str, float | None] = table.meta.get("blind") or {}
+    for row in table.rows:
+        if row["family"] not in families or row["role"] in NO_ARMS or row.get("control") == "blind":
+            continue
+        score, level = row.get("score"), levels.get(row["family"])
+        if score is None:
+            if level is None or level >= 1 or row.get("success") is None:
+                return None
+            score = normalised(row["success"], level) or 0.0
+        key = ("family", "variant", "role", "pool_size", "env_steps", "split", "simulations")
+        groups.setdefault(tuple(map(row.get, key)), []).append(float(score))
+    return unlearnt(*(dict(enumerate(scores)) for scores in groups.values())) if groups else None

@@ -1,0 +1,166 @@
+"""What is written down of finished cells: rows, their scores, the ledger. Does not import jax."""
+
+import math
+from collections.abc import Iterable, Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from incentivize.experiments.analysis.estimates import normalised
+from incentivize.experiments.cells import Cell
+from incentivize.experiments.settings.presets import TRIALS
+from incentivize.experiments.settings.schema import network_name
+from incentivize.experiments.storage.run_directory import Row
+
+GROUND = ("uniform", "scripted", "blind")  # roles that know nothing of the task
+
+
+def rows_of(cell: Cell, counts: np.ndarray, n_params: int) -> list[Row]:
+    """One row per family, budget and split, without scores.
+
+    Args:
+        cell: that they are of.
+        counts: per task, of `count_fields`.
+        n_params: of its network.
+    """
+    fixed = {
+        "cell": cell.id,
+        "study": cell.study,
+        "control": cell.control,
+        "learner": cell.learner,
+        "teacher": cell.teacher,
+        "reward": cell.training.reward if cell.learner == "ppo" else None,
+        "network": network_name(cell.training),
+        "n_params": n_params,
+        "pool_size": cell.pool_size,
+        "pool_seed": cell.pool_seed,
+        "seed": cell.seed,
+        "role": cell.role,
+    }
+    rows = []
+    for family, (point, kind), simulations in product(cell.members, cell.points, cell.simulations):
+        mine = (counts["family"] == family) & (counts["env_steps"] == point) & (counts["simulations"] == simulations)
+        now = counts[mine]
+        for split in dict.fromkeys(now["split"].tolist()):
+            row = {"family": family, "variant": cell.variant_of(family, split), "split": split}
+            row |= {"budget_kind": kind, "env_steps": point, "simulations": simulations}
+            row |= {"attempts": 1 if simulations else cell.attempts}
+            rows.append(fixed | row | measured(now[now["split"] == split]))
+    return rows
+
+
+def measured(counts: np.ndarray) -> dict[str, Any]:
+    """What a row says of an evaluation, from its counts per task."""
+    episodes, decisions = int(counts["episodes"].sum()), int(counts["decisions"].sum())
+    steps, expert_steps = int(counts["steps"].sum()), int(counts["expert_steps"].sum())
+    return {
+        "success": float(counts["successes"].sum() / episodes),
+        "n_tasks": len(counts),
+        "n_episodes": episodes,
+        "success_greedy": float(counts["successes_greedy"].sum() / episodes),
+        "success_best": float(counts["successes_best"].sum() / episodes),
+        "path": steps / expert_steps if expert_steps else None,
+        "success_by_attempt": (counts["by_attempt"].sum(0) / episodes).tolist(),
+        "log_likelihood": float(counts["log_likelihood"].sum(dtype=float) / decisions) if decisions else None,
+    }
+
+
+def scored(rows: Sequence[Row], levels: dict[str, float]) -> list[Row]:
+    """The rows with scores: none where the blind level is not known or leaves no room, and none of blind agents.
+
+    Levels are of a family as the run's settings have it, so other variants have none, nor have splits of shifts.
+    """
+    base = bases(rows)
+
+    def score(row: Row) -> float | None:
+        other = row["variant"] != base.get(row["family"], row["variant"])
+        level = levels.get(row["family"], 1.0)
+        return None if row["role"] in GROUND or other else normalised(row["success"], level)
+
+    return [row | {"score": score(row)} for row in rows]
+
+
+def bases(rows: Iterable[Row]) -> dict[str, str]:
+    """The variant of every family that scripted policies have played: the one that the run's settings name."""
+    return {row["family"]: row.get("variant") or "" for row in rows if row["role"] in GROUND[:2]}
+
+
+def levels(rows: Sequence[Row], cells: Sequence[Cell]) -> tuple[dict[str, float], set[str]]:
+    """Blind levels by family: the best that is known without the description, acting either way.
+
+    Returns:
+        The levels as far as they are known, and the families of which no blind agent is missing: a level that lacks
+        some would flatter every score.
+    """
+    base = bases(rows)
+    blind = {
+        cell.id: (cell.family, cell.points[-1][0])
+        for cell in cells
+        if cell.control == "blind" and cell.variant_of(cell.family) == base.get(cell.family, "")
+    }
+    missing = set(blind)
+    final: dict[str, list[float]] = {}
+    for row in rows:
+        last = blind[row["cell"]][1] if row["cell"] in blind else 0
+        if row["role"] in GROUND and (row["split"], row["env_steps"]) == ("unseen", last):
+            both = (row["success"], row["success_greedy"])
+            final.setdefault(row["family"], []).extend(value for value in both if value is not None)
+            missing.discard(row["cell"])
+    known = {family: max(values) for family, values in final.items()}
+    return known, set(known) - {blind[cell][0] for cell in missing}
+
+
+def final_success(rows: Sequence[Row], cell: Cell) -> dict[str, float]:
+    """A cell's success at its last budget and most simulations by split, the mean over its families."""
+    found: dict[str, list[float]] = {}
+    last = (cell.id, cell.points[-1][0], cell.simulations[-1])
+    for row in rows:
+        if (row["cell"], row["env_steps"], row["simulations"]) == last:
+            found.setdefault(row["split"], []).append(row["success"])
+    return {split: sum(values) / len(values) for split, values in found.items()}
+
+
+def ledger(
+    cell: Cell, num_actions: int, horizon: int, flops: int, n_params: int, episodes: int, seconds: float
+) -> dict[str, float | int | str]:
+    """What a cell consumed up to its last budget, evaluations left out.
+
+    `supervision_bits` are what the signal can tell at most: a label log2(actions), an expert's distance, as a reward on
+    the way has it, log2(horizon + 1), an episode that is rewarded at its end one. A gradient counts as two forward
+    passes beside its own (Kaplan et al. 2020, arXiv:2001.08361, sec. 2.1), and the environments' work is not counted.
+
+    Args:
+        cell: which one.
+        num_actions: of its family.
+        horizon: likewise.
+        flops: of one forward pass.
+        n_params: of its network.
+        episodes: that ended in its training.
+        seconds: that it took.
+    """
+    training, steps = cell.training, cell.points[-1][0]
+    # Of a pool drawn with replacement, so many distinct tasks are expected.
+    begun = episodes + training.num_envs
+    tasks = None if cell.pool_size is None else cell.pool_size * len(cell.members)
+    met = begun if tasks is None else tasks * -math.expm1(-begun / tasks)
+    taught = steps if cell.learner == "cloning" else min(training.taught_steps, steps)
+    labels = taught if cell.teacher is not None else 0
+    rewarded = steps - labels
+    distances = rewarded if "shaped" in training.reward.split("+") else 0
+    bits = labels * math.log2(num_actions) + distances * math.log2(horizon + 1) + episodes * rewarded / steps
+    return {
+        "label": cell.label,
+        "env_steps": steps,
+        "episodes": episodes,
+        "distinct_tasks": round(met),
+        "expert_labels": labels,
+        "expert_calls": labels + distances,
+        "supervision_bits": round(bits),
+        "gradient_steps": steps // training.steps_per_update * training.epochs * training.minibatches,
+        "acting_flops": flops * steps,
+        "learning_flops": 3 * flops * steps * training.epochs,
+        "parameters": n_params,
+        "tuning_trials": max(TRIALS.get(member, 0) for member in cell.members),
+        "seconds": round(seconds, 2),
+    }

@@ -1,0 +1,49 @@
+"""A run's results as studies read them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from incentivize.experiments.storage.run_directory import Row
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of `results.jsonl`, counts per task of `tasks.npz`, and `meta.json`."""
+
+    rows: Sequence[Row]
+    tasks: np.ndarray
+    meta: dict[str, Any]
+
+    def where(self, test: Callable[[Row], bool] | None = None, **values: Any) -> "Table":
+        """The rows with these values."""
+        kept = [
+            row for row in self.rows if all(row.get(k) == v for k, v in values.items()) and (test is None or test(row))
+        ]
+        return Table(kept, self.tasks, self.meta)
+
+    def final(self) -> "Table":
+        """Of every cell, the rows at its largest budget."""
+        last: dict[str, int] = {}
+        for row in self.rows:
+            last[row["cell"]] = max(last.get(row["cell"], 0), row["env_steps"])
+        return self.where(lambda row: row["env_steps"] == last[row["cell"]])
+
+    def values(self, key: str = "success") -> list[float]:
+        """A column, where it has a value."""
+        return [row[key] for row in self.rows if row[key] is not None]
+
+    def per_task(self, split: str) -> dict[int, float]:
+        """Success by task ordinal over all rows, each at its cell, budget and number of simulations."""
+        totals: dict[int, list[int]] = {}
+        for row in self.rows:
+            wanted = {key: row[key] for key in ("cell", "family", "env_steps")}
+            wanted |= {"simulations": row.get("simulations") or 0, "split": split}
+            mine = np.logical_and.reduce([self.tasks[key] == value for key, value in wanted.items()])
+            for task in self.tasks[mine]:
+                total = totals.setdefault(int(task["ordinal"]), [0, 0])
+                total[0] += int(task["successes"])
+                total[1] += int(task["episodes"])
+        return {ordinal: won / played for ordinal, (won, played) in sorted(totals.items())}

@@ -1,0 +1,4 @@
+"""Benchmarks: what `incentivize bench` measures.
+
+May import training, presentation, runtime; never studies or execution.
+"""

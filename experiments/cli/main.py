@@ -1,0 +1,139 @@
+"""The command `incentivize`. Nothing here imports jax before a command needs it: help has to appear at once."""
+
+import gc
+import importlib
+import json
+import os
+import signal
+import sys
+import traceback
+import warnings
+from contextlib import nullcontext, redirect_stdout
+from functools import reduce
+from operator import or_
+from typing import Annotated, Any
+
+import tyro
+
+from incentivize.experiments.cli.commands import COMMANDS, Run, Tune
+from incentivize.experiments.cli.docstrings import docstring
+from incentivize.experiments.cli.line import at_home, check_line
+from incentivize.experiments.cli.result import Answer
+from incentivize.experiments.errors import printable, reason
+from incentivize.experiments.runtime.signals import STATUS as STOPPED
+from incentivize.experiments.runtime.signals import Stopped
+from incentivize.experiments.runtime.streams import coloured, nowhere, settle, unbroken
+from incentivize.experiments.settings.schema import SettingsError, nearest
+from incentivize.experiments.viewing.terminal import console_for, unread
+
+DONE, FAILED, BAD_INPUT = 0, 1, 2
+UNREAD = 128 + signal.SIGPIPE  # what a shell says of a program whose reader has ended
+DESCRIPTION = "Train one agent on very many generated tasks with a sparse reward, and compare it with specialists."
+
+
+def main(args: list[str] | None = None) -> int:
+    """Runs the command; returns the exit status: 0 done, 1 failed, 2 bad input, 75 stopped and resumable."""
+    args = sys.argv[1:] if args is None else args
+    try:
+        command = _parsed(args)
+    except SettingsError as error:
+        document = _said(str(error), BAD_INPUT)
+        if "--json" in args:
+            print(json.dumps(document, indent=1))
+        return BAD_INPUT
+    return act(command)
+
+
+def _parsed(args: list[str]) -> Any:
+    """The command line as a command.
+
+    Raises:
+        SettingsError: where it will not do.
+        SystemExit: from the parser, for help, and for whatever passed here and not there.
+    """
+    if not args:
+        raise SettingsError(f"incentivize: want one of {', '.join(COMMANDS)}; `incentivize --help` says what they do")
+    if args[0] not in (*COMMANDS, "-h", "--help"):
+        raise SettingsError(f"incentivize {args[0]}: there is no such command; {nearest(args[0], COMMANDS)}")
+    if args[0] in COMMANDS:
+        check_line(args[0], COMMANDS[args[0]], args[1:])
+        args = [args[0], *at_home(args[1:])]
+    # By itself it knows no NO_COLOR, and asks standard output whether standard error is a terminal.
+    tyro._experimental_options["ansi_codes"] = coloured(sys.stderr)
+    told = {name: tyro.conf.subcommand(name, description=docstring(kind)) for name, kind in COMMANDS.items()}
+    every: Any = reduce(or_, (Annotated[kind, told[name]] for name, kind in COMMANDS.items()))
+    return tyro.cli(every, prog="incentivize", description=DESCRIPTION, args=args)
+
+
+def act(command: Any) -> int:
+    """Does what a command says; whatever goes wrong is a sentence and an exit status.
+
+    With `--json` standard output gets one document and nothing else: words go to standard error, and where something
+    goes wrong, the document says so.
+    """
+    as_json = getattr(command, "json", False)
+    try:
+        with redirect_stdout(sys.stderr) if as_json else nullcontext():
+            module = next(name for name, kind in COMMANDS.items() if kind is type(command))
+            answer: Answer = importlib.import_module(f"incentivize.experiments.cli.result.{module}").act(
+                command, console_for()
+            )
+        document, status = answer
+    except (KeyboardInterrupt, Stopped):
+        text = "stopped" + "; the same command goes on where it was" * isinstance(command, (Run, Tune))
+        document, status = _said(text, STOPPED), STOPPED
+    except (Exception, SystemExit) as error:  # SystemExit: of another package's code
+        if unread(error):
+            raise
+        bad = isinstance(error, SettingsError)
+        status = BAD_INPUT if bad else FAILED
+        document = _said(str(error) if bad else f"failed: {reason(error)}", status)
+        if command.debug:
+            traceback.print_exc()
+    if as_json:
+        print(json.dumps(document, indent=1))
+    return status
+
+
+def _said(text: str, status: int) -> dict[str, Any]:
+    """Says a sentence, and gives it back as `--json` has it."""
+    with unbroken():  # or a terminal that is gone would decide over the exit status
+        console_for(stderr=True).print(printable(text), markup=False, highlight=False, soft_wrap=True)
+    return {"error": text, "status": status}
+
+
+def _stop(*_: object) -> None:
+    """Interrupts once: an impatient second signal must not disturb the clearing up."""
+    for polite in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(polite, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def entry() -> None:
+    """The console script."""
+    for polite in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(polite, _stop)
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"  # a sentence, without lines of code
+    settle()
+    os.environ["MPLBACKEND"] = "agg"  # a notebook hands its own on, which need not be installed here
+    status = DONE
+    try:
+        try:
+            status = main()
+        except SystemExit as end:  # the parser's, which has printed help or what is wrong
+            status = int(end.code or DONE)
+        sys.stdout.flush()
+    except OSError as error:  # as of `| head`, or a full disk; what is left to be written goes nowhere
+        if isinstance(error, BrokenPipeError):
+            status = UNREAD
+        elif not status:
+            status = _said(f"standard output: {reason(error)}", FAILED)["status"]
+        nowhere(sys.stdout)
+    # XLA may still be compiling in its threads, and crashes where the interpreter winds up first; and of several
+    # processes each would wait for all others, which wait for this one.
+    if status == STOPPED or (status and "jax" in sys.modules and sys.modules["jax"].distributed.is_initialized()):
+        gc.collect()  # gives back what the workers' queues held in the system
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)

@@ -1,0 +1,254 @@
+"""Workers: what trains groups of cells, one to a core, or one to an accelerator.
+
+The networks are small: one program gains little from a second core, two programs gain nearly all of it, and compile
+side by side too. So on a CPU each worker is a process of its own, kept to one core, and gets whole groups of cells
+that share a program. Where there are devices that one process drives, each has a thread of this process, and the same
+programs as if it were alone: XLA optimises a program that is spread over several devices in another order, so that its
+results differ by rounding from those of one (`docs/design.md`). What a worker computes depends neither on how many
+there are, be it one, nor on which it is, as far as XLA makes the same of a program twice: for GPUs see `docs/runs.md`.
+"""
+
+import multiprocessing
+import os
+import queue
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from itertools import cycle
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+
+from incentivize.agents.sharding import Devices
+from incentivize.experiments.cells import Cell
+from incentivize.experiments.errors import no_semaphores
+from incentivize.experiments.runtime import ambient, cgroup, distributed, signals
+from incentivize.experiments.runtime.signals import Stopped
+from incentivize.experiments.runtime.streams import Unbroken
+from incentivize.experiments.settings.schema import SAVE_EVERY, SettingsError
+from incentivize.experiments.storage.lock import Held, locked
+from incentivize.experiments.training.groups import Group
+from incentivize.experiments.training.loop import RunError, Trained, train
+
+STOPPING = "stopping: the chunk is finished and saved first; once more to stop at once"
+ORPHANED = 30  # seconds within which a worker has noticed that its parent is gone, by far
+
+
+class Work(NamedTuple):
+    """How groups are trained.
+
+    Attributes:
+        workers: how many train at a time.
+        folder: where checkpoints of groups go; None for none.
+        every: seconds between checkpoints.
+        checked: whether training stops where a number first is none, and says where that came from.
+        split: devices that divide the environments of every agent.
+        told: what changes numbers (`ambient.otherwise`) and workers have to be told too; `run_groups` finds it.
+    """
+
+    workers: int
+    folder: Path | None = None
+    every: float = SAVE_EVERY
+    checked: bool = False
+    split: int = 1
+    told: dict[str, Any] = {}  # noqa: RUF012, replaced and never changed
+
+
+def run_groups(programs: Sequence[Sequence[Group]], work: Work, deliver: Callable[[list[Trained]], None]) -> None:
+    """Trains groups of cells, and delivers what is finished from the calling thread.
+
+    Args:
+        programs: the groups of every program, which one worker trains one after the other; in this order, as workers
+            become free.
+        work: how.
+        deliver: called with every finished group, after which its checkpoints are of no more use.
+
+    Raises:
+        Stopped: on request, when every worker has stopped.
+    """
+    finished: queue.Queue[tuple[Group, list[Trained]] | BaseException | None] = queue.Queue()
+    waiting: queue.SimpleQueue[Sequence[Group]] = queue.SimpleQueue()
+    units = programs if apart() else [[group] for groups in programs for group in groups]
+    for groups in units:
+        waiting.put(groups)
+    pools = [_process(one) if apart() else _thread() for one in range(min(work.workers, len(units)))]
+    there = [] if apart() else jax.devices()  # of other processes, too
+    devices = [tuple(there[start : start + work.split]) for start in range(0, len(there) or 1, work.split)]
+    work = work._replace(told=ambient.otherwise())
+    said = stopped = False
+    with ThreadPoolExecutor(len(pools)) as threads:
+        try:
+            for pool, own in zip(pools, cycle(devices), strict=False):
+                threads.submit(_serve, pool, own, work, waiting, finished)
+            serving = len(pools)
+            while serving:
+                if signals.requested.is_set():  # again and again: one that begins just now cannot hear yet
+                    _tell(pools)
+                    if not said:
+                        print(STOPPING, file=sys.stderr, flush=True)
+                    said = True
+                with suppress(queue.Empty):
+                    result = finished.get(timeout=0.5)
+                    serving -= result is None or isinstance(result, Stopped)
+                    stopped |= isinstance(result, Stopped)
+                    if isinstance(result, tuple):
+                        deliver(result[1])
+                        if distributed.first():
+                            _forget(result[0], work.folder)
+                    elif isinstance(result, BaseException) and not isinstance(result, Stopped):
+                        raise result
+        except BaseException:
+            signals.requested.set()  # a thread cannot be ended, but stops soon
+            raise
+        finally:
+            with suppress(queue.Empty):
+                while True:
+                    waiting.get_nowait()
+            for pool in pools:
+                _end(pool)
+    if stopped:
+        raise Stopped
+
+
+def apart() -> bool:
+    """Whether workers are processes: on a CPU, unless there are several devices."""
+    return jax.default_backend() == "cpu" and jax.device_count() == 1
+
+
+def check_split(cells: Sequence[Cell], split: int) -> None:
+    """Refuses to divide what cannot be divided evenly.
+
+    Raises:
+        SettingsError: the devices of this host, or the environments of a minibatch.
+    """
+    devices = jax.device_count()
+    if devices % split:
+        raise SettingsError(f"--split = {split}: want what divides the number of devices, {devices}")
+    if distributed.several() and split != devices:
+        raise SettingsError(
+            f"--split = {split}: want {devices}, all devices: that is what {jax.process_count()} processes are for"
+        )
+    for training in (cell.training for cell in cells):
+        each = training.num_envs // training.minibatches
+        if each % split:
+            raise SettingsError(
+                f"--split = {split}: want what divides a minibatch, of {each} environments (num_envs = "
+                f"{training.num_envs}, minibatches = {training.minibatches})"
+            )
+
+
+def usual(split: int = 1) -> int:
+    """One worker to a core that this process can keep busy, or one to an accelerator, or to so many of them."""
+    if not apart():
+        return jax.device_count() // split
+    return cgroup.cores()
+
+
+def _serve(pool: Executor, devices: Devices, work: Work, waiting: queue.SimpleQueue, finished: queue.Queue) -> None:
+    """Feeds one worker with groups until there are none; None says that it is done."""
+    try:
+        while True:
+            for group in waiting.get_nowait():
+                finished.put((group, pool.submit(_train_alike, group, work, devices).result()))
+    except queue.Empty:
+        finished.put(None)
+    except BrokenProcessPool:
+        ended = (
+            "a worker was ended from outside, perhaps for want of memory; with fewer --workers less is needed, and "
+            "the same command goes on from the last checkpoint"
+        )  # or it was asked to stop before it could hear
+        finished.put(Stopped() if signals.requested.is_set() else RunError(ended))
+    except BaseException as error:
+        finished.put(error)
+
+
+def _train_alike(group: Group, work: Work, devices: Devices) -> list[Trained]:
+    """Trains a group under the settings that the thread has which asks for it."""
+    with ambient.alike(work.told):
+        return _train(group, work, devices)
+
+
+def _train(group: Group, work: Work, devices: Devices) -> list[Trained]:
+    """Trains a group, once nobody else does: a worker whose parent was killed may still be at it."""
+    if work.folder is None:
+        return train(group, checked=work.checked, devices=devices)
+    work.folder.mkdir(parents=True, exist_ok=True)
+    if not distributed.first():
+        return train(group, work.folder, work.every, work.checked, devices)
+    lock = work.folder / f"{group.id}.lock"
+    try:
+        with locked(lock, ORPHANED):
+            return train(group, work.folder, work.every, work.checked, devices)
+    except Held:
+        told = f"{lock}: another process trains the same and does not end; end it, and the same command goes on"
+        raise RunError(told) from None
+
+
+def _forget(group: Group, folder: Path | None) -> None:
+    """Removes the checkpoints of a group that is done."""
+    if folder is not None:
+        shutil.rmtree(folder / group.id, ignore_errors=True)
+        (folder / f"{group.id}.lock").unlink(missing_ok=True)
+
+
+def _thread() -> Executor:
+    """A thread of this process, so that signals find the main one idle."""
+    return ThreadPoolExecutor(1)
+
+
+def _process(core: int) -> Executor:
+    """A process of its own; spawned, since JAX has threads that a fork would lose.
+
+    Raises:
+        RunError: where there are no semaphores, by which it is told what to do.
+    """
+    context = multiprocessing.get_context("spawn")
+    try:
+        return ProcessPoolExecutor(1, mp_context=context, initializer=_settle, initargs=(core, os.getpid()))
+    except (OSError, ImportError) as error:  # the latter where Python has none at all
+        raise RunError(no_semaphores(error)) from None
+
+
+def _settle(core: int, parent: int) -> None:
+    """Keeps this process to one core and one thread; its parent says when to stop. Runs before jax starts."""
+    sys.stdout, sys.stderr = Unbroken(sys.stdout), Unbroken(sys.stderr)  # a terminal that is gone ends no training
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: signals.requested.set())
+    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+    flags = ambient.spelt_out(os.environ.get("XLA_FLAGS", ""))
+    os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
+    if hasattr(os, "sched_setaffinity"):
+        with suppress(OSError):  # where a container forbids it, the system finds it a core
+            allowed = sorted(os.sched_getaffinity(0))
+            os.sched_setaffinity(0, {allowed[core % len(allowed)]})
+
+
+def _follow(parent: int) -> None:
+    """Ends this process when its parent is gone, even where that was before it had begun."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
+
+
+def _processes(pool: Executor) -> list[multiprocessing.Process]:
+    return list((getattr(pool, "_processes", None) or {}).values())
+
+
+def _tell(pools: Sequence[Executor]) -> None:
+    """Asks every worker to stop."""
+    for process in (process for pool in pools for process in _processes(pool)):
+        process.terminate()
+
+
+def _end(pool: Executor) -> None:
+    """Ends a process at once, whatever it is doing (what `kill_workers` does from Python 3.14 on)."""
+    for process in _processes(pool):
+        process.kill()
+    pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,224 @@
+"""Reports: figures, verdicts and one HTML file from a run directory, and the tables a terminal shows."""
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from plotly.offline import get_plotlyjs
+from rich.console import Console
+
+from incentivize import envs
+from incentivize.experiments import studies
+from incentivize.experiments.analysis.claims import Claim
+from incentivize.experiments.analysis.guards import guarded
+from incentivize.experiments.analysis.table import Table
+from incentivize.experiments.cells import Cell, variant
+from incentivize.experiments.errors import printable
+from incentivize.experiments.presentation import charts
+from incentivize.experiments.presentation.html import page, rich_table
+from incentivize.experiments.presentation.plotly_panels import panels
+from incentivize.experiments.reporting import claim_context, heatmap
+from incentivize.experiments.settings.schema import Settings, SettingsError, check_name, dump
+from incentivize.experiments.storage.cell_store import Archive
+from incentivize.experiments.storage.io import write
+from incentivize.experiments.storage.run_directory import Row, Store
+from incentivize.experiments.training.evaluation import most_counts
+from incentivize.experiments.viewing.replays import scenes, told
+
+WATCHED = 3  # held-out tasks that are replayed
+
+
+def report(store: Store, console: Console, out: Path | None = None) -> list[dict[str, Any]]:
+    """Judges the claims and prints them with the tables; then draws the figure and writes `report.html`.
+
+    Args:
+        store: a run directory.
+        console: where the tables go.
+        out: where the files go; the run directory itself where None.
+
+    Returns:
+        The rows of `claims.json`.
+
+    Raises:
+        SettingsError: where the directory holds no results.
+    """
+    settings = store.settings()
+    check_name("study", settings.study, studies.names())
+    study = studies.load(settings.study)
+    try:
+        store.unchanged()
+    except SettingsError as error:
+        raise SettingsError(f"{error}; the same `incentivize run` mends it") from None
+    cells = cells_of_run(store, settings)
+    table, missing = _table(store, cells)
+    given_up = {str(key): str(why) for key, why in dict(table.meta.get("given_up") or {}).items()}
+    if missing:
+        console.print(f"{missing} training runs are missing: the report shows what there is")
+    judged = [
+        _judged(_without(claim, cells, given_up), table, settings, cells)
+        for claim in guarded(study.verdicts(table, settings), table, settings)
+    ]
+    tables = study.tables(table, settings)
+    target = Store(out or store.path)
+    target.path.mkdir(parents=True, exist_ok=True)
+    write(target.path / "claims.json", json.dumps(judged, indent=1) + "\n")
+    write(target.path / "tables.json", json.dumps(tables, indent=1) + "\n")
+    _tell(settings, tables, judged, console)  # and all of this whatever becomes of the drawing
+    with charts.style():
+        figure, drawn = study.figure(table, settings)
+        charts.literal(figure, settings.families)
+        charts.save(figure, drawn, target.figures, settings.study)
+        shown = {"tables": tables, "drawn": drawn, "question": study.QUESTION, "panels": panels(figure)}
+        shown["heat"] = _heat(target, table, settings)
+    shown["claims"] = list(map(claim_context.told, judged))
+    shown["spent"] = claim_context.spent(cells, table.meta.get("ledger") or {})
+    shown["scenes"], shown["left_out"] = _scenes(store, settings, cells)
+    text = _page(target, settings, table, missing=missing, given_up=list(given_up.values()), **shown)
+    write(target.path / "report.html", text)
+    console.print(
+        f"{target.path / 'report.html'} and figures/ hold the figure, the table drawn and the ledger", soft_wrap=True
+    )
+    return judged
+
+
+def _tell(settings: Settings, tables: dict[str, Any], judged: Sequence[dict[str, Any]], console: Console) -> None:
+    """Prints tables and verdicts."""
+    for title, lines in tables.items():
+        console.print(rich_table(f"{settings.study}: {title}", lines))
+    for claim in judged:
+        console.print(_claim_line(claim), highlight=False, markup=False, soft_wrap=True)
+
+
+def _table(store: Store, cells: Sequence[Cell]) -> tuple[Table, int]:
+    """What a run has found so far, and the number of its cells that are missing.
+
+    Raises:
+        SettingsError: where all are, or what belongs to them.
+    """
+    rows = store.rows()
+    table = Table(rows, _counts(store, rows, cells), store.meta())
+    wanted = {cell.id for cell in cells}
+    missing = wanted - {row["cell"] for row in table.rows}
+    if missing == wanted:
+        raise SettingsError(f"{store.path}: has no results yet; `incentivize run` makes them")
+    for key in ("blind", "uniform", "tasks"):
+        if not isinstance(table.meta.get(key), dict):
+            raise SettingsError(f"{store.path / 'meta.json'}: lacks the table {key!r}; the run has to be made again")
+    return table, len(missing)
+
+
+def _scenes(store: Store, settings: Settings, cells: Sequence[Cell]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Replays of every family whose agents worth watching are there whole; and of all others, why there is none."""
+    found, left_out = [], []
+    for family in settings.families:
+        try:
+            mine = [told(scene) for scene in scenes(store, cells, family, WATCHED)]
+        except SettingsError as error:  # of parameters that are missing, as those of unfinished cells are, or damaged
+            left_out.append(f"{family} has no replays: {str(error).replace(f'{store.path}/', '')}")
+            continue
+        found += mine
+        if not mine:
+            left_out.append(f"{family} has no replays: no generalist of this study plays it alone and in no control")
+    return found, left_out
+
+
+def _heat(target: Store, table: Table, settings: Settings) -> dict[str, Any] | None:
+    """The heat map as a page shows it, with its files beside the figure's; None where there is none."""
+    if (found := heatmap.heat_map(table, settings)) is None:
+        return None
+    figure, drawn = found
+    charts.literal(figure, settings.families)
+    charts.save(figure, drawn, target.figures, "heatmap")
+    return {"panels": heatmap.explored(figure, drawn), "image": _image(target, "heatmap"), "drawn": drawn}
+
+
+def _image(target: Store, name: str) -> str:
+    return base64.b64encode((target.figures / f"{name}.png").read_bytes()).decode()
+
+
+def _page(target: Store, settings: Settings, table: Table, **shown: Any) -> str:
+    """The text of `report.html`, with the figure that lies in the directory."""
+    meta = table.meta
+    return page(
+        "report.html",
+        study=settings.study,
+        plotly=get_plotlyjs(),
+        image=_image(target, settings.study),
+        ledger=list(meta.get("ledger", {}).values()),
+        audit=[{"family": name, **found} for name, found in meta.get("audit", {}).items()],
+        control="" if settings.control == "none" else settings.control,
+        config=dump(settings),
+        environment={key: meta.get(key) for key in ("versions", "devices", "cores", "commit")},
+        **shown,
+    )
+
+
+def cells_of_run(store: Store, settings: Settings) -> list[Cell]:
+    """The cells of a run.
+
+    Raises:
+        SettingsError: where its settings can be those of no run.
+    """
+    try:
+        for family in settings.families:
+            check_name("families", family, envs.names())
+            knobs: dict[str, Any] = settings.knobs.get(family, {})
+            envs.make(family, life=settings.life, **knobs)
+        return studies.load(settings.study).cells(settings)
+    except (SettingsError, ValueError, TypeError, KeyError) as error:
+        raise SettingsError(f"{store.path / 'config.toml'}: not the settings of a run ({error})") from None
+
+
+def _counts(store: Store, rows: Sequence[Row], cells: Sequence[Cell]) -> np.ndarray:
+    """Counts per task, of TASK_FIELDS: of those cells too that were finished after `tasks.npz` was last written."""
+    each = {cell.id: cell for cell in cells}
+    counts = store.tasks(sum(map(most_counts, each.values())))
+    late = {row["cell"] for row in rows}.difference(np.unique(counts["cell"]).tolist())
+    archive = Archive(store.path, None, {})
+    found = (archive.own(cell) for cell in each.values() if cell.id in late)
+    return np.concatenate([counts, *(one.counts[list(counts.dtype.names or ())] for one in found if one is not None)])
+
+
+def _judged(claim: Claim, table: Table, settings: Settings, cells: Sequence[Cell]) -> dict[str, Any]:
+    """A claim as `claims.json` has it, with what it holds for, what it took and what its controls say."""
+    more = {"env_steps": _cost(claim, cells), "setting": _setting(claim, settings)}
+    return claim.row() | more | {"controls": claim_context.controls_of(table, settings, claim)}
+
+
+def _setting(claim: Claim, settings: Settings) -> str:
+    """What a claim holds for: the preset; and a control, another reward, a life, knobs of its family if there are."""
+    control = "" if settings.control == "none" else f"control {settings.control}"
+    training = settings.training.get(claim.family)
+    reward = f"reward {training.reward}" if training and training.reward != "sparse" else ""
+    changed = variant(settings.knobs.get(claim.family, {}), settings.life)
+    return ", ".join(filter(None, (settings.preset, control, reward, changed)))
+
+
+def _cost(claim: Claim, cells: Sequence[Cell]) -> int:
+    """The environment steps of the training runs behind a claim: those of its family, or all where it is about all."""
+    each = {cell.id: cell for cell in cells}.values()
+    mine = [cell for cell in each if claim.family in cell.members] or each
+    return sum(cell.points[-1][0] for cell in mine)
+
+
+def _without(claim: Claim, cells: Sequence[Cell], given_up: Mapping[str, str]) -> Claim:
+    """A claim that says which training runs of its family were given up, where some are missing: nothing is imputed."""
+    whose = {cell.id: cell.members for cell in cells}
+    families = {member for members in whose.values() for member in members}
+    mine = {claim.family} & families or families  # or of all, where it is about all
+    why = [why for key, why in given_up.items() if mine.intersection(whose.get(key, ()))]
+    if claim.effect is not None or not why:
+        return claim
+    more = f"; and {len(why) - 2} more" if len(why) > 2 else ""
+    return replace(claim, reason=f"{claim.reason}; given up: {'; '.join(why[:2])}{more}")
+
+
+def _claim_line(claim: dict[str, Any]) -> str:
+    """A verdict in two lines, for the terminal."""
+    interval = "" if claim["low"] is None else f" [{claim['low']:+.2f}, {claim['high']:+.2f}]"
+    effect = "" if claim["effect"] is None else f", effect {claim['effect']:+.2f}{interval}, n = {claim['n']}"
+    return printable(f"{claim['verdict']}: {claim['family']}: {claim['claim']}\n    {claim['reason']}{effect}")

@@ -1,0 +1,4 @@
+"""Storage: run directories, finished cells, parameters, locks, atomic files.
+
+May import cells, settings, runtime, errors; never training.
+"""

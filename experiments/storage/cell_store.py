@@ -1,0 +1,213 @@
+"""The archive of finished cells: what has been computed once, in this run or in another beside it, is not again.
+
+A file `cells/<id>.npz` of a run directory holds what came of one cell: its counts per task, and what it is (all that
+it was computed from, the version of the code, what it was made with). `checkpoints/<id>.msgpack` has its parameters.
+Rows and all else in the directory are made from these.
+"""
+
+import json
+import math
+import sys
+import zipfile
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from incentivize.experiments.cells import Cell
+from incentivize.experiments.errors import scarce
+from incentivize.experiments.execution.progress import Pace, pace_of
+from incentivize.experiments.storage.code_version import code_of
+from incentivize.experiments.storage.io import MOST, ROOM, opened, read, short, unpacked, whole, write
+from incentivize.experiments.storage.parameters import save, short_digest
+from incentivize.experiments.training.evaluation import BLOCKS, most_counts
+from incentivize.experiments.training.loop import Trained, count_fields
+
+RECENT = 256
+USUAL = 2**26  # bytes of a cell's file, where nothing says how many there can be
+ABOUT: dict[str, Any] = {
+    "computed": dict,
+    "code": str,
+    "episodes": int,
+    "seconds": (int, float),
+    "n_params": int,
+    "digest": str,
+    "parameters": str,
+    "failure": str,
+    "made_with": dict,
+}
+"""What is said of a cell, and what it is."""
+
+
+class Found(NamedTuple):
+    """A finished cell.
+
+    Attributes:
+        cell: which one.
+        counts: per task, of `count_fields`; none where it was given up.
+        about: as in ABOUT: `digest` is of its last state, `failure` says why it was given up, if it was.
+    """
+
+    cell: Cell
+    counts: np.ndarray
+    about: dict[str, Any]
+
+
+class Archive:
+    """The finished cells of a run directory, and those beside it."""
+
+    def __init__(self, run: Path, beside: Path | None, made_with: dict[str, Any], checked: bool = False) -> None:
+        """Where `beside` is named, the run directories in it are looked through for cells too.
+
+        `checked`: whether the programs that train here check every number: they are others, and count as other code.
+        """
+        self.run, self.beside, self.made_with, self.checked = run, beside, made_with, checked
+
+    def code(self, cell: Cell) -> str:
+        """The version of the code by which a cell counts here."""
+        return code_of(cell, self.checked)
+
+    @cached_property
+    def others(self) -> dict[str, list[Path]]:
+        """Files of other runs by the id of their cell."""
+        found: dict[str, list[Path]] = {}
+        with suppress(OSError):  # one that goes away meanwhile, or may not be looked into
+            for path in sorted(self.beside.glob("*/cells/*.npz")) if self.beside else ():
+                if path.parent.parent.resolve() != self.run.resolve():
+                    found.setdefault(path.stem, []).append(path)
+        return found
+
+    def keep(self, trained: Trained) -> Found:
+        """Writes a cell down, its parameters first: a cell with a file has them."""
+        params = self.run / "checkpoints" / f"{trained.cell.id}.msgpack"
+        save(params, trained.params)
+        about = {
+            "computed": trained.cell.computed,
+            "code": self.code(trained.cell),
+            "episodes": trained.episodes,
+            "seconds": round(trained.seconds, 3),
+            "n_params": sum(leaf.size for leaf in jax.tree.leaves(trained.params)),
+            "digest": trained.digest,
+            "parameters": short_digest(params.read_bytes()),
+            "failure": trained.failure,
+            "made_with": self.made_with,
+        }
+        counts = trained.counts[:0] if trained.failure else trained.counts
+        return self._write(Found(trained.cell, counts, about))
+
+    def _write(self, found: Found) -> Found:
+        (self.run / "cells").mkdir(exist_ok=True)
+        with whole(self.run / "cells" / f"{found.cell.id}.npz") as file:
+            text = np.frombuffer(json.dumps(found.about).encode(), np.uint8)
+            np.savez_compressed(file, counts=found.counts, about=text)
+        return found
+
+    def own(self, cell: Cell) -> Found | None:
+        """A cell of this run, whatever the version of the code; None where there is none, or a damaged one."""
+        path = self.run / "cells" / f"{cell.id}.npz"
+        if not path.exists():
+            return None
+        try:
+            return _read(path, cell)[0]
+        except Exception as error:  # whatever the decoders stumble over
+            if scarce(error):
+                raise
+            why = f"{type(error).__name__}: {short(error)}"
+            print(
+                f"{path}: damaged, so this training run is looked for elsewhere or made again ({why})", file=sys.stderr
+            )
+            return None
+
+    def elsewhere(self, cell: Cell) -> Found | None:
+        """A cell that another run has finished with the same code, taken over; None where there is none."""
+        for path in self.others.get(cell.id, ()):
+            try:
+                found, params = _read(path, cell)
+                if found.about["code"] == self.code(cell) and not found.about["failure"]:
+                    (self.run / "checkpoints").mkdir(exist_ok=True)
+                    write(self.run / "checkpoints" / f"{cell.id}.msgpack", params)
+                    return self._write(found)
+            except Exception as error:  # a file that cannot be taken is not ours to judge
+                if scarce(error):
+                    raise
+        return None
+
+    def paces(self) -> list[Pace]:
+        """Of the last cells of all runs here, to guess how long others take."""
+        files = [*(self.run / "cells").glob("*.npz"), *(path for paths in self.others.values() for path in paths)]
+        found = []
+        for path in sorted(files, key=_written)[-RECENT:]:
+            with suppress(Exception), opened(path, USUAL) as archive:
+                about = _about(archive)
+                found.append(pace_of(about["computed"], about["seconds"]))
+        return found
+
+
+def _written(path: Path) -> float:
+    """When a file was written last; long ago where nobody can say."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _about(archive: zipfile.ZipFile) -> dict[str, Any]:
+    """What is said of a cell.
+
+    Raises:
+        Exception: of many kinds, where that is not all that there is to say.
+    """
+    about = dict(json.loads(unpacked(archive, "about", ROOM).tobytes()))
+    for name, kinds in ABOUT.items():
+        if not isinstance(about[name], kinds) or isinstance(about[name], bool):
+            raise TypeError(f"its {name} is {type(about[name]).__name__}")
+    if not 0 <= about["seconds"] < math.inf:
+        raise ValueError(f"it took {about['seconds']} seconds")
+    return about
+
+
+def _read(path: Path, cell: Cell) -> tuple[Found, bytes]:
+    """A cell's file, and its parameters.
+
+    Raises:
+        Exception: of many kinds, where it is damaged or of another cell.
+    """
+    fields = np.dtype(count_fields(cell.life))
+    most = most_counts(cell) * fields.itemsize
+    with opened(path, most) as archive:
+        about, counts = _about(archive), unpacked(archive, "counts", most)
+    if about["computed"] != cell.computed:
+        raise ValueError("it is of another training run")
+    if counts.dtype != fields or (len(counts) == 0) != bool(about["failure"]):
+        raise ValueError("its counts are not what they should be")
+    _counted(counts, cell)
+    params = path.parent.parent / "checkpoints" / f"{cell.id}.msgpack"
+    data = read(params, MOST) if params.is_file() else b""
+    if short_digest(data) != about["parameters"]:
+        raise ValueError(f"{params.name} has changed")
+    return Found(cell, counts, about), data
+
+
+def _counted(counts: np.ndarray, cell: Cell) -> None:
+    """Refuses counts that are not of a cell's evaluations.
+
+    Raises:
+        ValueError: which of them.
+    """
+    known = {
+        "cell": [cell.id],
+        "family": cell.members,
+        "split": [*BLOCKS, *(name for name, _ in cell.shifts)],
+        "simulations": cell.simulations,
+    }
+    known["env_steps"] = [steps for steps, _ in cell.points]
+    for name, values in known.items():
+        if not np.isin(counts[name], list(values)).all():
+            raise ValueError(f"its {name} is that of no evaluation of it")
+    episodes = counts["episodes"]
+    for name in ("successes", "successes_greedy", "successes_best"):
+        if (episodes < 1).any() or (counts[name] < 0).any() or (counts[name] > episodes).any():
+            raise ValueError(f"its {name} are more than there were episodes")

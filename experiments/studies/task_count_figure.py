@@ -1,0 +1,222 @@
+"""The figure of task-count: general versus specialist, against the number of training tasks."""
+
+from __future__ import annotations
+
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from incentivize.experiments.analysis.estimates import Estimate, jackknife, student
+from incentivize.experiments.analysis.table import Table
+from incentivize.experiments.cells import variant
+from incentivize.experiments.design.grid import by_seed, specialty
+from incentivize.experiments.design.specialists import MET
+from incentivize.experiments.presentation.charts import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    Drawn,
+    dots,
+    end_of,
+    legend,
+    pool_axis,
+    seeds,
+    style,
+    teacher_level,
+)
+from incentivize.experiments.settings.schema import Settings
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def draw_task_count(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
+    """Success against the number of training tasks, a panel per family: generalists, controls and specialists."""
+    drawn: Drawn = []
+    from matplotlib.figure import Figure
+
+    with style():
+        panels = len(settings.families)
+        columns = panels if panels <= 3 else 2
+        rows = -(-panels // columns)
+        below = 1.8 if columns > 1 else 2.8  # for the legend, which one panel has in one column
+        figure = Figure(figsize=(0.8 + 4.6 * columns, below + 3.6 * rows), layout="constrained")
+        axes = figure.subplots(rows, columns, sharey=True, squeeze=False)
+        for axis, family in zip_longest(axes.flat, settings.families):
+            if family is None:
+                axis.set_visible(False)
+            else:
+                drawn += _Panel(axis, table.where(family=family), settings, family).draw()
+        for axis in axes[:, 0]:
+            axis.set_ylabel("success")
+        legend(figure, axes, columns=min(columns, 2))
+    return figure, drawn
+
+
+class _Panel:
+    """One family's panel."""
+
+    def __init__(self, axis: Axes, table: Table, settings: Settings, family: str) -> None:
+        self.axis, self.table, self.settings, self.family = axis, table, settings, family
+        self.end = end_of(settings.pools)
+        self.budget = settings.training[family].budget
+        self.rows: list[dict[str, Any]] = []
+
+    def draw(self) -> list[dict[str, Any]]:
+        """Draws everything; returns what was drawn."""
+        final = self.table.final()
+
+        def count(role: str) -> str:
+            mine = final.where(role=role, split="unseen")
+            sizes = [mine.where(pool_size=size).rows for size in {row["pool_size"] for row in mine.rows}]
+            return seeds([{"n": len({row["seed"] for row in rows})} for rows in sizes])
+
+        taught = self.settings.training[self.family].taught_steps
+        words = f"generalist taught for {taught:,} steps, then incentivized" if taught else "incentivized generalist"
+        told = f"{count('generalist')}, 95% Student t where 3 at least"
+        self.curve(final, "generalist", "unseen", f"{words}, unseen tasks ({told})", BLUE, "-", "o", 2.2)
+        self.curve(final, "generalist", "seen", "the same, tasks in its pool", BLUE, ":", "o", 1.2)
+        label = "the same, the specialists' tasks, which it never met (jackknife over seeds and tasks)"
+        self.curve(final, "generalist", "specialty", label, BLUE, "--", ".", 0.8)
+        self.curve(final, MET, "specialty", "one that met the specialists' tasks, on these", BLUE, "", "P", 1.2)
+        label = f"taught generalist, unseen tasks ({count('taught')})"
+        self.curve(final, "taught", "unseen", label, GREEN, "-", "D", 1.4)
+        label = f"taught by one who knows the hidden rule ({count('informed')})"
+        self.curve(final, "informed", "unseen", label, GREEN, (0, (4, 2)), "x", 1.2)
+        label = f"control: descriptions shuffled, or rule redrawn, unseen tasks ({count('control')})"
+        self.curve(final, "control", "unseen", label, GREY, "-", "s", 1.4)
+        self.specialists()
+        meta = self.table.meta
+        if (blind := meta["blind"][self.family]) is not None:
+            self.level(blind, "blind level: best without the description", ":")
+        self.level(meta["uniform"][self.family], "uniform actions", (0, (1, 6)))
+        if (teacher := teacher_level(self.axis, self.table, self.family)) is not None:
+            self.note(teacher[0], None, 0, teacher[1], -np.inf, np.inf, 1)
+        self.dress()
+        return self.rows
+
+    def place(self, size: int | None) -> float:
+        """Where a pool size stands on the axis."""
+        return self.end if size is None else float(size)
+
+    def note(self, series: str, x: float | None, steps: int, value: float, low: float, high: float, n: int) -> None:
+        """Keeps a drawn point for the CSV; a line has no pool_size, and "every episode a new task" is "new"."""
+        size = "" if x is None else "new" if x == self.end else int(x)
+        bounds = [round(b, 6) if np.isfinite(b) else "" for b in (low, high)]
+        row = {
+            "family": self.family,
+            "series": series,
+            "pool_size": size,
+            "env_steps": steps,
+            "success": round(value, 6),
+        }
+        self.rows.append(row | {"low": bounds[0], "high": bounds[1], "n": n})
+
+    def curve(
+        self, final: Table, role: str, split: str, label: str, colour: str, line: Any, marker: str, width: float
+    ) -> None:
+        """Means over seeds with an interval where n >= 3, every seed as a dot, and the end of the axis set apart."""
+        mine = final.where(role=role, split=split)
+        sizes = sorted({row["pool_size"] for row in mine.rows}, key=self.place)
+        points, each = [], []
+        for size in sizes:
+            rows = mine.where(pool_size=size)
+            found = self.estimate(rows, split)
+            points.append((self.place(size), found))
+            steps = rows.rows[0]["env_steps"]
+            self.note(f"{role}, {split}", self.place(size), steps, found.mean, found.low, found.high, found.n)
+            each.append((self.place(size), by_seed(rows)))
+        if not points:
+            return
+        dots(self.axis, each, label, colour)
+        style: Any = {"color": colour, "linestyle": line, "marker": marker, "linewidth": width, "markersize": 3 + width}
+        style["gid"] = label
+        finite = [point for point in points if point[0] != self.end]
+        self.axis.plot([x for x, _ in finite], [e.mean for _, e in finite], label=label, **style)
+        self.axis.plot(
+            [x for x, _ in points[-2:]], [e.mean for _, e in points[-2:]], **style | {"linestyle": (0, (1, 3))}
+        )
+        self.axis.plot([x for x, _ in points[-1:]], [e.mean for _, e in points[-1:]], **style)
+        if all(np.isfinite(e.low) for _, e in points):
+            low, high = (np.clip(side, 0, 1) for side in zip(*[(e.low, e.high) for _, e in points], strict=True))
+            self.axis.fill_between([x for x, _ in points], low, high, color=colour, alpha=0.12, linewidth=0, gid=label)
+
+    def estimate(self, rows: Table, split: str) -> Estimate:
+        """The mean over seeds, or, as claims about specialists have it, over seeds x tasks where counts are there."""
+        success = specialty(rows, self.settings) if split == "specialty" else None
+        if success is None:
+            return student([*by_seed(rows).values()])
+        return jackknife(lambda *kept: success[np.ix_(*kept)].mean(), success.shape)
+
+    def specialists(self) -> None:
+        """Supervised ones, and beside them incentivized ones where there are any."""
+        count = self.settings.specialists
+        full = len(by_seed(self.table.where(role="specialist", split="specialty", budget_kind="full")))
+        labels = {
+            "full": f"supervised specialists, B steps each (mean of {full} task{'s' * (full != 1)})",
+            "split": f"specialists, B/{count} steps each",
+            "share": "specialists, a share B/N (ends where it is less than one update)",
+        }
+        self.specialist("specialist", labels, ORANGE, "^")
+        labels = {"full": "incentivized specialists, B steps each", "share": "incentivized specialists, a share B/N"}
+        self.specialist("incentivized specialist", labels, PURPLE, "v")
+
+    def specialist(self, role: str, labels: dict[str, str], colour: str, marker: str) -> None:
+        """Lines for the full and the split budget; a curve for the share, which ends where it is censored.
+
+        All are of the instances that generalists play in the specialty, as in the claims.
+        """
+        mine = self.table.where(role=role, split="specialty")
+        for kind, line in (("full", "-"), ("split", "--")):
+            rows = mine.where(budget_kind=kind)
+            if rows.rows and kind in labels:
+                found = student([*by_seed(rows).values()])  # by task
+                self.axis.axhline(found.mean, color=colour, linestyle=line, linewidth=1.3, label=labels[kind])
+                self.note(
+                    f"{role}, {kind}", None, rows.rows[0]["env_steps"], found.mean, found.low, found.high, found.n
+                )
+        share = []
+        for size in self.settings.pools:
+            rows = [] if size == "new" else self._share(mine, size)
+            if rows:
+                found = student([*{row["seed"]: row["success"] for row in rows}.values()])
+                share.append((float(size), found.mean))
+                self.note(
+                    f"{role}, share", float(size), rows[0]["env_steps"], found.mean, found.low, found.high, found.n
+                )
+        if share:
+            x, y = zip(*share, strict=True)
+            style: Any = {"color": colour, "marker": marker, "markersize": 5, "linewidth": 1.3, "linestyle": "-."}
+            self.axis.plot(x, y, label=labels["share"], **style)
+
+    def _share(self, mine: Table, size: int) -> list[dict[str, Any]]:
+        """The specialists' rows at B/size in whole updates, if they were evaluated there."""
+        small = self.settings.specialist_envs * self.settings.training[self.family].rollout_steps
+        large = self.settings.training[self.family].steps_per_update
+        wanted = self.budget // size
+        for update in (large, small):
+            rows = [row for row in mine.rows if row["env_steps"] and row["env_steps"] == wanted // update * update]
+            if rows:
+                return rows
+        return []
+
+    def level(self, value: float, label: str, line: Any) -> None:
+        """A reference line."""
+        self.axis.axhline(value, color=BLACK, linestyle=line, linewidth=1.0, label=label)
+        self.note(label.partition(":")[0], None, 0, value, -np.inf, np.inf, 1)
+
+    def dress(self) -> None:
+        """Axes and title."""
+        axis = self.axis
+        pool_axis(axis, self.settings.pools)
+        tasks = self.table.meta["tasks"][self.family]
+        mantissa, _, exponent = f"{tasks:.1e}".partition("e+")
+        count = f"${mantissa} \\times 10^{{{int(exponent)}}}$" if tasks >= 1e6 else f"{tasks:,}"
+        changed = variant(self.settings.knobs.get(self.family, {}), self.settings.life)
+        name = f"{self.family} ({changed})" if changed else self.family
+        axis.set_title(f"{name}: {count} tasks, B = {self.budget / 1e6:.2g} M steps")

@@ -1,0 +1,137 @@
+"""Trackers: a run's rows, figure and verdicts, shown where other experiments are. Does not import jax.
+
+A tracker copies what the run directory says, and nothing depends on it: `incentivize run ... --tracker NAME` changes no
+setting and no row. It writes to `DIR/trackers/NAME`, where `written.json` says what has been written: every training
+run once, and again only where its rows are others.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from incentivize.envs.registry import LoadError, Registry
+from incentivize.experiments.errors import printable, reason
+from incentivize.experiments.runtime import signals
+from incentivize.experiments.settings.schema import SettingsError, check_name
+from incentivize.experiments.storage.io import MOST, read, write
+from incentivize.experiments.storage.run_directory import Store
+from incentivize.experiments.trackers.record import Record, of_cells, of_study
+
+
+class Tracker(Protocol):
+    """What writes records. Whatever it raises becomes a warning, and the study goes on without it."""
+
+    def __init__(self, folder: Path) -> None:
+        """`folder` is there, and its own."""
+        ...
+
+    def write(self, record: Record) -> None:
+        """Writes a record whole, in the place of one of that name."""
+        ...
+
+    def close(self) -> None:
+        """Gives back what it holds; it is not used any more."""
+        ...
+
+
+TRACKERS: Registry[type[Tracker]] = Registry(
+    "trackers",
+    {
+        "tensorboard": "incentivize.experiments.trackers.tensorboard:TensorBoard",
+        "wandb": "incentivize.experiments.trackers.weights_and_biases:WandB",
+    },
+)
+"""By name. The library of a tracker is imported with its module, when it is asked for."""
+
+
+def load(name: str) -> type[Tracker]:
+    """A tracker's class.
+
+    Raises:
+        SettingsError: where there is none of that name, or its library is not installed.
+    """
+    check_name("--tracker", name, TRACKERS)
+    try:
+        return TRACKERS.load(name)
+    except LoadError as error:
+        raise SettingsError(f"--tracker {name}: {error}") from None
+    except ModuleNotFoundError as error:
+        raise SettingsError(f"--tracker {name}: needs {error.name}: pip install 'incentivize[{name}]'") from None
+    except (Exception, SystemExit) as error:  # of a library that does not get on with others here
+        raise SettingsError(f"--tracker {name}: cannot be loaded ({type(error).__name__}: {error})") from None
+
+
+class Follower:
+    """Has a tracker write what a run directory says, as far as it has not been written."""
+
+    def __init__(self, name: str | None, store: Store) -> None:
+        """Follows nothing where the name is None."""
+        self.name, self.store = name, store
+        self.folder = store.path / "trackers" / (name or "")
+        self.tracker: Tracker | None = None
+        self.off = name is None
+
+    def settled(self) -> None:
+        """Training runs have been finished: those are written whose rows will not change any more."""
+        self._attempt(lambda: self._write(lambda: of_cells(self.store, whole=False)))
+
+    def done(self) -> None:
+        """The study is finished: all is written."""
+        self._attempt(lambda: self._write(lambda: [*of_cells(self.store, whole=True), *of_study(self.store)]))
+
+    def close(self) -> None:
+        """Closes the tracker, if there is one."""
+        if (tracker := self.tracker) is not None:
+            self._attempt(tracker.close)
+
+    def _attempt(self, act: Callable[[], None]) -> None:
+        """Whatever goes wrong is said once, and then nothing more is written."""
+        try:
+            act()
+        except signals.Stopped:
+            raise
+        except (Exception, SystemExit) as error:
+            if not self.off:
+                why = (reason(error).strip() or type(error).__name__).splitlines()[0]
+                text = f"warning: --tracker {self.name}: {why}; the study goes on without it"
+                print(printable(text), file=sys.stderr)
+            self.off = True
+
+    def _write(self, find: Callable[[], list[Record]]) -> None:
+        if self.off:
+            return
+        path = self.folder / "written.json"
+        written = _written(path)
+        for record in find():
+            if written.get(record.name) == record.digest:
+                continue
+            if signals.requested.is_set():
+                return  # the next time
+            if self.tracker is None:
+                assert self.name is not None
+                self.folder.mkdir(parents=True, exist_ok=True)
+                self.tracker = load(self.name)(self.folder)
+            self.tracker.write(record)
+            written[record.name] = record.digest
+            write(path, json.dumps(written, indent=1) + "\n")
+
+
+def _written(path: Path) -> dict[str, str]:
+    """Digests by the name of a record; empty where nothing has been written or nobody can read what."""
+    try:
+        return dict(json.loads(read(path, MOST)))
+    except (OSError, ValueError, TypeError, RecursionError):
+        return {}
+
+
+@contextmanager
+def following(name: str | None, store: Store) -> Iterator[Follower]:
+    """A follower, closed however the block ends."""
+    follower = Follower(name, store)
+    try:
+        yield follower
+    finally:
+        follower.close()

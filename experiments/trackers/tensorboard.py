@@ -1,0 +1,64 @@
+"""The tracker TensorBoard: event files, a folder for each record, by tensorboardX: without torch or TensorFlow."""
+
+import io
+import shutil
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from tensorboardX import summary
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto import event_pb2
+
+from incentivize.experiments.trackers.record import Record
+
+
+class TensorBoard:
+    """Writes event files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def write(self, record: Record) -> None:
+        """Writes a record whole, in the place of one of that name.
+
+        By the writer beneath `SummaryWriter`, whose thread dies of a full disk without saying so.
+        """
+        folder = self.folder / record.name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        writer = EventsWriter(str(folder / "events"))
+        try:
+            for step, scalars in record.points.items():
+                for tag, value in scalars.items():
+                    _add(writer, summary.scalar(tag, value), step)
+            config = [{"setting": key, "value": value} for key, value in record.config.items()]
+            for title, rows in ({"config": config} | record.tables).items():
+                _add(writer, summary.text(title, _markdown(rows)), 0)
+            for title, png in record.images.items():
+                pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+                _add(writer, summary.image(title, pixels, dataformats="HWC"), 0)
+        finally:
+            writer.close()
+
+    def close(self) -> None:
+        """Holds nothing."""
+
+
+def _add(writer: EventsWriter, said: Any, step: int) -> None:
+    event = event_pb2.Event(wall_time=time.time(), step=step, summary=said)  # pyright: ignore[reportAttributeAccessIssue]
+    writer.write_event(event)
+
+
+def _markdown(rows: list[dict[str, Any]]) -> str:
+    """Rows with the same keys as a table."""
+
+    def line(cells: Iterable[Any]) -> str:
+        shown = ("" if cell is None else str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells)
+        return f"| {' | '.join(shown)} |"
+
+    keys = list(rows[0]) if rows else []
+    return "\n".join([line(keys), line("---" for _ in keys), *(line(row.values()) for row in rows)])

@@ -1,0 +1,94 @@
+"""Setups: what a cell's settings make of families, networks, learners, hyperparameters and pools."""
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+
+from incentivize import envs, rewards
+from incentivize.agents import cloning, networks, ppo
+from incentivize.agents import learner as lr
+from incentivize.agents.teachers import TEACHERS
+from incentivize.envs.family import Family
+from incentivize.envs.tasks import SPLITS, Pool, Split, make_pool
+from incentivize.envs.wrappers.mixture import Mixture
+from incentivize.experiments.cells import Cell
+from incentivize.experiments.settings.schema import Training
+
+Tree = TypeVar("Tree")
+
+
+def setup_of(cell: Cell) -> lr.Setup:
+    """What fixes a cell's shapes and code; for an agent that is taught first, those of what comes after."""
+    taught = cell.learner == "cloning"
+    return _setup(cell, cloning.CLONING if taught else ppo.PPO, cell.teacher if taught else None)
+
+
+def teaching_of(cell: Cell) -> lr.Setup | None:
+    """The same for the teaching that comes before an agent is incentivized, if any does."""
+    if cell.learner != "ppo" or cell.teacher is None:
+        return None
+    return _setup(cell, cloning.CLONING_WITH_VALUES, cell.teacher)
+
+
+def _setup(cell: Cell, algorithm: lr.Algorithm, teacher: str | None) -> lr.Setup:
+    family, training = family_of(cell), cell.training
+    return lr.Setup(
+        family=family,
+        network=network_of(training, family),
+        algorithm=algorithm,
+        reward=rewards.make(training.reward),
+        teacher=TEACHERS[teacher] if teacher else None,
+        num_envs=training.num_envs,
+        steps=training.rollout_steps,
+        epochs=training.epochs,
+        minibatches=training.minibatches,
+    )
+
+
+def family_of(cell: Cell) -> Family | Mixture:
+    """What a cell's agent plays."""
+    if len(cell.members) == 1:
+        own: dict[str, Any] = dict(cell.knobs)
+        return envs.make(cell.family, cell.control, cell.life, **own)
+    knobs: dict[str, dict[str, Any]] = {member: {} for member in cell.members}
+    for name, value in cell.knobs:
+        member, _, knob = name.partition(".")
+        knobs[member][knob] = value
+    return Mixture(tuple(envs.make(name, cell.control, cell.life, **own) for name, own in knobs.items()))
+
+
+def network_of(training: Training, family: Family | Mixture) -> networks.Network:
+    """The network of a family's agents, or a mixture's.
+
+    Raises:
+        ValueError: where there is none of that kind, or none so small.
+    """
+    return networks.make(
+        training.network,
+        family,
+        width=training.width,
+        depth=training.depth,
+        memory=training.memory,
+        parameters=training.parameters or None,
+    )
+
+
+def hyper_of(cell: Cell) -> lr.Hyper:
+    """A cell's traced hyperparameters."""
+    values = {name: getattr(cell.training, name) for name in lr.Hyper._fields}
+    if values["entropy_end"] is None:
+        values["entropy_end"] = values["entropy"]
+    return lr.Hyper(**{name: jnp.float32(value) for name, value in values.items()})
+
+
+def pool_of(cell: Cell) -> Pool:
+    """A cell's pool."""
+    split: Split = next(name for name in SPLITS if name == cell.pool_split)
+    return make_pool(cell.pool_size, seed=cell.pool_seed, split=split, first=cell.pool_first)
+
+
+def stack(trees: Sequence[Tree]) -> Tree:
+    """Trees of the same structure as one, with a new leading axis."""
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)

@@ -1,0 +1,86 @@
+"""Programs: cells that share shapes, compiled once and run several at a time under `vmap`."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.experimental import checkify
+
+from incentivize.agents import learner as lr
+from incentivize.envs.tasks import Pool, make_pool
+from incentivize.experiments.training.build import stack
+from incentivize.experiments.training.evaluation import Evaluation, Measure, evaluation_key, measure
+
+Train = Callable[[lr.TrainState, lr.Hyper, Pool, jax.Array], tuple[lr.TrainState, lr.Metrics]]  # ..., updates []
+
+
+class Program(NamedTuple):
+    """The compiled functions of one `Setup`, for a fixed number of cells: the leading axis of all leaves."""
+
+    setup: lr.Setup
+    lanes: int
+    begin: Callable[[Pool, jax.Array, lr.Hyper], lr.TrainState]  # pools, seeds, hyperparameters
+    teach: Train | None  # before training, where an agent is taught first
+    train: Train
+    measures: dict[int, Measure]  # by simulations
+    counted: dict[int, Any]  # likewise, shapes and types of what they return
+
+
+def compile_program(
+    setup: lr.Setup, teaching: lr.Setup | None, sizes: Evaluation, lanes: int, checked: bool = False
+) -> Program:
+    """Compiles all functions, ahead of their use; where `checked`, training stops where a number first is none."""
+    # What runs seldom need not be quick: less optimisation saves some 2 s per program, of 17.
+    seldom: Any = {"xla_backend_optimization_level": 2} if jax.default_backend() == "cpu" else None
+    pools = stack([make_pool(1)] * lanes)
+    hyper = stack([lr.Hyper(*map(jnp.float32, lr.Hyper()))] * lanes)
+    seeds = jnp.zeros(lanes, jnp.uint32)
+    beginning = jax.jit(jax.vmap(partial(lr.begin, teaching or setup)))
+    begin, spread = beginning.lower(pools, seeds, hyper).compile(seldom), None
+    state = jax.eval_shape(beginning, pools, seeds, hyper)
+    if setup.mesh is not None:  # what is spread stays where it is from one call to the next
+        spread = begin.output_shardings
+        state = jax.tree.map(
+            lambda leaf, own: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=own), state, spread
+        )
+
+    def trainer(setup: lr.Setup) -> Train:
+        if checked:
+            return _checked(setup)
+        train = jax.vmap(partial(lr.train, setup), in_axes=(0, 0, 0, None))
+        jitted = jax.jit(train, donate_argnums=0, out_shardings=spread and (spread, None))
+        return jitted.lower(state, hyper, pools, jnp.int32(1)).compile()
+
+    def measurer(simulations: int) -> Any:
+        score = jax.jit(jax.vmap(partial(measure, setup, sizes, simulations), in_axes=(0, 0, 0, None)))
+        return score.lower(state.params, pools, hyper, evaluation_key())
+
+    lowered = {simulations: measurer(simulations) for simulations in sizes.simulations}
+    return Program(
+        setup=setup,
+        lanes=lanes,
+        begin=begin,
+        teach=trainer(teaching) if teaching else None,
+        train=trainer(setup),
+        measures={simulations: one.compile(seldom) for simulations, one in lowered.items()},
+        counted={simulations: one.out_info for simulations, one in lowered.items()},
+    )
+
+
+def _checked(setup: lr.Setup) -> Train:
+    """Training that raises where the first NaN comes from, one cell after the other: checks know no `vmap` of loops."""
+    one = jax.jit(checkify.checkify(partial(lr.train, setup), errors=checkify.nan_checks))
+
+    def train(
+        state: lr.TrainState, hyper: lr.Hyper, pools: Pool, updates: jax.Array
+    ) -> tuple[lr.TrainState, lr.Metrics]:
+        done = []
+        for lane in range(len(hyper.gamma)):
+            error, result = one(*jax.tree.map(lambda leaf, lane=lane: leaf[lane], (state, hyper, pools)), updates)
+            error.throw()
+            done.append(result)
+        return stack(done)
+
+    return train

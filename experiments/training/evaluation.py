@@ -1,0 +1,162 @@
+"""What is evaluated of a cell: which tasks, how often, with how much search; and on which instances."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from incentivize import envs
+from incentivize.agents import learner as lr
+from incentivize.agents import networks
+from incentivize.agents.evaluate import Successes, evaluate
+from incentivize.agents.likelihood import likelihood
+from incentivize.agents.search import searching
+from incentivize.envs.family import Family
+from incentivize.envs.tasks import Pool, make_pool
+from incentivize.experiments.cells import Cell, Knobs, variant
+from incentivize.experiments.training.build import family_of, network_of, stack
+
+BLOCKS = ("seen", "validation", "unseen", "specialty")
+"""Evaluated sets of tasks: the cell's pool; validation tasks; held-out tasks; the specialists' held-out tasks."""
+
+
+class Evaluation(NamedTuple):
+    """Sizes of an evaluation; static."""
+
+    tasks: int  # slots per block
+    instances: int  # episodes per slot
+    specialists: int  # tasks of the block "specialty", which share its slots in turn; 0: no held-out task is looked at
+    simulations: tuple[int, ...] = (0,)
+    attempts: int = 1
+    likelihood: bool = False
+    shifts: tuple[tuple[Family, networks.Network], ...] = ()  # held-out tasks of them are a block each
+
+    def blocks(self, simulations: int = 0) -> tuple[str, ...]:
+        """Those of BLOCKS that are evaluated: with a search, which costs much, held-out tasks alone if any are."""
+        if simulations and self.specialists:
+            return ("unseen",)
+        return BLOCKS if self.specialists else ("seen", "validation")
+
+    def attempts_with(self, simulations: int) -> int:
+        """Episodes with drawn actions: one with a search, as the best of several is for agents without."""
+        return 1 if simulations else self.attempts
+
+
+def sizes_of(cell: Cell) -> Evaluation:
+    """How a cell is evaluated."""
+    return Evaluation(
+        cell.eval_tasks,
+        cell.eval_instances,
+        cell.eval_specialists,
+        cell.simulations,
+        cell.attempts,
+        cell.likelihood,
+        tuple(_shifted(cell, knobs) for _, knobs in cell.shifts),
+    )
+
+
+def _shifted(cell: Cell, knobs: Knobs) -> tuple[Family, networks.Network]:
+    """A cell's family with other knobs, and its network there.
+
+    Raises:
+        ValueError: where there is no such family, or its network is another.
+    """
+    all_knobs: dict[str, Any] = dict(cell.knobs) | dict(knobs)
+    family = envs.make(cell.family, cell.control, cell.life, **all_knobs)
+    own, there = (network_of(cell.training, one) for one in (family_of(cell), family))
+    shapes = [jax.eval_shape(one.init, jax.random.key(0)) for one in (own, there)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(f"{variant(dict(knobs), 1)}: an agent of {cell.family} has another network there")
+    return family, there
+
+
+def looked_at(cell: Cell, simulations: int = 0) -> list[tuple[str, tuple[str, ...]]]:
+    """What a cell's measures tell of, in order: families, and the splits of each."""
+    return [(member, sizes_of(cell).blocks(simulations)) for member in cell.members] + [
+        (cell.family, (name,)) for name, _ in cell.shifts
+    ]
+
+
+def most_counts(cell: Cell) -> int:
+    """Tasks that a cell's evaluations count, at most."""
+    sizes = sizes_of(cell)
+    blocks = len(cell.members) * len(sizes.blocks()) + len(sizes.shifts)
+    return len(cell.points) * len(cell.simulations) * blocks * sizes.tasks
+
+
+def _blocks(pool: Pool, sizes: Evaluation, simulations: int) -> list[Pool]:
+    """The pool of each block. Held-out and validation tasks are the same for every cell of a family."""
+    pools = {
+        "seen": pool,
+        "validation": make_pool(sizes.tasks, split="validation"),
+        "unseen": make_pool(sizes.tasks, split="heldout"),
+        "specialty": make_pool(max(sizes.specialists, 1), split="heldout"),
+    }
+    return [pools[block] for block in sizes.blocks(simulations)]
+
+
+def _tasks(family: Family, pools: Sequence[Pool], sizes: Evaluation) -> jax.Array:
+    """Digits [blocks * tasks, D]."""
+    slots = jnp.arange(sizes.tasks, dtype=jnp.uint32)
+    digits = jax.vmap(lambda pool: jax.vmap(lambda slot: family.tasks.member(pool, slot))(slots))(stack(pools))
+    return digits.reshape(-1, digits.shape[-1])
+
+
+def evaluation_key() -> jax.Array:
+    """The key of every evaluation: all policies meet the same instances."""
+    return jax.random.key(20_241_115)
+
+
+Measure = Callable[[Any, Pool, lr.Hyper, jax.Array], tuple[Successes, ...]]
+"""From parameters, pools, hyperparameters and a key to what is counted, as `looked_at` says: [cells, blocks, tasks]."""
+
+
+def measure(
+    setup: lr.Setup, sizes: Evaluation, simulations: int, params: Any, pool: Pool, hyper: lr.Hyper, key: jax.Array
+) -> tuple[Successes, ...]:
+    """What one agent counts, as `looked_at` says: for each of its families, then for each shift, [blocks, tasks]."""
+
+    def told(family: Family, network: networks.Network, pools: Sequence[Pool], first: int = 0) -> Successes:
+        tasks = _tasks(family, pools, sizes)
+        valued = setup.algorithm.name == "ppo"  # a taught network's value is nothing to go by
+        policy = searching(family, network, params, simulations, gamma=hyper.gamma, values=valued)
+        memory = network.initial_memory()
+        attempts = sizes.attempts_with(simulations)
+        found = evaluate(family, policy, memory, tasks, key, sizes.instances, attempts, first, setup.mesh)
+        if sizes.likelihood:
+            total, decisions = likelihood(family, policy, memory, tasks, key)
+            found = found._replace(log_likelihood=total, decisions=decisions)
+        return jax.tree.map(lambda leaf: leaf.reshape(len(pools), sizes.tasks, *leaf.shape[1:]), found)
+
+    pools = _blocks(pool, sizes, simulations)
+    first = sizes.tasks * sizes.blocks().index(sizes.blocks(simulations)[0])  # the same instances as without
+    own = tuple(told(member, setup.network, pools, first) for member in setup.family.members)
+    heldout = [make_pool(sizes.tasks, split="heldout")]
+    return own + tuple(told(family, network, heldout) for family, network in sizes.shifts)
+
+
+def block_ordinals(cell: Cell, splits: Sequence[str]) -> np.ndarray:
+    """Which task of its split sits in each slot, int64 [splits, tasks]; shifts are of held-out tasks."""
+    slots = np.arange(cell.eval_tasks)
+    seen = slots if cell.pool_size is None else cell.pool_first + slots % cell.pool_size
+    own = {"seen": seen, "specialty": slots % max(cell.eval_specialists, 1)}
+    return np.stack([own.get(split, slots) for split in splits])
+
+
+def scripted_success(family: Family, sizes: Evaluation) -> list[tuple[int, np.ndarray]]:
+    """Successes of the family's scripted policies on held-out tasks: per policy, sampled, int [tasks]."""
+    heldout = [make_pool(sizes.tasks, split="heldout")]
+
+    @jax.jit
+    def score(which, pools, key):
+        def policy(state, elapsed, memory, key):
+            # A policy that heeds nothing is a constant, which the compiler would evaluate itself, at length.
+            return jnp.log(jax.lax.optimization_barrier(family.scripted(family.observe(state)))[which]), memory
+
+        return evaluate(family, policy, (), _tasks(family, pools, sizes), key, sizes.instances)
+
+    state = jax.eval_shape(family.init, jax.random.key(0), family.tasks.heldout(0))
+    count = jax.eval_shape(lambda state: family.scripted(family.observe(state)), state).shape[0]
+    return [(which, np.array(score(which, heldout, evaluation_key()).sampled)) for which in range(count)]

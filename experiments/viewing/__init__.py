@@ -1,0 +1,4 @@
+"""Playing and watching: a person at a task, agents side by side, replays, the terminal.
+
+May import studies, presentation, training, storage; never execution or reporting.
+"""

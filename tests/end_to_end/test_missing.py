@@ -1,0 +1,109 @@
+"""Every study shows what there is where cells are missing, whichever they are, and claims nothing from them."""
+
+import zlib
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from incentivize.experiments import studies
+from incentivize.experiments.analysis import rows as rw
+from incentivize.experiments.analysis.table import Table
+from incentivize.experiments.settings import presets
+from incentivize.experiments.settings.schema import resolve
+from tests.helpers.counts import counted
+
+OWN = {
+    "task-count": {"families": ("errands", "codebooks"), "seeds": 3, "control_seeds": 3, "pools": (1, 16, 1024, "new")},
+    "mixture": {"families": ("errands", "mazes")},
+    "signal-and-scope": {"families": ("errands", "codebooks")},
+    "slopes": {"families": ("mazes",)},
+    "weak-incentive": {"families": ("mazes",)},
+    "threshold-prediction": {"families": ("puzzles", "mazes"), "pools": (4, 16, 256, 4096, "new")},
+}
+
+
+def won(cell, *where):
+    """Successes, of 10: as many as chance has it, but the same every time."""
+    return zlib.crc32(repr((cell.id, *where)).encode()) % 11
+
+
+def made_up(cell):
+    """Rows of a finished cell."""
+    alone = cell.pool_split != "training"
+    splits = ("seen", "specialty") if alone else ("seen", "validation", "unseen", "specialty")
+    theirs = range(cell.pool_first, cell.pool_first + min(cell.pool_size or 0, cell.eval_specialists))
+    tasks = theirs if alone else range(cell.eval_specialists)
+    parts = []
+    for family in cell.members:
+        for simulations in cell.simulations:
+            told = [
+                (cell.id, point, split, task, won(cell, family, point, split, task), 10)
+                for point, _ in cell.points
+                for split in splits
+                for task in tasks
+            ]
+            counts = counted(*told, family=family)
+            counts["simulations"], counts["steps"], counts["expert_steps"] = simulations, 7, 6
+            parts.append(counts)
+    return np.concatenate(parts)
+
+
+@pytest.fixture(params=studies.STUDIES, scope="module")
+def grid(request):
+    """A study, its settings, its cells, and what came of each: counts and rows."""
+    study = studies.load(request.param)
+    base = {"study": request.param, "preset": "quick"} | study.PRESETS["quick"]
+    settings = resolve(base, presets.training("quick"), OWN.get(request.param, {}))
+    cells = study.cells(settings)
+    counts = {cell.id: made_up(cell) for cell in cells}
+    return study, settings, cells, counts, [rw.rows_of(cell, counts[cell.id], 100) for cell in cells]
+
+
+def shown(grid, missing):
+    """Verdicts, figure and tables of a study without some cells."""
+    study, settings, cells, counts, known = grid
+    kept = [cell for cell in cells if cell.id not in missing]
+    rows = [row for cell, mine in zip(cells, known, strict=True) if cell.id not in missing for row in mine]
+    for family in settings.families:
+        level = {"family": family, "role": "uniform", "split": "unseen", "env_steps": 0, "success": 0.1}
+        rows.append(
+            level | {"success_greedy": None, "cell": f"uniform-{family}", "simulations": 0, "seed": None, "variant": ""}
+        )
+    levels, sure = rw.levels(rows, cells)
+    rows = rw.scored(rows, {family: levels[family] for family in sure})
+    tasks = np.concatenate([counts[cell.id] for cell in kept]) if kept else made_up(cells[0])[:0]
+    uniform = dict.fromkeys(settings.families, 0.1)
+    blind = {family: level if family in sure else None for family, level in levels.items()}
+    meta = {"blind": blind, "uniform": uniform, "tasks": dict.fromkeys(settings.families, 10**12)}
+    meta["ledger"] = {cell.id: {"supervision_bits": 1000, "env_steps": cell.points[-1][0]} for cell in kept}
+    table = Table(rows, tasks, meta)
+    claims = study.verdicts(table, settings)
+    figure, _ = study.figure(table, settings)
+    plt.close(figure)
+    study.tables(table, settings)
+    return claims
+
+
+def parts(cells):
+    """Cells to be without: all of a role, all of a seed, those of some budgets, single ones, all."""
+    for role in dict.fromkeys(cell.role for cell in cells):
+        mine = [cell.id for cell in cells if cell.role == role]
+        yield set(mine)
+        yield {mine[0]}
+        yield {mine[-1]}
+    for part in dict.fromkeys((cell.role, cell.family, cell.points) for cell in cells):
+        yield {cell.id for cell in cells if (cell.role, cell.family, cell.points) == part}
+    yield {cell.id for cell in cells if cell.seed == 0}
+    yield {cell.id for cell in cells}
+
+
+def test_a_study_lives_with_missing_cells(grid):
+    whole = shown(grid, set())
+    for missing in parts(grid[2]):
+        claims = shown(grid, missing)
+        assert len(claims) == len(whole)
+        for claim, before in zip(claims, whole, strict=True):
+            assert claim.effect is None or claim.effect == pytest.approx(before.effect), (claim, before)
+            assert claim.verdict in ("inconclusive", before.verdict), (claim, before)
+    assert all(claim.verdict == "inconclusive" for claim in claims)  # without any cell

@@ -1,0 +1,222 @@
+"""The command beside other programs: wrong words, JSON for programs, pipes, files and colours."""
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from incentivize.experiments.cli.arguments import flags_of, words_of
+from incentivize.experiments.cli.choices import KNOWN
+from incentivize.experiments.cli.commands import COMMANDS, Run
+from incentivize.experiments.cli.commands import run as acts_run
+from incentivize.experiments.cli.main import UNREAD, main
+from incentivize.experiments.execution import validation
+
+CODE = "import sys; from incentivize.experiments.cli.main import entry; sys.argv[0] = 'incentivize'; entry()"
+PLAIN = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "NO_COLOR", "FORCE_COLOR", "TERM")}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["rnu"], "incentivize rnu: there is no such command; did you mean 'run'?"),
+        (["list", "famlies"], "TOPIC = 'famlies': did you mean 'families'?"),
+        (["bench", "trian"], "WHAT = 'trian': did you mean 'train'?"),
+        (["run", "task-cuont"], "STUDY = 'task-cuont': did you mean 'task-count'?"),
+        (["run", "task-count", "--lunacher", "slurm"], "--lunacher: there is no such flag of `incentivize run`; "),
+        (["run", "task-count", "--launcher=slrum"], "--launcher = 'slrum': did you mean 'slurm'?"),
+        (["run", "task-count", "--control", "shufled"], "control = 'shufled': did you mean 'shuffled'?"),
+        (["run", "task-count", "--reward", "spars"], "reward = 'spars': 'spars': did you mean 'sparse'?"),
+        (["run", "task-count", "--memory", "gruu"], "memory = 'gruu': did you mean 'gru'?"),
+        (["play", "maze"], "FAMILY = 'maze': did you mean 'mazes'?"),
+        (["play", "mazes", "--control", "blnd"], "--control = 'blnd': did you mean 'blind'?"),
+        (["play", "mazes", "--knob", "rosw=3"], "--knob = 'rosw': did you mean 'rows'?"),
+        (["tune", "mazes", "--arm", "taugt"], "--arm = 'taugt': did you mean 'taught'?"),
+        (
+            ["play", "mazes", "--epxert"],
+            "--epxert: there is no such flag of `incentivize play`; did you mean '--expert'?",
+        ),
+        (["play", "mazes", "errands"], "incentivize play: 'errands' is one word too many; "),
+        (["--vresion"], "incentivize --vresion: there is no such command; "),
+        (["run"], "incentivize run: STUDY is missing; `incentivize run --help` "),
+        (
+            ["run", "--sed", "3", "task-count"],
+            "--sed: there is no such flag of `incentivize run`; did you mean '--seeds'?",
+        ),
+        (["run", "task-count", "--learning-rate", "fast"], "--learning-rate = 'fast': want a number"),
+        (["run", "task-count", "--learning_rate=fast"], "--learning-rate = 'fast': want a number"),
+        (["run", "task-count", "--seeds", "1.5"], "--seeds = '1.5': want a whole number"),
+        (["run", "--pools", "1", "task-count"], "--pools = 'task-count': want a whole number or new"),
+        (["run", "task-count", "--likelihood", "yes"], "--likelihood = 'yes': want True or False"),
+        (
+            ["run", "task-count", "--specialist-learners", "tought"],
+            "--specialist-learners = 'tought': want incentiv",
+        ),
+        (["run", "task-count", "--out"], "--out: its value is missing; want DIR"),
+        (["run", "task-count", "--out", "--alone"], "--out: its value is missing; want DIR"),
+        (["run", "task-count", "--alone=1"], "--alone=1: --alone takes no value"),
+        ([], "incentivize: want one of run, report, list, "),
+    ],
+)
+def test_a_wrong_word_is_one_sentence_that_says_what_was_meant(arguments, sentence, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(sentence)
+    assert captured.err.count("\n") == 1
+
+
+def test_a_wrong_knob_in_a_file_is_named_with_what_was_meant(tmp_path, capsys):
+    (tmp_path / "knobs.toml").write_text("[knobs.mazes]\nrosw = 3\n")
+    arguments = ["run", "task-count", "--family", "mazes", "--config", str(tmp_path / "knobs.toml")]
+    assert main([*arguments, "--out", str(tmp_path / "run")]) == 2
+    assert "knobs.mazes: rosw: no knob of mazes; did you mean 'rows'?" in capsys.readouterr().err
+
+
+def test_flags_are_read_off_the_commands():
+    words = {word.name: word for word in words_of(Run)}
+    assert next(iter(words)) == "study"
+    assert {"--family", "--seeds", "--learning-rate", "--save-every", "--debug"} <= set(words)
+    assert (words["--debug"].value, words["--pools"].several, Path in words["--out"].kinds) == ("", True, True)
+    assert (words["--taught-minibatches"].value, words["--entropy-end"].value) == ("INT", "FLOAT")
+    assert "--families" not in words
+    for kind in COMMANDS.values():
+        assert len(set(flags_of(kind))) == len(flags_of(kind))
+        for word in words_of(kind):
+            assert word.name.startswith("--") or word.name in (*KNOWN, "runs", "run")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "families"),
+    [
+        (["--family", "errands", "--family", "mazes"], ("errands", "mazes")),
+        (["--family", "errands", "mazes"], ("errands", "mazes")),
+        (["--family=errands", "--seeds", "1", "--family", "mazes", "puzzles"], ("errands", "mazes", "puzzles")),
+        (["--pools", "1", "--pools", "new"], ("errands", "mazes")),
+    ],
+)
+def test_a_flag_of_several_values_adds_up_however_often_it_stands_there(arguments, families, monkeypatch):
+    asked = []
+    monkeypatch.setattr(validation, "check", lambda settings, _: asked.append(settings))
+    monkeypatch.setattr("incentivize.experiments.execution.study_run.run_study", lambda *_, **__: None)
+    monkeypatch.setattr(acts_run, "_told", lambda _: {})
+    assert main(["run", "task-count", *arguments]) == 0
+    (settings,) = asked
+    assert settings.families == families
+    if "--pools" in arguments:
+        assert settings.pools == (1, "new")
+
+
+def test_no_values_at_all_turn_a_list_off(monkeypatch):
+    asked = []
+    monkeypatch.setattr(validation, "check", lambda settings, _: asked.append(settings))
+    monkeypatch.setattr("incentivize.experiments.execution.study_run.run_study", lambda *_, **__: None)
+    monkeypatch.setattr(acts_run, "_told", lambda _: {})
+    assert main(["run", "task-count"]) == 0
+    assert main(["run", "task-count", "--taught-pools"]) == 0
+    as_shipped, without = asked
+    assert as_shipped.taught_pools
+    assert without.taught_pools == ()
+
+
+def test_json_is_one_document_also_where_something_goes_wrong(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for arguments, status in (
+        (["report", "nowhere", "--json"], 2),
+        (["run", "task-cuont", "--json"], 2),
+        (["tune", "mazes", "--trails", "3", "--json"], 2),
+    ):
+        assert main(arguments) == status
+        captured = capsys.readouterr()
+        assert json.loads(captured.out) == {"error": captured.err.rstrip("\n"), "status": status}
+
+
+def test_words_go_to_standard_error_where_json_is_asked_for(capsys, monkeypatch):
+    def measure(what, families, repeats, console):
+        print("from a library")
+        console.print("a table")
+        return {"results": list(families)}
+
+    monkeypatch.setattr("incentivize.experiments.bench.suite.bench", measure)
+    assert main(["bench", "train", "--family", "mazes", "--json"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out) == {"results": ["mazes"]}
+    assert "from a library\na table" in captured.err
+
+
+def run_alone(*arguments, **more):
+    return subprocess.run([sys.executable, "-c", CODE, *arguments], env=PLAIN, capture_output=True, text=True, **more)
+
+
+def test_tables_in_a_file_are_as_wide_as_they_have_to_be():
+    from incentivize.experiments import studies
+
+    for topic in ("studies", "families"):
+        shown = run_alone("list", topic)
+        assert shown.returncode == 0, shown.stderr
+        assert "…" not in shown.stdout
+        if topic == "studies":
+            rows = shown.stdout.splitlines()
+            for name in studies.names():
+                assert any(name in row and studies.load(name).QUESTION in row for row in rows)
+        else:
+            assert "visible" in shown.stdout
+            assert "order=2, runs=3, length=8, asked=3, room=0." in shown.stdout
+
+
+def test_a_narrow_terminal_breaks_words_rather_than_leave_something_out(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["list", "families"]) == 0
+    text = capsys.readouterr().out
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("arguments", [("list", "studies"), ("list", "studies", "--json"), ("run", "--help")])
+def test_a_reader_that_ends_early_ends_the_command_quietly(arguments):
+    reader, writer = os.pipe()
+    os.close(reader)  # as `head` does, only sooner
+    shown = subprocess.run([sys.executable, "-c", CODE, *arguments], env=PLAIN, stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    assert shown.stderr == b""
+    assert shown.returncode == UNREAD
+
+
+def _in_a_terminal(*arguments, **variables):
+    """What a command prints where it sees a terminal."""
+    parent, child = pty.openpty()
+    environment = PLAIN | {"TERM": "xterm-256color", "COLUMNS": "100"} | variables
+    with subprocess.Popen([sys.executable, "-c", CODE, *arguments], env=environment, stdout=child, stderr=child):
+        os.close(child)
+        said = b""
+        try:
+            while some := os.read(parent, 65536):
+                said += some
+        except OSError:  # the other end is closed
+            pass
+    os.close(parent)
+    return said
+
+
+@pytest.mark.parametrize("arguments", [("list", "studies"), ("list", "--help")])
+def test_there_are_colours_in_a_terminal_alone_and_none_where_nobody_wants_them(arguments):
+    colour = re.compile(rb"\x1b\[[\d;]*[349][0-8][\d;]*m")
+    shown = _in_a_terminal(*arguments)
+    assert b"\x1b[1m" in shown
+    assert colour.search(shown) or "--help" not in arguments  # a list has nothing but bold
+    assert not colour.search(_in_a_terminal(*arguments, NO_COLOR="1"))  # bold may be
+    assert "\x1b[" not in run_alone(*arguments).stdout
+
+
+@pytest.mark.parametrize("arguments", [("list", "rewards"), ("--help",), ("completion", "fish")])
+def test_descriptions_are_there_where_python_leaves_docstrings_out(arguments):
+    shown = subprocess.run([sys.executable, "-OO", "-c", CODE, *arguments], env=PLAIN, capture_output=True, text=True)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert shown.stdout == run_alone(*arguments).stdout
+    assert any(word in shown.stdout for word in ("On success 1 less", "List what there is to choose from"))

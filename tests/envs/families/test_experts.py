@@ -1,0 +1,143 @@
+"""Experts against plain search, on tasks held out and at every knob that the families document."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from incentivize import envs
+from incentivize.envs.contract import starts
+from tests.helpers.solvers import Episode, solve
+
+FEW, MANY = 100, 2000  # instances
+
+USUAL = [
+    ("codebooks", {}),
+    ("codebooks", {"mixed": True, "study": 4, "exam": 4}),
+    ("codebooks", {"variant": "try", "study": 3}),
+    ("codebooks", {"life": 2}),
+    ("errands", {}),
+    ("errands", {"chain": 2}),
+    ("errands", {"attributes": 3, "values": 4, "size": 4, "objects": 3}),
+    ("mazes", {}),
+    ("mazes", {"rows": 5, "columns": 7, "goal_in_task": False, "room": 9}),
+    ("programs", {}),
+    ("programs", {"silent": True, "room": 9}),
+    ("puzzles", {}),
+    ("puzzles", {"scramble": 3}),
+    ("puzzles", {"scramble": 4}),
+    ("sequences", {}),
+    ("sequences", {"order": 1, "tokens": 7, "room": 9, "runs": 2}),
+]
+OTHERS = [
+    ("codebooks", {"study": 1, "price": 0}),
+    ("codebooks", {"study": 8, "cues": 6, "exam": 6}),
+    ("codebooks", {"pairs": "apart"}),
+    ("codebooks", {"mixed": True}),
+    ("codebooks", {"variant": "try", "study": 1}),
+    ("codebooks", {"variant": "try", "study": 8, "mixed": True}),
+    ("codebooks", {"variant": "try", "study": 2, "life": 4}),
+    ("errands", {"objects": 2}),
+    ("errands", {"objects": 3}),
+    ("errands", {"objects": 3, "chain": 3}),
+    ("errands", {"objects": 2, "chain": 2}),
+    ("errands", {"chain": 4}),
+    ("errands", {"size": 4}),
+    ("errands", {"size": 11}),
+    ("errands", {"size": 4, "chain": 2}),
+    ("errands", {"pairs": "together"}),
+    ("errands", {"attributes": 2, "values": 4}),
+    ("errands", {"attributes": 3, "values": 4, "life": 3}),
+    ("errands", {"attributes": 5, "values": 8}),
+    ("mazes", {"rows": 3, "columns": 3}),
+    ("mazes", {"rows": 3, "columns": 11}),
+    ("mazes", {"rows": 6, "columns": 6, "room": 8, "pairs": "apart"}),
+    ("mazes", {"rows": 7, "columns": 8, "goal_in_task": False}),
+    ("mazes", {"rows": 8, "columns": 8}),
+    ("mazes", {"rows": 9, "columns": 9}),
+    ("mazes", {"rows": 11, "columns": 11, "goal_in_task": False}),
+    ("programs", {"length": 1, "modulus": 2}),
+    ("programs", {"length": 9}),
+    ("programs", {"length": 9, "modulus": 16, "room": 32}),
+    ("programs", {"modulus": 5}),
+    ("programs", {"silent": True}),
+    ("puzzles", {"pairs": "apart"}),
+    *(("puzzles", {"moves": moves, "scramble": 2}) for moves in (2, 3, 4, 6, 7, 8)),
+    *(("puzzles", {"moves": moves, "scramble": scramble}) for scramble in (1, 3, 4, 5) for moves in (2, 5, 8)),
+    ("sequences", {"order": 3, "asked": 4}),
+    ("sequences", {"tokens": 7, "room": 7, "runs": 5}),
+    ("sequences", {"tokens": 15, "runs": 12, "length": 9, "asked": 1}),
+    ("sequences", {"tokens": 16, "order": 1, "runs": 1, "length": 5, "asked": 1}),
+    ("sequences", {"order": 1, "life": 2}),
+    ("sequences", {"runs": 1, "asked": 1}),
+]
+EVERY = [*USUAL, *(knobs for knobs in OTHERS if knobs not in USUAL)]
+
+
+def label(knobs):
+    return "-".join((knobs[0], *(f"{name}={value}" for name, value in knobs[1].items())))
+
+
+@partial(jax.jit, static_argnames="family")
+def walks(family, states, keys, wander):
+    """Episodes in which so many steps go anywhere and the others where an expert goes; the leading axis is time."""
+
+    def step(carry, key):
+        states, running = carry
+        key_wander, key_any, key_best, key_which, key_step = jax.random.split(key, 5)
+        seen = jax.vmap(family.observe)(states)
+        experts = [jax.vmap(partial(family.expert, kind=kind))(states) for kind in ("informed", "fair")]
+        knows = jax.random.bernoulli(key_which, shape=running.shape)
+        best = jax.random.categorical(key_best, jnp.log(jnp.where(knows[:, None], *experts)))
+        anything = jax.random.categorical(key_any, jnp.where(seen.action_mask, 0.0, -jnp.inf))
+        action = jnp.where(jax.random.bernoulli(key_wander, wander), anything, best)
+        task = states.now.task if family.attempts > 1 else states.task
+        row = (seen.context, seen.entities, seen.entity_mask, action, task), experts
+        row += (jax.vmap(family.distance)(states), running)
+        after, outcome = jax.vmap(family.step)(states, action, jax.random.split(key_step, running.shape[0]))
+        return (after, running & ~outcome.over), row
+
+    return jax.lax.scan(step, (states, jnp.ones(wander.shape, bool)), keys)[1]
+
+
+def policy(best, count):
+    """Probabilities of sets of actions, as likely each, float [T, count]."""
+    found = np.zeros((len(best), count))
+    for row, actions in zip(found, best, strict=True):
+        row[list(actions)] = 1 / len(actions)
+    return found
+
+
+def disagreements(name, knobs, count):
+    """The states along walks from so many instances in which expert or distance is not what plain search finds."""
+    family = envs.make(name, **knobs)
+    wander = jnp.array([1.0, 0.5, 0.2, 0.0])[jnp.arange(count) % 4]
+    keys = jax.random.split(jax.random.key(1), family.horizon)
+    rows, experts, distances, running = jax.tree.map(np.asarray, walks(family, starts(family, count), keys, wander))
+    wrong = []
+    for lane in range(count):
+        until = int(running[:, lane].sum())
+        *best, expected = solve(family, Episode(*(leaf[:until, lane] for leaf in rows)))
+        assert len(expected) == until > 0
+        expected, found = np.array(expected), distances[:until, lane]
+        same = found == expected
+        for expert, actions in zip(experts, best, strict=True):
+            same &= np.abs(expert[:until, lane] - policy(actions, family.num_actions)).max(1) < 1e-6
+        if name == "puzzles":  # of what is lost it is only said that it is
+            left = family.horizon - np.arange(until)
+            same = np.where(expected > left, found > left, same)
+        wrong += [(lane, int(step)) for step in np.flatnonzero(~same)]
+    return wrong
+
+
+@pytest.mark.parametrize("knobs", USUAL, ids=label)
+def test_experts_agree_with_plain_search(knobs):
+    assert disagreements(*knobs, FEW) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("knobs", EVERY, ids=label)
+def test_experts_agree_with_plain_search_at_every_knob(knobs):
+    assert disagreements(*knobs, MANY) == []

@@ -1,0 +1,114 @@
+"""The contract, over every registered family and control."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from incentivize import envs
+from incentivize.envs.contract import INSIDE_OTHERS, OF_ITSELF
+from incentivize.envs.wrappers.base import Wrapper
+from incentivize.envs.wrappers.controls import CONTROLS, controls_of
+
+VARIANTS = {  # knobs that change what a family does
+    "codebooks": [{}, {"variant": "try", "study": 3}, {"life": 2}],
+    "errands": [{}, {"chain": 2}, {"attributes": 3, "values": 4, "life": 3}],
+    "mazes": [{}, {"goal_in_task": False, "room": 9}],
+    "programs": [{}, {"silent": True, "room": 9}],
+    "puzzles": [{}, {"scramble": 3}],
+    "sequences": [{}, {"order": 1, "tokens": 7, "room": 9, "runs": 2}],
+}
+FAMILIES = [envs.make(name, **knobs) for name in envs.names() for knobs in VARIANTS.get(name, [{}])]
+SEEN_DIFFERENTLY = ("shuffled", "disjoint", "blind")
+CONTROLLED = [
+    *FAMILIES,
+    *(CONTROLS[c](f) for f in map(envs.make, envs.names()) for c in controls_of(f) if c in SEEN_DIFFERENTLY),
+    envs.make("errands", "shuffled", life=2),
+    envs.make("codebooks", "blind", life=2),
+    envs.make("codebooks", "changing", life=2),
+    *envs.mix(*envs.names(), permuted=1).members,
+]
+
+
+def label(family):
+    if isinstance(family, Wrapper):  # by name: a member of a mixture has much else to say
+        return f"{type(family).__name__}({label(family.family)})"
+    return repr(family).replace(" ", "")
+
+
+every_control = pytest.mark.parametrize("family", CONTROLLED, ids=label)
+
+
+@every_control
+@pytest.mark.parametrize("check", INSIDE_OTHERS, ids=lambda check: check.__name__)
+def test_families_controls_lives_and_mixtures(check, family):
+    check(family)
+
+
+@pytest.mark.parametrize("check", OF_ITSELF, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("family", FAMILIES, ids=label)
+def test_families(check, family):
+    check(family)
+
+
+@every_control
+def test_a_task_of_numpy_is_a_task(family):
+    """`TaskSpace.task` hands out NumPy's arrays, and nothing has to be compiled."""
+    key, task = jax.random.key(0), family.tasks.heldout(1)
+    starts = jax.eval_shape(lambda: (family.init(key, task), family.start_near(key, task, jnp.int32(1))))
+    assert starts == jax.eval_shape(lambda: (family.init(key, jnp.array(task)),) * 2)
+
+
+def test_make_refuses_what_is_not_there():
+    with pytest.raises(ValueError, match="family='erands': want one of codebooks, errands"):
+        envs.make("erands")
+    with pytest.raises(ValueError, match="control='x'"):
+        envs.make("errands", "x")
+    with pytest.raises(ValueError, match="valeus: no knob of errands"):
+        envs.make("errands", valeus=3)
+    for knobs in ({"objects": 5}, {"values": 3}, {"size": 3}, {"attributes": 1}):
+        with pytest.raises(ValueError, match=f"{next(iter(knobs))}="):
+            envs.make("errands", **knobs)
+    for name, knob, value in (
+        ("mazes", "rows", 2),
+        ("mazes", "room", 6),
+        ("programs", "length", 0),
+        ("programs", "room", 3),
+        ("programs", "modulus", 1),
+        ("puzzles", "moves", 1),
+        ("puzzles", "scramble", 9),
+        ("codebooks", "exam", 1),
+        ("codebooks", "study", 0),
+        ("codebooks", "variant", "tell"),
+        ("codebooks", "price", -1),
+        ("sequences", "tokens", 17),
+        ("sequences", "order", 4),
+        ("sequences", "runs", 0),
+        ("sequences", "length", 4),
+        ("sequences", "asked", 7),
+        ("sequences", "room", 4),
+    ):
+        with pytest.raises(ValueError, match=f"{knob}={value!r}"):
+            envs.make(name, **{knob: value})
+    with pytest.raises(ValueError, match="control='shuffled': is for families with a visible rule, not Codebooks"):
+        envs.make("codebooks", "shuffled")
+    with pytest.raises(ValueError, match="control='disjoint': is for families with a hidden rule, not Mazes"):
+        envs.make("mazes", "disjoint")
+
+
+@pytest.mark.parametrize(
+    ("name", "near", "far"),
+    [
+        ("errands", {}, {"chain": 2}),
+        ("mazes", {"room": 9}, {"rows": 9, "columns": 9}),
+        ("programs", {"room": 9}, {"length": 9}),
+        ("puzzles", {}, {"scramble": 4}),
+        ("codebooks", {}, {"study": 4, "exam": 4}),
+        ("sequences", {}, {"order": 3, "asked": 4}),
+        ("sequences", {"room": 7}, {"tokens": 7, "runs": 5}),
+    ],
+)
+def test_every_family_has_harder_tasks_that_look_the_same(name, near, far):
+    """So that an agent can be tried, without any change, on what it was not trained for."""
+    trained, tried = envs.make(name, **near), envs.make(name, **far)
+    assert (trained.spec, trained.num_actions) == (tried.spec, tried.num_actions)
+    assert trained.horizon < tried.horizon

@@ -1,0 +1,149 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as budget
+from hypothesis import strategies as st
+
+from incentivize.experiments.settings import presets
+from incentivize.experiments.settings.schema import Settings, SettingsError, Training, dump, load, load_file, resolve
+
+BASE = {"study": "task-count", "preset": "quick", "families": ("errands", "mazes")}
+DEFAULTS = {"errands": {"learning_rate": 3e-3, "budget": 500_000}}
+
+
+def wrong(*layers, base=BASE):
+    with pytest.raises(SettingsError) as caught:
+        resolve(base, DEFAULTS, *layers)
+    return str(caught.value)
+
+
+def test_precedence_is_default_preset_file_flag():
+    plain = resolve(BASE | {"seeds": 3}, DEFAULTS)
+    assert plain.training["errands"].learning_rate == 3e-3
+    assert plain.training["mazes"].learning_rate == 1e-3
+    file = {"learning_rate": 5e-3, "seeds": 4, "training": {"mazes": {"learning_rate": 6e-3, "width": 32}}}
+    filed = resolve(BASE | {"seeds": 3}, DEFAULTS, file)
+    assert [filed.training[name].learning_rate for name in BASE["families"]] == [5e-3, 6e-3]
+    assert filed.seeds == 4
+    flagged = resolve(BASE, DEFAULTS, file, {"learning_rate": 7e-3, "seeds": 5})
+    assert [flagged.training[name].learning_rate for name in BASE["families"]] == [7e-3, 7e-3]
+    assert flagged.training["mazes"].width == 32
+    assert flagged.seeds == 5
+
+
+def test_who_sets_a_key_sets_what_follows_it_unless_that_is_set_too():
+    twins = {"learning_rate": 1e-3, "taught_learning_rate": 2e-3, "entropy": 0.1, "entropy_end": 0.01}
+
+    def of(*layers, name="errands"):
+        training = resolve(BASE, {"errands": twins}, *layers).training[name]
+        return tuple(getattr(training, key) for key in twins)
+
+    shipped = (1e-3, 2e-3, 0.1, 0.01)
+    assert of() == of({"width": 32}) == shipped
+    assert of({"learning_rate": 5e-3}) == (5e-3, None, 0.1, 0.01)
+    assert of({"entropy": 0.2}) == (1e-3, 2e-3, 0.2, None)
+    assert of({"entropy_end": 0.02}) == (1e-3, 2e-3, 0.1, 0.02)
+    assert of({"learning_rate": 5e-3, "taught_learning_rate": 6e-3}) == (5e-3, 6e-3, 0.1, 0.01)
+    table = {"training": {"errands": {"learning_rate": 5e-3, "taught_learning_rate": 6e-3}}}
+    assert of(table) == (5e-3, 6e-3, 0.1, 0.01)
+    assert of(table, {"learning_rate": 7e-3}) == (7e-3, None, 0.1, 0.01)
+    assert of(table, {"taught_learning_rate": 8e-3}) == (5e-3, 8e-3, 0.1, 0.01)
+    assert of({"training": {"errands": {"learning_rate": 5e-3}}}, {"taught_learning_rate": 8e-3})[:2] == (5e-3, 8e-3)
+    assert of({"learning_rate": 7e-3}, table) == of({"learning_rate": 7e-3} | table) == (5e-3, 6e-3, 0.1, 0.01)
+
+
+def test_every_wrong_key_and_value_is_named_at_once():
+    text = wrong({"learning_rat": 1, "seeds": 0, "training": {"errands": {"widht": 3}}}, {"gamma": 1.5})
+    assert "learning_rat: there is no such key; did you mean 'learning_rate'?" in text
+    assert "training.errands.widht: there is no such key; did you mean 'width'?" in text
+    assert "seeds = 0: input should be greater than or equal to 1" in text
+    assert "training.errands.gamma = 1.5" in text
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        ({"learning_rate": -1.0}, "learning_rate = -1.0: input should be greater than 0"),
+        ({"learning_rate": float("nan")}, "learning_rate = nan"),
+        ({"minibatches": 3}, "minibatches = 3 must divide num_envs = 512"),
+        ({"budget": 100}, "budget = 100 is less than one update"),
+        ({"pools": (0, 4)}, "pool size 0: want 1 to 16777216"),
+        ({"pools": (4, 4)}, "every pool size once"),
+        ({"pools": ("old",)}, "'old'"),
+        ({"families": ("errands", "errands")}, "every family once"),
+        ({"specialist_envs": 30, "num_envs": 512}, "must divide specialist_envs = 30"),
+        ({"training": {"puzzles": {}}}, "puzzles is configured but not among families"),
+        ({"training": 3}, "want a table by family"),
+    ],
+)
+def test_what_cannot_be_is_refused(layer, message):
+    assert message in wrong(layer)
+
+
+def test_pools_are_put_in_order():
+    assert resolve(BASE, {}, {"pools": ("new", 64, 4)}).pools == (4, 64, "new")
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    with pytest.raises(SettingsError, match="no such file"):
+        load_file(tmp_path / "none.toml")
+    broken = tmp_path / "broken.toml"
+    broken.write_text("seeds = ")
+    with pytest.raises(SettingsError, match="not a readable TOML file"):
+        load_file(broken)
+    with pytest.raises(SettingsError, match="not a resolved configuration"):
+        load("seeds = 3", Path("config.toml"))
+
+
+@budget(suppress_health_check=[HealthCheck.too_slow], deadline=None)  # on a machine that has much else to do
+@given(
+    seeds=st.integers(1, 1000),
+    pools=st.sets(st.integers(1, 2**24) | st.just("new"), min_size=1, max_size=32).map(tuple),
+    rate=st.floats(1e-9, 0.99),
+    knobs=st.dictionaries(st.sampled_from(["values", "attributes"]), st.integers(0, 100)),
+)
+def test_resolved_settings_load_to_themselves(seeds, pools, rate, knobs):
+    settings = Settings(
+        study="task-count",
+        seeds=seeds,
+        pools=pools,
+        families=("errands",),
+        knobs={"errands": knobs},
+        training={"errands": Training(learning_rate=rate)},
+    )
+    assert load(dump(settings), Path("config.toml")) == settings
+
+
+@pytest.mark.parametrize("preset", presets.PRESETS)
+def test_shipped_values_are_valid(preset):
+    for values in presets.training(preset).values():
+        Training.model_validate(values)
+
+
+def test_a_family_without_settings_of_its_own_is_tiny_too_where_the_preset_is():
+    own = {"study": "task-count", "families": ("sums",)}
+    assert resolve(own, presets.training("tiny")).training["sums"].budget == 1024
+    assert resolve(own, presets.training("quick")).training["sums"] == Training()
+
+
+TEXT = 'seeds = 3\nfamilies = ["errands"]\n'
+
+
+@pytest.mark.parametrize("text", [TEXT, TEXT.replace("\n", "\r\n"), TEXT.replace("\n", "\r")])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_a_file_of_any_editor_is_read(text, encoding, tmp_path):
+    (tmp_path / "c.toml").write_bytes(text.encode(encoding))
+    assert load_file(tmp_path / "c.toml") == {"seeds": 3, "families": ["errands"]}
+
+
+@pytest.mark.parametrize(
+    ("encoding", "named"),
+    [("utf-16", "UTF-16"), ("utf-16-le", "UTF-16"), ("utf-16-be", "UTF-16"), ("utf-32", "UTF-32"), ("latin-1", "0xe4")],
+)
+def test_a_file_in_another_encoding_is_refused_by_its_name(encoding, named, tmp_path):
+    (tmp_path / "c.toml").write_bytes(f"# läufe\n{TEXT}".encode(encoding))
+    with pytest.raises(SettingsError, match="not a readable TOML file") as caught:
+        load_file(tmp_path / "c.toml")
+    assert named in str(caught.value)
+    assert "save it as UTF-8" in str(caught.value)
