@@ -7,7 +7,7 @@ from importlib import metadata
 from pathlib import Path
 
 from benchmarks import ceilings, costs, peers
-from incentivize.experiments.storage.run_directory import environment
+from incentivize.experiments.runtime.provenance import environment
 
 PROJECTS = ("jax", "jaxlib", "flax", "optax", "xminigrid", "gymnax", "navix", "jumanji", "craftax", "rejax")
 TABLES = {

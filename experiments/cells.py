@@ -94,9 +94,3 @@ def variant(knobs: dict[str, bool | int | str], life: int) -> str:
     """The knobs in words, and the life if it has several attempts; empty for the family as shipped."""
     several = {"life": life} if life > 1 else {}
     return " ".join(f"{name}={value}" for name, value in (dict(sorted(knobs.items())) | several).items())
-
-
-def doubling(budget: int, count: int, update: int) -> tuple[int, ...]:
-    """At most `count` budgets that double up to `budget`, in whole updates of `update` steps, rising."""
-    updates = max(budget // update, 1)
-    return tuple(sorted({max(updates >> halvings, 1) * update for halvings in range(count)}))

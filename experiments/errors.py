@@ -1,6 +1,8 @@
 """What went wrong, in a sentence: the reason, and what to do about it. Does not import jax."""
 
+import difflib
 import errno
+from typing import Any
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 SCARCE = (errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.EIO, errno.ESTALE, errno.ETIMEDOUT)
@@ -63,3 +65,30 @@ def printable(text: str) -> str:
 
 def _line(text: str) -> str:
     return (text.strip().splitlines() or [""])[0][:200]
+
+
+class SettingsError(Exception):
+    """Bad input: its message names the key, the value and what was meant. Exit status 2."""
+
+
+def nearest(word: str, known: Any) -> str:
+    """What was probably meant, as a clause; or what there is."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"want one of {', '.join(known)}"
+
+
+def check_name(key: str, value: str, known: Any) -> None:
+    """Refuses a name that is not among those known."""
+    if value not in tuple(known):
+        raise SettingsError(f"{key} = {value!r}: {nearest(value, known)}")
+
+
+STATUS = 75  # of a process that stopped and can go on
+
+
+class Stopped(Exception):  # noqa: N818, no error
+    """Training stopped on request, and can go on."""
+
+
+class RunError(Told):
+    """A run that cannot go on, or not whole: its message says why. Exit status 1."""

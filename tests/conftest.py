@@ -57,8 +57,7 @@ def trained(tiny_run, monkeypatch):
     from flax import serialization
 
     from incentivize.experiments.execution import scheduler
-    from incentivize.experiments.storage.cell_store import Archive
-    from incentivize.experiments.training.loop import Trained
+    from incentivize.experiments.storage.cell_store import Archive, Trained
 
     archive = Archive(tiny_run, None, {})
 

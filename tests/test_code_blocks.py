@@ -19,7 +19,8 @@ from markdown_it import MarkdownIt
 from packaging.requirements import Requirement
 
 from incentivize.experiments.cli.main import main
-from incentivize.experiments.settings.schema import Settings, dump
+from incentivize.experiments.settings.loading import dump
+from incentivize.experiments.settings.schema import Settings
 from tests.helpers.paths import ROOT
 
 TINY = tomllib.loads((ROOT / "tests" / "tiny.toml").read_text(encoding="utf-8"))

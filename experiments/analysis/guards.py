@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from incentivize.experiments.analysis.claims import Claim, opened
+from incentivize.experiments.analysis.comparisons import LEARNT, by_seed, differences, unlearnt, unscored
 from incentivize.experiments.analysis.estimates import FEWEST, jackknife, normalised, student
 from incentivize.experiments.analysis.rows import bases
 from incentivize.experiments.analysis.table import Table
-from incentivize.experiments.design.grid import LEARNT, by_seed, differences, size_of, unlearnt, unscored
-from incentivize.experiments.settings.schema import PoolSize, Settings
+from incentivize.experiments.settings.schema import PoolSize, Settings, size_of
 
 NO_ARMS = ("uniform", "scripted", "blind", "control")  # roles in which there is no skill to be had
 MARGIN = 0.02  # of success, beyond the noise: less is not "above its teacher"

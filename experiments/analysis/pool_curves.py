@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from incentivize.experiments.analysis.comparisons import by_seed
 from incentivize.experiments.analysis.table import Table
 from incentivize.experiments.analysis.thresholds import Place, crossing, threshold
-from incentivize.experiments.design.grid import budgets_of, by_seed, ending, size_of
-from incentivize.experiments.settings.schema import PoolSize, Settings
+from incentivize.experiments.settings.schema import PoolSize, Settings, budgets_of, ending, size_of
 
 
 def unseen(

@@ -1,6 +1,5 @@
 """What is written down of finished cells: rows, their scores, the ledger. Does not import jax."""
 
-import math
 from collections.abc import Iterable, Sequence
 from itertools import product
 from typing import Any
@@ -9,9 +8,8 @@ import numpy as np
 
 from incentivize.experiments.analysis.estimates import normalised
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.settings.presets import TRIALS
 from incentivize.experiments.settings.schema import network_name
-from incentivize.experiments.storage.run_directory import Row
+from incentivize.experiments.storage.schema import Row
 
 GROUND = ("uniform", "scripted", "blind")  # roles that know nothing of the task
 
@@ -119,48 +117,3 @@ def final_success(rows: Sequence[Row], cell: Cell) -> dict[str, float]:
         if (row["cell"], row["env_steps"], row["simulations"]) == last:
             found.setdefault(row["split"], []).append(row["success"])
     return {split: sum(values) / len(values) for split, values in found.items()}
-
-
-def ledger(
-    cell: Cell, num_actions: int, horizon: int, flops: int, n_params: int, episodes: int, seconds: float
-) -> dict[str, float | int | str]:
-    """What a cell consumed up to its last budget, evaluations left out.
-
-    `supervision_bits` are what the signal can tell at most: a label log2(actions), an expert's distance, as a reward on
-    the way has it, log2(horizon + 1), an episode that is rewarded at its end one. A gradient counts as two forward
-    passes beside its own (Kaplan et al. 2020, arXiv:2001.08361, sec. 2.1), and the environments' work is not counted.
-
-    Args:
-        cell: which one.
-        num_actions: of its family.
-        horizon: likewise.
-        flops: of one forward pass.
-        n_params: of its network.
-        episodes: that ended in its training.
-        seconds: that it took.
-    """
-    training, steps = cell.training, cell.points[-1][0]
-    # Of a pool drawn with replacement, so many distinct tasks are expected.
-    begun = episodes + training.num_envs
-    tasks = None if cell.pool_size is None else cell.pool_size * len(cell.members)
-    met = begun if tasks is None else tasks * -math.expm1(-begun / tasks)
-    taught = steps if cell.learner == "cloning" else min(training.taught_steps, steps)
-    labels = taught if cell.teacher is not None else 0
-    rewarded = steps - labels
-    distances = rewarded if "shaped" in training.reward.split("+") else 0
-    bits = labels * math.log2(num_actions) + distances * math.log2(horizon + 1) + episodes * rewarded / steps
-    return {
-        "label": cell.label,
-        "env_steps": steps,
-        "episodes": episodes,
-        "distinct_tasks": round(met),
-        "expert_labels": labels,
-        "expert_calls": labels + distances,
-        "supervision_bits": round(bits),
-        "gradient_steps": steps // training.steps_per_update * training.epochs * training.minibatches,
-        "acting_flops": flops * steps,
-        "learning_flops": 3 * flops * steps * training.epochs,
-        "parameters": n_params,
-        "tuning_trials": max(TRIALS.get(member, 0) for member in cell.members),
-        "seconds": round(seconds, 2),
-    }

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from incentivize.experiments.storage.run_directory import Row
+from incentivize.experiments.storage.schema import Row
 
 
 @dataclass(frozen=True)

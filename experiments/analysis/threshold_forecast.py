@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from incentivize.experiments.analysis.comparisons import by_seed
 from incentivize.experiments.analysis.estimates import normalised
 from incentivize.experiments.analysis.table import Table
 from incentivize.experiments.analysis.thresholds import Place, threshold
-from incentivize.experiments.design.grid import by_seed, size_of
-from incentivize.experiments.settings.schema import PoolSize
+from incentivize.experiments.settings.schema import PoolSize, size_of
 
 MEMORISED = 64  # pools up to this are timed; what lies beyond is foretold
 

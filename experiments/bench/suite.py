@@ -17,10 +17,10 @@ from incentivize.agents import learner as lr
 from incentivize.envs.tasks import make_pool
 from incentivize.experiments.bench.random_rollouts import NUM_ENVS, going_on, stepping, world_of
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.presentation.html import number, rich_table
+from incentivize.experiments.presentation.tables import number, rich_table
+from incentivize.experiments.runtime.provenance import environment
 from incentivize.experiments.settings.presets import training
 from incentivize.experiments.settings.schema import SAVE_EVERY, Training
-from incentivize.experiments.storage.run_directory import environment
 from incentivize.experiments.training.build import hyper_of, pool_of, setup_of, stack
 from incentivize.experiments.training.checkpoints import Keeper, Standing, raw
 from incentivize.experiments.training.groups import Group, lanes_of

@@ -5,8 +5,8 @@ A new kind of name is one line here. Imports jax only for names that lie beside 
 
 from collections.abc import Callable, Iterable
 
+from incentivize.experiments.errors import check_name
 from incentivize.experiments.settings import presets, schema
-from incentivize.experiments.settings.schema import check_name
 
 
 def _families() -> Iterable[str]:
@@ -46,7 +46,7 @@ def _studies() -> Iterable[str]:
 
 
 def _trackers() -> Iterable[str]:
-    from incentivize.experiments.trackers.sync import TRACKERS
+    from incentivize.experiments.trackers.registry import TRACKERS
 
     return TRACKERS
 

@@ -20,7 +20,8 @@ def parser() -> argparse.ArgumentParser:
     """The commands as argparse has them, with every name that is known by now. It is never used to parse."""
     top = argparse.ArgumentParser(prog="incentivize")
     commands = top.add_subparsers()
-    for name, kind in COMMANDS.items():
+    for name in COMMANDS:
+        kind = COMMANDS.load(name)
         told = docstring(kind).partition("\n")[0].replace("%", "%%")
         command = commands.add_parser(name, help=told, description=told)
         for word in words_of(kind):

@@ -1,7 +1,6 @@
 """The command `incentivize`. Nothing here imports jax before a command needs it: help has to appear at once."""
 
 import gc
-import importlib
 import json
 import os
 import signal
@@ -15,16 +14,16 @@ from typing import Annotated, Any
 
 import tyro
 
-from incentivize.experiments.cli.commands import COMMANDS, Run, Tune
+from incentivize.experiments.cli.arguments import at_home, check_line
+from incentivize.experiments.cli.commands import COMMANDS
+from incentivize.experiments.cli.commands.run import Run
+from incentivize.experiments.cli.commands.tune import Tune
+from incentivize.experiments.cli.console import console_for, unread
 from incentivize.experiments.cli.docstrings import docstring
-from incentivize.experiments.cli.line import at_home, check_line
 from incentivize.experiments.cli.result import Answer
-from incentivize.experiments.errors import printable, reason
-from incentivize.experiments.runtime.signals import STATUS as STOPPED
-from incentivize.experiments.runtime.signals import Stopped
+from incentivize.experiments.errors import STATUS as STOPPED
+from incentivize.experiments.errors import SettingsError, Stopped, nearest, printable, reason
 from incentivize.experiments.runtime.streams import coloured, nowhere, settle, unbroken
-from incentivize.experiments.settings.schema import SettingsError, nearest
-from incentivize.experiments.viewing.terminal import console_for, unread
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 UNREAD = 128 + signal.SIGPIPE  # what a shell says of a program whose reader has ended
@@ -56,12 +55,13 @@ def _parsed(args: list[str]) -> Any:
     if args[0] not in (*COMMANDS, "-h", "--help"):
         raise SettingsError(f"incentivize {args[0]}: there is no such command; {nearest(args[0], COMMANDS)}")
     if args[0] in COMMANDS:
-        check_line(args[0], COMMANDS[args[0]], args[1:])
+        check_line(args[0], COMMANDS.load(args[0]), args[1:])
         args = [args[0], *at_home(args[1:])]
     # By itself it knows no NO_COLOR, and asks standard output whether standard error is a terminal.
     tyro._experimental_options["ansi_codes"] = coloured(sys.stderr)
-    told = {name: tyro.conf.subcommand(name, description=docstring(kind)) for name, kind in COMMANDS.items()}
-    every: Any = reduce(or_, (Annotated[kind, told[name]] for name, kind in COMMANDS.items()))
+    kinds = {name: COMMANDS.load(name) for name in COMMANDS}
+    told = {name: tyro.conf.subcommand(name, description=docstring(kind)) for name, kind in kinds.items()}
+    every: Any = reduce(or_, (Annotated[kind, told[name]] for name, kind in kinds.items()))
     return tyro.cli(every, prog="incentivize", description=DESCRIPTION, args=args)
 
 
@@ -71,13 +71,10 @@ def act(command: Any) -> int:
     With `--json` standard output gets one document and nothing else: words go to standard error, and where something
     goes wrong, the document says so.
     """
-    as_json = getattr(command, "json", False)
+    as_json = getattr(command.common, "json", False)
     try:
         with redirect_stdout(sys.stderr) if as_json else nullcontext():
-            module = next(name for name, kind in COMMANDS.items() if kind is type(command))
-            answer: Answer = importlib.import_module(f"incentivize.experiments.cli.result.{module}").act(
-                command, console_for()
-            )
+            answer: Answer = command.execute(console_for())
         document, status = answer
     except (KeyboardInterrupt, Stopped):
         text = "stopped" + "; the same command goes on where it was" * isinstance(command, (Run, Tune))
@@ -88,7 +85,7 @@ def act(command: Any) -> int:
         bad = isinstance(error, SettingsError)
         status = BAD_INPUT if bad else FAILED
         document = _said(str(error) if bad else f"failed: {reason(error)}", status)
-        if command.debug:
+        if command.common.debug:
             traceback.print_exc()
     if as_json:
         print(json.dumps(document, indent=1))

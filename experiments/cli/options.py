@@ -1,17 +1,38 @@
-"""What commands have in common: checks of what they are told, and where compiled programs are kept."""
+"""What commands share: kinds of options, the options of every command, checks of their values."""
 
 import os
-import sys
+from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
-from filelock import FileLock, Timeout
+import tyro
 
-from incentivize.experiments.errors import printable
-from incentivize.experiments.settings.schema import SettingsError
+from incentivize.experiments.errors import SettingsError
 
-CACHE = "JAX_COMPILATION_CACHE_DIR"
+Value = TypeVar("Value")
+Repeatable = tyro.conf.UseAppendAction[tuple[tuple[Value, ...], ...]]
+"""An option that takes several values and may be given several times; `flatten` joins them."""
+
+
+def one_of(names: tuple[str, ...], hint: str | None = None) -> Any:
+    """Returns how the help shows an argument that has to be one of `names`; `choices.check_choice` checks it."""
+    return tyro.conf.arg(metavar=f"{{{','.join(names)}}}", help_behavior_hint=hint)
+
+
+@dataclass(frozen=True)
+class CommonOptions:
+    """Options of every command."""
+
+    debug: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Show a traceback when something fails. In run, also check every number (slow: one agent at a time)."""
+
+
+@dataclass(frozen=True)
+class JsonOptions(CommonOptions):
+    """Options of every command that can print JSON."""
+
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Print the result as one JSON document; messages and tables go to standard error."""
 
 
 def agree(file: dict[str, Any], path: Path | None, **said: str) -> None:
@@ -33,49 +54,15 @@ def flat(values: tuple[tuple[Any, ...], ...]) -> tuple[Any, ...]:
     return tuple(value for some in values for value in some)
 
 
-def programs_folder() -> Path | None:
-    """Where compiled programs are kept, unless the environment says otherwise; None where nobody is at home."""
-    said = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    try:
-        folder = (said if said.is_absolute() else Path.home() / ".cache") / "incentivize"  # a relative one is no value
-    except RuntimeError:  # neither HOME nor an entry in passwd
-        return None
-    return folder if folder.is_absolute() else None
+def check_file(flag: str, path: Path | None, suffix: str) -> None:
+    """Refuses a file that could not be written, before anything is played.
 
-
-def keep_programs() -> None:
-    """Has jax keep compiled programs for the next run, unless the environment says otherwise. Before jax is there.
-
-    Where they cannot be kept, jax is told of no folder: it would warn of every program. A folder that the environment
-    names is set aside in one sentence, for this process and its workers.
+    Raises:
+        SettingsError: where its name or its folder will not do.
     """
-    if "jax" in sys.modules:
+    if path is None:
         return
-    said = os.environ.get(CACHE)
-    if said is None:
-        folder = programs_folder()
-        if folder is None or not _usable(folder):
-            return
-        os.environ[CACHE] = str(folder)
-    elif said and "://" not in said and not _usable(Path(said)):
-        del os.environ[CACHE]
-        told = "programs cannot be kept there, so this run compiles anew. Name a folder that can be written."
-        print(printable(f"{CACHE} = {said}: {told}"), file=sys.stderr)
-        return
-    os.environ.setdefault("JAX_COMPILATION_CACHE_MAX_SIZE", str(2**30))  # bytes, the oldest go first
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
-
-
-def _usable(folder: Path) -> bool:
-    """Whether jax can keep programs in a folder, which is made if it is not there: by trying what jax will do."""
-    try:
-        str(folder).encode()  # jax takes no other names
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=folder) as file:
-            file.write(b"a program")
-        with FileLock(folder / ".lockfile", timeout=0):
-            return True
-    except Timeout:  # another run has it just now
-        return True
-    except (OSError, ValueError, NotImplementedError):
-        return False
+    if path.suffix.lower() != suffix:
+        raise SettingsError(f"{flag} {path}: want a name that ends in {suffix}")
+    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise SettingsError(f"{flag} {path}: cannot be written there")

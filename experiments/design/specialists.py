@@ -3,8 +3,8 @@
 from typing import Any
 
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.design.grid import cell_of, ending
-from incentivize.experiments.settings.schema import Settings, Training
+from incentivize.experiments.design.grid import cell_of
+from incentivize.experiments.settings.schema import Settings, Training, ending
 
 ROLES = {"taught": "specialist", "incentivized": "incentivized specialist"}
 """The part that specialists play, by what they learn from: all else about them is the same."""

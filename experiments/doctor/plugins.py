@@ -17,7 +17,7 @@ def main() -> None:
     from incentivize import envs, rewards
     from incentivize.agents.encoders import ENCODERS
     from incentivize.experiments.studies import STUDIES
-    from incentivize.experiments.trackers.sync import TRACKERS
+    from incentivize.experiments.trackers.registry import TRACKERS
 
     registries = (envs.FAMILIES, rewards.REWARDS, ENCODERS, STUDIES, TRACKERS)
     known = {f"incentivize.{registry.kind}": registry for registry in registries}

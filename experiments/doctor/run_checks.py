@@ -13,10 +13,10 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from incentivize.experiments.cli.options import programs_folder
 from incentivize.experiments.doctor import Finding, devices, machine, packages, plugins
 from incentivize.experiments.doctor.isolated import apart
 from incentivize.experiments.runtime import cgroup
+from incentivize.experiments.runtime.compilation_cache import programs_folder
 
 NAME = "incentivize"
 OURS = ("dev", "docs", "peers")  # extras for whoever works on the package itself

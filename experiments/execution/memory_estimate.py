@@ -10,8 +10,8 @@ import psutil
 
 from incentivize.agents.networks import Network
 from incentivize.envs.family import Family
+from incentivize.experiments.errors import SettingsError
 from incentivize.experiments.runtime import cgroup
-from incentivize.experiments.settings.schema import SettingsError
 from incentivize.experiments.training.build import family_of, network_of
 from incentivize.experiments.training.evaluation import sizes_of
 from incentivize.experiments.training.groups import Group

@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -9,7 +11,11 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainin
 from rich.progress import Progress as RichProgress
 
 from incentivize.experiments.cells import Cell
+from incentivize.experiments.storage.cell_store import Archive, read_about
+from incentivize.experiments.storage.io import opened
 
+RECENT = 256  # finished cells that paces are taken from
+USUAL = 2**26  # bytes of a cell's file at most
 Pace = tuple[tuple[Any, ...], float]  # what tells a finished cell from faster and slower ones, and its seconds a step
 
 
@@ -121,3 +127,22 @@ def _kind(computed: Mapping[str, Any]) -> tuple[Any, ...]:
     training = computed["training"]
     ways = (training[key] for key in ("network", "memory", "width", "depth", "num_envs"))
     return (computed["family"], computed["learner"], max(computed["simulations"]), *ways)
+
+
+def paces_of(store: Archive) -> list[Pace]:
+    """Returns the paces of the last cells of a run and of its siblings, to guess how long others take."""
+    files = [*(store.run / "cells").glob("*.npz"), *(path for paths in store.others.values() for path in paths)]
+    paces = []
+    for path in sorted(files, key=_written_at)[-RECENT:]:
+        with suppress(Exception), opened(path, USUAL) as archive:
+            about = read_about(archive)
+            paces.append(pace_of(about["computed"], about["seconds"]))
+    return paces
+
+
+def _written_at(path: Path) -> float:
+    """Returns when a file was written last; long ago where nobody can say."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0

@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 
 from incentivize.experiments.analysis import rows as rw
+from incentivize.experiments.analysis.ledger import ledger
 from incentivize.experiments.cells import Cell
 from incentivize.experiments.storage.cell_store import Archive, Found
-from incentivize.experiments.storage.run_directory import TASK_FIELDS, Row, Store
+from incentivize.experiments.storage.run_directory import Store
+from incentivize.experiments.storage.schema import TASK_FIELDS, Row
 from incentivize.experiments.training.build import family_of, network_of
 from incentivize.experiments.training.flops import forward_flops
 
@@ -33,7 +35,7 @@ class Book:
         family = family_of(cell)
         flops = forward_flops(network_of(cell.training, family))
         size = (family.num_actions, max(member.horizon for member in family.members), flops)
-        spent = rw.ledger(cell, *size, about["n_params"], about["episodes"], about["seconds"])
+        spent = ledger(cell, *size, about["n_params"], about["episodes"], about["seconds"])
         self.ledger[cell.id] = spent | {"digest": about["digest"][:16]}
 
     def final_success(self, cell: Cell) -> dict[str, float]:

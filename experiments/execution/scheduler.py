@@ -4,20 +4,20 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from incentivize.experiments.cells import Cell, variant
+from incentivize.experiments.errors import SettingsError
 from incentivize.experiments.execution import teacher_level
 from incentivize.experiments.execution.auditing import audited
-from incentivize.experiments.execution.progress import Progress
+from incentivize.experiments.execution.planning import groups_of
+from incentivize.experiments.execution.progress import Progress, paces_of
 from incentivize.experiments.execution.publisher import Book
-from incentivize.experiments.execution.validation import chosen_family
 from incentivize.experiments.execution.workers import Work, run_groups
 from incentivize.experiments.runtime import distributed
-from incentivize.experiments.settings.schema import Settings, SettingsError
-from incentivize.experiments.storage.cell_store import Archive, Found
+from incentivize.experiments.settings.schema import Settings
+from incentivize.experiments.storage.cell_store import Archive, Found, Trained
 from incentivize.experiments.storage.code_version import CHECKED, parts
 from incentivize.experiments.storage.run_directory import Store
+from incentivize.experiments.training.build import chosen_family
 from incentivize.experiments.training.evaluation import Evaluation, scripted_success
-from incentivize.experiments.training.groups import groups_of
-from incentivize.experiments.training.loop import Trained
 
 Finds = tuple[dict[str, Found], dict[str, Found]]
 """Cells that are finished, by id: in this run, and in others, from where they were taken over."""
@@ -47,7 +47,7 @@ def run(
         book.add(found)
     known = own | elsewhere
     waiting = [cell for key, cell in {cell.id: cell for cell in cells}.items() if key not in known]
-    paces = archive.paces() if waiting else ()
+    paces = paces_of(archive) if waiting else ()
     progress.begin(waiting, len(own), len(elsewhere), paces, work.workers)
 
     def deliver(batch: list[Trained]) -> None:

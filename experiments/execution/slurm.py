@@ -23,9 +23,10 @@ from rich.console import Console
 from submitit.core.utils import FailedJobError
 from submitit.helpers import DelayedSubmission
 
+from incentivize.experiments.errors import STATUS as STOPPED
+from incentivize.experiments.errors import SettingsError
 from incentivize.experiments.execution.study_run import finished
-from incentivize.experiments.runtime.signals import STATUS as STOPPED
-from incentivize.experiments.settings.schema import Settings, SettingsError
+from incentivize.experiments.settings.schema import Settings
 from incentivize.experiments.storage.io import short, write
 from incentivize.experiments.storage.ownership import check_same
 from incentivize.experiments.storage.parameters import pin

@@ -11,42 +11,26 @@ from typing import Any
 
 from rich.console import Console
 
-from incentivize.experiments import studies
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.errors import printable, reason
+from incentivize.experiments.errors import RunError, SettingsError, Stopped, printable, reason
 from incentivize.experiments.execution.memory_estimate import check_memory
+from incentivize.experiments.execution.planning import planned
 from incentivize.experiments.execution.progress import Progress
 from incentivize.experiments.execution.scheduler import find, run, train_missing
-from incentivize.experiments.execution.unused_settings import check_idle
-from incentivize.experiments.execution.validation import chosen_family
 from incentivize.experiments.execution.workers import Work, check_split, usual
 from incentivize.experiments.reporting.report import report
 from incentivize.experiments.runtime import ambient, distributed, signals
+from incentivize.experiments.runtime.provenance import environment
 from incentivize.experiments.runtime.streams import unbroken
-from incentivize.experiments.settings.schema import SAVE_EVERY, Settings, SettingsError
+from incentivize.experiments.settings.schema import SAVE_EVERY, Settings
 from incentivize.experiments.storage.cell_store import Archive
 from incentivize.experiments.storage.ownership import owned, set_status
 from incentivize.experiments.storage.parameters import pin
-from incentivize.experiments.storage.run_directory import REPORTED, Store, environment
+from incentivize.experiments.storage.run_directory import REPORTED, Store
 from incentivize.experiments.storage.start_files import check_starts
 from incentivize.experiments.trackers.sync import following
-from incentivize.experiments.training.groups import Group, groups_of
-from incentivize.experiments.training.loop import RunError
-
-
-def planned(settings: Settings) -> tuple[list[Cell], list[list[Group]]]:
-    """A study's cells, and the groups that they are trained in.
-
-    Raises:
-        SettingsError: where settings do not go together, or one would do nothing.
-    """
-    try:
-        cells = studies.load(settings.study).cells(settings)
-        groups = groups_of(cells)
-    except ValueError as error:  # from families, networks or learners, of what goes together
-        raise SettingsError(str(error)) from None
-    check_idle(settings, cells)
-    return cells, groups
+from incentivize.experiments.training.build import chosen_family
+from incentivize.experiments.training.groups import Group
 
 
 def finished(settings: Settings, out: Path) -> bool:
@@ -137,7 +121,7 @@ def _comfort(act: Callable[[], None], store: Store) -> None:
     """Does what comes after training: whatever goes wrong there is a sentence, and the run is done all the same."""
     try:
         act()
-    except signals.Stopped:
+    except Stopped:
         raise
     except (Exception, SystemExit) as error:  # of what draws, which may be another package's
         why = (reason(error).strip() or type(error).__name__).splitlines()[0]

@@ -12,9 +12,10 @@ from incentivize.agents.teachers import TEACHERS
 from incentivize.envs.family import Family
 from incentivize.envs.tasks import make_pool
 from incentivize.experiments.design.grid import headline_teacher
-from incentivize.experiments.execution.validation import chosen_family
 from incentivize.experiments.settings.schema import Settings
-from incentivize.experiments.training.evaluation import BLOCKS, evaluation_key
+from incentivize.experiments.storage.schema import BLOCKS
+from incentivize.experiments.training.build import chosen_family
+from incentivize.experiments.training.evaluation import evaluation_key
 
 
 @lru_cache

@@ -15,24 +15,23 @@ import numpy as np
 import tomli_w
 from rich.console import Console
 
-from incentivize.experiments.cells import Cell, doubling
+from incentivize.experiments.cells import Cell
 from incentivize.experiments.design.grid import headline_teacher
-from incentivize.experiments.errors import scarce
+from incentivize.experiments.errors import RunError, SettingsError, scarce
 from incentivize.experiments.execution.memory_estimate import check_memory
+from incentivize.experiments.execution.planning import groups_of
 from incentivize.experiments.execution.scheduler import find, train_missing
 from incentivize.experiments.execution.workers import Work, usual
-from incentivize.experiments.presentation.html import rich_table
+from incentivize.experiments.presentation.tables import rich_table
 from incentivize.experiments.runtime import ambient, signals
+from incentivize.experiments.runtime.provenance import environment
 from incentivize.experiments.runtime.streams import unbroken
-from incentivize.experiments.settings.schema import TAUGHT, Settings, SettingsError, Training
-from incentivize.experiments.storage.cell_store import Archive, Found
+from incentivize.experiments.settings.schema import TAUGHT, Settings, Training, doubling
+from incentivize.experiments.storage.cell_store import Archive, Found, Trained
 from incentivize.experiments.storage.io import MOST, read, write
 from incentivize.experiments.storage.ownership import owned, set_status
 from incentivize.experiments.storage.parameters import pin
-from incentivize.experiments.storage.run_directory import environment
 from incentivize.experiments.storage.start_files import check_starts
-from incentivize.experiments.training.groups import groups_of
-from incentivize.experiments.training.loop import RunError, Trained
 
 PRESET: dict[str, Any] = {"study": "tune", "seeds": 2, "eval_tasks": 256, "eval_instances": 4, "evaluations": 3}
 

@@ -6,8 +6,10 @@ from typing import Any
 from incentivize.agents.teachers import TEACHERS
 from incentivize.experiments import studies
 from incentivize.experiments.cells import Cell
+from incentivize.experiments.errors import SettingsError
 from incentivize.experiments.settings import presets
-from incentivize.experiments.settings.schema import Settings, SettingsError, Training, resolve
+from incentivize.experiments.settings.loading import resolve
+from incentivize.experiments.settings.schema import Settings, Training
 
 
 def _rewarded(*names: str) -> Callable[[Cell], bool]:

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Collection
 from dataclasses import fields
-from typing import Any
 
 import jax
 
@@ -13,8 +12,9 @@ from incentivize.agents.memories import MEMORIES
 from incentivize.envs.family import Family
 from incentivize.envs.registry import LoadError
 from incentivize.envs.wrappers.controls import CONTROLS
-from incentivize.experiments.settings.schema import Settings, SettingsError, Training, nearest
-from incentivize.experiments.training.build import network_of
+from incentivize.experiments.errors import SettingsError, nearest
+from incentivize.experiments.settings.schema import Settings, Training
+from incentivize.experiments.training.build import chosen_family, network_of
 
 BESIDE = ("pairs", "life")  # what stands among a family's knobs, and is none: of these, a life is refused later
 
@@ -124,16 +124,3 @@ def _network(training: Training, name: str, family: Family, load_start: bool) ->
     except (SettingsError, ValueError) as error:
         return [f"training.{name}.start_from: {error}"]
     return []
-
-
-def chosen_family(settings: Settings, name: str) -> Family:
-    """A family as the settings have it.
-
-    Raises:
-        ValueError: where they will not do.
-    """
-    knobs: dict[str, Any] = settings.knobs.get(name, {})
-    if "life" in knobs:
-        raise ValueError(f"life={knobs['life']!r}: no knob, but the same for all families; want it at the top level")
-    control = None if settings.control == "none" else settings.control
-    return envs.make(name, control, settings.life, **knobs)

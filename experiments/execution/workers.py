@@ -28,14 +28,14 @@ import jax
 
 from incentivize.agents.sharding import Devices
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.errors import no_semaphores
+from incentivize.experiments.errors import RunError, SettingsError, Stopped, no_semaphores
 from incentivize.experiments.runtime import ambient, cgroup, distributed, signals
-from incentivize.experiments.runtime.signals import Stopped
 from incentivize.experiments.runtime.streams import Unbroken
-from incentivize.experiments.settings.schema import SAVE_EVERY, SettingsError
+from incentivize.experiments.settings.schema import SAVE_EVERY
+from incentivize.experiments.storage.cell_store import Trained
 from incentivize.experiments.storage.lock import Held, locked
 from incentivize.experiments.training.groups import Group
-from incentivize.experiments.training.loop import RunError, Trained, train
+from incentivize.experiments.training.loop import train
 
 STOPPING = "stopping: the chunk is finished and saved first; once more to stop at once"
 ORPHANED = 30  # seconds within which a worker has noticed that its parent is gone, by far

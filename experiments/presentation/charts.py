@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from incentivize.experiments.analysis.comparisons import by_seed
 from incentivize.experiments.analysis.estimates import student
 from incentivize.experiments.analysis.guards import TEACHERS, teacher_of
 from incentivize.experiments.analysis.table import Table
-from incentivize.experiments.design.grid import by_seed
 from incentivize.experiments.presentation.plotter import shipped
 from incentivize.experiments.settings.schema import PoolSize
 

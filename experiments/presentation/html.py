@@ -1,17 +1,15 @@
 """What people read: numbers, tables for the terminal, pages from templates that escape every string."""
 
 import os
-import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from rich.table import Table as RichTable
 from rich.text import Text
 
 from incentivize.experiments.errors import printable
+from incentivize.experiments.presentation.tables import number
 
 
 def page(template: str, **values: Any) -> str:
@@ -23,36 +21,6 @@ def page(template: str, **values: Any) -> str:
     environment.filters["number"] = number
     environment.filters["address"] = lambda name: quote(os.fsencode(name))  # of any file, also of one that is no text
     return environment.get_template(template).render(**values).encode(errors="backslashreplace").decode()
-
-
-def number(value: Any) -> str:
-    """A value for a person: thousands set apart, three decimals or two digits, a dash for nothing."""
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, dict):
-        return ", ".join(f"{key}: {number(entry)}" for key, entry in value.items())
-    if isinstance(value, float):
-        if 0 < abs(value) < 0.01:
-            return f"{value:.2g}"
-        return f"{value:,.3f}" if abs(value) < 1000 else f"{value:,.0f}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def rich_table(title: str, lines: Sequence[dict[str, str]]) -> RichTable:
-    """Lines with the same keys as a table for the terminal; numbers are never broken, and nothing is left out."""
-    table = RichTable(title=_text(title, "bold"), title_justify="left")
-    for key, value in lines[0].items():
-        first = key == next(iter(lines[0]))
-        numeric = re.fullmatch(r"[-+]?[\d,.]+%?|-", value) is not None
-        whole = numeric or first
-        table.add_column(
-            _text(key), justify="right" if numeric else "left", no_wrap=whole, overflow="ellipsis" if whole else "fold"
-        )
-    for line in lines:
-        table.add_row(*map(_text, line.values()))
-    return table
 
 
 def _text(value: str, style: str = "") -> Text:

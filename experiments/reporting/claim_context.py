@@ -7,8 +7,8 @@ from typing import Any
 from incentivize.experiments.analysis.claims import Claim
 from incentivize.experiments.analysis.table import Table
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.execution.validation import chosen_family
 from incentivize.experiments.settings.schema import Settings
+from incentivize.experiments.training.build import chosen_family
 
 EMPTY = ("shuffled", "disjoint", "changing")
 """Controls in which there is no skill to be had."""

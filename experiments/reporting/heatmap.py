@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from incentivize.experiments.analysis.comparisons import by_seed, unscored
 from incentivize.experiments.analysis.pool_curves import half
 from incentivize.experiments.analysis.table import Table
 from incentivize.experiments.analysis.thresholds import Place
-from incentivize.experiments.design.grid import by_seed, size_of, unscored
 from incentivize.experiments.presentation.charts import END, Drawn, canvas, place_of, pool_axis, seeds
 from incentivize.experiments.presentation.plotly_panels import panels
-from incentivize.experiments.settings.schema import PoolSize, Settings
+from incentivize.experiments.settings.schema import PoolSize, Settings, size_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,22 +11,24 @@ import numpy as np
 from plotly.offline import get_plotlyjs
 from rich.console import Console
 
-from incentivize import envs
 from incentivize.experiments import studies
 from incentivize.experiments.analysis.claims import Claim
 from incentivize.experiments.analysis.guards import guarded
 from incentivize.experiments.analysis.table import Table
 from incentivize.experiments.cells import Cell, variant
-from incentivize.experiments.errors import printable
+from incentivize.experiments.errors import SettingsError, check_name, printable
 from incentivize.experiments.presentation import charts
-from incentivize.experiments.presentation.html import page, rich_table
+from incentivize.experiments.presentation.html import page
 from incentivize.experiments.presentation.plotly_panels import panels
+from incentivize.experiments.presentation.tables import rich_table
 from incentivize.experiments.reporting import claim_context, heatmap
-from incentivize.experiments.settings.schema import Settings, SettingsError, check_name, dump
-from incentivize.experiments.storage.cell_store import Archive
+from incentivize.experiments.settings.loading import dump
+from incentivize.experiments.settings.schema import Settings
+from incentivize.experiments.storage.cell_store import Archive, most_counts
 from incentivize.experiments.storage.io import write
-from incentivize.experiments.storage.run_directory import Row, Store
-from incentivize.experiments.training.evaluation import most_counts
+from incentivize.experiments.storage.run_directory import Store
+from incentivize.experiments.storage.schema import Row
+from incentivize.experiments.studies import cells_of_run
 from incentivize.experiments.viewing.replays import scenes, told
 
 WATCHED = 3  # held-out tasks that are replayed
@@ -155,22 +157,6 @@ def _page(target: Store, settings: Settings, table: Table, **shown: Any) -> str:
         environment={key: meta.get(key) for key in ("versions", "devices", "cores", "commit")},
         **shown,
     )
-
-
-def cells_of_run(store: Store, settings: Settings) -> list[Cell]:
-    """The cells of a run.
-
-    Raises:
-        SettingsError: where its settings can be those of no run.
-    """
-    try:
-        for family in settings.families:
-            check_name("families", family, envs.names())
-            knobs: dict[str, Any] = settings.knobs.get(family, {})
-            envs.make(family, life=settings.life, **knobs)
-        return studies.load(settings.study).cells(settings)
-    except (SettingsError, ValueError, TypeError, KeyError) as error:
-        raise SettingsError(f"{store.path / 'config.toml'}: not the settings of a run ({error})") from None
 
 
 def _counts(store: Store, rows: Sequence[Row], cells: Sequence[Cell]) -> np.ndarray:

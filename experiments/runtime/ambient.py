@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from incentivize.envs import ambient
-from incentivize.experiments.settings.schema import SettingsError
+from incentivize.experiments.errors import SettingsError
 
 FLAGS = ("XLA_FLAGS", "LIBTPU_INIT_ARGS")  # variables that hold flags of XLA
 PASSES = re.compile(

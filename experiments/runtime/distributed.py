@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from incentivize.experiments.settings.schema import SettingsError
+from incentivize.experiments.errors import SettingsError
 
 Tree = TypeVar("Tree")
 HEARTBEAT = 60  # seconds within which the others notice that a process is gone

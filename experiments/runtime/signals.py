@@ -9,12 +9,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-STATUS = 75  # of a process that stopped and can go on
+from incentivize.experiments.errors import STATUS
+
 requested = threading.Event()
-
-
-class Stopped(Exception):  # noqa: N818, no error
-    """Training stopped on request, and can go on."""
 
 
 @contextmanager

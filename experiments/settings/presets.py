@@ -11,7 +11,7 @@ The budgets are the environment steps of one training run; every agent of a fami
 
 from typing import Any
 
-from incentivize.experiments.settings.schema import OTHERS
+from incentivize.experiments.settings.loading import OTHERS
 
 TRIALS = {"codebooks": 12, "errands": 12, "mazes": 12, "programs": 40, "puzzles": 12}
 """Of either arm, that the shipped settings were held against; see docs/results/tuning."""

@@ -3,12 +3,8 @@
 Precedence: shipped defaults < preset < file (TOML) < flags. Every wrong key and value is reported at once.
 """
 
-import difflib
-import tomllib
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import tomli_w
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -16,18 +12,12 @@ from pydantic import (
     StrictBool,
     StrictInt,
     StrictStr,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
 )
 
-from incentivize.experiments.settings.encoding import decoded
 from incentivize.experiments.settings.places import local
-
-
-class SettingsError(Exception):
-    """Bad input: its message names the key, the value and what was meant. Exit status 2."""
 
 
 class _Strict(BaseModel):
@@ -125,7 +115,6 @@ def network_name(training: Training) -> str:
 
 PoolSize = Count | Literal["new"]
 MANY = 32  # values of an axis at most: what a grid is made of has to have an end
-LARGEST = 2**20  # bytes of a configuration
 
 
 class Settings(_Strict):
@@ -212,114 +201,36 @@ TRAINING_KEYS = tuple(Training.model_fields)
 FLAG_KEYS = tuple(name for name in Settings.model_fields if name not in ("study", "preset", "knobs", "training"))
 
 
-def nearest(word: str, known: Any) -> str:
-    """What was probably meant, as a clause; or what there is."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f"did you mean {close[0]!r}?" if close else f"want one of {', '.join(known)}"
+def doubling(budget: int, count: int, update: int) -> tuple[int, ...]:
+    """At most `count` budgets that double up to `budget`, in whole updates of `update` steps, rising."""
+    updates = max(budget // update, 1)
+    return tuple(sorted({max(updates >> halvings, 1) * update for halvings in range(count)}))
 
 
-def check_name(key: str, value: str, known: Any) -> None:
-    """Refuses a name that is not among those known."""
-    if value not in tuple(known):
-        raise SettingsError(f"{key} = {value!r}: {nearest(value, known)}")
+DOUBLINGS = 4  # from the budget at which studies first compare agents to the last: 16 times as many steps
 
 
-def load_file(path: Path) -> dict[str, Any]:
-    """A TOML file as it stands."""
-    try:
-        if path.exists() and not path.is_file():
-            raise SettingsError(f"--config {path}: is no file")
-        if path.stat().st_size > LARGEST:
-            raise SettingsError(f"--config {path}: is larger than {LARGEST:,} bytes")
-        return tomllib.loads(decoded(path.read_bytes()))
-    except FileNotFoundError:
-        raise SettingsError(f"--config {path}: there is no such file") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise SettingsError(f"--config {path}: not a readable TOML file ({error})") from None
+def size_of(pool: PoolSize) -> int | None:
+    """A pool size as cells have it."""
+    return None if pool == "new" else pool
 
 
-FOLLOWERS = {key: f"taught_{key}" for key in TAUGHT} | {"entropy": "entropy_end"}
-"""Keys whose absence means "the same", by the key that they follow: who sets that alone sets both."""
+def tasks_in(size: int | None) -> str:
+    """A cell's pool size in words."""
+    return "every episode a new task" if size is None else f"{size:,} training task{'s' * (size != 1)}"
 
 
-def _over(lower: dict[str, Any], upper: dict[str, Any]) -> dict[str, Any]:
-    """The upper values, and those of the lower ones that they leave."""
-    gone = {follower for key, follower in FOLLOWERS.items() if key in upper}
-    return {key: value for key, value in lower.items() if key not in gone} | upper
+def ending(settings: Settings) -> list[int]:
+    """The sizes of the pools that end: all but every-episode-new."""
+    return [size for size in settings.pools if size != "new"]
 
 
-OTHERS = "*"
+def budgets_of(settings: Settings, family: str) -> tuple[int, ...]:
+    """The environment steps at which agents are evaluated, rising."""
+    training = settings.training[family]
+    return doubling(training.budget, settings.evaluations, training.steps_per_update)
 
 
-def resolve(base: dict[str, Any], defaults: dict[str, dict[str, Any]], *layers: dict[str, Any]) -> Settings:
-    """The settings of a run.
-
-    Args:
-        base: the study, the preset and the preset's values, among them training values for every family if it has any.
-        defaults: shipped training values by family; for one that has none, those under OTHERS.
-        layers: file and flags, rising in rank. A training key at the top level is meant for every family, one in a
-            table `training.<family>` for that family. What goes with a key falls with it: see `FOLLOWERS`.
-
-    Raises:
-        SettingsError: every wrong key and value at once.
-    """
-    merged: dict[str, Any] = {}
-    told: list[tuple[dict[str, Any], dict[str, dict[str, Any]]]] = []  # for every family, and by family
-    for layer in (base, *layers):
-        tables = layer.get("training", {})
-        if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
-            raise SettingsError(f"training = {tables!r}: want a table by family, such as [training.errands]")
-        flat = {key: value for key, value in layer.items() if key in TRAINING_KEYS}
-        merged |= {key: value for key, value in layer.items() if key not in flat and key != "training"}
-        told.append((flat, tables))
-    families = merged.get("families", Settings.model_fields["families"].default)
-    chosen = [name for name in families if isinstance(name, str)] if isinstance(families, (list, tuple)) else []
-    if "knobs" in base and merged["knobs"] is base["knobs"]:  # a preset's, which knows of more families
-        merged["knobs"] = {family: knobs for family, knobs in base["knobs"].items() if family in chosen}
-    flat, tables = told[0]
-    told[0] = (flat, {family: table for family, table in tables.items() if family in chosen})
-    merged["training"] = {}
-    for name in dict.fromkeys([*(name for _, tables in told for name in tables), *chosen]):
-        values = defaults.get(name, defaults.get(OTHERS, {}))
-        for flat, tables in told:
-            values = _over(values, flat | tables.get(name, {}))
-        merged["training"][name] = values
-    try:
-        return Settings.model_validate(merged)
-    except ValidationError as error:
-        raise SettingsError("\n".join(_sentence(item) for item in error.errors())) from None
-
-
-def _sentence(error: Any) -> str:
-    """One line for one of pydantic's findings."""
-    path = ".".join(str(part) for part in error["loc"] if part not in ("int", "literal['new']"))
-    key = path.rpartition(".")[2]
-    if error["type"] == "extra_forbidden":
-        return f"{path}: there is no such key; {nearest(key, (*Settings.model_fields, *TRAINING_KEYS))}"
-    message = error["msg"].removeprefix("Value error, ")
-    if error["type"] == "value_error" and isinstance(error["input"], dict):
-        return f"{path}: {message}" if path else message
-    if error["type"] == "missing":
-        return f"{path}: is missing"
-    message = (message[:1].lower() + message[1:]).replace("tuple", "list")
-    return f"{path} = {error['input']!r}: {message}"
-
-
-def dump(settings: Settings) -> str:
-    """The settings as TOML."""
-    return tomli_w.dumps(settings.model_dump(mode="json", exclude_none=True))  # TOML has no null
-
-
-def load(text: str, path: Path) -> Settings:
-    """The settings of a resolved TOML text, which came from `path`.
-
-    Raises:
-        SettingsError: where it is none.
-    """
-    try:
-        return Settings.model_validate(tomllib.loads(text))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise SettingsError(f"{path}: not a readable TOML file ({error})") from None
-    except ValidationError as error:
-        wrong = "\n".join(_sentence(item) for item in error.errors())
-        raise SettingsError(f"{path}: not a resolved configuration\n{wrong}") from None
+def late_budgets(settings: Settings, family: str) -> tuple[int, ...]:
+    """Those of the last DOUBLINGS: the first budget compared does not hang on how often agents are evaluated."""
+    return budgets_of(settings, family)[-DOUBLINGS - 1 :]

@@ -17,17 +17,14 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from incentivize.agents.networks import Params
 from incentivize.experiments.cells import Cell
 from incentivize.experiments.errors import scarce
-from incentivize.experiments.execution.progress import Pace, pace_of
 from incentivize.experiments.storage.code_version import code_of
 from incentivize.experiments.storage.io import MOST, ROOM, opened, read, short, unpacked, whole, write
 from incentivize.experiments.storage.parameters import save, short_digest
-from incentivize.experiments.training.evaluation import BLOCKS, most_counts
-from incentivize.experiments.training.loop import Trained, count_fields
+from incentivize.experiments.storage.schema import BLOCKS, count_fields, evaluated_blocks
 
-RECENT = 256
-USUAL = 2**26  # bytes of a cell's file, where nothing says how many there can be
 ABOUT: dict[str, Any] = {
     "computed": dict,
     "code": str,
@@ -40,6 +37,18 @@ ABOUT: dict[str, Any] = {
     "made_with": dict,
 }
 """What is said of a cell, and what it is."""
+
+
+class Trained(NamedTuple):
+    """What came of one cell."""
+
+    cell: Cell
+    counts: np.ndarray  # TASK_FIELDS and `by_attempt`: successes per budget, split and task
+    episodes: int
+    seconds: float  # its share, compilation included
+    params: Params = ()  # in the end, NumPy arrays
+    digest: str = ""  # of everything that it had to remember, in the end: keys and environments too
+    failure: str = ""  # why it was given up, in which case nothing else counts
 
 
 class Found(NamedTuple):
@@ -135,26 +144,8 @@ class Archive:
                     raise
         return None
 
-    def paces(self) -> list[Pace]:
-        """Of the last cells of all runs here, to guess how long others take."""
-        files = [*(self.run / "cells").glob("*.npz"), *(path for paths in self.others.values() for path in paths)]
-        found = []
-        for path in sorted(files, key=_written)[-RECENT:]:
-            with suppress(Exception), opened(path, USUAL) as archive:
-                about = _about(archive)
-                found.append(pace_of(about["computed"], about["seconds"]))
-        return found
 
-
-def _written(path: Path) -> float:
-    """When a file was written last; long ago where nobody can say."""
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return 0.0
-
-
-def _about(archive: zipfile.ZipFile) -> dict[str, Any]:
+def read_about(archive: zipfile.ZipFile) -> dict[str, Any]:
     """What is said of a cell.
 
     Raises:
@@ -178,7 +169,7 @@ def _read(path: Path, cell: Cell) -> tuple[Found, bytes]:
     fields = np.dtype(count_fields(cell.life))
     most = most_counts(cell) * fields.itemsize
     with opened(path, most) as archive:
-        about, counts = _about(archive), unpacked(archive, "counts", most)
+        about, counts = read_about(archive), unpacked(archive, "counts", most)
     if about["computed"] != cell.computed:
         raise ValueError("it is of another training run")
     if counts.dtype != fields or (len(counts) == 0) != bool(about["failure"]):
@@ -211,3 +202,9 @@ def _counted(counts: np.ndarray, cell: Cell) -> None:
     for name in ("successes", "successes_greedy", "successes_best"):
         if (episodes < 1).any() or (counts[name] < 0).any() or (counts[name] > episodes).any():
             raise ValueError(f"its {name} are more than there were episodes")
+
+
+def most_counts(cell: Cell) -> int:
+    """Returns how many tasks a cell's evaluations count, at most."""
+    blocks = len(cell.members) * len(evaluated_blocks(cell.eval_specialists)) + len(cell.shifts)
+    return len(cell.points) * len(cell.simulations) * blocks * cell.eval_tasks

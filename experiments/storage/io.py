@@ -12,8 +12,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from incentivize.experiments.errors import scarce
-from incentivize.experiments.settings.schema import SettingsError
+from incentivize.experiments.errors import SettingsError, scarce
 
 MOST = 2**30  # bytes of rows or of what is said of a run, more than any has
 ROOM = 2**20  # bytes of settings, or of what is said of one cell

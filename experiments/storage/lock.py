@@ -7,7 +7,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from incentivize.experiments.settings.schema import SettingsError
+from incentivize.experiments.errors import SettingsError
 
 CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)  # what a file system answers where a file may not be written
 TAKEN = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES)  # and where another process has its lock

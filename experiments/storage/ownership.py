@@ -18,10 +18,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from incentivize.experiments.errors import reason
-from incentivize.experiments.runtime.signals import Stopped
-from incentivize.experiments.settings import schema as st
-from incentivize.experiments.settings.schema import Settings, SettingsError
+from incentivize.experiments.errors import SettingsError, Stopped, reason
+from incentivize.experiments.settings.loading import dump
+from incentivize.experiments.settings.schema import Settings
 from incentivize.experiments.storage.io import short, write
 from incentivize.experiments.storage.lock import Held, locked
 from incentivize.experiments.storage.run_directory import Store, differences
@@ -47,7 +46,7 @@ def owned(path: Path, settings: Settings) -> Iterator[Store]:
     store.enclosed()
     with alone(store):
         if not (path / "config.toml").exists():
-            write(path / "config.toml", st.dump(settings))
+            write(path / "config.toml", dump(settings))
         check_same(store, settings)
         try:
             yield store
@@ -112,7 +111,7 @@ def _make(path: Path, settings: Settings) -> None:
     part = path.absolute().with_name(f".{path.name[:SHORT]}.{secrets.token_hex(8)}.part")
     try:
         part.mkdir(parents=True)
-        write(part / "config.toml", st.dump(settings))
+        write(part / "config.toml", dump(settings))
         _move(part, path)
     except OSError as error:
         shutil.rmtree(part, ignore_errors=True)

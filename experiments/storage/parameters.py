@@ -13,8 +13,8 @@ import numpy as np
 from flax import serialization
 
 from incentivize.agents.networks import Params
-from incentivize.experiments.errors import scarce
-from incentivize.experiments.settings.schema import Settings, SettingsError
+from incentivize.experiments.errors import SettingsError, scarce
+from incentivize.experiments.settings.schema import Settings
 from incentivize.experiments.storage.io import ROOM, read, short, write
 from incentivize.experiments.storage.start_files import start_of
 

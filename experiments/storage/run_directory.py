@@ -11,57 +11,18 @@ checkpoints/   the final parameters of every cell; groups/ what is being trained
 
 import hashlib
 import json
-import os
-import subprocess
-import tomllib
 from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from incentivize.experiments.errors import scarce
-from incentivize.experiments.settings import schema as st
+from incentivize.experiments.errors import SettingsError, scarce
 from incentivize.experiments.settings.encoding import decoded
-from incentivize.experiments.settings.schema import Settings, SettingsError
+from incentivize.experiments.settings.loading import load
+from incentivize.experiments.settings.schema import Settings
 from incentivize.experiments.storage.io import MOST, ROOM, digest_of, opened, read, sound, unpacked, whole, write
-
-Row = dict[str, Any]
-
-# fmt: off
-ROW_KEYS = (
-    "cell", "study", "family", "variant", "control", "learner", "teacher", "reward", "network", "n_params", "pool_size",
-    "pool_seed", "seed", "budget_kind", "env_steps", "simulations", "split", "success", "score", "n_tasks",
-    "n_episodes", "role", "success_greedy", "success_best", "attempts", "path",
-    "success_by_attempt", "log_likelihood",
-)
-# fmt: on
-"""`success` is of actions drawn from the policy, as in training, `success_greedy` of its most probable ones, and
-`success_best` of the best of so many `attempts` with drawn actions; `path` is the number of steps in episodes that
-succeeded (drawn actions) over the expert's number of steps in the same. Where an episode is a life of several attempts
-at its task, all of these are of the last of them; `success_by_attempt` lists the success of each (drawn actions).
-`log_likelihood` is of the expert's actions, nats a decision, where a study asks for it (`incentivize.agents.likelihood`)."""
-
-MEASURED = ("cell", "family", "role", "budget_kind", "env_steps", "simulations", "split")
-"""What a row is of: no two are of the same."""
-
-TASK_FIELDS = [
-    ("cell", "U12"),
-    ("family", "U32"),  # a cell whose agent plays several is counted in each
-    ("env_steps", np.int64),
-    ("simulations", np.int32),
-    ("split", "U16"),
-    ("ordinal", np.int64),
-    ("successes", np.int32),
-    ("successes_greedy", np.int32),
-    ("successes_best", np.int32),
-    ("episodes", np.int32),
-    ("steps", np.int64),  # in the episodes that `successes` counts
-    ("expert_steps", np.int64),  # from the same starts
-    ("log_likelihood", np.float32),  # of the expert's actions in one episode, nats, where it was asked for
-    ("decisions", np.int32),  # that it is the sum over
-]
+from incentivize.experiments.storage.schema import MEASURED, ROW_KEYS, TASK_FIELDS, Row
 
 TABLES = (
     "files", "versions", "blind", "uniform", "ledger", "given_up", "audit", "scripted", "teacher", "tasks",
@@ -98,7 +59,7 @@ class Store:
                 raise
             why = "" if isinstance(error, FileNotFoundError) else f": {getattr(error, 'strerror', None) or error}"
             raise SettingsError(f"{self.path}: not a run directory (it has no readable config.toml{why})") from None
-        return st.load(text, self.path / "config.toml")
+        return load(text, self.path / "config.toml")
 
     def status(self) -> dict[str, Any]:
         """How the run stands, as its last owner said; empty where nobody has or nothing can be read."""
@@ -249,47 +210,3 @@ def differences(old: Any, new: Any, path: str = "") -> list[tuple[str, Any, Any]
         keys = sorted({*old, *new})
         return [found for key in keys for found in differences(old.get(key), new.get(key), f"{path}.{key}".lstrip("."))]
     return [] if old == new else [(path, old, new)]
-
-
-def environment() -> dict[str, Any]:
-    """Versions, devices, the commit, and what changes numbers (`ambient.otherwise`), for `meta.json`. Imports jax."""
-    import platform
-
-    import jax
-
-    from incentivize.experiments.runtime.ambient import otherwise
-
-    packages = ("incentivize", "jax", "jaxlib", "flax", "optax", "numpy", "gymnasium")
-    versions = {"python": platform.python_version()}
-    for package in packages:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            versions[package] = "not installed"
-    devices = [f"{device.platform}:{device.device_kind}" for device in jax.devices()]
-    made_with = {"versions": versions, "devices": devices, "cores": os.cpu_count(), "commit": _commit()}
-    return made_with | {"ambient": otherwise()}
-
-
-def _commit() -> str | None:
-    """The commit of this program's own repository; None where it does not lie in one, as where it is installed.
-
-    A repository around it, such as that of a project with its packages inside, is another program's.
-    """
-    root = Path(__file__).resolve().parents[2]
-    variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}  # as of a hook
-
-    def git(*asked: str) -> str:
-        command = ["git", "-C", str(root), *asked]
-        ran = subprocess.run(command, env=variables, capture_output=True, text=True, errors="replace", check=False)
-        return ran.stdout.strip() if ran.returncode == 0 else ""
-
-    try:
-        with (root / "pyproject.toml").open("rb") as file:
-            if tomllib.load(file)["project"]["name"] != "incentivize":
-                return None
-        there = git("rev-parse", "--show-toplevel")
-        own = there and Path(there).resolve() == root and git("ls-files", "--", str(Path(__file__).resolve()))
-        return git("rev-parse", "HEAD") or None if own else None
-    except (OSError, ValueError, KeyError, TypeError):  # there is no git, or no such file
-        return None

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.settings.schema import Settings, SettingsError
+from incentivize.experiments.errors import SettingsError
+from incentivize.experiments.settings.schema import Settings
 from incentivize.experiments.storage.run_directory import Store
 
 

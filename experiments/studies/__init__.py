@@ -13,8 +13,15 @@ What studies share is in `common`.
 """
 
 from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from incentivize.envs.registry import Registry
+from incentivize.experiments.errors import SettingsError, check_name
+
+if TYPE_CHECKING:
+    from incentivize.experiments.cells import Cell
+    from incentivize.experiments.settings import Settings
+    from incentivize.experiments.storage.run_directory import Store
 
 STUDIES: Registry[ModuleType] = Registry(
     "studies",
@@ -43,3 +50,21 @@ def names() -> tuple[str, ...]:
 def load(name: str) -> ModuleType:
     """A study's module."""
     return STUDIES.load(name)
+
+
+def cells_of_run(store: Store, settings: Settings) -> list[Cell]:
+    """The cells of a run.
+
+    Raises:
+        SettingsError: where its settings can be those of no run.
+    """
+    from incentivize import envs  # and with it jax, which listing the studies does not need
+
+    try:
+        for family in settings.families:
+            check_name("families", family, envs.names())
+            knobs: dict[str, Any] = settings.knobs.get(family, {})
+            envs.make(family, life=settings.life, **knobs)
+        return load(settings.study).cells(settings)
+    except (SettingsError, ValueError, TypeError, KeyError) as error:
+        raise SettingsError(f"{store.path / 'config.toml'}: not the settings of a run ({error})") from None

@@ -14,22 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from incentivize.experiments.analysis.claims import Claim, judge
+from incentivize.experiments.analysis.comparisons import LEARNT, by_seed, unlearnt, unscored
 from incentivize.experiments.analysis.estimates import Estimate, student, welch
 from incentivize.experiments.analysis.pool_curves import unseen
 from incentivize.experiments.analysis.table import Table
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.design.grid import (
-    LEARNT,
-    blind_cells,
-    by_seed,
-    cell_of,
-    ending,
-    headline_teacher,
-    on_pool,
-    size_of,
-    unlearnt,
-    unscored,
-)
+from incentivize.experiments.design.grid import blind_cells, cell_of, headline_teacher, on_pool
+from incentivize.experiments.errors import SettingsError
 from incentivize.experiments.presentation.charts import (
     BLUE,
     GREEN,
@@ -41,7 +32,7 @@ from incentivize.experiments.presentation.charts import (
     teacher_level,
 )
 from incentivize.experiments.settings.presets import STANDARD, TINY, with_large
-from incentivize.experiments.settings.schema import Settings, SettingsError
+from incentivize.experiments.settings.schema import Settings, ending, size_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -16,26 +16,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from incentivize.experiments.analysis.claims import Claim, judge
+from incentivize.experiments.analysis.comparisons import LEARNT, by_seed, unlearnt, unscored
 from incentivize.experiments.analysis.estimates import student
 from incentivize.experiments.analysis.pool_curves import half
 from incentivize.experiments.analysis.table import Table
 from incentivize.experiments.analysis.thresholds import shape, words
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.design.grid import (
-    LEARNT,
-    blind_cells,
-    budgets_of,
-    by_seed,
-    cell_of,
-    ending,
-    on_pool,
-    size_of,
-    unlearnt,
-    unscored,
-)
+from incentivize.experiments.design.grid import blind_cells, cell_of, on_pool
 from incentivize.experiments.presentation.charts import BLUE, Drawn, Points, budgets, canvas, curve, pool_axis, seeds
 from incentivize.experiments.settings.presets import MANY_POOLS, STANDARD, TINY, with_large
-from incentivize.experiments.settings.schema import Settings
+from incentivize.experiments.settings.schema import Settings, budgets_of, ending, size_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from incentivize.experiments.analysis.claims import Claim, judge
+from incentivize.experiments.analysis.comparisons import LEARNT, by_seed, paired, unlearnt
 from incentivize.experiments.analysis.table import Table
-from incentivize.experiments.cells import Cell, doubling
-from incentivize.experiments.design.grid import LEARNT, by_seed, cell_of, hidden, paired, unlearnt
+from incentivize.experiments.cells import Cell
+from incentivize.experiments.design.grid import cell_of, hidden
+from incentivize.experiments.errors import SettingsError
 from incentivize.experiments.presentation.charts import BLUE, GREEN, GREY, ORANGE, Drawn, canvas, curve, legend, seeds
 from incentivize.experiments.settings.presets import TINY, with_large
-from incentivize.experiments.settings.schema import Settings, SettingsError
+from incentivize.experiments.settings.schema import Settings, doubling
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

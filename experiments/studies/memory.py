@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from incentivize.experiments.analysis.claims import Claim, judge
+from incentivize.experiments.analysis.comparisons import LEARNT, paired, unlearnt
 from incentivize.experiments.analysis.guards import own_scores
 from incentivize.experiments.analysis.table import Table
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.design.grid import LEARNT, cell_of, hidden, on_pool, paired, size_of, unlearnt
+from incentivize.experiments.design.grid import cell_of, hidden, on_pool
+from incentivize.experiments.errors import SettingsError
 from incentivize.experiments.presentation.charts import (
     BLUE,
     GREY,
@@ -34,7 +36,7 @@ from incentivize.experiments.presentation.charts import (
     teacher_level,
 )
 from incentivize.experiments.settings.presets import STANDARD, TINY, with_large
-from incentivize.experiments.settings.schema import PoolSize, Settings, SettingsError
+from incentivize.experiments.settings.schema import PoolSize, Settings, size_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,9 +11,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from incentivize.experiments.analysis.claims import Claim, judge
+from incentivize.experiments.analysis.comparisons import LEARNT, by_seed, paired, unlearnt, unscored
 from incentivize.experiments.analysis.table import Table
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.design.grid import LEARNT, by_seed, cell_of, headline_teacher, paired, unlearnt, unscored
+from incentivize.experiments.design.grid import cell_of, headline_teacher
+from incentivize.experiments.errors import SettingsError
 from incentivize.experiments.presentation.charts import (
     BLUE,
     GREEN,
@@ -27,7 +29,7 @@ from incentivize.experiments.presentation.charts import (
     teacher_level,
 )
 from incentivize.experiments.settings.presets import TINY, with_large
-from incentivize.experiments.settings.schema import Settings, SettingsError
+from incentivize.experiments.settings.schema import Settings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

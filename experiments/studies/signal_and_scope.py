@@ -13,23 +13,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from incentivize.experiments.analysis.claims import Claim, judge, opened
+from incentivize.experiments.analysis.comparisons import LEARNT, floored, paired, unlearnt, unscored
 from incentivize.experiments.analysis.guards import above_teacher, not_beaten, scores_by_pool, teachers
 from incentivize.experiments.analysis.pool_curves import half, unseen
 from incentivize.experiments.analysis.table import Table
 from incentivize.experiments.analysis.thresholds import words as place_words
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.design.grid import (
-    LEARNT,
-    blind_cells,
-    cell_of,
-    floored,
-    headline_teacher,
-    on_pool,
-    paired,
-    size_of,
-    unlearnt,
-    unscored,
-)
+from incentivize.experiments.design.grid import blind_cells, cell_of, headline_teacher, on_pool
+from incentivize.experiments.errors import SettingsError
 from incentivize.experiments.presentation.charts import (
     BLUE,
     GREEN,
@@ -43,7 +34,7 @@ from incentivize.experiments.presentation.charts import (
     teacher_level,
 )
 from incentivize.experiments.settings.presets import MANY_POOLS, STANDARD, TINY, with_large
-from incentivize.experiments.settings.schema import Settings, SettingsError, Training
+from incentivize.experiments.settings.schema import Settings, Training, size_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

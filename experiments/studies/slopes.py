@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from incentivize.experiments.analysis.claims import Claim, judge, opened
+from incentivize.experiments.analysis.comparisons import LEARNT, by_seed
 from incentivize.experiments.analysis.estimates import student
 from incentivize.experiments.analysis.guards import not_beaten
 from incentivize.experiments.analysis.scaling_laws import LEAST, laws, slopes, steeper
 from incentivize.experiments.analysis.table import Table
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.design.grid import LEARNT, budgets_of, by_seed
 from incentivize.experiments.presentation.charts import Drawn, budgets, canvas, curve, legend, seeds
-from incentivize.experiments.settings.schema import Settings
+from incentivize.experiments.settings.schema import Settings, budgets_of
 from incentivize.experiments.studies import weak_incentive
 from incentivize.experiments.studies.weak_incentive import ARMS, by_budget
 

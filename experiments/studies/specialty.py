@@ -15,22 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from incentivize.experiments.analysis.claims import Claim, judge, opened
+from incentivize.experiments.analysis.comparisons import LEARNT, by_seed, crossed, differences
 from incentivize.experiments.analysis.guards import above_their_teacher, not_beaten_specialists, specialists_open
 from incentivize.experiments.analysis.table import Table
 from incentivize.experiments.analysis.thresholds import Place, crossing, words
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.design.grid import (
-    LEARNT,
-    blind_cells,
-    by_seed,
-    cell_of,
-    crossed,
-    differences,
-    headline_teacher,
-    late_budgets,
-    on_pool,
-)
+from incentivize.experiments.design.grid import blind_cells, cell_of, headline_teacher, on_pool
 from incentivize.experiments.design.specialists import ROLES, own_training, specialist
+from incentivize.experiments.errors import SettingsError
 from incentivize.experiments.presentation.charts import (
     BLUE,
     GREEN,
@@ -44,7 +36,7 @@ from incentivize.experiments.presentation.charts import (
     seeds,
 )
 from incentivize.experiments.settings.presets import STANDARD, TINY, with_large
-from incentivize.experiments.settings.schema import Settings, SettingsError
+from incentivize.experiments.settings.schema import Settings, late_budgets
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from incentivize.experiments.analysis.claims import Claim, judge, opened
+from incentivize.experiments.analysis.comparisons import LEARNT, by_seed, crossed, floored, paired, unlearnt, unscored
 from incentivize.experiments.analysis.estimates import FEWEST
 from incentivize.experiments.analysis.guards import (
     above_their_teacher,
@@ -31,24 +32,11 @@ from incentivize.experiments.analysis.pool_curves import half, helped
 from incentivize.experiments.analysis.table import Table
 from incentivize.experiments.analysis.thresholds import words
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.design.grid import (
-    LEARNT,
-    blind_cells,
-    by_seed,
-    cell_of,
-    crossed,
-    floored,
-    headline_teacher,
-    hidden,
-    on_pool,
-    paired,
-    size_of,
-    unlearnt,
-    unscored,
-)
+from incentivize.experiments.design.grid import blind_cells, cell_of, headline_teacher, hidden, on_pool
 from incentivize.experiments.design.specialists import MET, ROLES, acquainted, specialist_points, specialists
+from incentivize.experiments.errors import SettingsError
 from incentivize.experiments.settings.presets import MANY_POOLS, STANDARD, TINY, with_large
-from incentivize.experiments.settings.schema import Settings, SettingsError
+from incentivize.experiments.settings.schema import Settings, size_of
 from incentivize.experiments.studies.task_count_figure import draw_task_count
 
 if TYPE_CHECKING:

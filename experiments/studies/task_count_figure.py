@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from incentivize.experiments.analysis.comparisons import by_seed, specialty
 from incentivize.experiments.analysis.estimates import Estimate, jackknife, student
 from incentivize.experiments.analysis.table import Table
 from incentivize.experiments.cells import variant
-from incentivize.experiments.design.grid import by_seed, specialty
 from incentivize.experiments.design.specialists import MET
 from incentivize.experiments.presentation.charts import (
     BLACK,

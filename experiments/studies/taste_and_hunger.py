@@ -13,9 +13,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from incentivize.experiments.analysis.claims import Claim, judge
+from incentivize.experiments.analysis.comparisons import LEARNT, by_seed, paired, unlearnt
 from incentivize.experiments.analysis.table import Table
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.design.grid import LEARNT, by_seed, cell_of, paired, unlearnt
+from incentivize.experiments.design.grid import cell_of
 from incentivize.experiments.presentation.charts import (
     BLUE,
     GREEN,

@@ -24,11 +24,12 @@ from incentivize.experiments.analysis.estimates import student
 from incentivize.experiments.analysis.table import Table
 from incentivize.experiments.analysis.threshold_forecast import MEMORISED, Turn, turn
 from incentivize.experiments.analysis.thresholds import words
-from incentivize.experiments.cells import Cell, doubling
-from incentivize.experiments.design.grid import cell_of, ending, on_pool
+from incentivize.experiments.cells import Cell
+from incentivize.experiments.design.grid import cell_of, on_pool
+from incentivize.experiments.errors import SettingsError
 from incentivize.experiments.presentation.charts import BLUE, GREY, Drawn, canvas, seeds
 from incentivize.experiments.settings.presets import STANDARD, TINY, with_large
-from incentivize.experiments.settings.schema import Settings, SettingsError, Training
+from incentivize.experiments.settings.schema import Settings, Training, doubling, ending
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

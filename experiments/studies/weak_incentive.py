@@ -16,23 +16,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from incentivize.experiments.analysis.claims import Claim, judge, opened
+from incentivize.experiments.analysis.comparisons import LEARNT, by_seed, paired, unlearnt, unscored
 from incentivize.experiments.analysis.guards import above_teacher, not_beaten, teachers
 from incentivize.experiments.analysis.table import Table
 from incentivize.experiments.analysis.thresholds import Place, crossing, words
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.design.grid import (
-    LEARNT,
-    blind_cells,
-    budgets_of,
-    by_seed,
-    cell_of,
-    headline_teacher,
-    late_budgets,
-    on_pool,
-    paired,
-    unlearnt,
-    unscored,
-)
+from incentivize.experiments.design.grid import blind_cells, cell_of, headline_teacher, on_pool
+from incentivize.experiments.errors import SettingsError
 from incentivize.experiments.presentation.charts import (
     BLUE,
     GREEN,
@@ -46,7 +36,7 @@ from incentivize.experiments.presentation.charts import (
     teacher_level,
 )
 from incentivize.experiments.settings.presets import STANDARD, TINY, with_large
-from incentivize.experiments.settings.schema import Settings, SettingsError
+from incentivize.experiments.settings.schema import Settings, budgets_of, late_budgets
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

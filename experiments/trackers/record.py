@@ -9,7 +9,8 @@ from typing import Any
 
 from incentivize.experiments.errors import printable
 from incentivize.experiments.storage.io import MOST, read
-from incentivize.experiments.storage.run_directory import Row, Store
+from incentivize.experiments.storage.run_directory import Store
+from incentivize.experiments.storage.schema import Row
 
 MEASURES = ("success", "score", "success_greedy", "success_best", "path", "log_likelihood")
 FIXED = (

@@ -10,58 +10,13 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
 
-from incentivize.envs.registry import LoadError, Registry
-from incentivize.experiments.errors import printable, reason
+from incentivize.experiments.errors import Stopped, printable, reason
 from incentivize.experiments.runtime import signals
-from incentivize.experiments.settings.schema import SettingsError, check_name
 from incentivize.experiments.storage.io import MOST, read, write
 from incentivize.experiments.storage.run_directory import Store
 from incentivize.experiments.trackers.record import Record, of_cells, of_study
-
-
-class Tracker(Protocol):
-    """What writes records. Whatever it raises becomes a warning, and the study goes on without it."""
-
-    def __init__(self, folder: Path) -> None:
-        """`folder` is there, and its own."""
-        ...
-
-    def write(self, record: Record) -> None:
-        """Writes a record whole, in the place of one of that name."""
-        ...
-
-    def close(self) -> None:
-        """Gives back what it holds; it is not used any more."""
-        ...
-
-
-TRACKERS: Registry[type[Tracker]] = Registry(
-    "trackers",
-    {
-        "tensorboard": "incentivize.experiments.trackers.tensorboard:TensorBoard",
-        "wandb": "incentivize.experiments.trackers.weights_and_biases:WandB",
-    },
-)
-"""By name. The library of a tracker is imported with its module, when it is asked for."""
-
-
-def load(name: str) -> type[Tracker]:
-    """A tracker's class.
-
-    Raises:
-        SettingsError: where there is none of that name, or its library is not installed.
-    """
-    check_name("--tracker", name, TRACKERS)
-    try:
-        return TRACKERS.load(name)
-    except LoadError as error:
-        raise SettingsError(f"--tracker {name}: {error}") from None
-    except ModuleNotFoundError as error:
-        raise SettingsError(f"--tracker {name}: needs {error.name}: pip install 'incentivize[{name}]'") from None
-    except (Exception, SystemExit) as error:  # of a library that does not get on with others here
-        raise SettingsError(f"--tracker {name}: cannot be loaded ({type(error).__name__}: {error})") from None
+from incentivize.experiments.trackers.registry import Tracker, load
 
 
 class Follower:
@@ -91,7 +46,7 @@ class Follower:
         """Whatever goes wrong is said once, and then nothing more is written."""
         try:
             act()
-        except signals.Stopped:
+        except Stopped:
             raise
         except (Exception, SystemExit) as error:
             if not self.off:

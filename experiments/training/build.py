@@ -14,7 +14,7 @@ from incentivize.envs.family import Family
 from incentivize.envs.tasks import SPLITS, Pool, Split, make_pool
 from incentivize.envs.wrappers.mixture import Mixture
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.settings.schema import Training
+from incentivize.experiments.settings.schema import Settings, Training
 
 Tree = TypeVar("Tree")
 
@@ -92,3 +92,16 @@ def pool_of(cell: Cell) -> Pool:
 def stack(trees: Sequence[Tree]) -> Tree:
     """Trees of the same structure as one, with a new leading axis."""
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
+def chosen_family(settings: Settings, name: str) -> Family:
+    """A family as the settings have it.
+
+    Raises:
+        ValueError: where they will not do.
+    """
+    knobs: dict[str, Any] = settings.knobs.get(name, {})
+    if "life" in knobs:
+        raise ValueError(f"life={knobs['life']!r}: no knob, but the same for all families; want it at the top level")
+    control = None if settings.control == "none" else settings.control
+    return envs.make(name, control, settings.life, **knobs)

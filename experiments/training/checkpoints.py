@@ -24,9 +24,8 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from incentivize.agents.learner import TrainState
-from incentivize.experiments.errors import scarce
+from incentivize.experiments.errors import SettingsError, scarce
 from incentivize.experiments.runtime.distributed import first, several, whole
-from incentivize.experiments.settings.schema import SettingsError
 from incentivize.experiments.storage.code_version import code_of
 from incentivize.experiments.storage.io import ROOM, digest_of, read, short, write
 from incentivize.experiments.storage.run_directory import differences

@@ -16,10 +16,8 @@ from incentivize.agents.search import searching
 from incentivize.envs.family import Family
 from incentivize.envs.tasks import Pool, make_pool
 from incentivize.experiments.cells import Cell, Knobs, variant
+from incentivize.experiments.storage.schema import evaluated_blocks
 from incentivize.experiments.training.build import family_of, network_of, stack
-
-BLOCKS = ("seen", "validation", "unseen", "specialty")
-"""Evaluated sets of tasks: the cell's pool; validation tasks; held-out tasks; the specialists' held-out tasks."""
 
 
 class Evaluation(NamedTuple):
@@ -37,7 +35,7 @@ class Evaluation(NamedTuple):
         """Those of BLOCKS that are evaluated: with a search, which costs much, held-out tasks alone if any are."""
         if simulations and self.specialists:
             return ("unseen",)
-        return BLOCKS if self.specialists else ("seen", "validation")
+        return evaluated_blocks(self.specialists)
 
     def attempts_with(self, simulations: int) -> int:
         """Episodes with drawn actions: one with a search, as the best of several is for agents without."""
@@ -77,13 +75,6 @@ def looked_at(cell: Cell, simulations: int = 0) -> list[tuple[str, tuple[str, ..
     return [(member, sizes_of(cell).blocks(simulations)) for member in cell.members] + [
         (cell.family, (name,)) for name, _ in cell.shifts
     ]
-
-
-def most_counts(cell: Cell) -> int:
-    """Tasks that a cell's evaluations count, at most."""
-    sizes = sizes_of(cell)
-    blocks = len(cell.members) * len(sizes.blocks()) + len(sizes.shifts)
-    return len(cell.points) * len(cell.simulations) * blocks * sizes.tasks
 
 
 def _blocks(pool: Pool, sizes: Evaluation, simulations: int) -> list[Pool]:

@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import lru_cache
 from itertools import cycle, islice, product
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,15 +15,14 @@ import numpy as np
 
 from incentivize.agents import learner as lr
 from incentivize.agents.evaluate import Successes
-from incentivize.agents.networks import Params
 from incentivize.agents.sharding import Devices, mesh_of
 from incentivize.envs.tasks import Pool
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.errors import Told
+from incentivize.experiments.errors import Stopped
 from incentivize.experiments.runtime import distributed, signals
-from incentivize.experiments.runtime.signals import Stopped
+from incentivize.experiments.storage.cell_store import Trained
 from incentivize.experiments.storage.parameters import load
-from incentivize.experiments.storage.run_directory import TASK_FIELDS
+from incentivize.experiments.storage.schema import count_fields
 from incentivize.experiments.training.build import Tree, hyper_of, pool_of, setup_of, stack, teaching_of
 from incentivize.experiments.training.checkpoints import Keeper, Standing, digest, raw
 from incentivize.experiments.training.compiled import Program, compile_program
@@ -44,27 +42,6 @@ COUNTED = (
     "decisions",
 )
 """As `Successes` has them. `by_attempt` is of every attempt of a life, and goes into the rows only."""
-
-
-class RunError(Told):
-    """A run that cannot go on, or not whole: its message says why. Exit status 1."""
-
-
-class Trained(NamedTuple):
-    """What came of one cell."""
-
-    cell: Cell
-    counts: np.ndarray  # TASK_FIELDS and `by_attempt`: successes per budget, split and task
-    episodes: int
-    seconds: float  # its share, compilation included
-    params: Params = ()  # in the end, NumPy arrays
-    digest: str = ""  # of everything that it had to remember, in the end: keys and environments too
-    failure: str = ""  # why it was given up, in which case nothing else counts
-
-
-def count_fields(life: int) -> list[Any]:
-    """What is counted per task: TASK_FIELDS, and successes by attempt of a life, int32 [life]."""
-    return [*TASK_FIELDS, ("by_attempt", np.int32, (life,))]
 
 
 @lru_cache(maxsize=16)

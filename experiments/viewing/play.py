@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -19,7 +18,8 @@ from incentivize.envs.family import Family
 from incentivize.envs.gym import FamilyEnv
 from incentivize.envs.render import FAINT, GREEN, ORANGE, Picture, write_gif, write_png
 from incentivize.envs.wrappers.controls import CONTROLS
-from incentivize.experiments.settings.schema import SettingsError, check_name
+from incentivize.experiments.errors import SettingsError, check_name
+from incentivize.experiments.viewing.captions import caption, ending, steps_of
 from incentivize.experiments.viewing.terminal import Screen, key_presses
 
 PAUSE = 0.7  # seconds between the expert's steps
@@ -67,20 +67,6 @@ def _knob(default: Any, text: str) -> tuple[str, Any]:
     if type(value) is not type(usual):
         raise SettingsError(f"--knob {text!r}: want a value such as {json.dumps(usual)}")
     return name, value
-
-
-def check_file(flag: str, path: Path | None, suffix: str) -> None:
-    """Refuses a file that could not be written, before anything is played.
-
-    Raises:
-        SettingsError: where its name or its folder will not do.
-    """
-    if path is None:
-        return
-    if path.suffix.lower() != suffix:
-        raise SettingsError(f"{flag} {path}: want a name that ends in {suffix}")
-    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-        raise SettingsError(f"{flag} {path}: cannot be written there")
 
 
 Choose = Callable[[FamilyEnv, np.ndarray], int | None]
@@ -138,23 +124,6 @@ def episode(env: FamilyEnv, choose: Choose, show: Callable[[Picture], None], tas
             return f"{end} after {steps_of(steps)}" if terminated else f"{end}: not done in {steps_of(steps)}"
         picture(caption(family, steps, action))
     return ""
-
-
-def caption(family: Family, step: int = 0, action: int | None = None, end: str = "") -> str:
-    """What is said below a picture: which step led to it, and how the episode ended, if it did."""
-    if action is None:
-        return f"{steps_of(family.horizon)} to go"
-    return f"step {step} of {family.horizon}: {family.action_names[action]}" + (f" - {end}" if end else "")
-
-
-def steps_of(steps: int) -> str:
-    """A number of steps in words."""
-    return f"{steps} step{'s' * (steps != 1)}"
-
-
-def ending(succeeded: bool, terminated: bool) -> str:
-    """How an episode ended, in words."""
-    return "won" if succeeded else "lost" if terminated else "time is up"
 
 
 def play(

@@ -18,11 +18,11 @@ from incentivize.agents.recording import Episode, expert_of, replay
 from incentivize.envs.family import Family, State
 from incentivize.envs.render import GREEN, INK, ORANGE, Picture, rgb, tiled
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.design.grid import tasks_in
+from incentivize.experiments.settings.schema import tasks_in
 from incentivize.experiments.storage.parameters import load
 from incentivize.experiments.storage.run_directory import Store
 from incentivize.experiments.training.build import family_of, network_of
-from incentivize.experiments.viewing.play import caption, ending
+from incentivize.experiments.viewing.captions import caption, ending
 
 KEY = 20_241_116  # of starts and of luck
 

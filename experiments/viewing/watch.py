@@ -8,11 +8,11 @@ from typing import Any
 from rich.console import Console
 
 from incentivize.envs.render import Picture, write_gif
+from incentivize.experiments.errors import SettingsError, check_name
 from incentivize.experiments.presentation.html import page
-from incentivize.experiments.reporting.report import cells_of_run
-from incentivize.experiments.settings.schema import SettingsError, check_name
 from incentivize.experiments.storage.io import write
 from incentivize.experiments.storage.run_directory import Store
+from incentivize.experiments.studies import cells_of_run
 from incentivize.experiments.viewing.play import PAUSE
 from incentivize.experiments.viewing.replays import Scene, frames, scenes, told
 from incentivize.experiments.viewing.terminal import Screen

@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from incentivize.experiments.cli.main import main
-from incentivize.experiments.cli.options import keep_programs, programs_folder
 from incentivize.experiments.execution import scheduler
 from incentivize.experiments.runtime import signals
+from incentivize.experiments.runtime.compilation_cache import keep_programs, programs_folder
 from incentivize.experiments.storage.ownership import set_status
 from incentivize.experiments.storage.run_directory import Store
 from incentivize.experiments.trackers import sync

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from incentivize import envs
 from incentivize.experiments.cli import main
-from incentivize.experiments.cli.commands import Flags, Run
-from incentivize.experiments.settings.schema import FLAG_KEYS, TRAINING_KEYS, Settings, dump, load
+from incentivize.experiments.cli.commands.run import Run, SettingsFlags
+from incentivize.experiments.settings.loading import dump, load
+from incentivize.experiments.settings.schema import FLAG_KEYS, TRAINING_KEYS, Settings
 from incentivize.experiments.storage.io import write
 from incentivize.experiments.storage.run_directory import Store
 from incentivize.experiments.studies import STUDIES, task_count
@@ -68,7 +69,7 @@ def attempt(text, folder, capsys, begun):
     path = folder / "config.toml"
     path.write_bytes(text)
     study = random.Random(text).choice(list(STUDIES))
-    command = Run(study=study, settings=Flags(), config=path, out=folder / "run", workers=1)
+    command = Run(study=study, settings=SettingsFlags(), config=path, out=folder / "run", workers=1)
     status = main.act(command)
     said = capsys.readouterr().err
     assert "Traceback" not in said

@@ -10,7 +10,7 @@ from incentivize.experiments import studies
 from incentivize.experiments.analysis import rows as rw
 from incentivize.experiments.analysis.table import Table
 from incentivize.experiments.settings import presets
-from incentivize.experiments.settings.schema import resolve
+from incentivize.experiments.settings.loading import resolve
 from tests.helpers.counts import counted
 
 OWN = {

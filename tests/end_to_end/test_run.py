@@ -17,9 +17,11 @@ from flax import serialization
 
 from incentivize.experiments.cli.main import main
 from incentivize.experiments.execution import study_run as experiments_main
+from incentivize.experiments.runtime.provenance import environment
 from incentivize.experiments.settings import presets
 from incentivize.experiments.storage.ownership import owned
-from incentivize.experiments.storage.run_directory import ROW_KEYS, Store, environment
+from incentivize.experiments.storage.run_directory import Store
+from incentivize.experiments.storage.schema import ROW_KEYS
 from incentivize.experiments.studies import task_count
 from tests.helpers.damage import copy
 

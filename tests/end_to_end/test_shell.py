@@ -12,8 +12,9 @@ import pytest
 
 from incentivize.experiments.cli.arguments import flags_of, words_of
 from incentivize.experiments.cli.choices import KNOWN
-from incentivize.experiments.cli.commands import COMMANDS, Run
-from incentivize.experiments.cli.commands import run as acts_run
+from incentivize.experiments.cli.commands import COMMANDS
+from incentivize.experiments.cli.commands import run as run_command
+from incentivize.experiments.cli.commands.run import Run
 from incentivize.experiments.cli.main import UNREAD, main
 from incentivize.experiments.execution import validation
 
@@ -105,7 +106,7 @@ def test_a_flag_of_several_values_adds_up_however_often_it_stands_there(argument
     asked = []
     monkeypatch.setattr(validation, "check", lambda settings, _: asked.append(settings))
     monkeypatch.setattr("incentivize.experiments.execution.study_run.run_study", lambda *_, **__: None)
-    monkeypatch.setattr(acts_run, "_told", lambda _: {})
+    monkeypatch.setattr(run_command, "_told", lambda _: {})
     assert main(["run", "task-count", *arguments]) == 0
     (settings,) = asked
     assert settings.families == families
@@ -117,7 +118,7 @@ def test_no_values_at_all_turn_a_list_off(monkeypatch):
     asked = []
     monkeypatch.setattr(validation, "check", lambda settings, _: asked.append(settings))
     monkeypatch.setattr("incentivize.experiments.execution.study_run.run_study", lambda *_, **__: None)
-    monkeypatch.setattr(acts_run, "_told", lambda _: {})
+    monkeypatch.setattr(run_command, "_told", lambda _: {})
     assert main(["run", "task-count"]) == 0
     assert main(["run", "task-count", "--taught-pools"]) == 0
     as_shipped, without = asked

@@ -7,9 +7,10 @@ import pytest
 
 from incentivize.experiments import studies
 from incentivize.experiments.cli.main import main
+from incentivize.experiments.errors import SettingsError
 from incentivize.experiments.execution.validation import check
 from incentivize.experiments.settings import presets
-from incentivize.experiments.settings.schema import SettingsError, resolve
+from incentivize.experiments.settings.loading import resolve
 from incentivize.experiments.storage.run_directory import Store
 from incentivize.experiments.training.build import family_of
 

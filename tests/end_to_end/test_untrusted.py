@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from incentivize.experiments.cli.main import main
-from incentivize.experiments.settings.schema import SettingsError
+from incentivize.experiments.errors import SettingsError
 from incentivize.experiments.storage import parameters
 from incentivize.experiments.storage import run_directory as store_module
 from incentivize.experiments.storage.cell_store import Archive

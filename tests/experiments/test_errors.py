@@ -6,14 +6,13 @@ import jax.numpy as jnp
 import pytest
 
 from incentivize.experiments.cli.main import main as cli
-from incentivize.experiments.errors import printable, reason
+from incentivize.experiments.errors import RunError, printable, reason
 from incentivize.experiments.execution import scheduler, validation
 from incentivize.experiments.storage import cell_store, run_directory
 from incentivize.experiments.storage.run_directory import Store
 from incentivize.experiments.studies import task_count
 from incentivize.experiments.training import loop
 from incentivize.experiments.training.groups import Group
-from incentivize.experiments.training.loop import RunError
 from tests.helpers.damage import copy
 
 

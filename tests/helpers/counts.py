@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from incentivize.experiments.training.loop import count_fields
+from incentivize.experiments.storage.schema import count_fields
 
 
 def counted(*rows, family="errands"):

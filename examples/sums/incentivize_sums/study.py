@@ -9,21 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from incentivize.experiments.analysis.claims import Claim, judge
+from incentivize.experiments.analysis.comparisons import paired, unlearnt, unscored
 from incentivize.experiments.analysis.pool_curves import unseen
 from incentivize.experiments.analysis.table import Table
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.design.grid import (
-    blind_cells,
-    cell_of,
-    on_pool,
-    paired,
-    size_of,
-    tasks_in,
-    unlearnt,
-    unscored,
-)
+from incentivize.experiments.design.grid import blind_cells, cell_of, on_pool
 from incentivize.experiments.presentation.charts import BLUE, ORANGE, Drawn, against_pools, canvas, legend, seeds
-from incentivize.experiments.settings.schema import Settings
+from incentivize.experiments.settings.schema import Settings, size_of, tasks_in
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

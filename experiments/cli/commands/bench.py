@@ -1,24 +1,40 @@
 """`incentivize bench`."""
 
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import tyro
 from rich.console import Console
 
-from incentivize.experiments.cli.choices import check_known
-from incentivize.experiments.cli.commands import Bench
-from incentivize.experiments.cli.options import at_least_one, flat
+from incentivize.experiments.cli.choices import BENCHMARKS, check_known
+from incentivize.experiments.cli.options import JsonOptions, Repeatable, at_least_one, flat, one_of
 from incentivize.experiments.cli.result import Answer
 from incentivize.experiments.runtime.ambient import enter
 
 
-def act(command: Bench, console: Console) -> Answer:
-    """Measures speed."""
-    enter(compiles=True)
-    from incentivize import envs
+@dataclass(frozen=True)
+class Bench:
+    """Measure steps per second here: compiled beforehand, blocked until ready, the median of several."""
 
-    families = flat(command.family)
-    for name in families:
-        check_known("--family", name)
-    check_known("WHAT", command.what)
-    at_least_one(repeats=command.repeats)
-    from incentivize.experiments.bench.suite import bench
+    what: Annotated[str, tyro.conf.Positional, one_of(BENCHMARKS)] = "all"
+    """envs: random policies; train: whole updates; tasks: cost against the number of tasks; saves: checkpoints (all:
+    these four); specialists: a thousand in one program against one after another (minutes a family)."""
+    family: Annotated[Repeatable[str], tyro.conf.arg(metavar="NAME [NAME ...]", help_behavior_hint="")] = ()
+    """The families to measure, all if none is named."""
+    repeats: int = 5
+    """Measurements of which the median is printed."""
+    common: Annotated[JsonOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=JsonOptions)
 
-    return Answer(bench(command.what, families or envs.names(), command.repeats, console))
+    def execute(self, console: Console) -> Answer:
+        """Measures speed."""
+        enter(compiles=True)
+        from incentivize import envs
+
+        families = flat(self.family)
+        for name in families:
+            check_known("--family", name)
+        check_known("WHAT", self.what)
+        at_least_one(repeats=self.repeats)
+        from incentivize.experiments.bench.suite import bench
+
+        return Answer(bench(self.what, families or envs.names(), self.repeats, console))

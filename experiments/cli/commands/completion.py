@@ -1,16 +1,28 @@
 """`incentivize completion`."""
 
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import tyro
 from rich.console import Console
 
-from incentivize.experiments.cli.choices import check_known
-from incentivize.experiments.cli.commands import Completion
+from incentivize.experiments.cli.choices import SHELLS, check_known
+from incentivize.experiments.cli.options import CommonOptions, one_of
 from incentivize.experiments.cli.result import Answer
 
 
-def act(command: Completion, console: Console) -> Answer:
-    """Prints the script as it is."""
-    check_known("SHELL", command.shell)
-    from incentivize.experiments.cli.completion import script
+@dataclass(frozen=True)
+class Completion:
+    """Print a script that completes commands, flags and names in a shell."""
 
-    print(script(command.shell))
-    return Answer()
+    shell: Annotated[str, tyro.conf.Positional, one_of(SHELLS, hint="")]
+    """The shell."""
+    common: Annotated[CommonOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=CommonOptions)
+
+    def execute(self, console: Console) -> Answer:
+        """Prints the script as it is."""
+        check_known("SHELL", self.shell)
+        from incentivize.experiments.cli.completion import script
+
+        print(script(self.shell))
+        return Answer()

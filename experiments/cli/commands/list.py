@@ -1,25 +1,38 @@
 """`incentivize list`."""
 
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Any
+
+import tyro
 from rich.console import Console
 
+from incentivize import envs, rewards
+from incentivize.experiments import studies
 from incentivize.experiments.cli.choices import TOPICS, check_known
-from incentivize.experiments.cli.commands import List
+from incentivize.experiments.cli.docstrings import docstring
+from incentivize.experiments.cli.options import JsonOptions, one_of
 from incentivize.experiments.cli.result import Answer
 
 
-def act(command: List, console: Console) -> Answer:
-    """Lists what there is."""
-    check_known("TOPIC", command.topic)
-    from incentivize.experiments.cli.listing import listing
+@dataclass(frozen=True)
+class List:
+    """List what there is to choose from."""
 
-    found = {topic: listing(topic) for topic in TOPICS if command.topic in ("all", topic)}
-    if not command.json:
-        _show(found, console)
-    return Answer(found if command.topic == "all" else found[command.topic])
+    topic: Annotated[str, tyro.conf.Positional, one_of(("all", *TOPICS))] = "all"
+    """What to list."""
+    common: Annotated[JsonOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=JsonOptions)
+
+    def execute(self, console: Console) -> Answer:
+        """Lists what there is."""
+        check_known("TOPIC", self.topic)
+        found = {topic: listing(topic) for topic in TOPICS if self.topic in ("all", topic)}
+        if not self.common.json:
+            _show(found, console)
+        return Answer(found if self.topic == "all" else found[self.topic])
 
 
 def _show(found: dict[str, list[dict[str, object]]], console: Console) -> None:
-    from incentivize.experiments.presentation.html import number, rich_table
+    from incentivize.experiments.presentation.tables import number, rich_table
 
     for topic, rows in found.items():
         long = {"is", "knobs"} if topic == "families" else set()
@@ -27,3 +40,49 @@ def _show(found: dict[str, list[dict[str, object]]], console: Console) -> None:
         console.print(rich_table(topic, shown))
         for row in rows if long else ():
             console.print(f"{row['name']}: {row['is']} Knobs: {row['knobs']}.", highlight=False)
+
+
+NOTHING = "(it does not say)"
+
+
+def _said(thing: Any) -> str:
+    """What a thing says of itself: its docstring's first line."""
+    return docstring(thing).strip().partition("\n")[0] or NOTHING
+
+
+def listing(topic: str) -> list[dict[str, Any]]:
+    """Rows of one topic: name, what it is, and what counts."""
+    if topic == "families":
+        return [_family(name) for name in envs.names()]
+    if topic == "rewards":
+        return [{"name": name, "is": _said(rewards.REWARDS.load(name))} for name in rewards.names()]
+    if topic == "learners":
+        from incentivize.agents.teachers import TEACHERS
+
+        ppo = {"name": "ppo", "teacher": "-", "is": "incentivized: PPO on the reward alone"}
+        warm = {"name": "ppo", "teacher": "any of those below", "is": "taught for taught_steps, then incentivized"}
+        taught = [{"name": "cloning", "teacher": name, "is": f"taught: {it.words}"} for name, it in TEACHERS.items()]
+        return [ppo, warm, *taught]
+    if topic == "networks":
+        from incentivize.agents.encoders import ENCODERS
+        from incentivize.agents.memories import MEMORIES
+
+        rows = [{"name": name, "is": _said(ENCODERS.load(name))} for name in ENCODERS]
+        memories = [{"name": f"+ {name}", "is": _said(kind)} for name, kind in MEMORIES.items()]
+        return [*rows, *memories[1:]]
+    return [{"name": name, "asks": studies.load(name).QUESTION} for name in studies.names()]
+
+
+def _family(name: str) -> dict[str, Any]:
+    family: Any = envs.make(name)
+    module = __import__(type(family).__module__, fromlist=["_"])
+    return {
+        "name": name,
+        "is": _said(module).partition(": ")[2] or NOTHING,
+        "tasks": family.tasks.size,
+        "instances": family.instances,
+        "actions": family.num_actions,
+        "horizon": family.horizon,
+        "rule": "visible" if family.reveals_rule else "hidden",
+        "knobs": ", ".join(f"{knob.name}={getattr(family, knob.name)!r}" for knob in fields(family)),
+    }

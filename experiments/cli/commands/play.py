@@ -1,33 +1,60 @@
 """`incentivize play`."""
 
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
 from rich.console import Console
 
 from incentivize.experiments.cli.choices import check_known
-from incentivize.experiments.cli.commands import Play
-from incentivize.experiments.cli.options import flat
+from incentivize.experiments.cli.options import CommonOptions, Repeatable, flat
 from incentivize.experiments.cli.result import Answer
+from incentivize.experiments.errors import SettingsError
 from incentivize.experiments.runtime.ambient import enter
-from incentivize.experiments.settings.schema import SettingsError
 
 
-def act(command: Play, console: Console) -> Answer:
-    """Plays a family, by hand or by its expert."""
-    enter()
-    check_known("FAMILY", command.family)
-    if command.seed is not None and command.seed < 0:
-        raise SettingsError(f"--seed = {command.seed}: want 0 or more")
-    from incentivize.experiments.viewing.play import check_file, environment, play  # imports jax
+@dataclass(frozen=True)
+class Play:
+    """Play a family's training tasks yourself, or watch its expert."""
 
-    check_file("--gif", command.gif, ".gif")
-    check_file("--picture", command.picture, ".png")
-    env = environment(command.family, command.control, command.task, flat(command.knob))
-    play(
-        env,
-        console,
-        task=command.task,
-        seed=command.seed,
-        by_expert=command.expert,
-        gif=command.gif,
-        png=command.picture,
-    )
-    return Answer()
+    family: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="FAMILY", help_behavior_hint="")]
+    """The family: see `incentivize list families`. The rules are said at the start."""
+    task: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: any)")] = None
+    """The N-th training task."""
+    seed: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: any)")] = None
+    """Makes the same episode again: every one says what its seed is."""
+    expert: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Let the expert play."""
+    control: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = None
+    """Play inside a control, such as blind or shuffled."""
+    knob: Annotated[Repeatable[str], tyro.conf.arg(metavar="NAME=VALUE ...", help_behavior_hint="")] = ()
+    """Knobs of the family."""
+    gif: Annotated[Path | None, tyro.conf.arg(metavar="FILE.gif", help_behavior_hint="")] = None
+    """Write what was played as an animation."""
+    picture: Annotated[Path | None, tyro.conf.arg(metavar="FILE.png", help_behavior_hint="")] = None
+    """Write a picture of the start."""
+    common: Annotated[CommonOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=CommonOptions)
+
+    def execute(self, console: Console) -> Answer:
+        """Plays a family, by hand or by its expert."""
+        enter()
+        check_known("FAMILY", self.family)
+        if self.seed is not None and self.seed < 0:
+            raise SettingsError(f"--seed = {self.seed}: want 0 or more")
+        from incentivize.experiments.cli.options import check_file
+        from incentivize.experiments.viewing.play import environment, play  # imports jax
+
+        check_file("--gif", self.gif, ".gif")
+        check_file("--picture", self.picture, ".png")
+        env = environment(self.family, self.control, self.task, flat(self.knob))
+        play(
+            env,
+            console,
+            task=self.task,
+            seed=self.seed,
+            by_expert=self.expert,
+            gif=self.gif,
+            png=self.picture,
+        )
+        return Answer()

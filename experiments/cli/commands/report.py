@@ -1,45 +1,57 @@
 """`incentivize report`."""
 
 from contextlib import nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import tyro
 from rich.console import Console
 
-from incentivize.experiments.cli.commands import Report
-from incentivize.experiments.cli.options import keep_programs
+from incentivize.experiments.cli.options import JsonOptions
 from incentivize.experiments.cli.result import Answer
+from incentivize.experiments.errors import SettingsError
 from incentivize.experiments.runtime.ambient import enter
-from incentivize.experiments.settings.schema import SettingsError
+from incentivize.experiments.runtime.compilation_cache import keep_programs
 
 
-def act(command: Report, console: Console) -> Answer:
-    """Reports on run directories, one after the other, and on several a scoreboard too."""
-    enter()
-    keep_programs()
-    from incentivize.experiments.reporting.report import report
-    from incentivize.experiments.reporting.scoreboard import scoreboard
-    from incentivize.experiments.storage.ownership import alone
-    from incentivize.experiments.storage.run_directory import Store
+@dataclass(frozen=True)
+class Report:
+    """Draw figures, judge claims and write report.html from run directories; of several, a scoreboard too."""
 
-    _check(command)
-    claims: list[dict[str, Any]] = []
-    pages: list[Path] = []
-    for path in command.runs:
-        store = Store(path)
-        store.enclosed()
-        store.settings()  # or else there is no run to keep others from
-        out = command.out or path
-        target = Store(out / path.resolve().name if command.out and len(command.runs) > 1 else out)
-        run = (target.path / "config.toml").exists()
-        if run and command.out:
-            target.enclosed()
-        with alone(target) if run else nullcontext():
-            claims += [claim | {"run": path.resolve().name} for claim in report(store, console, target.path)]
-        pages.append(target.path / "report.html")
-    if len(command.runs) > 1:
-        scoreboard(claims, console, command.out)
-    return Answer({"reports": list(map(str, pages)), "claims": claims})
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="DIR...", help_behavior_hint="")]
+    """Run directories."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
+    """Where the files go, if not into the run directory; the scoreboard of several runs is written only here."""
+    common: Annotated[JsonOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=JsonOptions)
+
+    def execute(self, console: Console) -> Answer:
+        """Reports on run directories, one after the other, and on several a scoreboard too."""
+        enter()
+        keep_programs()
+        from incentivize.experiments.reporting.report import report
+        from incentivize.experiments.reporting.scoreboard import scoreboard
+        from incentivize.experiments.storage.ownership import alone
+        from incentivize.experiments.storage.run_directory import Store
+
+        _check(self)
+        claims: list[dict[str, Any]] = []
+        pages: list[Path] = []
+        for path in self.runs:
+            store = Store(path)
+            store.enclosed()
+            store.settings()  # or else there is no run to keep others from
+            out = self.out or path
+            target = Store(out / path.resolve().name if self.out and len(self.runs) > 1 else out)
+            run = (target.path / "config.toml").exists()
+            if run and self.out:
+                target.enclosed()
+            with alone(target) if run else nullcontext():
+                claims += [claim | {"run": path.resolve().name} for claim in report(store, console, target.path)]
+            pages.append(target.path / "report.html")
+        if len(self.runs) > 1:
+            scoreboard(claims, console, self.out)
+        return Answer({"reports": list(map(str, pages)), "claims": claims})
 
 
 def _check(command: Report) -> None:

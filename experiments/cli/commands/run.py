@@ -2,45 +2,123 @@
 
 import json
 import math
+from dataclasses import dataclass, field, make_dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
+import tyro
 from rich.console import Console
 
 from incentivize.experiments import studies
-from incentivize.experiments.cli.choices import check_known
-from incentivize.experiments.cli.commands import Run
-from incentivize.experiments.cli.options import agree, at_least_one, flat, keep_programs
+from incentivize.experiments.cli.arguments import FLAG_NAMES
+from incentivize.experiments.cli.choices import LAUNCHERS, check_known
+from incentivize.experiments.cli.options import JsonOptions, Repeatable, agree, at_least_one, flat, one_of
 from incentivize.experiments.cli.result import Answer
+from incentivize.experiments.errors import SettingsError, check_name, nearest
 from incentivize.experiments.runtime.ambient import enter
+from incentivize.experiments.runtime.compilation_cache import keep_programs
 from incentivize.experiments.settings import presets
-from incentivize.experiments.settings.schema import Settings, SettingsError, check_name, load_file, nearest, resolve
+from incentivize.experiments.settings.loading import load_file, resolve
+from incentivize.experiments.settings.schema import FLAG_KEYS, SAVE_EVERY, TRAINING_KEYS, Settings, Training
+
+NAMES = ("families", "specialist_learners")  # the lists of settings that hold no numbers
 
 
-def act(command: Run, console: Console) -> Answer:
-    """Runs what is missing of a study, here or as a job."""
-    enter(compiles=True)
-    keep_programs()
-    settings = _settings(command)
-    _check_flags(command)
-    if command.coordinator is not None:
-        from incentivize.experiments.runtime.distributed import join
+def _kind(annotation: Any) -> str:
+    """What the help calls one value of a type, such as INT for `Annotated[int, ...] | None`."""
+    inner = [part for part in get_args(annotation) if part is not type(None)]
+    return _kind(inner[0]) if inner else annotation.__name__.upper()
 
-        join(command.coordinator, command.processes, command.process)
-    from incentivize.experiments.execution.validation import check  # imports jax, and little else
-    from incentivize.experiments.storage.start_files import recalled
 
-    out = command.out or Path("runs") / f"{settings.study}-{settings.preset}"
-    settings, gone = recalled(settings, out)
-    check(settings, gone)
-    if command.launcher != "local":
-        return Answer(_launch(command, settings, out, console))
-    from incentivize.experiments.execution.study_run import run_study  # imports all the rest
+def _settings_flags() -> list[tuple[str, Any, Any]]:
+    """A flag, off by default, for every setting: what is not given on the command line stays as preset and file say."""
+    flags = []
+    for schema, keys in ((Settings, FLAG_KEYS), (Training, TRAINING_KEYS)):
+        for key in keys:
+            info = schema.model_fields[key]
+            annotation: Any = info.annotation
+            several = get_origin(annotation) is tuple
+            kind_of = Repeatable[get_args(annotation)[0]] if several else annotation | None
+            kind = ("NAME" if key in NAMES else "N") if several else _kind(annotation)
+            known = schema is Training and info.default not in (None, "")
+            argument = tyro.conf.arg(
+                name=FLAG_NAMES.get(key, key),
+                help=(info.description or "").replace("%", "%%"),
+                help_behavior_hint=f"(default: {info.default})" if known else "",
+                metavar=f"{kind} [{kind} ...]" if several else kind,
+            )
+            flags.append((key, Annotated[kind_of, argument], field(default=() if several else None)))
+    return flags
 
-    how = {"reuse": not command.alone, "debug": command.debug, "split": command.split, "tracker": command.tracker}
-    run_study(settings, out, console, command.workers, command.save_every, **how)
-    return Answer(_told(out))
+
+if TYPE_CHECKING:
+    SettingsFlags = Any
+else:
+    SettingsFlags = make_dataclass("SettingsFlags", _settings_flags(), frozen=True)
+
+
+@dataclass(frozen=True)
+class Run:
+    """Run a study, or go on with it: a finished run is left as it is."""
+
+    study: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="STUDY", help_behavior_hint="")]
+    """The study: see `incentivize list studies`."""
+    settings: Annotated[SettingsFlags, tyro.conf.OmitArgPrefixes]
+    """What this run shall have otherwise than its preset: for every family, where it is about training. The defaults
+    are those of families for which no settings are shipped; DIR/config.toml says what a run has."""
+    preset: Annotated[str, tyro.conf.arg(metavar="NAME")] = "quick"
+    """tiny: a minute, to see that all of it runs; quick: minutes on two cores; standard: hours, with the seeds that
+    verdicts need; large: for an accelerator."""
+    config: Annotated[Path | None, tyro.conf.arg(metavar="FILE.toml", help_behavior_hint="")] = None
+    """A TOML file of settings; flags outrank it."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: runs/STUDY-PRESET)")] = None
+    """The run directory."""
+    workers: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
+    """How many train side by side, if not one for every core (a CPU), or for every accelerator."""
+    split: Annotated[int, tyro.conf.arg(metavar="INT")] = 1
+    """Devices that divide the environments of every agent among them: for agents too large for one."""
+    coordinator: Annotated[str | None, tyro.conf.arg(metavar="HOST:PORT", help_behavior_hint="")] = None
+    """Where the first of several processes listens, which train every agent together; auto: as a cluster tells."""
+    processes: Annotated[int, tyro.conf.arg(metavar="INT")] = 1
+    """How many processes there are, all with this command."""
+    process: Annotated[int, tyro.conf.arg(metavar="INT")] = 0
+    """Which of them this is, from 0 on."""
+    save_every: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = SAVE_EVERY
+    """How often what is being trained is saved: no more than this is lost when the machine dies."""
+    launcher: Annotated[str, one_of(LAUNCHERS)] = "local"
+    """local: in this process; slurm: as a job of a Slurm cluster; trial: as such a job, but on this machine."""
+    job: Annotated[Repeatable[str], tyro.conf.arg(metavar="NAME=VALUE ...", help_behavior_hint="")] = ()
+    """What the job asks for, as submitit names it: timeout_min=240 gpus_per_node=8 slurm_partition=gpu."""
+    tracker: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = None
+    """Where rows, figure and verdicts are shown as well: tensorboard or wandb, in DIR/trackers."""
+    alone: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Take over no training runs from the runs in the same folder that had the same."""
+    common: Annotated[JsonOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=JsonOptions)
+
+    def execute(self, console: Console) -> Answer:
+        """Runs what is missing of a study, here or as a job."""
+        enter(compiles=True)
+        keep_programs()
+        settings = _settings(self)
+        _check_flags(self)
+        if self.coordinator is not None:
+            from incentivize.experiments.runtime.distributed import join
+
+            join(self.coordinator, self.processes, self.process)
+        from incentivize.experiments.execution.validation import check  # imports jax, and little else
+        from incentivize.experiments.storage.start_files import recalled
+
+        out = self.out or Path("runs") / f"{settings.study}-{settings.preset}"
+        settings, gone = recalled(settings, out)
+        check(settings, gone)
+        if self.launcher != "local":
+            return Answer(_launch(self, settings, out, console))
+        from incentivize.experiments.execution.study_run import run_study  # imports all the rest
+
+        how = {"reuse": not self.alone, "debug": self.common.debug, "split": self.split, "tracker": self.tracker}
+        run_study(settings, out, console, self.workers, self.save_every, **how)
+        return Answer(_told(out))
 
 
 def _settings(command: Run) -> Settings:
@@ -80,7 +158,7 @@ def _check_flags(command: Run) -> None:
     if not 0 <= command.save_every < math.inf:
         raise SettingsError(f"--save-every = {command.save_every}: want 0 or more seconds")
     if command.tracker is not None:
-        from incentivize.experiments.trackers.sync import load
+        from incentivize.experiments.trackers.registry import load
 
         load(command.tracker)
     if command.coordinator is None and (command.processes, command.process) != (1, 0):
@@ -97,7 +175,7 @@ def _launch(command: Run, settings: Settings, out: Path, console: Console) -> di
     told = [f"--save-every={command.save_every}", f"--split={command.split}"]
     told += [f"--workers={command.workers}"] * (command.workers is not None)
     told += [f"--tracker={command.tracker}"] * (command.tracker is not None)
-    told += ["--alone"] * command.alone + ["--debug"] * command.debug
+    told += ["--alone"] * command.alone + ["--debug"] * command.common.debug
     job = launch(settings, out, command.launcher, told, flat(command.job), console)
     return {"out": str(out), "submitted": None if job is None else job.job_id}
 

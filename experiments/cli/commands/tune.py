@@ -1,39 +1,69 @@
 """`incentivize tune`."""
 
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated, Literal
 
+import tyro
 from rich.console import Console
 
 from incentivize.experiments.cli.choices import check_known
-from incentivize.experiments.cli.commands import Tune
-from incentivize.experiments.cli.options import agree, at_least_one, keep_programs
+from incentivize.experiments.cli.options import JsonOptions, agree, at_least_one
 from incentivize.experiments.cli.result import Answer
 from incentivize.experiments.runtime.ambient import enter
+from incentivize.experiments.runtime.compilation_cache import keep_programs
 from incentivize.experiments.settings import presets
-from incentivize.experiments.settings.schema import ARMS, load_file, resolve
+from incentivize.experiments.settings.loading import load_file, resolve
+from incentivize.experiments.settings.schema import ARMS
 
 
-def act(command: Tune, console: Console) -> Answer:
-    """Searches for training settings."""
-    enter(compiles=True)
-    keep_programs()
-    check_known("FAMILY", command.family)
-    check_known("--preset", command.preset)
-    at_least_one(trials=command.trials, workers=command.workers)
-    if command.arm is not None:
-        check_known("--arm", command.arm)
-    file = load_file(command.config) if command.config else {}
-    agree(file, command.config, study="tune", preset=command.preset)
-    from incentivize.experiments.execution.tuning import PRESET, tune  # imports jax
-    from incentivize.experiments.execution.validation import check
-    from incentivize.experiments.storage.start_files import recalled
+@dataclass(frozen=True)
+class Tune:
+    """Search for a family's training settings on validation tasks, with as many trials for either arm; resumes."""
 
-    said = {"families": [command.family], "seeds": command.seeds, "pools": [command.pool], "budget": command.budget}
-    given = {key: value for key, value in said.items() if value is not None}
-    base = PRESET | {"preset": command.preset}
-    settings = resolve(base, presets.training(command.preset), file, given)
-    out = command.out or Path("runs") / f"tune-{command.family}"
-    settings, gone = recalled(settings, out)
-    check(settings, gone)
-    arms = ARMS if command.arm is None else (command.arm,)
-    return Answer(tune(settings, command.trials, arms, out, console, command.workers))
+    family: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="FAMILY", help_behavior_hint="")]
+    """The family: see `incentivize list families`."""
+    trials: int = 16
+    """Settings to try for each arm: the first is the one as shipped, the others are drawn."""
+    seeds: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: 2)")] = None
+    """Training seeds of each trial."""
+    budget: Annotated[int | None, tyro.conf.arg(metavar="STEPS", help_behavior_hint="(default: the preset's)")] = None
+    """Environment steps of one training run."""
+    pool: Annotated[int | Literal["new"], tyro.conf.arg(metavar="N")] = "new"
+    """Tasks to train on; "new": every episode a new task."""
+    arm: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: both)")] = None
+    """incentivized or taught, to do one of them now and the other in another run of the command."""
+    preset: Annotated[str, tyro.conf.arg(metavar="NAME")] = "quick"
+    """Whose training settings the first trial has: quick, standard or large."""
+    config: Annotated[Path | None, tyro.conf.arg(metavar="FILE.toml", help_behavior_hint="")] = None
+    """A TOML file of settings, such as knobs of the family."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: runs/tune-FAMILY)")] = None
+    """Where the trials are written down."""
+    workers: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
+    """How many train side by side, if not one for every core (a CPU), or for every accelerator."""
+    common: Annotated[JsonOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=JsonOptions)
+
+    def execute(self, console: Console) -> Answer:
+        """Searches for training settings."""
+        enter(compiles=True)
+        keep_programs()
+        check_known("FAMILY", self.family)
+        check_known("--preset", self.preset)
+        at_least_one(trials=self.trials, workers=self.workers)
+        if self.arm is not None:
+            check_known("--arm", self.arm)
+        file = load_file(self.config) if self.config else {}
+        agree(file, self.config, study="tune", preset=self.preset)
+        from incentivize.experiments.execution.tuning import PRESET, tune  # imports jax
+        from incentivize.experiments.execution.validation import check
+        from incentivize.experiments.storage.start_files import recalled
+
+        said = {"families": [self.family], "seeds": self.seeds, "pools": [self.pool], "budget": self.budget}
+        given = {key: value for key, value in said.items() if value is not None}
+        base = PRESET | {"preset": self.preset}
+        settings = resolve(base, presets.training(self.preset), file, given)
+        out = self.out or Path("runs") / f"tune-{self.family}"
+        settings, gone = recalled(settings, out)
+        check(settings, gone)
+        arms = ARMS if self.arm is None else (self.arm,)
+        return Answer(tune(settings, self.trials, arms, out, console, self.workers))

@@ -1,27 +1,48 @@
 """`incentivize watch`."""
 
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
 from rich.console import Console
 
-from incentivize.experiments.cli.commands import Watch
-from incentivize.experiments.cli.options import at_least_one, keep_programs
+from incentivize.experiments.cli.options import JsonOptions, at_least_one
 from incentivize.experiments.cli.result import Answer
+from incentivize.experiments.errors import SettingsError
 from incentivize.experiments.runtime.ambient import enter
-from incentivize.experiments.settings.schema import SettingsError
+from incentivize.experiments.runtime.compilation_cache import keep_programs
 
 
-def act(command: Watch, console: Console) -> Answer:
-    """Shows the agents of a run."""
-    enter()
-    keep_programs()
-    from incentivize.experiments.storage.run_directory import Store
-    from incentivize.experiments.viewing.play import check_file
-    from incentivize.experiments.viewing.watch import watch  # imports jax
+@dataclass(frozen=True)
+class Watch:
+    """Watch agents of a finished run, its specialists and the expert side by side at tasks no generalist has met."""
 
-    if not command.run.is_dir():
-        raise SettingsError(f"{command.run}: there is no such run directory")
-    at_least_one(tasks=command.tasks)
-    check_file("--gif", command.gif, ".gif")
-    check_file("--page", command.page, ".html")
-    store = Store(command.run)
-    store.enclosed()
-    return Answer(watch(store, console, command.family, command.tasks, command.gif, command.page, not command.json))
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR", help_behavior_hint="")]
+    """The run directory."""
+    family: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: the run's first)")] = None
+    """The family to watch."""
+    tasks: Annotated[int, tyro.conf.arg(metavar="N")] = 3
+    """How many held-out tasks they play: the first ones, whatever comes of it."""
+    gif: Annotated[Path | None, tyro.conf.arg(metavar="FILE.gif", help_behavior_hint="")] = None
+    """Write an animation."""
+    page: Annotated[Path | None, tyro.conf.arg(metavar="FILE.html", help_behavior_hint="")] = None
+    """Write a page to step through, which needs no network."""
+    common: Annotated[JsonOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=JsonOptions)
+
+    def execute(self, console: Console) -> Answer:
+        """Shows the agents of a run."""
+        enter()
+        keep_programs()
+        from incentivize.experiments.cli.options import check_file
+        from incentivize.experiments.storage.run_directory import Store
+        from incentivize.experiments.viewing.watch import watch  # imports jax
+
+        if not self.run.is_dir():
+            raise SettingsError(f"{self.run}: there is no such run directory")
+        at_least_one(tasks=self.tasks)
+        check_file("--gif", self.gif, ".gif")
+        check_file("--page", self.page, ".html")
+        store = Store(self.run)
+        store.enclosed()
+        return Answer(watch(store, console, self.family, self.tasks, self.gif, self.page, not self.common.json))

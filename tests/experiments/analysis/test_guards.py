@@ -11,7 +11,7 @@ from incentivize.experiments.analysis.estimates import Estimate
 from incentivize.experiments.analysis.guards import above_teacher, guarded, not_beaten_specialists, teacher_of, teachers
 from incentivize.experiments.analysis.table import Table
 from incentivize.experiments.settings import presets
-from incentivize.experiments.settings.schema import resolve
+from incentivize.experiments.settings.loading import resolve
 from tests.helpers.counts import counted
 
 BLIND = 0.3

@@ -7,7 +7,7 @@ import pytest
 
 from incentivize.experiments.analysis import rows
 from incentivize.experiments.settings import presets
-from incentivize.experiments.settings.schema import resolve
+from incentivize.experiments.settings.loading import resolve
 from incentivize.experiments.studies import signal_and_scope, weak_incentive
 
 

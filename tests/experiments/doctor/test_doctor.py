@@ -15,7 +15,7 @@ from incentivize.experiments.cli.main import main
 from incentivize.experiments.doctor import Finding, devices, machine, packages, plugins, run_checks
 from incentivize.experiments.doctor.isolated import Ran, apart
 from incentivize.experiments.runtime.cgroup import Limits
-from incentivize.experiments.trackers.sync import TRACKERS
+from incentivize.experiments.trackers.registry import TRACKERS
 from tests.helpers.paths import ROOT
 
 GIB = 2**30

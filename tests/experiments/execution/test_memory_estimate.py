@@ -7,13 +7,14 @@ import jax
 import psutil
 import pytest
 
+from incentivize.experiments.errors import SettingsError
 from incentivize.experiments.execution import memory_estimate
 from incentivize.experiments.execution.memory_estimate import check_memory, needed
+from incentivize.experiments.execution.planning import groups_of
 from incentivize.experiments.runtime.cgroup import Limits
 from incentivize.experiments.settings import presets
-from incentivize.experiments.settings.schema import SettingsError, load_file, resolve
+from incentivize.experiments.settings.loading import load_file, resolve
 from incentivize.experiments.studies import inference_search, mixture, task_count
-from incentivize.experiments.training.groups import groups_of
 
 
 def programs(*layers, study=task_count, family="errands"):

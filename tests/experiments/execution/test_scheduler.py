@@ -15,18 +15,18 @@ from incentivize.envs.episodes import draw_from
 from incentivize.envs.tasks import make_pool
 from incentivize.experiments.analysis.rows import final_success, measured
 from incentivize.experiments.analysis.table import Table
+from incentivize.experiments.errors import SettingsError
 from incentivize.experiments.execution import auditing, scheduler
 from incentivize.experiments.execution.progress import Progress
 from incentivize.experiments.execution.workers import Work
 from incentivize.experiments.settings import presets
-from incentivize.experiments.settings.schema import SettingsError, load_file, resolve
+from incentivize.experiments.settings.loading import load_file, resolve
 from incentivize.experiments.storage import cell_store
-from incentivize.experiments.storage.cell_store import Archive
+from incentivize.experiments.storage.cell_store import Archive, Trained
 from incentivize.experiments.storage.run_directory import Store
 from incentivize.experiments.studies import mixture, task_count
 from incentivize.experiments.training import loop
 from incentivize.experiments.training.build import pool_of
-from incentivize.experiments.training.loop import Trained
 from tests.helpers.counts import counted
 
 BLIND = {"errands": 5, "mazes": 7}  # successes in ten episodes

@@ -11,9 +11,10 @@ from incentivize.envs.families.errands import Errands
 from incentivize.envs.tasks import make_pool
 from incentivize.experiments.execution import teacher_level
 from incentivize.experiments.settings import presets
-from incentivize.experiments.settings.schema import resolve
+from incentivize.experiments.settings.loading import resolve
+from incentivize.experiments.storage.schema import BLOCKS
 from incentivize.experiments.studies import task_count
-from incentivize.experiments.training.evaluation import BLOCKS, evaluation_key
+from incentivize.experiments.training.evaluation import evaluation_key
 
 TASKS, INSTANCES = 8, 4
 

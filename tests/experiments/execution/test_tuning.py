@@ -10,11 +10,12 @@ import pytest
 from incentivize import envs
 from incentivize.experiments.cli.main import main
 from incentivize.experiments.execution import scheduler, tuning, workers
+from incentivize.experiments.execution.planning import groups_of
 from incentivize.experiments.settings import presets
-from incentivize.experiments.settings.schema import ARMS, Training, load_file, resolve
+from incentivize.experiments.settings.loading import load_file, resolve
+from incentivize.experiments.settings.schema import ARMS, Training
 from incentivize.experiments.training import evaluation, loop
 from incentivize.experiments.training.build import pool_of
-from incentivize.experiments.training.groups import groups_of
 
 SHIPPED = Training(num_envs=16, budget=1024, rollout_steps=8, minibatches=2, entropy_steps=300)
 

@@ -6,9 +6,10 @@ from incentivize import envs
 from incentivize.experiments import studies
 from incentivize.experiments.cli.main import main
 from incentivize.experiments.design.grid import hidden
+from incentivize.experiments.errors import SettingsError
 from incentivize.experiments.execution.unused_settings import check_idle
 from incentivize.experiments.settings import presets
-from incentivize.experiments.settings.schema import SettingsError, resolve
+from incentivize.experiments.settings.loading import resolve
 
 
 def check(study, **own):

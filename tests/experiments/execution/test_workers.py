@@ -8,12 +8,11 @@ from types import SimpleNamespace
 import jax
 import pytest
 
-from incentivize.experiments.errors import reason
+from incentivize.experiments.errors import RunError, reason
 from incentivize.experiments.execution import workers
 from incentivize.experiments.execution.workers import Work, run_groups
 from incentivize.experiments.runtime import cgroup
 from incentivize.experiments.storage.lock import locked
-from incentivize.experiments.training.loop import RunError
 
 
 @pytest.fixture

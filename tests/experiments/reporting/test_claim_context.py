@@ -7,7 +7,7 @@ from incentivize.experiments.analysis.claims import Claim
 from incentivize.experiments.analysis.table import Table
 from incentivize.experiments.reporting.claim_context import controls_of, spent, words
 from incentivize.experiments.settings import presets
-from incentivize.experiments.settings.schema import resolve
+from incentivize.experiments.settings.loading import resolve
 from incentivize.experiments.studies import task_count
 from tests.helpers.counts import counted
 

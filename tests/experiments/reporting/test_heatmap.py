@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from incentivize.experiments.analysis.table import Table
-from incentivize.experiments.design.grid import budgets_of, size_of
 from incentivize.experiments.reporting.heatmap import INSIDE, NSTAR, explored, heat_map
 from incentivize.experiments.settings import presets
-from incentivize.experiments.settings.schema import resolve
+from incentivize.experiments.settings.loading import resolve
+from incentivize.experiments.settings.schema import budgets_of, size_of
 from incentivize.experiments.studies import signal_and_scope
 from tests.helpers.counts import counted
 

@@ -14,10 +14,11 @@ import pytest
 
 from incentivize.envs import ambient as settings
 from incentivize.experiments.cli.main import main
+from incentivize.experiments.errors import STATUS as STOPPED
+from incentivize.experiments.errors import SettingsError
 from incentivize.experiments.runtime import ambient
-from incentivize.experiments.runtime.signals import STATUS as STOPPED
 from incentivize.experiments.settings import presets
-from incentivize.experiments.settings.schema import SettingsError, resolve
+from incentivize.experiments.settings.loading import resolve
 from incentivize.experiments.storage import run_directory
 from incentivize.experiments.storage.code_version import CHECKED, code_of, parts
 from incentivize.experiments.studies import task_count

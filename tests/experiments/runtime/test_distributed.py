@@ -13,9 +13,9 @@ import pytest
 from flax import serialization
 
 from incentivize.experiments.cli.main import main
+from incentivize.experiments.errors import SettingsError
 from incentivize.experiments.runtime import distributed
 from incentivize.experiments.runtime.distributed import agreed, anywhere, check_alike, whole
-from incentivize.experiments.settings.schema import SettingsError
 
 SMALL = "--pools new --control-pools new --taught-pools new --seeds 1 --specialists 1 --evaluations 1 --budget 512"
 ENTRY = [sys.executable, "-c", "from incentivize.experiments.cli.main import entry; entry()"]

@@ -11,7 +11,7 @@ from rich.table import Table
 from incentivize.envs.render import BOX
 from incentivize.experiments.cli.main import main
 from incentivize.experiments.execution.progress import Progress
-from incentivize.experiments.presentation.html import rich_table
+from incentivize.experiments.presentation.tables import rich_table
 from incentivize.experiments.runtime.streams import Unbroken, coloured, is_terminal, moves, nowhere, unbroken
 from incentivize.experiments.viewing import terminal
 from tests.end_to_end.test_shell import CODE, PLAIN, _in_a_terminal

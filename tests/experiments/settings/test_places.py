@@ -4,10 +4,11 @@ import os
 
 import pytest
 
-from incentivize.experiments.cli.line import at_home
+from incentivize.experiments.cli.arguments import at_home
 from incentivize.experiments.cli.main import main
+from incentivize.experiments.errors import SettingsError
+from incentivize.experiments.settings.loading import resolve
 from incentivize.experiments.settings.places import check_place, local
-from incentivize.experiments.settings.schema import SettingsError, resolve
 
 ADDRESSES = [
     "gs://bucket/run",

@@ -5,8 +5,10 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
 
+from incentivize.experiments.errors import SettingsError
 from incentivize.experiments.settings import presets
-from incentivize.experiments.settings.schema import Settings, SettingsError, Training, dump, load, load_file, resolve
+from incentivize.experiments.settings.loading import dump, load, load_file, resolve
+from incentivize.experiments.settings.schema import Settings, Training
 
 BASE = {"study": "task-count", "preset": "quick", "families": ("errands", "mazes")}
 DEFAULTS = {"errands": {"learning_rate": 3e-3, "budget": 500_000}}

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from incentivize.experiments.settings import presets
-from incentivize.experiments.settings.schema import resolve
+from incentivize.experiments.settings.loading import resolve
 from incentivize.experiments.storage import code_version
 from incentivize.experiments.storage.code_version import code_of
 from incentivize.experiments.studies import task_count

@@ -6,8 +6,7 @@ import stat
 
 import pytest
 
-from incentivize.experiments.errors import reason
-from incentivize.experiments.settings.schema import SettingsError
+from incentivize.experiments.errors import SettingsError, reason
 from incentivize.experiments.storage import io
 from incentivize.experiments.storage.io import sound, write
 

@@ -9,7 +9,8 @@ from contextlib import suppress
 import pytest
 from filelock import FileLock, Timeout
 
-from incentivize.experiments.settings.schema import Settings, SettingsError
+from incentivize.experiments.errors import SettingsError
+from incentivize.experiments.settings.schema import Settings
 from incentivize.experiments.storage.lock import Held, locked
 from incentivize.experiments.storage.ownership import owned
 

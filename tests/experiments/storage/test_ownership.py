@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from incentivize.experiments.runtime.signals import Stopped
-from incentivize.experiments.settings.schema import Settings, SettingsError
+from incentivize.experiments.errors import SettingsError, Stopped
+from incentivize.experiments.settings.schema import Settings
 from incentivize.experiments.storage import ownership
 from incentivize.experiments.storage.io import write
 from incentivize.experiments.storage.ownership import owned, set_status

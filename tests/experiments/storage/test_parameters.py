@@ -9,7 +9,7 @@ import pytest
 from flax import serialization
 
 from incentivize.experiments.cli.main import main
-from incentivize.experiments.settings.schema import SettingsError
+from incentivize.experiments.errors import SettingsError
 from incentivize.experiments.storage import parameters
 from incentivize.experiments.storage.run_directory import Store
 from incentivize.experiments.studies import task_count

@@ -3,8 +3,9 @@ import re
 import numpy as np
 import pytest
 
-from incentivize.experiments.settings.schema import SettingsError
-from incentivize.experiments.storage.run_directory import ROW_KEYS, Store
+from incentivize.experiments.errors import SettingsError
+from incentivize.experiments.storage.run_directory import Store
+from incentivize.experiments.storage.schema import ROW_KEYS
 from tests.helpers.counts import counted
 
 

@@ -6,8 +6,9 @@ import pytest
 from incentivize import envs
 from incentivize.experiments.analysis.table import Table
 from incentivize.experiments.analysis.task_distance import nearest
+from incentivize.experiments.errors import SettingsError
 from incentivize.experiments.settings import presets
-from incentivize.experiments.settings.schema import SettingsError, resolve
+from incentivize.experiments.settings.loading import resolve
 from incentivize.experiments.studies import distribution_shift as study
 from tests.helpers.counts import counted
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from incentivize.experiments.analysis.table import Table
-from incentivize.experiments.design.grid import budgets_of
 from incentivize.experiments.settings import presets
-from incentivize.experiments.settings.schema import resolve
+from incentivize.experiments.settings.loading import resolve
+from incentivize.experiments.settings.schema import budgets_of
 from incentivize.experiments.studies import emergence, task_count
 from tests.helpers.counts import counted
 

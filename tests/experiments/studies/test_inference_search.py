@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from incentivize.experiments.analysis.table import Table
+from incentivize.experiments.errors import SettingsError
 from incentivize.experiments.settings import presets
-from incentivize.experiments.settings.schema import SettingsError, resolve
+from incentivize.experiments.settings.loading import resolve
 from incentivize.experiments.studies import inference_search as study
 from tests.helpers.counts import counted
 

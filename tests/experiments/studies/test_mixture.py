@@ -5,8 +5,9 @@ import pytest
 
 from incentivize import envs
 from incentivize.experiments.analysis.table import Table
+from incentivize.experiments.errors import SettingsError
 from incentivize.experiments.settings import presets
-from incentivize.experiments.settings.schema import SettingsError, resolve
+from incentivize.experiments.settings.loading import resolve
 from incentivize.experiments.studies import mixture
 from incentivize.experiments.training.build import setup_of
 from tests.helpers.counts import counted

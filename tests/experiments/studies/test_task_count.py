@@ -5,11 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from incentivize.experiments.analysis.comparisons import crossed
 from incentivize.experiments.analysis.table import Table
 from incentivize.experiments.design import specialists
-from incentivize.experiments.design.grid import crossed
+from incentivize.experiments.errors import SettingsError
 from incentivize.experiments.settings import presets
-from incentivize.experiments.settings.schema import TAUGHT, SettingsError, resolve
+from incentivize.experiments.settings.loading import resolve
+from incentivize.experiments.settings.schema import TAUGHT
 from incentivize.experiments.studies import task_count
 from tests.helpers.counts import counted
 

@@ -5,7 +5,7 @@ import pytest
 
 from incentivize.experiments.analysis.table import Table
 from incentivize.experiments.settings import presets
-from incentivize.experiments.settings.schema import resolve
+from incentivize.experiments.settings.loading import resolve
 from incentivize.experiments.studies import taste_and_hunger
 from tests.helpers.counts import counted
 

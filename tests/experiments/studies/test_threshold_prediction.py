@@ -7,8 +7,9 @@ import pytest
 from scipy.special import expit
 
 from incentivize.experiments.analysis.table import Table
+from incentivize.experiments.errors import SettingsError
 from incentivize.experiments.settings import presets
-from incentivize.experiments.settings.schema import SettingsError, resolve
+from incentivize.experiments.settings.loading import resolve
 from incentivize.experiments.studies import threshold_prediction as study
 from tests.helpers.counts import counted
 

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from incentivize.experiments.analysis.table import Table
-from incentivize.experiments.design.grid import budgets_of
+from incentivize.experiments.errors import SettingsError
 from incentivize.experiments.settings import presets
-from incentivize.experiments.settings.schema import SettingsError, resolve
+from incentivize.experiments.settings.loading import resolve
+from incentivize.experiments.settings.schema import budgets_of
 from incentivize.experiments.studies import weak_incentive
 from tests.helpers.counts import counted
 

@@ -16,7 +16,8 @@ from incentivize.experiments.cli.main import main
 from incentivize.experiments.storage.run_directory import Store
 from incentivize.experiments.trackers import sync
 from incentivize.experiments.trackers.record import MEASURES, Record, of_cells, of_study
-from incentivize.experiments.trackers.sync import TRACKERS, Follower, following
+from incentivize.experiments.trackers.registry import TRACKERS
+from incentivize.experiments.trackers.sync import Follower, following
 from tests.helpers.paths import DOCS
 
 DOC = (DOCS / "trackers.md").read_text(encoding="utf-8")

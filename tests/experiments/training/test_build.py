@@ -12,7 +12,7 @@ from incentivize.agents import learner as lr
 from incentivize.agents.evaluate import Successes
 from incentivize.agents.teachers import TEACHERS
 from incentivize.experiments.settings import presets
-from incentivize.experiments.settings.schema import load_file, resolve
+from incentivize.experiments.settings.loading import load_file, resolve
 from incentivize.experiments.studies import distribution_shift, task_count
 from incentivize.experiments.training import evaluation
 from incentivize.experiments.training.build import hyper_of, pool_of, setup_of, teaching_of

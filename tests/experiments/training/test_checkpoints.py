@@ -12,8 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from incentivize.experiments.errors import SettingsError
 from incentivize.experiments.settings import presets
-from incentivize.experiments.settings.schema import SettingsError, load_file, resolve
+from incentivize.experiments.settings.loading import load_file, resolve
 from incentivize.experiments.studies import task_count
 from incentivize.experiments.training import checkpoints
 from incentivize.experiments.training.checkpoints import Keeper, Standing, digest, raw

@@ -13,11 +13,12 @@ from incentivize.agents.evaluate import Successes
 from incentivize.experiments.analysis.rows import rows_of
 from incentivize.experiments.runtime import signals
 from incentivize.experiments.settings import presets
-from incentivize.experiments.settings.schema import load_file, resolve
+from incentivize.experiments.settings.loading import load_file, resolve
+from incentivize.experiments.storage.schema import BLOCKS
 from incentivize.experiments.studies import task_count
 from incentivize.experiments.training import evaluation, loop
 from incentivize.experiments.training.build import pool_of
-from incentivize.experiments.training.evaluation import BLOCKS, Evaluation
+from incentivize.experiments.training.evaluation import Evaluation
 from incentivize.experiments.training.groups import Group
 
 

@@ -10,8 +10,9 @@ from flax.serialization import msgpack_restore, to_bytes
 from PIL import Image
 
 from incentivize.experiments.cli.main import main
-from incentivize.experiments.reporting.report import _scenes, cells_of_run
+from incentivize.experiments.reporting.report import _scenes
 from incentivize.experiments.storage.run_directory import Store
+from incentivize.experiments.studies import cells_of_run
 from incentivize.experiments.viewing.replays import players, scenes, told
 
 NAMES = ("generalist, 4 training tasks", "generalist, every episode a new task", "specialist of this task", "expert")

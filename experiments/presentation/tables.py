@@ -1,0 +1,39 @@
+"""TODO."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from rich.table import Table as RichTable
+
+from incentivize.experiments.presentation.html import _text
+
+
+def number(value: Any) -> str:
+    """A value for a person: thousands set apart, three decimals or two digits, a dash for nothing."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {number(entry)}" for key, entry in value.items())
+    if isinstance(value, float):
+        if 0 < abs(value) < 0.01:
+            return f"{value:.2g}"
+        return f"{value:,.3f}" if abs(value) < 1000 else f"{value:,.0f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def rich_table(title: str, lines: Sequence[dict[str, str]]) -> RichTable:
+    """Lines with the same keys as a table for the terminal; numbers are never broken, and nothing is left out."""
+    table = RichTable(title=_text(title, "bold"), title_justify="left")
+    for key, value in lines[0].items():
+        first = key == next(iter(lines[0]))
+        numeric = re.fullmatch(r"[-+]?[\d,.]+%?|-", value) is not None
+        whole = numeric or first
+        table.add_column(
+            _text(key), justify="right" if numeric else "left", no_wrap=whole, overflow="ellipsis" if whole else "fold"
+        )
+    for line in lines:
+        table.add_row(*map(_text, line.values()))
+    return table

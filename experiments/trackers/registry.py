@@ -1,0 +1,51 @@
+"""TODO."""
+
+from pathlib import Path
+from typing import Protocol
+
+from incentivize.envs.registry import LoadError, Registry
+from incentivize.experiments.errors import SettingsError, check_name
+from incentivize.experiments.trackers.record import Record
+
+
+class Tracker(Protocol):
+    """What writes records. Whatever it raises becomes a warning, and the study goes on without it."""
+
+    def __init__(self, folder: Path) -> None:
+        """`folder` is there, and its own."""
+        ...
+
+    def write(self, record: Record) -> None:
+        """Writes a record whole, in the place of one of that name."""
+        ...
+
+    def close(self) -> None:
+        """Gives back what it holds; it is not used any more."""
+        ...
+
+
+TRACKERS: Registry[type[Tracker]] = Registry(
+    "trackers",
+    {
+        "tensorboard": "incentivize.experiments.trackers.tensorboard:TensorBoard",
+        "wandb": "incentivize.experiments.trackers.weights_and_biases:WandB",
+    },
+)
+"""By name. The library of a tracker is imported with its module, when it is asked for."""
+
+
+def load(name: str) -> type[Tracker]:
+    """A tracker's class.
+
+    Raises:
+        SettingsError: where there is none of that name, or its library is not installed.
+    """
+    check_name("--tracker", name, TRACKERS)
+    try:
+        return TRACKERS.load(name)
+    except LoadError as error:
+        raise SettingsError(f"--tracker {name}: {error}") from None
+    except ModuleNotFoundError as error:
+        raise SettingsError(f"--tracker {name}: needs {error.name}: pip install 'incentivize[{name}]'") from None
+    except (Exception, SystemExit) as error:  # of a library that does not get on with others here
+        raise SettingsError(f"--tracker {name}: cannot be loaded ({type(error).__name__}: {error})") from None
