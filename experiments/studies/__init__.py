@@ -12,6 +12,8 @@ A new study is one file and one line here, or an entry point of another package.
 What studies share is in `common`.
 """
 
+from __future__ import annotations
+
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
