@@ -20,9 +20,8 @@ from incentivize.agents.rollout import Acting, Actors, Rollout
 from incentivize.agents.sharding import spread
 from incentivize.agents.teachers import Teacher
 from incentivize.envs.episodes import Draw, Near, draw_from, refill
-from incentivize.envs.family import Family
+from incentivize.envs.family import Family, Playable
 from incentivize.envs.tasks import Pool
-from incentivize.envs.wrappers.mixture import Mixture
 from incentivize.rewards import Incentive
 from incentivize.rewards.taste import share
 
@@ -50,7 +49,7 @@ class Algorithm:
 class Setup:
     """All that fixes the shapes and the code of a training run: one `Setup`, one compilation."""
 
-    family: Family | Mixture
+    family: Playable
     network: Network
     algorithm: Algorithm
     reward: Incentive

@@ -15,8 +15,7 @@ import jax.numpy as jnp
 
 from incentivize.agents.encoders import ENCODERS, dense
 from incentivize.agents.memories import MEMORIES, Memory
-from incentivize.envs.family import Family, Observation, Spec
-from incentivize.envs.wrappers.mixture import Mixture
+from incentivize.envs.family import Observation, Playable, Spec
 
 Params = Any
 WIDEST = 4096
@@ -143,7 +142,7 @@ class Network:
 
 def make(
     kind: str,
-    family: Family | Mixture,
+    family: Playable,
     *,
     width: int = 64,
     depth: int = 1,

@@ -16,8 +16,7 @@ import mctx
 from incentivize.agents.evaluate import Policy, policy_of
 from incentivize.agents.memories import Memory
 from incentivize.agents.networks import Network, Params
-from incentivize.envs.episodes import ends
-from incentivize.envs.family import Family, State
+from incentivize.envs.family import Family, State, ends
 from incentivize.envs.wrappers.base import Wrapper
 from incentivize.envs.wrappers.controls import Shuffled
 

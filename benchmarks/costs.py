@@ -16,8 +16,9 @@ from incentivize.agents import networks
 from incentivize.envs.tasks import make_pool
 from incentivize.experiments.bench.random_rollouts import world_of
 from incentivize.experiments.bench.suite import cell_of
-from incentivize.experiments.training.build import hyper_of, setup_of, stack
+from incentivize.experiments.training.build import hyper_of, setup_of
 from incentivize.experiments.training.flops import forward_flops
+from incentivize.experiments.training.trees import stack
 
 UPDATES = 4
 SIZES = (4, 4096, None)  # of pools; None: every episode a new task

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 import jax
 import jax.numpy as jnp
 
-from incentivize.envs.family import Family, Outcome, State
+from incentivize.envs.family import Family, Outcome, State, ends
 from incentivize.envs.tasks import Pool
 
 
@@ -125,11 +125,6 @@ def take(bank: Bank, wanted: jax.Array) -> tuple[State, Bank]:
     places = bank.cursor + jnp.cumsum(wanted) - 1
     states = jax.tree.map(lambda leaf: leaf.at[places].get(mode="clip"), bank.states)
     return states, bank._replace(cursor=bank.cursor + wanted.sum(dtype=jnp.int32))
-
-
-def ends(family: Family, outcome: Outcome, elapsed: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Whether episodes terminated, and whether they ran out of time instead: bool of the shape of `elapsed`."""
-    return outcome.over, (elapsed >= family.horizon) & ~outcome.over
 
 
 def step(

@@ -6,8 +6,9 @@ lives in `rewards/`.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -192,6 +193,25 @@ class Family(ABC):
         """
 
 
+class Playable(Protocol):
+    """What an agent can play: a family, or a mixture of families."""
+
+    @property
+    def spec(self) -> Spec:
+        """The vocabularies of observations."""
+        ...
+
+    @property
+    def num_actions(self) -> int:
+        """How many actions there are, legal or not."""
+        ...
+
+    @property
+    def members(self) -> Sequence[Family]:
+        """The families that an agent meets, all with this `spec` and these actions."""
+        ...
+
+
 def as_shown(state: State) -> State:
     """Returns the state with the rule that the agent was shown as the one that counts, for fair experts."""
     return state._replace(task=state.shown)
@@ -201,3 +221,8 @@ def outcome(succeeded: jax.Array, failed: jax.Array | bool = False, cost: jax.Ar
     """An `Outcome` with the usual defaults: success and failure end the episode."""
     succeeded, failed = jnp.asarray(succeeded), jnp.asarray(failed)
     return Outcome(succeeded, failed, jnp.float32(cost), succeeded | failed)
+
+
+def ends(family: Family, outcome: Outcome, elapsed: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Whether episodes terminated, and whether they ran out of time instead: bool of the shape of `elapsed`."""
+    return outcome.over, (elapsed >= family.horizon) & ~outcome.over

@@ -16,8 +16,8 @@ import numpy as np
 from incentivize import envs
 from incentivize.envs.ambient import pinned
 from incentivize.envs.arguments import integer, one_of, options_of
-from incentivize.envs.episodes import draw_from, ends
-from incentivize.envs.family import Family, Observation, State
+from incentivize.envs.episodes import draw_from
+from incentivize.envs.family import Family, Observation, State, ends
 from incentivize.envs.forks import refuse_lost_threads
 from incentivize.envs.render import to_image, to_text
 from incentivize.envs.tasks import SPLITS, WORD, Pool, Split, make_pool

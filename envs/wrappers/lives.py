@@ -12,8 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from incentivize.envs.arguments import integer
-from incentivize.envs.episodes import ends
-from incentivize.envs.family import Observation, Outcome, Spec, State
+from incentivize.envs.family import Observation, Outcome, Spec, State, ends
 from incentivize.envs.render import Picture
 from incentivize.envs.tasks import shuffle
 from incentivize.envs.wrappers.base import Wrapper

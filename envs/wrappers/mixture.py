@@ -133,9 +133,18 @@ class Mixture:
         """The most actions that any of the families has."""
         return max(family.num_actions for family in self.families)
 
-    @cached_property
+    @property
     def spec(self) -> Spec:
         """Shapes and vocabularies that fit every family: the largest at every place."""
+        return self._spec
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The families as the agent meets them, all with the spec and the actions of the mixture."""
+        return self._members
+
+    @cached_property
+    def _spec(self) -> Spec:
         specs = [family.spec for family in self.families]
         contexts = [_placed(spec.context, places.context) for spec, places in zip(specs, self._places, strict=True)]
         features = [_placed(spec.entity, places.features) for spec, places in zip(specs, self._places, strict=True)]
@@ -147,8 +156,7 @@ class Mixture:
         )
 
     @cached_property
-    def members(self) -> tuple[Member, ...]:
-        """The families as the agent meets them, all with the spec and the actions of the mixture."""
+    def _members(self) -> tuple[Member, ...]:
         return tuple(
             Member(family, number, places, self.spec, self.num_actions)
             for number, (family, places) in enumerate(zip(self.families, self._places, strict=True))

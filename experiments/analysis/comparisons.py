@@ -1,4 +1,4 @@
-"""TODO."""
+"""Comparisons of arms: within seeds, over seeds and tasks, and why there are none. Does not import jax."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""TODO."""
+"""The ledger: what a cell consumed."""
 
 import math
 

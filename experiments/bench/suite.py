@@ -21,9 +21,10 @@ from incentivize.experiments.presentation.tables import number, rich_table
 from incentivize.experiments.runtime.provenance import environment
 from incentivize.experiments.settings.presets import training
 from incentivize.experiments.settings.schema import SAVE_EVERY, Training
-from incentivize.experiments.training.build import hyper_of, pool_of, setup_of, stack
-from incentivize.experiments.training.checkpoints import Keeper, Standing, raw
+from incentivize.experiments.training.build import hyper_of, pool_of, setup_of
+from incentivize.experiments.training.checkpoints import Keeper, Standing
 from incentivize.experiments.training.groups import Group, lanes_of
+from incentivize.experiments.training.trees import raw, stack
 
 SPECIALISTS, UPDATES, SPECIALIST_ENVS = 1000, 2, 32  # of the benchmark of specialists: how many, each of what size
 Measurement = dict[str, Any]

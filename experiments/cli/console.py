@@ -1,4 +1,4 @@
-"""TODO."""
+"""Consoles: what prints to a terminal, a file or nowhere."""
 
 import os
 import select

@@ -16,11 +16,9 @@ import tyro
 
 from incentivize.experiments.cli.arguments import at_home, check_line
 from incentivize.experiments.cli.commands import COMMANDS
-from incentivize.experiments.cli.commands.run import Run
-from incentivize.experiments.cli.commands.tune import Tune
 from incentivize.experiments.cli.console import console_for, unread
 from incentivize.experiments.cli.docstrings import docstring
-from incentivize.experiments.cli.result import Answer
+from incentivize.experiments.cli.result import CommandResult
 from incentivize.experiments.errors import STATUS as STOPPED
 from incentivize.experiments.errors import SettingsError, Stopped, nearest, printable, reason
 from incentivize.experiments.runtime.streams import coloured, nowhere, settle, unbroken
@@ -74,10 +72,10 @@ def act(command: Any) -> int:
     as_json = getattr(command.common, "json", False)
     try:
         with redirect_stdout(sys.stderr) if as_json else nullcontext():
-            answer: Answer = command.execute(console_for())
-        document, status = answer
+            result: CommandResult = command.execute(console_for())
+        document, status = result
     except (KeyboardInterrupt, Stopped):
-        text = "stopped" + "; the same command goes on where it was" * isinstance(command, (Run, Tune))
+        text = "stopped; the same command goes on where it was" if command.RESUMES else "stopped"
         document, status = _said(text, STOPPED), STOPPED
     except (Exception, SystemExit) as error:  # SystemExit: of another package's code
         if unread(error):

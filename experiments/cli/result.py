@@ -1,19 +1,33 @@
-"""What each command does, one file each: a function `act` from what the command line said to an answer.
+"""Commands and their results: what every command is, and what it hands back."""
 
-It gets the command (of `incentivize.experiments.cli.commands`) and a console for words and tables, and returns an `Answer`, whose
-document is what `--json` prints. Nothing here imports jax before the command has been checked as far as that goes.
-"""
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, NamedTuple
 
-from typing import Any, NamedTuple
+from rich.console import Console
 
 
-class Answer(NamedTuple):
-    """What came of a command.
+class CommandResult(NamedTuple):
+    """The result of a command.
 
     Attributes:
         document: what `--json` prints; anything that JSON has.
-        status: the exit status.
+        exit_status: the exit status of the process.
     """
 
     document: Any = None
-    status: int = 0
+    exit_status: int = 0
+
+
+class Command(ABC):
+    """A command: a frozen dataclass whose fields are its arguments, and `common`, the options of every command."""
+
+    RESUMES: ClassVar[bool] = False
+    """Whether the same command goes on where it was stopped."""
+
+    @abstractmethod
+    def execute(self, console: Console) -> CommandResult:
+        """Executes the command; messages and tables go to `console`.
+
+        Raises:
+            InputError: where an argument is wrong.
+        """

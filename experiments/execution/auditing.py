@@ -17,7 +17,8 @@ from incentivize.envs.family import Family
 from incentivize.envs.tasks import SPLITS, Pool, Split
 from incentivize.experiments.cells import Cell
 from incentivize.experiments.errors import RunError
-from incentivize.experiments.training.build import family_of, hyper_of, pool_of, stack
+from incentivize.experiments.training.build import family_of, hyper_of, pool_of
+from incentivize.experiments.training.trees import stack
 
 SOME = 512  # tasks drawn of each pool, and DRAWN of the largest: a leak of 1 in 50 escapes one time in 30,000
 

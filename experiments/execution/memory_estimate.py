@@ -12,8 +12,7 @@ from incentivize.agents.networks import Network
 from incentivize.envs.family import Family
 from incentivize.experiments.errors import SettingsError
 from incentivize.experiments.runtime import cgroup
-from incentivize.experiments.training.build import family_of, network_of
-from incentivize.experiments.training.evaluation import sizes_of
+from incentivize.experiments.training.build import family_of, network_of, sizes_of
 from incentivize.experiments.training.groups import Group
 
 FLOATS = 8  # of the network's width that a loss and its gradient keep for every entity of an observation, about

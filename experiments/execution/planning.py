@@ -1,4 +1,4 @@
-"""TODO."""
+"""Plans: a study's cells, and the groups that they are trained in."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,8 +8,7 @@ from incentivize.experiments.cells import Cell
 from incentivize.experiments.errors import SettingsError
 from incentivize.experiments.execution.unused_settings import check_idle
 from incentivize.experiments.settings.schema import Settings
-from incentivize.experiments.training.build import setup_of, teaching_of
-from incentivize.experiments.training.evaluation import sizes_of
+from incentivize.experiments.training.build import setup_of, sizes_of, teaching_of
 from incentivize.experiments.training.groups import Group, lanes_of
 
 

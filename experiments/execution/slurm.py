@@ -25,7 +25,7 @@ from submitit.helpers import DelayedSubmission
 
 from incentivize.experiments.errors import STATUS as STOPPED
 from incentivize.experiments.errors import SettingsError
-from incentivize.experiments.execution.study_run import finished
+from incentivize.experiments.execution.completeness import finished
 from incentivize.experiments.settings.schema import Settings
 from incentivize.experiments.storage.io import short, write
 from incentivize.experiments.storage.ownership import check_same

@@ -1,4 +1,4 @@
-"""What people read: numbers, tables for the terminal, pages from templates that escape every string."""
+"""Pages from templates, which escape every string."""
 
 import os
 from pathlib import Path
@@ -6,9 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from rich.text import Text
 
-from incentivize.experiments.errors import printable
 from incentivize.experiments.presentation.tables import number
 
 
@@ -21,8 +19,3 @@ def page(template: str, **values: Any) -> str:
     environment.filters["number"] = number
     environment.filters["address"] = lambda name: quote(os.fsencode(name))  # of any file, also of one that is no text
     return environment.get_template(template).render(**values).encode(errors="backslashreplace").decode()
-
-
-def _text(value: str, style: str = "") -> Text:
-    """A title or a cell as it is, whatever console it is printed on: brackets are no markup."""
-    return Text(printable(value), style)

@@ -1,12 +1,13 @@
-"""TODO."""
+"""Values and tables as people read them, in the terminal and in reports."""
 
 import re
 from collections.abc import Sequence
 from typing import Any
 
 from rich.table import Table as RichTable
+from rich.text import Text
 
-from incentivize.experiments.presentation.html import _text
+from incentivize.experiments.errors import printable
 
 
 def number(value: Any) -> str:
@@ -37,3 +38,8 @@ def rich_table(title: str, lines: Sequence[dict[str, str]]) -> RichTable:
     for line in lines:
         table.add_row(*map(_text, line.values()))
     return table
+
+
+def _text(value: str, style: str = "") -> Text:
+    """A title or a cell as it is, whatever console it is printed on: brackets are no markup."""
+    return Text(printable(value), style)

@@ -1,4 +1,4 @@
-"""TODO."""
+"""The compilation cache: where jax keeps compiled programs from one run to the next."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""TODO."""
+"""Provenance: what a run is made with, such as versions, devices and the commit."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""TODO."""
+"""Loading of settings: shipped defaults < preset < file (TOML) < flags. Reports every wrong key and value at once."""
 
 import tomllib
 from pathlib import Path

@@ -107,7 +107,7 @@ def cells(settings: Settings) -> list[Cell]:
     Raises:
         SettingsError: where a network is another in a shift, so that it cannot be looked at there.
     """
-    from incentivize.experiments.training.evaluation import sizes_of  # and with it jax
+    from incentivize.experiments.training.build import sizes_of  # and with it jax
 
     grid = []
     for family in settings.families:

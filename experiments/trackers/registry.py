@@ -1,4 +1,4 @@
-"""TODO."""
+"""The registry of trackers, and what a tracker is."""
 
 from pathlib import Path
 from typing import Protocol

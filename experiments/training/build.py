@@ -1,7 +1,6 @@
 """Setups: what a cell's settings make of families, networks, learners, hyperparameters and pools."""
 
-from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,13 +9,12 @@ from incentivize import envs, rewards
 from incentivize.agents import cloning, networks, ppo
 from incentivize.agents import learner as lr
 from incentivize.agents.teachers import TEACHERS
-from incentivize.envs.family import Family
+from incentivize.envs.family import Family, Playable
 from incentivize.envs.tasks import SPLITS, Pool, Split, make_pool
 from incentivize.envs.wrappers.mixture import Mixture
-from incentivize.experiments.cells import Cell
+from incentivize.experiments.cells import Cell, Knobs, variant
 from incentivize.experiments.settings.schema import Settings, Training
-
-Tree = TypeVar("Tree")
+from incentivize.experiments.training.evaluation import Evaluation
 
 
 def setup_of(cell: Cell) -> lr.Setup:
@@ -47,7 +45,7 @@ def _setup(cell: Cell, algorithm: lr.Algorithm, teacher: str | None) -> lr.Setup
     )
 
 
-def family_of(cell: Cell) -> Family | Mixture:
+def family_of(cell: Cell) -> Playable:
     """What a cell's agent plays."""
     if len(cell.members) == 1:
         own: dict[str, Any] = dict(cell.knobs)
@@ -59,7 +57,7 @@ def family_of(cell: Cell) -> Family | Mixture:
     return Mixture(tuple(envs.make(name, cell.control, cell.life, **own) for name, own in knobs.items()))
 
 
-def network_of(training: Training, family: Family | Mixture) -> networks.Network:
+def network_of(training: Training, family: Playable) -> networks.Network:
     """The network of a family's agents, or a mixture's.
 
     Raises:
@@ -89,11 +87,6 @@ def pool_of(cell: Cell) -> Pool:
     return make_pool(cell.pool_size, seed=cell.pool_seed, split=split, first=cell.pool_first)
 
 
-def stack(trees: Sequence[Tree]) -> Tree:
-    """Trees of the same structure as one, with a new leading axis."""
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
-
-
 def chosen_family(settings: Settings, name: str) -> Family:
     """A family as the settings have it.
 
@@ -105,3 +98,38 @@ def chosen_family(settings: Settings, name: str) -> Family:
         raise ValueError(f"life={knobs['life']!r}: no knob, but the same for all families; want it at the top level")
     control = None if settings.control == "none" else settings.control
     return envs.make(name, control, settings.life, **knobs)
+
+
+def sizes_of(cell: Cell) -> Evaluation:
+    """How a cell is evaluated."""
+    return Evaluation(
+        cell.eval_tasks,
+        cell.eval_instances,
+        cell.eval_specialists,
+        cell.simulations,
+        cell.attempts,
+        cell.likelihood,
+        tuple(_shifted(cell, knobs) for _, knobs in cell.shifts),
+    )
+
+
+def _shifted(cell: Cell, knobs: Knobs) -> tuple[Family, networks.Network]:
+    """A cell's family with other knobs, and its network there.
+
+    Raises:
+        ValueError: where there is no such family, or its network is another.
+    """
+    all_knobs: dict[str, Any] = dict(cell.knobs) | dict(knobs)
+    family = envs.make(cell.family, cell.control, cell.life, **all_knobs)
+    own, there = (network_of(cell.training, one) for one in (family_of(cell), family))
+    shapes = [jax.eval_shape(one.init, jax.random.key(0)) for one in (own, there)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(f"{variant(dict(knobs), 1)}: an agent of {cell.family} has another network there")
+    return family, there
+
+
+def looked_at(cell: Cell, simulations: int = 0) -> list[tuple[str, tuple[str, ...]]]:
+    """What a cell's measures tell of, in order: families, and the splits of each."""
+    return [(member, sizes_of(cell).blocks(simulations)) for member in cell.members] + [
+        (cell.family, (name,)) for name, _ in cell.shifts
+    ]

@@ -25,11 +25,12 @@ import orbax.checkpoint as ocp
 
 from incentivize.agents.learner import TrainState
 from incentivize.experiments.errors import SettingsError, scarce
-from incentivize.experiments.runtime.distributed import first, several, whole
+from incentivize.experiments.runtime.distributed import first, several
 from incentivize.experiments.storage.code_version import code_of
 from incentivize.experiments.storage.io import ROOM, digest_of, read, short, write
 from incentivize.experiments.storage.run_directory import differences
 from incentivize.experiments.training.groups import Group
+from incentivize.experiments.training.trees import _is_key, raw
 
 logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax tells of every file, and of every error twice
 KEPT = 2
@@ -65,21 +66,6 @@ class Standing(NamedTuple):
     done: int = 0
     seconds: float = 0.0
     failed: dict[int, str] = {}  # noqa: RUF012, replaced and never changed
-
-
-def raw(tree: Any) -> Any:
-    """The tree as NumPy arrays, keys as their data."""
-    return jax.device_get(whole(jax.tree.map(lambda leaf: jax.random.key_data(leaf) if _is_key(leaf) else leaf, tree)))
-
-
-def digest(tree: Any) -> str:
-    """SHA-256 of all leaves, their names, types and shapes, in hexadecimal."""
-    found = hashlib.sha256()
-    for path, leaf in jax.tree.leaves_with_path(raw(tree)):
-        leaf = np.asarray(leaf)
-        found.update(f"{jax.tree_util.keystr(path)} {leaf.dtype} {leaf.shape}".encode())
-        found.update(np.ascontiguousarray(leaf).tobytes())
-    return found.hexdigest()
 
 
 class Keeper:
@@ -258,10 +244,6 @@ def _keyed(tree: Any, like: Any) -> Any:
     return jax.tree.map(
         lambda leaf, own: jax.random.wrap_key_data(leaf) if _is_key(own) else jnp.asarray(leaf), tree, like
     )
-
-
-def _is_key(leaf: Any) -> bool:
-    return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def _named(tree: Any) -> dict[str, Any]:

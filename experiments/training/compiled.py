@@ -10,8 +10,8 @@ from jax.experimental import checkify
 
 from incentivize.agents import learner as lr
 from incentivize.envs.tasks import Pool, make_pool
-from incentivize.experiments.training.build import stack
 from incentivize.experiments.training.evaluation import Evaluation, Measure, evaluation_key, measure
+from incentivize.experiments.training.trees import stack
 
 Train = Callable[[lr.TrainState, lr.Hyper, Pool, jax.Array], tuple[lr.TrainState, lr.Metrics]]  # ..., updates []
 

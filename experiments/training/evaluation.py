@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from incentivize import envs
 from incentivize.agents import learner as lr
 from incentivize.agents import networks
 from incentivize.agents.evaluate import Successes, evaluate
@@ -15,9 +14,9 @@ from incentivize.agents.likelihood import likelihood
 from incentivize.agents.search import searching
 from incentivize.envs.family import Family
 from incentivize.envs.tasks import Pool, make_pool
-from incentivize.experiments.cells import Cell, Knobs, variant
+from incentivize.experiments.cells import Cell
 from incentivize.experiments.storage.schema import evaluated_blocks
-from incentivize.experiments.training.build import family_of, network_of, stack
+from incentivize.experiments.training.trees import stack
 
 
 class Evaluation(NamedTuple):
@@ -40,41 +39,6 @@ class Evaluation(NamedTuple):
     def attempts_with(self, simulations: int) -> int:
         """Episodes with drawn actions: one with a search, as the best of several is for agents without."""
         return 1 if simulations else self.attempts
-
-
-def sizes_of(cell: Cell) -> Evaluation:
-    """How a cell is evaluated."""
-    return Evaluation(
-        cell.eval_tasks,
-        cell.eval_instances,
-        cell.eval_specialists,
-        cell.simulations,
-        cell.attempts,
-        cell.likelihood,
-        tuple(_shifted(cell, knobs) for _, knobs in cell.shifts),
-    )
-
-
-def _shifted(cell: Cell, knobs: Knobs) -> tuple[Family, networks.Network]:
-    """A cell's family with other knobs, and its network there.
-
-    Raises:
-        ValueError: where there is no such family, or its network is another.
-    """
-    all_knobs: dict[str, Any] = dict(cell.knobs) | dict(knobs)
-    family = envs.make(cell.family, cell.control, cell.life, **all_knobs)
-    own, there = (network_of(cell.training, one) for one in (family_of(cell), family))
-    shapes = [jax.eval_shape(one.init, jax.random.key(0)) for one in (own, there)]
-    if shapes[0] != shapes[1]:
-        raise ValueError(f"{variant(dict(knobs), 1)}: an agent of {cell.family} has another network there")
-    return family, there
-
-
-def looked_at(cell: Cell, simulations: int = 0) -> list[tuple[str, tuple[str, ...]]]:
-    """What a cell's measures tell of, in order: families, and the splits of each."""
-    return [(member, sizes_of(cell).blocks(simulations)) for member in cell.members] + [
-        (cell.family, (name,)) for name, _ in cell.shifts
-    ]
 
 
 def _blocks(pool: Pool, sizes: Evaluation, simulations: int) -> list[Pool]:

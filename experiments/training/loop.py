@@ -23,11 +23,12 @@ from incentivize.experiments.runtime import distributed, signals
 from incentivize.experiments.storage.cell_store import Trained
 from incentivize.experiments.storage.parameters import load
 from incentivize.experiments.storage.schema import count_fields
-from incentivize.experiments.training.build import Tree, hyper_of, pool_of, setup_of, stack, teaching_of
-from incentivize.experiments.training.checkpoints import Keeper, Standing, digest, raw
+from incentivize.experiments.training.build import hyper_of, looked_at, pool_of, setup_of, sizes_of, teaching_of
+from incentivize.experiments.training.checkpoints import Keeper, Standing
 from incentivize.experiments.training.compiled import Program, compile_program
-from incentivize.experiments.training.evaluation import Evaluation, block_ordinals, evaluation_key, looked_at, sizes_of
+from incentivize.experiments.training.evaluation import Evaluation, block_ordinals, evaluation_key
 from incentivize.experiments.training.groups import Group
+from incentivize.experiments.training.trees import _lane, digest, raw, stack
 
 CHUNK = 32  # updates per jitted call at most, so that a request to stop and a loss that is no number are noticed
 
@@ -167,11 +168,6 @@ def _trained(group: Group, now: Standing) -> list[Trained]:
             )
         )
     return results
-
-
-def _lane(tree: Tree, lane: int) -> Tree:
-    """One cell's share of a program's leaves."""
-    return jax.tree.map(lambda leaf: leaf[lane], tree)
 
 
 def _started(state: lr.TrainState, cells: Sequence[Cell]) -> lr.TrainState:

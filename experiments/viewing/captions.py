@@ -1,4 +1,4 @@
-"""TODO."""
+"""Captions: what is said of an episode, step by step, and of its end."""
 
 from incentivize.envs.family import Family
 

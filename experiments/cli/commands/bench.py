@@ -8,12 +8,12 @@ from rich.console import Console
 
 from incentivize.experiments.cli.choices import BENCHMARKS, check_known
 from incentivize.experiments.cli.options import JsonOptions, Repeatable, at_least_one, flat, one_of
-from incentivize.experiments.cli.result import Answer
+from incentivize.experiments.cli.result import Command, CommandResult
 from incentivize.experiments.runtime.ambient import enter
 
 
 @dataclass(frozen=True)
-class Bench:
+class Bench(Command):
     """Measure steps per second here: compiled beforehand, blocked until ready, the median of several."""
 
     what: Annotated[str, tyro.conf.Positional, one_of(BENCHMARKS)] = "all"
@@ -25,7 +25,7 @@ class Bench:
     """Measurements of which the median is printed."""
     common: Annotated[JsonOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=JsonOptions)
 
-    def execute(self, console: Console) -> Answer:
+    def execute(self, console: Console) -> CommandResult:
         """Measures speed."""
         enter(compiles=True)
         from incentivize import envs
@@ -37,4 +37,4 @@ class Bench:
         at_least_one(repeats=self.repeats)
         from incentivize.experiments.bench.suite import bench
 
-        return Answer(bench(self.what, families or envs.names(), self.repeats, console))
+        return CommandResult(bench(self.what, families or envs.names(), self.repeats, console))

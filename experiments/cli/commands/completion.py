@@ -8,21 +8,21 @@ from rich.console import Console
 
 from incentivize.experiments.cli.choices import SHELLS, check_known
 from incentivize.experiments.cli.options import CommonOptions, one_of
-from incentivize.experiments.cli.result import Answer
+from incentivize.experiments.cli.result import Command, CommandResult
 
 
 @dataclass(frozen=True)
-class Completion:
+class Completion(Command):
     """Print a script that completes commands, flags and names in a shell."""
 
     shell: Annotated[str, tyro.conf.Positional, one_of(SHELLS, hint="")]
     """The shell."""
     common: Annotated[CommonOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=CommonOptions)
 
-    def execute(self, console: Console) -> Answer:
+    def execute(self, console: Console) -> CommandResult:
         """Prints the script as it is."""
         check_known("SHELL", self.shell)
         from incentivize.experiments.cli.completion import script
 
         print(script(self.shell))
-        return Answer()
+        return CommandResult()

@@ -7,19 +7,19 @@ import tyro
 from rich.console import Console
 
 from incentivize.experiments.cli.options import JsonOptions
-from incentivize.experiments.cli.result import Answer
+from incentivize.experiments.cli.result import Command, CommandResult
 from incentivize.experiments.doctor.run_checks import examined
 
 STYLES = {"ok": "green", "warning": "yellow", "wrong": "bold red"}
 
 
 @dataclass(frozen=True)
-class Doctor:
+class Doctor(Command):
     """Say what is wrong with this installation, and what to do about it."""
 
     common: Annotated[JsonOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=JsonOptions)
 
-    def execute(self, console: Console) -> Answer:
+    def execute(self, console: Console) -> CommandResult:
         """Says one line for every check; the exit status is 1 where one of them is wrong."""
         found = []
         for finding in examined():
@@ -31,4 +31,4 @@ class Doctor:
         summary = f"{count['wrong']} wrong, {count['warning']} to be warned of, {count['ok']} ok"
         console.print(summary if count["wrong"] or count["warning"] else "nothing is wrong", highlight=False)
         document = {"wrong": count["wrong"], "warnings": count["warning"], "checks": [one._asdict() for one in found]}
-        return Answer(document, 1 if count["wrong"] else 0)
+        return CommandResult(document, 1 if count["wrong"] else 0)

@@ -11,24 +11,24 @@ from incentivize.experiments import studies
 from incentivize.experiments.cli.choices import TOPICS, check_known
 from incentivize.experiments.cli.docstrings import docstring
 from incentivize.experiments.cli.options import JsonOptions, one_of
-from incentivize.experiments.cli.result import Answer
+from incentivize.experiments.cli.result import Command, CommandResult
 
 
 @dataclass(frozen=True)
-class List:
+class List(Command):
     """List what there is to choose from."""
 
     topic: Annotated[str, tyro.conf.Positional, one_of(("all", *TOPICS))] = "all"
     """What to list."""
     common: Annotated[JsonOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=JsonOptions)
 
-    def execute(self, console: Console) -> Answer:
+    def execute(self, console: Console) -> CommandResult:
         """Lists what there is."""
         check_known("TOPIC", self.topic)
         found = {topic: listing(topic) for topic in TOPICS if self.topic in ("all", topic)}
         if not self.common.json:
             _show(found, console)
-        return Answer(found if self.topic == "all" else found[self.topic])
+        return CommandResult(found if self.topic == "all" else found[self.topic])
 
 
 def _show(found: dict[str, list[dict[str, object]]], console: Console) -> None:

@@ -9,13 +9,13 @@ from rich.console import Console
 
 from incentivize.experiments.cli.choices import check_known
 from incentivize.experiments.cli.options import CommonOptions, Repeatable, flat
-from incentivize.experiments.cli.result import Answer
+from incentivize.experiments.cli.result import Command, CommandResult
 from incentivize.experiments.errors import SettingsError
 from incentivize.experiments.runtime.ambient import enter
 
 
 @dataclass(frozen=True)
-class Play:
+class Play(Command):
     """Play a family's training tasks yourself, or watch its expert."""
 
     family: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="FAMILY", help_behavior_hint="")]
@@ -36,7 +36,7 @@ class Play:
     """Write a picture of the start."""
     common: Annotated[CommonOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=CommonOptions)
 
-    def execute(self, console: Console) -> Answer:
+    def execute(self, console: Console) -> CommandResult:
         """Plays a family, by hand or by its expert."""
         enter()
         check_known("FAMILY", self.family)
@@ -57,4 +57,4 @@ class Play:
             gif=self.gif,
             png=self.picture,
         )
-        return Answer()
+        return CommandResult()

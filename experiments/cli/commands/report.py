@@ -9,14 +9,14 @@ import tyro
 from rich.console import Console
 
 from incentivize.experiments.cli.options import JsonOptions
-from incentivize.experiments.cli.result import Answer
+from incentivize.experiments.cli.result import Command, CommandResult
 from incentivize.experiments.errors import SettingsError
 from incentivize.experiments.runtime.ambient import enter
 from incentivize.experiments.runtime.compilation_cache import keep_programs
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(Command):
     """Draw figures, judge claims and write report.html from run directories; of several, a scoreboard too."""
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="DIR...", help_behavior_hint="")]
@@ -25,7 +25,7 @@ class Report:
     """Where the files go, if not into the run directory; the scoreboard of several runs is written only here."""
     common: Annotated[JsonOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=JsonOptions)
 
-    def execute(self, console: Console) -> Answer:
+    def execute(self, console: Console) -> CommandResult:
         """Reports on run directories, one after the other, and on several a scoreboard too."""
         enter()
         keep_programs()
@@ -51,7 +51,7 @@ class Report:
             pages.append(target.path / "report.html")
         if len(self.runs) > 1:
             scoreboard(claims, console, self.out)
-        return Answer({"reports": list(map(str, pages)), "claims": claims})
+        return CommandResult({"reports": list(map(str, pages)), "claims": claims})
 
 
 def _check(command: Report) -> None:

@@ -5,7 +5,7 @@ import math
 from dataclasses import dataclass, field, make_dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, get_args, get_origin
 
 import tyro
 from rich.console import Console
@@ -14,7 +14,7 @@ from incentivize.experiments import studies
 from incentivize.experiments.cli.arguments import FLAG_NAMES
 from incentivize.experiments.cli.choices import LAUNCHERS, check_known
 from incentivize.experiments.cli.options import JsonOptions, Repeatable, agree, at_least_one, flat, one_of
-from incentivize.experiments.cli.result import Answer
+from incentivize.experiments.cli.result import Command, CommandResult
 from incentivize.experiments.errors import SettingsError, check_name, nearest
 from incentivize.experiments.runtime.ambient import enter
 from incentivize.experiments.runtime.compilation_cache import keep_programs
@@ -59,8 +59,10 @@ else:
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(Command):
     """Run a study, or go on with it: a finished run is left as it is."""
+
+    RESUMES: ClassVar[bool] = True
 
     study: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="STUDY", help_behavior_hint="")]
     """The study: see `incentivize list studies`."""
@@ -96,7 +98,7 @@ class Run:
     """Take over no training runs from the runs in the same folder that had the same."""
     common: Annotated[JsonOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=JsonOptions)
 
-    def execute(self, console: Console) -> Answer:
+    def execute(self, console: Console) -> CommandResult:
         """Runs what is missing of a study, here or as a job."""
         enter(compiles=True)
         keep_programs()
@@ -113,12 +115,12 @@ class Run:
         settings, gone = recalled(settings, out)
         check(settings, gone)
         if self.launcher != "local":
-            return Answer(_launch(self, settings, out, console))
+            return CommandResult(_launch(self, settings, out, console))
         from incentivize.experiments.execution.study_run import run_study  # imports all the rest
 
         how = {"reuse": not self.alone, "debug": self.common.debug, "split": self.split, "tracker": self.tracker}
         run_study(settings, out, console, self.workers, self.save_every, **how)
-        return Answer(_told(out))
+        return CommandResult(_told(out))
 
 
 def _settings(command: Run) -> Settings:

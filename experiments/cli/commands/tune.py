@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import tyro
 from rich.console import Console
 
 from incentivize.experiments.cli.choices import check_known
 from incentivize.experiments.cli.options import JsonOptions, agree, at_least_one
-from incentivize.experiments.cli.result import Answer
+from incentivize.experiments.cli.result import Command, CommandResult
 from incentivize.experiments.runtime.ambient import enter
 from incentivize.experiments.runtime.compilation_cache import keep_programs
 from incentivize.experiments.settings import presets
@@ -18,8 +18,10 @@ from incentivize.experiments.settings.schema import ARMS
 
 
 @dataclass(frozen=True)
-class Tune:
+class Tune(Command):
     """Search for a family's training settings on validation tasks, with as many trials for either arm; resumes."""
+
+    RESUMES: ClassVar[bool] = True
 
     family: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="FAMILY", help_behavior_hint="")]
     """The family: see `incentivize list families`."""
@@ -43,7 +45,7 @@ class Tune:
     """How many train side by side, if not one for every core (a CPU), or for every accelerator."""
     common: Annotated[JsonOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=JsonOptions)
 
-    def execute(self, console: Console) -> Answer:
+    def execute(self, console: Console) -> CommandResult:
         """Searches for training settings."""
         enter(compiles=True)
         keep_programs()
@@ -66,4 +68,4 @@ class Tune:
         settings, gone = recalled(settings, out)
         check(settings, gone)
         arms = ARMS if self.arm is None else (self.arm,)
-        return Answer(tune(settings, self.trials, arms, out, console, self.workers))
+        return CommandResult(tune(settings, self.trials, arms, out, console, self.workers))

@@ -8,14 +8,14 @@ import tyro
 from rich.console import Console
 
 from incentivize.experiments.cli.options import JsonOptions, at_least_one
-from incentivize.experiments.cli.result import Answer
+from incentivize.experiments.cli.result import Command, CommandResult
 from incentivize.experiments.errors import SettingsError
 from incentivize.experiments.runtime.ambient import enter
 from incentivize.experiments.runtime.compilation_cache import keep_programs
 
 
 @dataclass(frozen=True)
-class Watch:
+class Watch(Command):
     """Watch agents of a finished run, its specialists and the expert side by side at tasks no generalist has met."""
 
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR", help_behavior_hint="")]
@@ -30,7 +30,7 @@ class Watch:
     """Write a page to step through, which needs no network."""
     common: Annotated[JsonOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=JsonOptions)
 
-    def execute(self, console: Console) -> Answer:
+    def execute(self, console: Console) -> CommandResult:
         """Shows the agents of a run."""
         enter()
         keep_programs()
@@ -45,4 +45,4 @@ class Watch:
         check_file("--page", self.page, ".html")
         store = Store(self.run)
         store.enclosed()
-        return Answer(watch(store, console, self.family, self.tasks, self.gif, self.page, not self.common.json))
+        return CommandResult(watch(store, console, self.family, self.tasks, self.gif, self.page, not self.common.json))

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from incentivize import envs
-from incentivize.envs.episodes import ends
-from incentivize.envs.family import outcome
+from incentivize.envs.family import ends, outcome
 from incentivize.envs.gym import FamilyEnv
 from incentivize.envs.wrappers.controls import CONTROLS, controls_of
 from incentivize.envs.wrappers.lives import GOES_ON, LOST, NOTHING, TOO_LATE, WON, Lives

@@ -17,8 +17,9 @@ from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import load_file, resolve
 from incentivize.experiments.studies import task_count
 from incentivize.experiments.training import checkpoints
-from incentivize.experiments.training.checkpoints import Keeper, Standing, digest, raw
+from incentivize.experiments.training.checkpoints import Keeper, Standing
 from incentivize.experiments.training.groups import Group
+from incentivize.experiments.training.trees import digest, raw
 from tests.helpers.damage import copy, damage
 
 LANES = 2
