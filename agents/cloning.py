@@ -9,7 +9,7 @@ from incentivize.agents.ppo import Advantages
 from incentivize.agents.rollout import Rollout
 
 
-def prepare(rollout: Rollout, hyper: Hyper) -> tuple[()]:
+def no_targets(rollout: Rollout, hyper: Hyper) -> tuple[()]:
     """Nothing: the labels are in the rollout."""
     return ()
 
@@ -29,9 +29,9 @@ def loss_with_values(
 ) -> tuple[jax.Array, Metrics]:
     """The same, and PPO's value loss: for an agent that is incentivized afterwards."""
     total, metrics = loss(logits, values, rollout, (), hyper)
-    total += hyper.value * ppo.value_loss(values, targets)
+    total += hyper.value_coef * ppo.value_loss(values, targets)
     return total, metrics | {"loss": total}
 
 
-CLONING = Algorithm("cloning", prepare, loss)
-CLONING_WITH_VALUES = Algorithm("cloning", ppo.prepare, loss_with_values)
+CLONING = Algorithm("cloning", no_targets, loss)
+CLONING_WITH_VALUES = Algorithm("cloning", ppo.compute_advantages, loss_with_values)

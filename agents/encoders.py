@@ -116,7 +116,7 @@ class Relational(nn.Module):
         return jnp.where(there.any(1, keepdims=True), summed, nn.relu(context))
 
 
-class Pairs(nn.Module):
+class PairwiseRelational(nn.Module):
     """Every entity encoded with every other and the context, summed over the others, kept in order.
 
     A relation network (Santoro et al. 2017) that does not sum over all pairs: where entities are moves, which of them

@@ -8,7 +8,7 @@ from jax.sharding import Mesh
 
 from incentivize.agents.memories import Memory
 from incentivize.agents.networks import Network, Params
-from incentivize.agents.sharding import spread
+from incentivize.agents.sharding import shard
 from incentivize.envs.family import Family, State
 
 
@@ -36,9 +36,9 @@ class Successes(NamedTuple):
     Where an episode is a life of several attempts at its task, they are of the last of them.
     """
 
-    greedy: jax.Array  # instances solved by the most probable actions
-    sampled: jax.Array  # by drawn actions, in the first episode
-    best: jax.Array  # by drawn actions, in one episode at least
+    successes_greedy: jax.Array  # instances solved by the most probable actions
+    successes: jax.Array  # by drawn actions, in the first episode
+    successes_best: jax.Array  # by drawn actions, in one episode at least
     steps: jax.Array  # taken in the attempts that `sampled` counts
     expert_steps: jax.Array  # that the expert takes from the starts of the same
     by_attempt: jax.Array  # int32 [n, attempts of a life]: as `sampled`, of each attempt; the last column is `sampled`
@@ -95,14 +95,14 @@ def evaluate(
     memory = jax.tree.map(lambda leaf: every(leaf, leaf.shape), initial_memory)
     begun = jax.tree.map(lambda leaf: every(leaf, leaf.shape[2:]), states)
     greedy = jnp.arange(episodes) < lanes[1] * lanes[2]
-    played = _play(family, policy, *spread(mesh, (begun, memory, greedy)), key_act)
+    played = _play(family, policy, *shard(mesh, (begun, memory, greedy)), key_act)
     by_attempt, steps = (leaf.reshape(lanes + leaf.shape[1:]) for leaf in played)
     no_episodes = jnp.zeros(lanes[1:], jnp.int32)
     succeeded, last = by_attempt[..., -1], jax.vmap(jax.vmap(family.last_attempt))(states)
     found = Successes(
-        greedy=succeeded[0],
-        sampled=succeeded[1],
-        best=succeeded[1:].any(0),
+        successes_greedy=succeeded[0],
+        successes=succeeded[1],
+        successes_best=succeeded[1:].any(0),
         steps=jnp.where(succeeded[1], steps[1], 0),
         expert_steps=jnp.where(succeeded[1], jax.vmap(jax.vmap(family.distance))(last), 0),
         by_attempt=by_attempt[1],
@@ -134,7 +134,7 @@ def _play(
         here = running[:, None] & (jax.vmap(family.attempt)(states)[:, None] == attempts)
         states, outcome = jax.vmap(family.step)(states, action, jax.random.split(key_step, episodes))
         succeeded, steps = succeeded | (here & outcome.succeeded[:, None]), steps + here[:, -1]
-        return (states, memory, running & ~outcome.over, succeeded, steps), None
+        return (states, memory, running & ~outcome.ends_episode, succeeded, steps), None
 
     failed, no_steps = jnp.zeros((episodes, family.attempts), bool), jnp.zeros(episodes, jnp.int32)
     start = (states, memory, jnp.ones(episodes, bool), failed, no_steps)

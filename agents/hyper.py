@@ -17,10 +17,10 @@ class Hyper(NamedTuple):
     gamma: Any = 0.95  # discount
     lam: Any = 0.9  # of the generalised advantage estimate
     clip: Any = 0.2  # PPO's range of the probability ratio
-    entropy: Any = 0.01  # weight of the entropy bonus, at first
-    entropy_end: Any = 0.01  # and once `entropy_steps` are over; linear in between
+    entropy_coef: Any = 0.01  # weight of the entropy bonus, at first
+    entropy_coef_final: Any = 0.01  # and once `entropy_steps` are over; linear in between
     entropy_steps: Any = 0.0
-    value: Any = 0.5  # weight of the value loss
+    value_coef: Any = 0.5  # weight of the value loss
     max_grad_norm: Any = 0.5  # gradients are scaled down to this global norm
     hunger: Any = 0.01  # these four: see `rewards.Strength`
     shaping: Any = 1.0
@@ -33,4 +33,4 @@ class Hyper(NamedTuple):
     def at(self, steps: jax.Array) -> "Hyper":
         """What holds after so many environment steps (float32 []): schedules read off."""
         share = jnp.where(self.entropy_steps > 0, jnp.clip(steps / jnp.maximum(self.entropy_steps, 1.0), 0.0, 1.0), 1.0)
-        return self._replace(entropy=self.entropy + share * (self.entropy_end - self.entropy))
+        return self._replace(entropy=self.entropy_coef + share * (self.entropy_coef_final - self.entropy_coef))

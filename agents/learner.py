@@ -16,10 +16,10 @@ from incentivize.agents import rollout as ro
 from incentivize.agents.hyper import Hyper
 from incentivize.agents.memories import Memory
 from incentivize.agents.networks import Network, Params
-from incentivize.agents.rollout import Acting, Actors, Rollout
-from incentivize.agents.sharding import spread
+from incentivize.agents.rollout import ActorConfig, ActorState, Rollout
+from incentivize.agents.sharding import shard
 from incentivize.agents.teachers import Teacher
-from incentivize.envs.episodes import Draw, Near, draw_from, refill
+from incentivize.envs.episodes import NearSuccess, StartSampler, refill, start_sampler
 from incentivize.envs.family import Family, Playable
 from incentivize.envs.tasks import Pool
 from incentivize.rewards import Incentive
@@ -41,7 +41,7 @@ class Algorithm:
     """
 
     name: str
-    prepare: Callable[[Rollout, Hyper], Targets]
+    compute_targets: Callable[[Rollout, Hyper], Targets]
     loss: Callable[[jax.Array, jax.Array, Rollout, Targets, Hyper], tuple[jax.Array, Metrics]]
 
 
@@ -68,9 +68,9 @@ class Setup:
             raise ValueError(f"num_envs={self.num_envs}: want a multiple of the {len(self.family.members)} families")
 
     @property
-    def actings(self) -> tuple[Acting, ...]:
+    def actor_configs(self) -> tuple[ActorConfig, ...]:
         """How rollouts are collected, family by family."""
-        return tuple(Acting(one, self.network, self.reward, self.teacher) for one in self.family.members)
+        return tuple(ActorConfig(one, self.network, self.reward, self.teacher) for one in self.family.members)
 
     @property
     def steps_per_update(self) -> int:
@@ -83,7 +83,7 @@ class TrainState(NamedTuple):
 
     params: Params
     optimiser: optax.OptState
-    actors: tuple[Actors, ...]  # family by family, each with an equal share of the environments
+    actors: tuple[ActorState, ...]  # family by family, each with an equal share of the environments
     updates: jax.Array  # int32 []: done so far; stays at its largest value, where every schedule is over
     key: jax.Array
 
@@ -98,13 +98,15 @@ def _optimiser(hyper: Hyper) -> optax.GradientTransformation:
     )
 
 
-def _draw(setup: Setup, acting: Acting, pool: Pool, hyper: Hyper, steps: jax.Array) -> Draw:
+def _draw(setup: Setup, acting: ActorConfig, pool: Pool, hyper: Hyper, steps: jax.Array) -> StartSampler:
     """Where episodes begin after so many environment steps."""
     frozen = setup.teacher is not None and setup.teacher.frozen
-    return draws(acting.family, pool, hyper, steps, tastes=setup.reward.tastes, frozen=frozen)
+    return start_samplers(acting.family, pool, hyper, steps, tastes=setup.reward.tastes, frozen=frozen)
 
 
-def draws(family: Family, pool: Pool, hyper: Hyper, steps: jax.Array, *, tastes: bool, frozen: bool) -> Draw:
+def start_samplers(
+    family: Family, pool: Pool, hyper: Hyper, steps: jax.Array, *, tastes: bool, frozen: bool
+) -> StartSampler:
     """Draws every start that any training has.
 
     Args:
@@ -115,22 +117,22 @@ def draws(family: Family, pool: Pool, hyper: Hyper, steps: jax.Array, *, tastes:
         tastes: whether some starts are near success.
         frozen: whether there are only so many starts as there are demonstrations.
     """
-    near = Near(share(hyper, steps), jnp.asarray(hyper.near, jnp.int32)) if tastes else None
-    return draw_from(family, pool, near, jnp.asarray(hyper.demonstrations, jnp.uint32) if frozen else None)
+    near = NearSuccess(share(hyper, steps), jnp.asarray(hyper.near, jnp.int32)) if tastes else None
+    return start_sampler(family, pool, near, jnp.asarray(hyper.demonstrations, jnp.uint32) if frozen else None)
 
 
-def begin(setup: Setup, pool: Pool, seed: jax.Array, hyper: Hyper | None = None) -> TrainState:
+def init(setup: Setup, pool: Pool, seed: jax.Array, hyper: Hyper | None = None) -> TrainState:
     """A fresh run. `hyper` counts only where it says how episodes begin."""
     hyper = Hyper() if hyper is None else hyper
     key_params, key_actors, key = jax.random.split(jax.random.key(seed), 3)
     params = setup.network.init(key_params)
-    keys = jax.random.split(key_actors, len(setup.actings))
-    each = setup.num_envs // len(setup.actings)
+    keys = jax.random.split(key_actors, len(setup.actor_configs))
+    each = setup.num_envs // len(setup.actor_configs)
     actors = tuple(
-        ro.begin(acting, _draw(setup, acting, pool, hyper, jnp.float32(0)), key_family, each, setup.steps)
-        for acting, key_family in zip(setup.actings, keys, strict=True)
+        ro.init(acting, _draw(setup, acting, pool, hyper, jnp.float32(0)), key_family, each, setup.steps)
+        for acting, key_family in zip(setup.actor_configs, keys, strict=True)
     )
-    return TrainState(params, _optimiser(hyper).init(params), spread(setup.mesh, actors), jnp.int32(0), key)
+    return TrainState(params, _optimiser(hyper).init(params), shard(setup.mesh, actors), jnp.int32(0), key)
 
 
 def forward(setup: Setup, params: Params, rollout: Rollout, memory: Memory) -> tuple[jax.Array, jax.Array]:
@@ -148,19 +150,19 @@ def loss(setup: Setup, params: Params, batch: tuple[Rollout, Targets, Any], hype
 
 def collect(
     setup: Setup, state: TrainState, pool: Pool, key: jax.Array, hyper: Hyper
-) -> tuple[tuple[Actors, ...], Rollout]:
+) -> tuple[tuple[ActorState, ...], Rollout]:
     """A rollout of every family, side by side along the environments. Consumes `key`."""
     found = []
     steps = state.updates.astype(jnp.float32) * setup.steps_per_update
     for acting, actors, key_family in zip(
-        setup.actings, state.actors, jax.random.split(key, len(setup.actings)), strict=True
+        setup.actor_configs, state.actors, jax.random.split(key, len(setup.actor_configs)), strict=True
     ):
         key_bank, key_rollout = jax.random.split(key_family)
         bank = refill(actors.bank, _draw(setup, acting, pool, hyper, steps), key_bank)
         actors = actors._replace(bank=bank)
         found.append(ro.collect(acting, state.params, actors, key_rollout, setup.steps, hyper))
     actors, rollouts = zip(*found, strict=True)
-    return spread(setup.mesh, actors), spread(setup.mesh, side_by_side(rollouts, axis=1), axis=1)
+    return shard(setup.mesh, actors), shard(setup.mesh, side_by_side(rollouts, axis=1), axis=1)
 
 
 def side_by_side(trees: Sequence[Tree], axis: int) -> Tree:
@@ -173,7 +175,7 @@ def _part(setup: Setup, batch: Any, envs: jax.Array) -> Any:
     rollout, targets, memory = batch
     sequences = jax.tree.map(lambda leaf: leaf[:, envs], (rollout, targets))
     memory = jax.tree.map(lambda leaf: leaf[envs], memory)
-    return *spread(setup.mesh, sequences, axis=1), spread(setup.mesh, memory)
+    return *shard(setup.mesh, sequences, axis=1), shard(setup.mesh, memory)
 
 
 def update(setup: Setup, state: TrainState, hyper: Hyper, pool: Pool) -> tuple[TrainState, Metrics]:
@@ -185,7 +187,7 @@ def update(setup: Setup, state: TrainState, hyper: Hyper, pool: Pool) -> tuple[T
     optimiser = _optimiser(now)
     keys = jax.random.split(key_epochs, setup.epochs)
     orders = jax.vmap(jax.random.permutation, in_axes=(0, None))(keys, setup.num_envs)
-    batch = (rollout, setup.algorithm.prepare(rollout, now), memory)
+    batch = (rollout, setup.algorithm.compute_targets(rollout, now), memory)
 
     def minibatch(carry, envs):
         params, optimiser_state = carry

@@ -12,7 +12,7 @@ from incentivize.agents.evaluate import Policy
 from incentivize.agents.memories import Memory
 from incentivize.envs.family import Family
 
-LEAST = -30.0  # of a logarithm, where float32 sees no probability
+MIN_PROBABILITY = -30.0  # of a logarithm, where float32 sees no probability
 
 
 def likelihood(
@@ -45,10 +45,10 @@ def likelihood(
             logits, memory = policy(state, elapsed, memory, key_think)
             best = family.expert(state, kind)
             mass = jnp.where(best > 0, jax.nn.softmax(logits), 0).sum()
-            total = total + jnp.where(running, jnp.maximum(jnp.log(mass), LEAST), 0)
+            total = total + jnp.where(running, jnp.maximum(jnp.log(mass), MIN_PROBABILITY), 0)
             decisions = decisions + running
             state, outcome = family.step(state, jax.random.categorical(key_act, jnp.log(best)), key_step)
-            return (state, memory, running & ~outcome.over, total, decisions), None
+            return (state, memory, running & ~outcome.ends_episode, total, decisions), None
 
         start = (family.init(key_start, task), initial_memory, jnp.bool_(True), jnp.float32(0), jnp.int32(0))
         now = (jnp.arange(family.horizon), jax.random.split(key_play, family.horizon))

@@ -18,7 +18,7 @@ from incentivize.agents.encoders import dense, heads_of
 Memory = Any
 
 
-class Forgetful(nn.Module):
+class NoMemory(nn.Module):
     """No memory."""
 
     width: int
@@ -194,4 +194,4 @@ class _Block(nn.Module):
         return hidden, Past(keys[:, last], values[:, last], episodes[:, last] == episode[:, -1:])
 
 
-MEMORIES: dict[str, Any] = {"none": Forgetful, "gru": Gru, "attention": Attention}
+MEMORIES: dict[str, Any] = {"none": NoMemory, "gru": Gru, "attention": Attention}

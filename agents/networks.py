@@ -18,7 +18,7 @@ from incentivize.agents.memories import MEMORIES, Memory
 from incentivize.envs.family import Observation, Playable, Spec
 
 Params = Any
-WIDEST = 4096
+MAX_WIDTH = 4096
 
 
 class Heads(nn.Module):
@@ -174,7 +174,7 @@ def make(
 @lru_cache
 def _sized(network: Network, parameters: int) -> Network:
     """The widest network with at most so many parameters; large widths are multiples of 4, for attention's heads."""
-    widths = [*range(1, 16), *range(16, 64, 2), *range(64, WIDEST + 1, 4)]
+    widths = [*range(1, 16), *range(16, 64, 2), *range(64, MAX_WIDTH + 1, 4)]
     low, high = 0, len(widths)  # widths[low] fits or nothing does; widths[high] does not
     while high - low > 1:
         middle = (low + high) // 2

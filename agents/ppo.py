@@ -45,7 +45,7 @@ def gae(
     return jax.lax.scan(backward, jnp.zeros(()), (delta, ended_after), reverse=True)[1]
 
 
-def prepare(rollout: Rollout, hyper: Hyper) -> Advantages:
+def compute_advantages(rollout: Rollout, hyper: Hyper) -> Advantages:
     """Advantages and value targets of a rollout."""
     ended = rollout.terminated_after | rollout.truncated_after
     batched = jax.vmap(gae, in_axes=(1, 1, 1, 1, None, None), out_axes=1)
@@ -69,7 +69,7 @@ def loss(
     policy_loss = -jnp.minimum(ratio * advantage, clipped * advantage).mean()
     entropy = -(jnp.exp(log_probs) * log_probs).sum(-1).mean()
     error = value_loss(values, targets)
-    total = policy_loss + hyper.value * error - hyper.entropy * entropy
+    total = policy_loss + hyper.value_coef * error - hyper.entropy_coef * entropy
     metrics = {"loss": total, "value_loss": error, "entropy": entropy, "ratio_spread": jnp.abs(ratio - 1).max()}
     return total, metrics
 
@@ -79,4 +79,4 @@ def log_prob(logits: jax.Array, rollout: Rollout) -> jax.Array:
     return jnp.take_along_axis(jax.nn.log_softmax(logits), rollout.action[..., None], axis=-1)[..., 0]
 
 
-PPO = Algorithm("ppo", prepare, loss)
+PPO = Algorithm("ppo", compute_advantages, loss)

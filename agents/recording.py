@@ -10,7 +10,7 @@ from incentivize.agents.memories import Memory
 from incentivize.envs.family import Family, Outcome, State
 
 
-class Episode(NamedTuple):
+class Trajectory(NamedTuple):
     """T steps, the horizon; what comes after the first that is `over` means nothing."""
 
     states: State  # leaves [T + 1, ...]: before every step, and after the last
@@ -28,7 +28,7 @@ def expert_of(family: Family) -> Policy:
     return policy
 
 
-def replay(family: Family, policy: Policy, memory: Memory, start: State, key: jax.Array) -> Episode:
+def record(family: Family, policy: Policy, memory: Memory, start: State, key: jax.Array) -> Trajectory:
     """One episode with drawn actions from a given state, unbatched.
 
     Args:
@@ -51,4 +51,4 @@ def replay(family: Family, policy: Policy, memory: Memory, start: State, key: ja
     now = jnp.arange(family.horizon), jax.random.split(key, family.horizon)
     _, (after, actions, outcomes) = jax.lax.scan(step, (start, memory), now)
     states = jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest]), start, after)
-    return Episode(states, actions, outcomes)
+    return Trajectory(states, actions, outcomes)

@@ -17,10 +17,10 @@ from incentivize.agents.networks import Network, Params
 from incentivize.agents.teachers import Teacher
 from incentivize.envs import episodes as ep
 from incentivize.envs.family import Family, Observation, State
-from incentivize.rewards import Incentive, Move
+from incentivize.rewards import Incentive, Transition
 
 if TYPE_CHECKING:
-    from incentivize.envs.episodes import Bank, Episodes
+    from incentivize.envs.episodes import Episodes, StartBank
 
 
 class Rollout(NamedTuple):
@@ -39,17 +39,17 @@ class Rollout(NamedTuple):
     labels: Any  # float32 [T, N, A]: the expert's action probabilities; () where nobody asked for them
 
 
-class Actors(NamedTuple):
+class ActorState(NamedTuple):
     """Where the environments stand between rollouts."""
 
     episodes: "Episodes"
-    bank: "Bank"
+    bank: "StartBank"
     memory: Memory  # leaves [N, ...]
     reset_before: jax.Array  # bool [N]: whether the next step is the first of an episode
 
 
 @dataclass(frozen=True)
-class Acting:
+class ActorConfig:
     """Who acts where, and what is noted down; static under `jit`."""
 
     family: Family
@@ -58,11 +58,11 @@ class Acting:
     teacher: Teacher | None = None
 
 
-def begin(acting: Acting, draw: ep.Draw, key: jax.Array, num_envs: int, steps: int) -> Actors:
+def init(acting: ActorConfig, draw: ep.StartSampler, key: jax.Array, num_envs: int, steps: int) -> ActorState:
     """Fresh environments, and an empty bank of the size that rollouts of `steps` need."""
     memory = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (num_envs, *leaf.shape)), acting.network.initial_memory())
-    return Actors(
-        episodes=ep.begin(draw, key, num_envs),
+    return ActorState(
+        episodes=ep.init(draw, key, num_envs),
         bank=ep.empty_bank(draw, num_envs * steps),
         memory=memory,
         reset_before=jnp.ones(num_envs, bool),
@@ -70,17 +70,17 @@ def begin(acting: Acting, draw: ep.Draw, key: jax.Array, num_envs: int, steps: i
 
 
 def collect(
-    acting: Acting, params: Params, actors: Actors, key: jax.Array, steps: int, hyper: Hyper
-) -> tuple[Actors, Rollout]:
+    acting: ActorConfig, params: Params, actors: ActorState, key: jax.Array, steps: int, hyper: Hyper
+) -> tuple[ActorState, Rollout]:
     """`steps` steps of every environment, from a full bank. Consumes `key`."""
     family, network, teacher = acting.family, acting.network, acting.teacher
     observe = jax.vmap(family.observe)
 
-    def step(actors: Actors, drawn: tuple[jax.Array, ...]):
+    def step(actors: ActorState, drawn: tuple[jax.Array, ...]):
         noise, keys_step, keys_reward, keys_teacher = drawn
         before = actors.episodes
         observation = observe(before.state)
-        logits, value, memory = network.act(params, observation, emptied(network, actors))
+        logits, value, memory = network.act(params, observation, reset_memory(network, actors))
         labels, behaviour = (), logits
         if teacher is not None:
             labels = jax.vmap(partial(teacher.label, family, noise=hyper.noise))(before.state, keys_teacher)
@@ -88,15 +88,15 @@ def collect(
         action = jnp.argmax(behaviour + noise, axis=1)  # a draw from the softmax (Gumbel 1954)
         log_prob = jnp.take_along_axis(jax.nn.log_softmax(logits), action[:, None], axis=1)[:, 0]
         episodes, bank, result = ep.step(family, before, action, keys_step, actors.bank)
-        moves = Move(before.state, action, result.final, result.outcome, before.elapsed, keys_reward)
+        moves = Transition(before.state, action, result.final, result.outcome, before.elapsed, keys_reward)
         reward = jax.vmap(lambda move: acting.reward.pays(family, move, hyper))(moves)
         row = (observation, action, log_prob, value, reward, actors.reset_before)
         row += (result.terminated, result.truncated, result.outcome.succeeded, labels)
-        return Actors(episodes, bank, memory, result.terminated | result.truncated), (row, result.final, memory)
+        return ActorState(episodes, bank, memory, result.terminated | result.truncated), (row, result.final, memory)
 
     actors, (row, finals, memories) = jax.lax.scan(step, actors, _drawn(acting, key, (steps, len(actors.reset_before))))
     observation, action, log_prob, value, reward, reset_before, terminated, truncated, succeeded, labels = row
-    last = network.act(params, observe(actors.episodes.state), emptied(network, actors))[1]
+    last = network.act(params, observe(actors.episodes.state), reset_memory(network, actors))[1]
     following = jnp.concatenate([value[1:], last[None]])
     final_value = _final_values(acting, params, finals, memories, truncated)
     next_value = jnp.where(terminated, 0.0, jnp.where(truncated, final_value, following))
@@ -105,7 +105,7 @@ def collect(
     )
 
 
-def _drawn(acting: Acting, key: jax.Array, shape: tuple[int, int]) -> tuple[jax.Array, ...]:
+def _drawn(acting: ActorConfig, key: jax.Array, shape: tuple[int, int]) -> tuple[jax.Array, ...]:
     """All that is random in a rollout, leaves [T, N, ...]: noise for the actions; keys of steps, rewards and teachers.
 
     Drawn at once: in the loop, each of its calls would cost a CPU as much as a small layer.
@@ -115,7 +115,7 @@ def _drawn(acting: Acting, key: jax.Array, shape: tuple[int, int]) -> tuple[jax.
     return noise, *(jax.random.split(other, shape) for other in others)
 
 
-def emptied(network: Network, actors: Actors) -> Memory:
+def reset_memory(network: Network, actors: ActorState) -> Memory:
     """The memories before the next step, leaves [N, ...]: those of episodes that begin with it are as at the start."""
 
     def renewed(old: jax.Array, start: jax.Array) -> jax.Array:
@@ -124,7 +124,9 @@ def emptied(network: Network, actors: Actors) -> Memory:
     return jax.tree.map(renewed, actors.memory, network.initial_memory())
 
 
-def _final_values(acting: Acting, params: Params, finals: State, memories: Memory, truncated: jax.Array) -> jax.Array:
+def _final_values(
+    acting: ActorConfig, params: Params, finals: State, memories: Memory, truncated: jax.Array
+) -> jax.Array:
     """Values of the final observations of truncated episodes, float32 [T, N]; elsewhere 0.
 
     An environment runs out of time at most once a horizon: only so many final observations are valued, not T.

@@ -33,7 +33,7 @@ class Node(NamedTuple):
     memory: Memory  # after this state was observed
 
 
-def searching(
+def search_policy(
     family: Family,
     network: Network,
     params: Params,

@@ -23,7 +23,7 @@ def mesh_of(devices: Devices) -> Mesh:
     return Mesh(np.array(devices), (ENVS,), axis_types=(AxisType.Auto,))
 
 
-def spread(mesh: Mesh | None, tree: Tree, axis: int = 0) -> Tree:
+def shard(mesh: Mesh | None, tree: Tree, axis: int = 0) -> Tree:
     """The same values, leaves divided among the devices along an axis where that can be done evenly."""
     if mesh is None:
         return tree

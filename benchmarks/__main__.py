@@ -7,7 +7,7 @@ from importlib import metadata
 from pathlib import Path
 
 from benchmarks import ceilings, costs, peers
-from incentivize.experiments.runtime.provenance import environment
+from incentivize.experiments.runtime.provenance import provenance
 
 PROJECTS = ("jax", "jaxlib", "flax", "optax", "xminigrid", "gymnax", "navix", "jumanji", "craftax", "rejax")
 TABLES = {
@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="a file to write them to, too")
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore")  # the peers' own
-    machine = environment()
+    machine = provenance()
     machine["versions"] |= {name: metadata.version(name) for name in PROJECTS}
     versions = ", ".join(f"{name} {machine['versions'][name]}" for name in PROJECTS)
     where = f"{date.today()}, {machine['cores']} cores, {', '.join(machine['devices'])}, {versions}."

@@ -12,7 +12,7 @@ from incentivize import envs
 from incentivize.agents import learner as lr
 from incentivize.envs.tasks import make_pool
 from incentivize.experiments.bench.suite import cell_of, seconds
-from incentivize.experiments.training.build import hyper_of, setup_of
+from incentivize.experiments.training.build import build_setup, hyper_of
 from incentivize.experiments.training.flops import forward_flops
 
 Row = dict[str, Any]
@@ -60,9 +60,9 @@ def _bytes(function: Callable[..., Any], *values: Any) -> float:
 def reached(name: str, repeats: int, product: float, stream: float) -> list[Row]:
     """Two rows: a rollout, and the epochs that follow it, of a family as shipped."""
     cell = cell_of(name)
-    setup, hyper, pool = setup_of(cell), hyper_of(cell), make_pool(None)
+    setup, hyper, pool = build_setup(cell), hyper_of(cell), make_pool(None)
     training = jax.jit(partial(lr.train, setup))
-    state = jax.jit(partial(lr.begin, setup))(pool, jnp.uint32(0))
+    state = jax.jit(partial(lr.init, setup))(pool, jnp.uint32(0))
     state, _ = training(state, hyper, pool, jnp.int32(UPDATES))  # at first, the whole bank would be filled
     key = jax.random.key(0)
 
@@ -83,7 +83,7 @@ def reached(name: str, repeats: int, product: float, stream: float) -> list[Row]
     samples = setup.steps_per_update
     _, found = jax.jit(partial(lr.collect, setup))(state, pool, key, hyper)
     each = setup.num_envs // setup.minibatches
-    part = jax.tree.map(lambda leaf: leaf[:, :each], (found, setup.algorithm.prepare(found, hyper)))
+    part = jax.tree.map(lambda leaf: leaf[:, :each], (found, setup.algorithm.compute_targets(found, hyper)))
     remembered = jax.tree.map(lambda leaf: leaf[:each], state.actors[0].memory)
     loss = jax.grad(lambda params: lr.loss(setup, params, (*part, remembered), hyper)[0])
     one_step = lr.Setup(**{**vars(setup), "steps": 1})

@@ -14,11 +14,11 @@ from incentivize import envs
 from incentivize.agents import learner as lr
 from incentivize.agents import networks
 from incentivize.envs.tasks import make_pool
-from incentivize.experiments.bench.random_rollouts import world_of
+from incentivize.experiments.bench.random_rollouts import batched_env
 from incentivize.experiments.bench.suite import cell_of
-from incentivize.experiments.training.build import hyper_of, setup_of
+from incentivize.experiments.training.build import build_setup, hyper_of
 from incentivize.experiments.training.flops import forward_flops
-from incentivize.experiments.training.trees import stack
+from incentivize.experiments.training.trees import stack_trees
 
 UPDATES = 4
 SIZES = (4, 4096, None)  # of pools; None: every episode a new task
@@ -35,11 +35,11 @@ def _updates(
     In another pool, since tasks that differ end episodes, and so pay for resets, at different rates.
     """
     pools = [make_pool(size, seed=seed) for seed in range(max(agents, 16))]
-    pool = stack(pools[:agents]) if agents > 1 else pools[0]
+    pool = stack_trees(pools[:agents]) if agents > 1 else pools[0]
     turns = cycle([pool] if agents > 1 else pools)
 
     def begin(pool: Any, seed: jax.Array) -> lr.TrainState:
-        return lr.begin(setup, pool, seed)
+        return lr.init(setup, pool, seed)
 
     def train(state: lr.TrainState, pool: Any) -> lr.TrainState:
         return lr.train(setup, state, hyper, pool, jnp.int32(updates))[0]
@@ -77,7 +77,7 @@ def tasks(repeats: int) -> list[Row]:
     rows = []
     for name in envs.names():
         cell = cell_of(name)
-        setup, hyper = setup_of(cell), hyper_of(cell)._replace(learning_rate=jnp.float32(0))
+        setup, hyper = build_setup(cell), hyper_of(cell)._replace(learning_rate=jnp.float32(0))
         total = f"{envs.make(name).tasks.size:,}"
         names = {f"{name}, {total if size is None else f'{size:,}'} tasks": size for size in SIZES}
         makes = {text: partial(_updates, setup, hyper, size) for text, size in names.items()}
@@ -88,21 +88,21 @@ def tasks(repeats: int) -> list[Row]:
 
 def environments(repeats: int) -> list[Row]:
     """Random actions in errands."""
-    makes = {f"{n:,} environments": partial(stepped, partial(world_of, "errands"), 8, n) for n in ENVS}
+    makes = {f"{n:,} environments": partial(stepped, partial(batched_env, "errands"), 8, n) for n in ENVS}
     return _rows(makes, repeats, "1,024 environments")
 
 
 def specialists(repeats: int) -> list[Row]:
     """Agents of one task each, side by side, of 32 environments each."""
     cell = cell_of("errands", 32)
-    makes = {f"{n:,} specialists": partial(_updates, setup_of(cell), hyper_of(cell), 1, n, 1) for n in AGENTS}
+    makes = {f"{n:,} specialists": partial(_updates, build_setup(cell), hyper_of(cell), 1, n, 1) for n in AGENTS}
     return _rows(makes, 1 + repeats // 2, "1 specialists")
 
 
 def sizes(repeats: int) -> list[Row]:
     """Networks of errands: widths, and what a FLOP costs in each kind."""
     cell, family = cell_of("errands"), envs.make("errands")
-    setup, hyper = setup_of(cell), hyper_of(cell)
+    setup, hyper = build_setup(cell), hyper_of(cell)
     made = {
         f"{kind}, {width} wide": networks.make(kind, family, width=width)
         for kind in ("mlp", "relational")
@@ -122,7 +122,7 @@ def model(repeats: int) -> list[Row]:
     setups = {}
     for num_envs, width in ((512, 16), (512, 256), (512, 64), (128, 32), (1024, 128)):
         network = networks.make("relational", family, width=width)
-        setup = replace(setup_of(cell), num_envs=num_envs, network=network)
+        setup = replace(build_setup(cell), num_envs=num_envs, network=network)
         setups[f"{num_envs:,} environments, {width} wide"] = setup
     makes = {name: partial(_updates, setup, hyper_of(cell), None) for name, setup in setups.items()}
     _, rates = in_turn(makes, repeats)

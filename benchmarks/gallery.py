@@ -16,16 +16,16 @@ from incentivize import envs
 from incentivize.envs.family import Family
 from incentivize.envs.render import Picture, write_gif
 from incentivize.envs.tasks import make_pool
-from incentivize.experiments.bench.random_rollouts import going_on, stepping, world_of
+from incentivize.experiments.bench.random_rollouts import as_thunk, batched_env, rollout_program
 from incentivize.experiments.bench.suite import seconds
 from incentivize.experiments.cells import Cell
 from incentivize.experiments.execution.teacher_level import expert_success
-from incentivize.experiments.settings.presets import training
+from incentivize.experiments.settings.presets import training_defaults
 from incentivize.experiments.settings.schema import Training
-from incentivize.experiments.training.evaluation import Evaluation, scripted_success
-from incentivize.experiments.training.groups import Group
+from incentivize.experiments.training.evaluation import EvaluationConfig, scripted_success
+from incentivize.experiments.training.groups import CellGroup
 from incentivize.experiments.training.loop import train
-from incentivize.experiments.viewing.play import environment, episode, expert
+from incentivize.experiments.viewing.play import episode, expert_policy, make_env
 
 TASKS, INSTANCES = 256, 32  # held-out tasks that levels are measured on, and episodes each
 WATCHED = 3  # the training task whose solution is shown, and the seed of the instance
@@ -102,9 +102,9 @@ def levels(name: str) -> Levels:
     """What is reached without knowing the task."""
     uniform, *scripted = (
         float(successes.mean() / INSTANCES)
-        for _, successes in scripted_success(envs.make(name), Evaluation(TASKS, INSTANCES, 1))
+        for _, successes in scripted_success(envs.make(name), EvaluationConfig(TASKS, INSTANCES, 1))
     )
-    settings = Training.model_validate(training("quick").get(name, {}))
+    settings = Training.model_validate(training_defaults("quick").get(name, {}))
     steps = settings.budget // settings.steps_per_update * settings.steps_per_update
     cell = Cell(
         study="gallery",
@@ -112,12 +112,12 @@ def levels(name: str) -> Levels:
         family=name,
         control="blind",
         training=settings,
-        points=((steps, "total"),),
+        evaluation_points=((steps, "total"),),
         eval_tasks=TASKS,
         eval_instances=INSTANCES,
         eval_specialists=1,
     )
-    counts = train(Group((cell,), lanes=1))[0].counts
+    counts = train(CellGroup((cell,), lanes=1))[0].counts
     unseen = counts[counts["split"] == "unseen"]
     trained = max(unseen[key].sum() / unseen["episodes"].sum() for key in ("successes", "successes_greedy"))
     return Levels(uniform, max(scripted, default=uniform), float(trained), steps)
@@ -147,12 +147,12 @@ def page(name: str, folder: Path) -> str:
     """A family's part of the gallery; its pictures go into `folder`."""
     family = envs.make(name)
     frames: list[Picture] = []
-    episode(environment(name), expert(family, pause=0), frames.append, task=WATCHED, seed=WATCHED)
+    episode(make_env(name), expert_policy(family, pause=0), frames.append, task=WATCHED, seed=WATCHED)
     write_gif(folder / f"{name}.gif", frames)
     mean, most = lengths(family)
     blind = levels(name)
-    program = stepping(world_of(name))
-    speed = program.steps / float(np.median(seconds(going_on(program), 5)))
+    program = rollout_program(batched_env(name))
+    speed = program.steps / float(np.median(seconds(as_thunk(program), 5)))
     return "\n".join(
         [
             facts(name),

@@ -47,7 +47,7 @@ def ours(family: Family, network: Any, agents: int = 1, shape: dict[str, int] = 
     def train(state: lr.TrainState) -> lr.TrainState:
         return lr.train(setup, state, hyper, pool, jnp.int32(UPDATES))[0]
 
-    return _compiled(partial(lr.begin, setup, pool), train, agents, shape)
+    return _compiled(partial(lr.init, setup, pool), train, agents, shape)
 
 
 def theirs(agents: int = 1, shape: dict[str, int] = SHAPE) -> Training:

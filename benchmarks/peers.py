@@ -11,7 +11,15 @@ import jax
 from benchmarks.learners import Training, learners
 from benchmarks.worlds import WORLDS
 from incentivize import envs
-from incentivize.experiments.bench.random_rollouts import NUM_ENVS, ROLLOUTS, STEPS, World, going_on, stepping, world_of
+from incentivize.experiments.bench.random_rollouts import (
+    NUM_ENVS,
+    ROLLOUTS,
+    STEPS,
+    BatchedEnv,
+    as_thunk,
+    batched_env,
+    rollout_program,
+)
 from incentivize.experiments.bench.suite import seconds_once
 
 SLOW = {"Jumanji Maze", "Craftax-Classic, 64 environments"}  # a call of which has fewer steps
@@ -38,13 +46,13 @@ def side(make: Callable[[], tuple[Callable[[], Any], int, Any]]) -> Side:
     return Side(call, steps, compiling, sizes / 1e6)
 
 
-def stepped(make: Callable[[], World], rollouts: int = ROLLOUTS, num_envs: int = NUM_ENVS) -> tuple[Any, int, Any]:
+def stepped(make: Callable[[], BatchedEnv], rollouts: int = ROLLOUTS, num_envs: int = NUM_ENVS) -> tuple[Any, int, Any]:
     """Random actions, for `side`."""
-    program = stepping(make(), num_envs, rollouts)
-    return going_on(program), program.steps, program.call
+    program = rollout_program(make(), num_envs, rollouts)
+    return as_thunk(program), program.steps, program.call
 
 
-def begun(make: Callable[[], World]) -> tuple[Any, int, Any]:
+def begun(make: Callable[[], BatchedEnv]) -> tuple[Any, int, Any]:
     """Fresh episodes, for `side`."""
     world, times = make(), 16
 
@@ -98,7 +106,7 @@ def _table(makes: dict[str, Callable[[], Any]], repeats: int, what: str, against
 
 def worlds(repeats: int) -> list[Row]:
     """Steps per second of every family and peer."""
-    makes = {name: partial(stepped, partial(world_of, name)) for name in envs.names()}
+    makes = {name: partial(stepped, partial(batched_env, name)) for name in envs.names()}
     for name, make in WORLDS.items():
         few = 64 if name.startswith("Craftax") else NUM_ENVS
         makes[name] = partial(stepped, make, 1 if name in SLOW else ROLLOUTS, few)
@@ -108,7 +116,7 @@ def worlds(repeats: int) -> list[Row]:
 
 def fresh(repeats: int) -> list[Row]:
     """Episodes begun per second: a task drawn and an instance made, by every family; a reset of every peer."""
-    makes = {name: partial(begun, partial(world_of, name)) for name in envs.names()}
+    makes = {name: partial(begun, partial(batched_env, name)) for name in envs.names()}
     makes |= {name: partial(begun, make) for name, make in WORLDS.items() if name not in SLOW}
     return _table(makes, repeats, "episodes/s", {"times XLand R1": XLAND})
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from incentivize.experiments.presentation.charts import save
-from incentivize.experiments.reporting.scoreboard import _figure, together
+from incentivize.experiments.reporting.scoreboard import _figure, group_claims
 
 RESULTS = Path(__file__).resolve().parent.parent / "docs" / "results"
 FAMILIES = ("errands", "mazes", "codebooks")
@@ -39,7 +39,7 @@ def claims(results: Path = RESULTS) -> list[dict[str, Any]]:
     found = [row | {"withdrawn": why.pop((row["study"], row["family"], row["claim"]), "")} for row in rows]
     if why:
         raise ValueError(f"withdrawn.json: nobody has claimed {', '.join(map(repr, why))}")
-    return together(found)
+    return group_claims(found)
 
 
 def main(results: Path = RESULTS) -> None:

@@ -1,4 +1,4 @@
-"""Other projects' environments as `incentivize.experiments.bench.random_rollouts.World`s: each as it is meant to be used, resets of its own."""
+"""Other projects' environments as `incentivize.experiments.bench.random_rollouts.BatchedEnv`s: each as it is meant to be used, resets of its own."""
 
 from collections.abc import Callable
 from functools import partial
@@ -16,7 +16,7 @@ from xminigrid.core.constants import Colors, Tiles
 from xminigrid.types import RuleSet
 from xminigrid.wrappers import GymAutoResetWrapper
 
-from incentivize.experiments.bench.random_rollouts import World
+from incentivize.experiments.bench.random_rollouts import BatchedEnv
 
 OBJECTS = 6  # tiles laid out by a ruleset
 
@@ -29,29 +29,29 @@ def _nothing(carry: Any, key: jax.Array) -> Any:
     return carry
 
 
-def of_gymnax(name: str, **own: Any) -> World:
+def of_gymnax(name: str, **own: Any) -> BatchedEnv:
     """A gymnax environment; every step also makes a reset, and chooses."""
     env, params = gymnax.make(name, **own)
     return _with_keys(env, params)
 
 
-def of_craftax(name: str) -> World:
+def of_craftax(name: str) -> BatchedEnv:
     """Craftax, which has gymnax's interface."""
     env = craftax.make_craftax_env_from_name(name, auto_reset=True)
     return _with_keys(env, env.default_params)
 
 
-def _with_keys(env: Any, params: Any) -> World:
+def _with_keys(env: Any, params: Any) -> BatchedEnv:
     def fresh(key: jax.Array, num_envs: int) -> Any:
         return jax.vmap(env.reset, in_axes=(0, None))(jax.random.split(key, num_envs), params)
 
     def step(carry: Any, actions: jax.Array, keys: jax.Array) -> Any:
         return jax.vmap(env.step, in_axes=(0, 0, 0, None))(keys, carry[1], actions, params)[:2]
 
-    return World(env.action_space(params).n, fresh, _begun, _nothing, step, lambda carry: carry[0])
+    return BatchedEnv(env.action_space(params).n, fresh, _begun, _nothing, step, lambda carry: carry[0])
 
 
-def of_navix(name: str) -> World:
+def of_navix(name: str) -> BatchedEnv:
     """A Navix environment; it resets itself at the step after the last."""
     env = navix.make(name)
 
@@ -61,10 +61,10 @@ def of_navix(name: str) -> World:
     def step(carry: Any, actions: jax.Array, keys: jax.Array) -> Any:
         return jax.vmap(env.step)(carry, actions)
 
-    return World(int(env.action_space.n), fresh, _begun, _nothing, step, lambda carry: carry.observation)
+    return BatchedEnv(int(env.action_space.n), fresh, _begun, _nothing, step, lambda carry: carry.observation)
 
 
-def of_jumanji(name: str) -> World:
+def of_jumanji(name: str) -> BatchedEnv:
     """A Jumanji environment in its wrapper for batches, which resets those that have ended one by one."""
     env = VmapAutoResetWrapper(jumanji.make(name))
 
@@ -74,10 +74,12 @@ def of_jumanji(name: str) -> World:
     def step(carry: Any, actions: jax.Array, keys: jax.Array) -> Any:
         return env.step(carry[0], actions)
 
-    return World(int(env.action_spec.num_values), fresh, _begun, _nothing, step, lambda carry: carry[1].observation)
+    return BatchedEnv(
+        int(env.action_spec.num_values), fresh, _begun, _nothing, step, lambda carry: carry[1].observation
+    )
 
 
-def of_xland(name: str, rules: int) -> World:
+def of_xland(name: str, rules: int) -> BatchedEnv:
     """An XLand-MiniGrid environment; with `rules`, each has a ruleset of its own, for good."""
     env, params = xminigrid.make(name)
     env = GymAutoResetWrapper(env)
@@ -96,7 +98,7 @@ def of_xland(name: str, rules: int) -> World:
             return None, jax.vmap(env.step, in_axes=(None, 0, 0))(params, timesteps, actions)
         return rulesets, jax.vmap(env.step)(params.replace(ruleset=rulesets), timesteps, actions)
 
-    return World(env.num_actions(params), fresh, _begun, _nothing, step, lambda carry: carry[1].observation)
+    return BatchedEnv(env.num_actions(params), fresh, _begun, _nothing, step, lambda carry: carry[1].observation)
 
 
 def ruleset(key: jax.Array, rules: int) -> RuleSet:
@@ -118,7 +120,7 @@ def ruleset(key: jax.Array, rules: int) -> RuleSet:
     return RuleSet(goal=jnp.where(jax.random.bernoulli(key_goal), hold, beside), rules=encoded, init_tiles=laid)
 
 
-WORLDS: dict[str, Callable[[], World]] = {
+WORLDS: dict[str, Callable[[], BatchedEnv]] = {
     "Navix-Empty-8x8": partial(of_navix, "Navix-Empty-8x8-v0"),
     "Navix-DoorKey-8x8": partial(of_navix, "Navix-DoorKey-8x8-v0"),
     "gymnax CartPole": partial(of_gymnax, "CartPole-v1"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from incentivize.envs.arguments import integer, knobs_of, one_of
+from incentivize.envs.arguments import check_integer, check_knobs, check_one_of
 from incentivize.envs.registry import Registry
 
 if TYPE_CHECKING:
@@ -44,16 +44,16 @@ def make(name: str, control: str | None = None, life: int = 1, pairs: Pairing | 
         ValueError: where the name, the control, the life, a knob, or the type or value of one is not one there is.
     """
     from incentivize.envs.wrappers.controls import CONTROLS
-    from incentivize.envs.wrappers.held_out_pairs import Pairs
+    from incentivize.envs.wrappers.held_out_pairs import HeldOutPairs
     from incentivize.envs.wrappers.lives import Lives
 
-    cls = FAMILIES.load(one_of("family", name, FAMILIES))
+    cls = FAMILIES.load(check_one_of("family", name, FAMILIES))
     if control is not None:
-        one_of("control", control, CONTROLS)
-    life = integer("life", life)
-    family = cls(**knobs_of(name, cls, knobs))
+        check_one_of("control", control, CONTROLS)
+    life = check_integer("life", life)
+    family = cls(**check_knobs(name, cls, knobs))
     if pairs is not None:
-        family = Pairs(family, pairs)
+        family = HeldOutPairs(family, pairs)
     if life != 1:
         family = Lives(family, life)
     return family if control is None else CONTROLS[control](family)

@@ -51,13 +51,13 @@ _VALUE = attrgetter("value")
 ON, OFF = ("y", "yes", "t", "true", "on", "1"), ("n", "no", "f", "false", "off", "0")
 
 
-def others() -> dict[str, Any]:
+def unusual_settings() -> dict[str, Any]:
     """Returns the settings that change numbers and have other values in this thread, by name."""
     return {name: now for name, now in _now().items() if name in NUMBERS and now != NUMBERS[name]}
 
 
 @contextmanager
-def under(settings: Mapping[str, Any]) -> Iterator[None]:
+def with_settings(settings: Mapping[str, Any]) -> Iterator[None]:
     """Sets what decides over numbers, or lets programs fail, for this thread until the block ends.
 
     Args:
@@ -87,14 +87,14 @@ def pinned(function: Callable[Params, Result]) -> Callable[Params, Result]:
 
 def pin() -> None:
     """Sets what decides over numbers, or lets programs fail, for this process and those that it starts."""
-    for name in told_otherwise(os.environ):
+    for name in overridden_variables(os.environ):
         del os.environ[name]
     if "jax" in sys.modules:
         for name, value in _wrong(_now(), {}).items():
             sys.modules["jax"].config.update(name, value)
 
 
-def told_otherwise(variables: Mapping[str, str]) -> dict[str, str]:
+def overridden_variables(variables: Mapping[str, str]) -> dict[str, str]:
     """Returns the variables that give a setting another value than it has here, or a value that jax does not know."""
     told = {}
     for name, value in ({"jax_transfer_guard": "allow"} | GUARDS | NUMBERS).items():  # which stands for all three

@@ -16,7 +16,7 @@ T = TypeVar("T")
 KINDS = {int: "an integer", bool: "True or False", float: "a number", str: "a string", NoneType: "None"}
 
 
-def integer(name: str, value: Any, least: int | None = None, most: int | None = None) -> int:
+def check_integer(name: str, value: Any, least: int | None = None, most: int | None = None) -> int:
     """An integer, of Python, NumPy or JAX, as an int.
 
     Raises:
@@ -30,7 +30,7 @@ def integer(name: str, value: Any, least: int | None = None, most: int | None = 
     raise ValueError(f"{name}={value!r}: expected an integer{bounds}")
 
 
-def one_of(name: str, value: Any, known: Iterable[T]) -> T:
+def check_one_of(name: str, value: Any, known: Iterable[T]) -> T:
     """The one of the known names that a value is.
 
     Raises:
@@ -42,7 +42,7 @@ def one_of(name: str, value: Any, known: Iterable[T]) -> T:
     raise ValueError(f"{name}={value!r}: want one of {', '.join(map(str, known))}")
 
 
-def options_of(options: Any, known: tuple[str, ...]) -> Mapping[str, Any]:
+def check_options(options: Any, known: tuple[str, ...]) -> Mapping[str, Any]:
     """The options of a reset; none where they are None.
 
     Raises:
@@ -93,7 +93,7 @@ def _words(kind: Any) -> str:
     return KINDS.get(kind) or f"a {getattr(kind, '__name__', kind)}"
 
 
-def knobs_of(name: str, cls: type, given: Mapping[str, Any]) -> dict[str, Any]:
+def check_knobs(name: str, cls: type, given: Mapping[str, Any]) -> dict[str, Any]:
     """The knobs given for a family, each of the type that its dataclass says; NumPy's scalars as Python's.
 
     Args:

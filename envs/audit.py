@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from incentivize.envs.episodes import Draw, draw_from
+from incentivize.envs.episodes import StartSampler, start_sampler
 from incentivize.envs.family import Family, State
 from incentivize.envs.tasks import SPLITS, Pool, Split, TaskSpace, make_pool
 from incentivize.envs.wrappers.base import Wrapper
@@ -79,10 +79,10 @@ def audit(family: Family, pool: Pool, key: jax.Array, heldout: int = 128) -> Aud
 
 @partial(jax.jit, static_argnums=0)
 def _tasks(family: Family, pool: Pool, key: jax.Array) -> jax.Array:
-    return tasks_of(partial(draw_from, pool=pool), family, key, DRAWN)
+    return tasks_of(partial(start_sampler, pool=pool), family, key, DRAWN)
 
 
-def tasks_of(draws: Callable[[Family], Draw], family: Family, key: jax.Array, count: int) -> jax.Array:
+def tasks_of(draws: Callable[[Family], StartSampler], family: Family, key: jax.Array, count: int) -> jax.Array:
     """So many tasks as `draws(family)` draws them for training, digits [count, D]; may be traced. Consumes `key`."""
     return jax.vmap(draws(Drawn(family)))(jax.random.split(key, count)).task
 

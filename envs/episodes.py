@@ -15,7 +15,7 @@ from incentivize.envs.family import Family, Outcome, State, ends
 from incentivize.envs.tasks import Pool
 
 
-class Draw(Protocol):
+class StartSampler(Protocol):
     """Draws a starting state, unbatched. Consumes the key."""
 
     def __call__(self, key: jax.Array) -> State: ...
@@ -28,7 +28,7 @@ class Episodes(NamedTuple):
     elapsed: jax.Array  # int32 [N]: steps since the start
 
 
-class Bank(NamedTuple):
+class StartBank(NamedTuple):
     """Starting states not yet used: those from `cursor` on."""
 
     states: State  # leaves [R, ...]
@@ -48,14 +48,16 @@ REFILLS = 32  # a bank is refilled in pieces of 1/32
 STARTS = 0x57A7  # the key of starting states of which there is a fixed number
 
 
-class Near(NamedTuple):
+class NearSuccess(NamedTuple):
     """How many episodes begin near success, and how near."""
 
     share: jax.Array  # float32 []: of the episodes
     steps: jax.Array  # int32 []: expert steps at most, at least 1
 
 
-def draw_from(family: Family, pool: Pool, near: Near | None = None, starts: jax.Array | None = None) -> Draw:
+def start_sampler(
+    family: Family, pool: Pool, near: NearSuccess | None = None, starts: jax.Array | None = None
+) -> StartSampler:
     """Draws a task of the pool and an instance of the task.
 
     Args:
@@ -83,22 +85,22 @@ def draw_from(family: Family, pool: Pool, near: Near | None = None, starts: jax.
     return draw
 
 
-def begin(draw: Draw, key: jax.Array, num_envs: int) -> Episodes:
+def init(draw: StartSampler, key: jax.Array, num_envs: int) -> Episodes:
     """N fresh episodes."""
     return Episodes(jax.vmap(draw)(jax.random.split(key, num_envs)), jnp.zeros(num_envs, jnp.int32))
 
 
-def empty_bank(draw: Draw, size: int) -> Bank:
+def empty_bank(draw: StartSampler, size: int) -> StartBank:
     """A bank of at least `size` places, all used up: to be refilled before a rollout.
 
     A rollout takes environments x steps states at most, where every step ends an episode.
     """
     size = -(-size // REFILLS) * REFILLS
     shapes = jax.eval_shape(draw, jax.random.key(0))
-    return Bank(jax.tree.map(lambda leaf: jnp.zeros((size, *leaf.shape), leaf.dtype), shapes), jnp.int32(size))
+    return StartBank(jax.tree.map(lambda leaf: jnp.zeros((size, *leaf.shape), leaf.dtype), shapes), jnp.int32(size))
 
 
-def refill(bank: Bank, draw: Draw, key: jax.Array) -> Bank:
+def refill(bank: StartBank, draw: StartSampler, key: jax.Array) -> StartBank:
     """The bank with every used state replaced, in pieces; the cost is in proportion to what was used."""
     piece = bank.states.task.shape[0] // REFILLS
 
@@ -109,10 +111,10 @@ def refill(bank: Bank, draw: Draw, key: jax.Array) -> Bank:
         )
 
     pieces = (bank.cursor + piece - 1) // piece
-    return Bank(jax.lax.fori_loop(0, pieces, replace, bank.states), jnp.int32(0))
+    return StartBank(jax.lax.fori_loop(0, pieces, replace, bank.states), jnp.int32(0))
 
 
-def take(bank: Bank, wanted: jax.Array) -> tuple[State, Bank]:
+def take(bank: StartBank, wanted: jax.Array) -> tuple[State, StartBank]:
     """One unused state for every environment that wants one.
 
     Args:
@@ -128,8 +130,8 @@ def take(bank: Bank, wanted: jax.Array) -> tuple[State, Bank]:
 
 
 def step(
-    family: Family, episodes: Episodes, actions: jax.Array, keys: jax.Array, bank: Bank
-) -> tuple[Episodes, Bank, Step]:
+    family: Family, episodes: Episodes, actions: jax.Array, keys: jax.Array, bank: StartBank
+) -> tuple[Episodes, StartBank, Step]:
     """One step of N episodes; those that end start anew from the bank.
 
     Args:

@@ -32,7 +32,7 @@ class Outcome(NamedTuple):
     succeeded: jax.Array  # bool []
     failed: jax.Array  # bool []
     cost: jax.Array  # float32 []: a price the family itself charges, such as a probe's; mostly 0
-    over: jax.Array  # bool []: the episode ends here; mostly where it succeeded or failed
+    ends_episode: jax.Array  # bool []: the episode ends here; mostly where it succeeded or failed
 
 
 @dataclass(frozen=True)
@@ -225,4 +225,4 @@ def outcome(succeeded: jax.Array, failed: jax.Array | bool = False, cost: jax.Ar
 
 def ends(family: Family, outcome: Outcome, elapsed: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Whether episodes terminated, and whether they ran out of time instead: bool of the shape of `elapsed`."""
-    return outcome.over, (elapsed >= family.horizon) & ~outcome.over
+    return outcome.ends_episode, (elapsed >= family.horizon) & ~outcome.ends_episode

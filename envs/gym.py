@@ -15,15 +15,15 @@ import numpy as np
 
 from incentivize import envs
 from incentivize.envs.ambient import pinned
-from incentivize.envs.arguments import integer, one_of, options_of
-from incentivize.envs.episodes import draw_from
+from incentivize.envs.arguments import check_integer, check_one_of, check_options
+from incentivize.envs.episodes import start_sampler
 from incentivize.envs.family import Family, Observation, State, ends
 from incentivize.envs.forks import refuse_lost_threads
 from incentivize.envs.render import to_image, to_text
 from incentivize.envs.tasks import SPLITS, WORD, Pool, Split, make_pool
 
 
-class Life(NamedTuple):
+class EpisodeState(NamedTuple):
     """One episode: what a functional loop would carry."""
 
     state: State
@@ -31,7 +31,7 @@ class Life(NamedTuple):
     elapsed: jax.Array  # int32 []
 
 
-class Seen(NamedTuple):
+class StepResult(NamedTuple):
     """What an environment says of one step; arrays of NumPy once they leave JAX."""
 
     observation: jax.Array  # uint8 [slots]
@@ -55,10 +55,10 @@ def observation_space(family: Family) -> gym.spaces.Box:
     return gym.spaces.Box(np.zeros(len(sizes), np.uint8), (np.array(sizes) - 1).astype(np.uint8), dtype=np.uint8)
 
 
-def _seen(family: Family, state: State, reward: Any = 0.0, *flags: Any) -> Seen:
+def _seen(family: Family, state: State, reward: Any = 0.0, *flags: Any) -> StepResult:
     observation = family.observe(state)
     terminated, truncated, succeeded = flags or (False, False, False)
-    return Seen(
+    return StepResult(
         flat(observation),
         observation.action_mask.astype(jnp.int8),
         jnp.float32(reward),
@@ -68,15 +68,15 @@ def _seen(family: Family, state: State, reward: Any = 0.0, *flags: Any) -> Seen:
     )
 
 
-def begin(family: Family, pool: Pool, word: jax.Array, task: jax.Array | None = None) -> tuple[Life, Seen]:
+def init(family: Family, pool: Pool, word: jax.Array, task: jax.Array | None = None) -> tuple[EpisodeState, StepResult]:
     """A fresh episode from a random word (uint32 []), of a task of the pool or of the task given (digits [D])."""
     key_start, key = jax.random.split(jax.random.key(word))
-    drawn = draw_from(family, pool)(key_start)
+    drawn = start_sampler(family, pool)(key_start)
     state = drawn if task is None else family.init(key_start, jnp.asarray(task))
-    return Life(state, key, jnp.int32(0)), _seen(family, state)
+    return EpisodeState(state, key, jnp.int32(0)), _seen(family, state)
 
 
-def advance(family: Family, life: Life, action: jax.Array) -> tuple[Life, Seen]:
+def advance(family: Family, life: EpisodeState, action: jax.Array) -> tuple[EpisodeState, StepResult]:
     """One step. The reward is the sparse one: 1 on success, less what the family charges."""
     key, key_step = jax.random.split(life.key)
     state, outcome = family.step(life.state, action, key_step)
@@ -84,13 +84,15 @@ def advance(family: Family, life: Life, action: jax.Array) -> tuple[Life, Seen]:
     reward = (
         outcome.succeeded - outcome.cost
     )  # as `incentivize.rewards.sparse`, which is not for this package to import
-    return Life(state, key, elapsed), _seen(family, state, reward, *ends(family, outcome, elapsed), outcome.succeeded)
+    return EpisodeState(state, key, elapsed), _seen(
+        family, state, reward, *ends(family, outcome, elapsed), outcome.succeeded
+    )
 
 
 @lru_cache(maxsize=64)
 def _programs(family: Family) -> tuple[Any, Any]:
     """Compiled `begin` and `advance`: shared by all environments of a family."""
-    return jax.jit(partial(begin, family)), jax.jit(partial(advance, family))
+    return jax.jit(partial(init, family)), jax.jit(partial(advance, family))
 
 
 def draw_word(generator: np.random.Generator) -> np.uint32:
@@ -146,18 +148,18 @@ class FamilyEnv(gym.Env[np.ndarray, Any]):
         **knobs: Any,
     ) -> None:
         if render_mode is not None:
-            one_of("render_mode", render_mode, self.metadata["render_modes"])
-        self.split: Split = one_of("split", split, SPLITS)
+            check_one_of("render_mode", render_mode, self.metadata["render_modes"])
+        self.split: Split = check_one_of("split", split, SPLITS)
         self.family: Family = envs.make(family, control, **knobs)
         most = min(self.family.tasks.split_size(self.split), 2**24)
-        if pool_size is not None and not 1 <= (pool_size := integer("pool_size", pool_size)) <= most:
+        if pool_size is not None and not 1 <= (pool_size := check_integer("pool_size", pool_size)) <= most:
             raise ValueError(f"pool_size={pool_size}: want 1 to {most:,}, or None for every episode a new task")
-        self.pool_size, self.pool_seed = pool_size, integer("pool_seed", pool_seed, 0, WORD)
+        self.pool_size, self.pool_seed = pool_size, check_integer("pool_seed", pool_seed, 0, WORD)
         self.observation_space = observation_space(self.family)
         self.action_space = gym.spaces.Discrete(self.family.num_actions)
         self.render_mode = render_mode
-        self.life: Life | None = None
-        self.seen: Seen | None = None
+        self.episode: EpisodeState | None = None
+        self.seen: StepResult | None = None
 
     @cached_property
     def pool(self) -> Pool:
@@ -186,21 +188,21 @@ class FamilyEnv(gym.Env[np.ndarray, Any]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         refuse_lost_threads()
-        task = options_of(options, ("task",)).get("task")
+        task = check_options(options, ("task",)).get("task")
         digits = None if task is None else self.digits(task)
-        super().reset(seed=None if seed is None else integer("seed", seed, 0))
+        super().reset(seed=None if seed is None else check_integer("seed", seed, 0))
         word = draw_word(self.np_random)
         observation, *_, info = self._tell(*_programs(self.family)[0](self.pool, word, digits))
         return observation, info
 
     @pinned
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        if self.life is None or self.seen is None:
+        if self.episode is None or self.seen is None:
             raise gym.error.ResetNeeded("call reset before step")
         if self.seen.terminated or self.seen.truncated:
             raise gym.error.ResetNeeded("the episode has ended: call reset before the next step")
         refuse_lost_threads()
-        return self._tell(*_programs(self.family)[1](self.life, checked(action, self.family.num_actions)))
+        return self._tell(*_programs(self.family)[1](self.episode, checked(action, self.family.num_actions)))
 
     def __getstate__(self) -> Any:
         if "pool" in vars(self):  # and with it arrays of JAX, which `copy.deepcopy` would wait for
@@ -219,17 +221,17 @@ class FamilyEnv(gym.Env[np.ndarray, Any]):
         if self.render_mode is None:
             gym.logger.warn("render() shows nothing: make the environment with render_mode='rgb_array' or 'ansi'")
             return None
-        if self.life is None:
+        if self.episode is None:
             raise gym.error.ResetNeeded("call reset before render")
         refuse_lost_threads()
-        picture = self.family.render(self.life.state)
+        picture = self.family.render(self.episode.state)
         return to_image(picture) if self.render_mode == "rgb_array" else to_text(picture, colour=True)
 
     def get_keys_to_action(self) -> dict[tuple[int, ...], int]:
         """The keys of a person, for `gymnasium.utils.play.play(env, wait_on_player=True)`."""
         return {(ord(key),): action for action, key in enumerate(self.family.keys)}
 
-    def _tell(self, life: Life, seen: Seen) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        self.life, self.seen = life, (seen := jax.device_get(seen))
+    def _tell(self, life: EpisodeState, seen: StepResult) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        self.episode, self.seen = life, (seen := jax.device_get(seen))
         info = {"action_mask": np.array(seen.action_mask), "succeeded": bool(seen.succeeded)}
         return np.array(seen.observation), float(seen.reward), bool(seen.terminated), bool(seen.truncated), info

@@ -16,15 +16,15 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from incentivize.envs.ambient import pinned
-from incentivize.envs.arguments import integer, options_of
+from incentivize.envs.arguments import check_integer, check_options
 from incentivize.envs.family import Family
 from incentivize.envs.forks import refuse_lost_threads
-from incentivize.envs.gym import FamilyEnv, Life, Seen, advance, begin, checked, draw_word
+from incentivize.envs.gym import EpisodeState, FamilyEnv, StepResult, advance, checked, draw_word, init
 from incentivize.envs.tasks import Pool
 
 PIECES = 32  # episodes begin anew in pieces of 1/32 of the environments
 
-Episodes = tuple[Life, Seen]  # leaves [N, ...]
+Episodes = tuple[EpisodeState, StepResult]  # leaves [N, ...]
 
 
 def restart(
@@ -50,7 +50,7 @@ def restart(
     def turn(number, episodes):
         at = jax.lax.dynamic_slice_in_dim(places, number * piece, piece)
         given = None if tasks is None else tasks.at[at].get(mode="clip")
-        fresh = jax.vmap(partial(begin, family, pool))(words.at[at].get(mode="clip"), given)
+        fresh = jax.vmap(partial(init, family, pool))(words.at[at].get(mode="clip"), given)
         return jax.tree.map(lambda old, new: old.at[at].set(new, mode="drop"), episodes, fresh)
 
     return jax.lax.fori_loop(0, -(-wanted.sum() // piece), turn, episodes)
@@ -78,13 +78,13 @@ def _single(digit: Any) -> bool:
 
 def _blank(family: Family, pool: Pool, count: int) -> Episodes:
     """Episodes that only have the right shapes."""
-    life, seen = jax.eval_shape(jax.vmap(partial(begin, family, pool)), jnp.zeros(count, jnp.uint32))
+    life, seen = jax.eval_shape(jax.vmap(partial(init, family, pool)), jnp.zeros(count, jnp.uint32))
     life, keys = life._replace(key=None), jax.random.split(jax.random.key(0), count)  # keys cannot be zeros
     life, seen = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), (life, seen))
     return life._replace(key=keys), seen
 
 
-def _info(seen: Seen, told: np.ndarray) -> dict[str, Any]:
+def _info(seen: StepResult, told: np.ndarray) -> dict[str, Any]:
     """What `FamilyEnv` puts into `info`, of the environments told of (bool [N]), zero for the rest."""
     info = {}
     for name, values in (("action_mask", seen.action_mask), ("succeeded", seen.succeeded)):
@@ -93,7 +93,7 @@ def _info(seen: Seen, told: np.ndarray) -> dict[str, Any]:
     return info
 
 
-def _final(seen: Seen, ended: np.ndarray) -> dict[str, Any]:
+def _final(seen: StepResult, ended: np.ndarray) -> dict[str, Any]:
     """The last observations and infos of the episodes that ended (bool [N]); nothing where none did."""
     if not ended.any():
         return {}
@@ -139,14 +139,14 @@ class FamilyVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         max_episode_steps: int | None = None,
         **arguments: Any,
     ) -> None:
-        if not 1 <= (num_envs := integer("num_envs", num_envs)) < 2**31:
+        if not 1 <= (num_envs := check_integer("num_envs", num_envs)) < 2**31:
             raise ValueError(f"num_envs={num_envs}: want at least 1, and fewer than 2^31")
         if render_mode is not None:
             raise ValueError(f"render_mode={render_mode!r}: want None (vectorization_mode='sync' can draw)")
         self.one = FamilyEnv(family, **arguments)  # never played: it knows the family, the pool and the tasks
         self.mode = _mode(autoreset_mode)
         unlimited = max_episode_steps is None or max_episode_steps == -1  # as `gymnasium.make` has it
-        self.max_episode_steps = None if unlimited else integer("max_episode_steps", max_episode_steps, 1)
+        self.max_episode_steps = None if unlimited else check_integer("max_episode_steps", max_episode_steps, 1)
         self.metadata = {"render_modes": [], "autoreset_mode": self.mode}
         self.num_envs = num_envs
         self.single_observation_space, self.single_action_space = self.one.observation_space, self.one.action_space
@@ -161,7 +161,7 @@ class FamilyVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         refuse_lost_threads()
-        given = options_of(options, ("task", "reset_mask"))
+        given = check_options(options, ("task", "reset_mask"))
         wanted, tasks = self._wanted(given.get("reset_mask")), self._tasks(given.get("task"))
         self._generators |= self._seeded(seed, wanted)
         shown = self._restart(wanted, tasks)
@@ -189,7 +189,7 @@ class FamilyVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self._ended = flags[0] | flags[1]
         return np.array(shown.observation), np.array(paid.reward, np.float64), *flags, info
 
-    def _restart(self, wanted: np.ndarray, tasks: np.ndarray | None = None) -> Seen:
+    def _restart(self, wanted: np.ndarray, tasks: np.ndarray | None = None) -> StepResult:
         """Begin anew where wanted (bool [N]); what all environments show then."""
         words = np.zeros(self.num_envs, np.uint32)
         for place in np.flatnonzero(wanted).tolist():
@@ -223,11 +223,11 @@ class FamilyVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         if isinstance(seed, np.ndarray):
             seed = seed.tolist()
         if seed is None or (isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)):
-            first = None if seed is None else integer("seed", seed, 0)
+            first = None if seed is None else check_integer("seed", seed, 0)
             seed = [None if first is None else first + place for place in range(self.num_envs)]
         if not isinstance(seed, (list, tuple)) or len(seed) != self.num_envs:
             raise ValueError(f"seed={seed!r}: want a number or a list of {self.num_envs}")
-        seed = [None if each is None else integer("seed", each, 0) for each in seed]
+        seed = [None if each is None else check_integer("seed", each, 0) for each in seed]
         places = np.flatnonzero(wanted).tolist()
         return {i: np_random(seed[i])[0] for i in places if seed[i] is not None or i not in self._generators}
 

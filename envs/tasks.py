@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from incentivize.envs.arguments import integer, one_of
+from incentivize.envs.arguments import check_integer, check_one_of
 
 Split = Literal["training", "validation", "heldout"]
 SPLITS: tuple[Split, ...] = ("training", "validation", "heldout")
@@ -47,11 +47,11 @@ def make_pool(size: int | None, *, seed: int = 0, split: Split = "training", fir
         ValueError: where the size, the seed or the first ordinal is no integer of 32 bits, or the split none there is.
     """
     return Pool(
-        bound=jnp.uint32(1 if size is None else integer("size", size, 1, WORD)),
+        bound=jnp.uint32(1 if size is None else check_integer("size", size, 1, WORD)),
         fresh=jnp.bool_(size is None),
-        seed=jnp.uint32(integer("seed", seed, 0, WORD)),
-        split=jnp.int32(SPLITS.index(one_of("split", split, SPLITS))),
-        first=jnp.uint32(integer("first", first, 0, WORD)),
+        seed=jnp.uint32(check_integer("seed", seed, 0, WORD)),
+        split=jnp.int32(SPLITS.index(check_one_of("split", split, SPLITS))),
+        first=jnp.uint32(check_integer("first", first, 0, WORD)),
     )
 
 
@@ -205,14 +205,14 @@ class TaskSpace:
             IndexError: where the split has no task of that index.
             ValueError: where the index is no integer, or the seed none of 32 bits.
         """
-        if not 0 <= (index := integer("index", index)) < self.split_size(split):
+        if not 0 <= (index := check_integer("index", index)) < self.split_size(split):
             raise IndexError(f"index={index}: the {split} split has tasks 0 to {self.split_size(split) - 1:,}")
         where = SPLITS.index(split)
         digits = []
         for radix in reversed([self._counts[where], *self.radices[self._prefix :]]):
             index, digit = divmod(index, radix)
             digits.append(digit)
-        order = np.uint32(integer("seed", seed, 0, WORD))
+        order = np.uint32(check_integer("seed", seed, 0, WORD))
         return np.array(_one_task(self, jnp.array(digits[::-1], jnp.uint32), where, order))
 
     def train(self, index: int) -> np.ndarray:

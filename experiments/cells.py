@@ -44,7 +44,7 @@ class Cell:
     pool_split: str = "training"
     pool_first: int = 0
     seed: int = 0
-    points: tuple[tuple[int, str], ...]
+    evaluation_points: tuple[tuple[int, str], ...]
     eval_tasks: int
     eval_instances: int
     eval_specialists: int
@@ -57,15 +57,15 @@ class Cell:
     @property
     def id(self) -> str:
         """The hash of what it computes, 12 hexadecimal digits: the same in every study, whatever its part there."""
-        text = json.dumps(self.computed, sort_keys=True, separators=(",", ":"))
+        text = json.dumps(self.identity, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @property
-    def computed(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, Any]:
         """All that decides what it computes, as JSON has it."""
         settings = asdict(self) | {"training": self.training.model_dump()}
         del settings["study"], settings["role"]
-        settings["points"] = [steps for steps, _ in self.points]
+        settings["points"] = [steps for steps, _ in self.evaluation_points]
         settings["training"]["start_from"] = self.training.start_from.rpartition("#")[2]  # wherever the file lies
         return dict(json.loads(json.dumps(settings)))
 
@@ -77,7 +77,7 @@ class Cell:
     def variant_of(self, member: str, split: str = "") -> str:
         """The variant, in words, of one of the families that its agent plays, as it is in a split."""
         own = {name.rpartition(".")[2]: value for name, value in self.knobs if name.rpartition(".")[0] in ("", member)}
-        return variant(own | dict(dict(self.shifts).get(split, ())), self.life)
+        return describe_variant(own | dict(dict(self.shifts).get(split, ())), self.life)
 
     @property
     def label(self) -> str:
@@ -90,7 +90,7 @@ class Cell:
         return f"{name}, {pool}, seed {self.seed}"
 
 
-def variant(knobs: dict[str, bool | int | str], life: int) -> str:
+def describe_variant(knobs: dict[str, bool | int | str], life: int) -> str:
     """The knobs in words, and the life if it has several attempts; empty for the family as shipped."""
     several = {"life": life} if life > 1 else {}
     return " ".join(f"{name}={value}" for name, value in (dict(sorted(knobs.items())) | several).items())

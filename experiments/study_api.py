@@ -4,14 +4,22 @@ A study of another package imports from here and from nowhere else of `incentivi
 and networks of another package import from `incentivize.envs`, `.rewards` and `.agents`. See `docs/extending.md`.
 """
 
-from incentivize.experiments.analysis.claims import Claim, judge, opened
-from incentivize.experiments.analysis.comparisons import LEARNT, by_seed, crossed, floored, paired, unlearnt, unscored
-from incentivize.experiments.analysis.estimates import Estimate, jackknife, student
-from incentivize.experiments.analysis.guards import above_teacher, not_beaten, scores_by_pool, teachers
-from incentivize.experiments.analysis.pool_curves import half, unseen
-from incentivize.experiments.analysis.table import Table
+from incentivize.experiments.analysis.claims import Claim, judge, leave_open
+from incentivize.experiments.analysis.comparisons import (
+    LEARNT_SCORE,
+    by_seed,
+    floor_at_zero,
+    paired_difference,
+    seeds_by_tasks,
+    why_not_learnt,
+    why_unscored,
+)
+from incentivize.experiments.analysis.estimates import Estimate, jackknife, t_interval
+from incentivize.experiments.analysis.guards import scores_by_pool, teacher_levels, why_above_teacher, why_not_beaten
+from incentivize.experiments.analysis.pool_curves import n_star, unseen
+from incentivize.experiments.analysis.table import ResultsTable
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.design.grid import blind_cells, cell_of, headline_teacher, hidden, on_pool
+from incentivize.experiments.design.grid import blind_cells, cell_of, has_hidden_rule, headline_teacher, on_pool
 from incentivize.experiments.design.specialists import specialists
 from incentivize.experiments.errors import InputError
 from incentivize.experiments.presentation.charts import (
@@ -20,65 +28,72 @@ from incentivize.experiments.presentation.charts import (
     GREY,
     ORANGE,
     PURPLE,
-    Drawn,
-    against_budget,
-    against_pools,
-    canvas,
+    PlotRows,
+    describe_seeds,
+    draw_teacher_level,
     legend,
-    seeds,
-    teacher_level,
+    new_figure,
+    plot_by_budget,
+    plot_by_pool,
 )
 from incentivize.experiments.settings.presets import STANDARD, TINY, with_large
-from incentivize.experiments.settings.schema import Settings, Training, budgets_of, ending, size_of, tasks_in
+from incentivize.experiments.settings.schema import (
+    Settings,
+    Training,
+    describe_pool,
+    evaluation_budgets,
+    finite_pools,
+    size_of,
+)
 
 __all__ = [
     "BLUE",
     "GREEN",
     "GREY",
-    "LEARNT",
+    "LEARNT_SCORE",
     "ORANGE",
     "PURPLE",
     "STANDARD",
     "TINY",
     "Cell",
     "Claim",
-    "Drawn",
+    "PlotRows",
     "Estimate",
     "Settings",
     "InputError",
-    "Table",
+    "ResultsTable",
     "Training",
-    "above_teacher",
-    "against_budget",
-    "against_pools",
+    "why_above_teacher",
+    "plot_by_budget",
+    "plot_by_pool",
     "blind_cells",
-    "budgets_of",
+    "evaluation_budgets",
     "by_seed",
-    "canvas",
+    "new_figure",
     "cell_of",
-    "crossed",
-    "ending",
-    "floored",
-    "half",
+    "seeds_by_tasks",
+    "finite_pools",
+    "floor_at_zero",
+    "n_star",
     "headline_teacher",
-    "hidden",
+    "has_hidden_rule",
     "jackknife",
     "judge",
     "legend",
-    "not_beaten",
+    "why_not_beaten",
     "on_pool",
-    "opened",
-    "paired",
+    "leave_open",
+    "paired_difference",
     "scores_by_pool",
-    "seeds",
+    "describe_seeds",
     "size_of",
     "specialists",
-    "student",
-    "tasks_in",
-    "teacher_level",
-    "teachers",
-    "unlearnt",
-    "unscored",
+    "t_interval",
+    "describe_pool",
+    "draw_teacher_level",
+    "teacher_levels",
+    "why_not_learnt",
+    "why_unscored",
     "unseen",
     "with_large",
 ]

@@ -30,7 +30,7 @@ REWARDS: Registry[Reward] = Registry(
 )
 
 
-class Move(NamedTuple):
+class Transition(NamedTuple):
     """One step of one environment, as a reward sees it."""
 
     before: Any  # the state the action was taken in
@@ -41,7 +41,7 @@ class Move(NamedTuple):
     key: jax.Array  # for what is drawn; consumed
 
 
-class Strength(Protocol):
+class RewardScales(Protocol):
     """How strong incentives are: float32 [], traced. A learner's hyperparameters have all of these."""
 
     @property
@@ -68,7 +68,7 @@ class Strength(Protocol):
 class Reward(Protocol):
     """A pure, unbatched function: float32 []."""
 
-    def __call__(self, family: Family, move: Move, strength: Strength) -> jax.Array: ...
+    def __call__(self, family: Family, move: Transition, strength: RewardScales) -> jax.Array: ...
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Incentive:
         """Whether some episodes begin near success."""
         return "taste" in self.parts
 
-    def pays(self, family: Family, move: Move, strength: Strength) -> jax.Array:
+    def pays(self, family: Family, move: Transition, strength: RewardScales) -> jax.Array:
         """The sum, float32 []; every part draws for itself."""
         import jax
 

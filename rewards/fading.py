@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 
 from incentivize.envs.family import Family
-from incentivize.rewards import Move, Strength
+from incentivize.rewards import RewardScales, Transition
 
 
-def fading(family: Family, move: Move, strength: Strength) -> jax.Array:
+def fading(family: Family, move: Transition, strength: RewardScales) -> jax.Array:
     """On success 1 less `hunger` for every step of the episode, but not below 0; instead of `sparse`.
 
     Optimal: as for `sparse` with `hunger`, but never to fail on purpose: a failure is worth 0, and success at least

@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 
 from incentivize.envs.family import Family
-from incentivize.rewards import Move, Strength
+from incentivize.rewards import RewardScales, Transition
 
 
-def hunger(family: Family, move: Move, strength: Strength) -> jax.Array:
+def hunger(family: Family, move: Transition, strength: RewardScales) -> jax.Array:
     """Less `hunger` at every step, to be added to a prize.
 
     Optimal, beside `sparse` without a discount: to succeed by the shortest way, as long as success is worth its steps.

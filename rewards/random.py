@@ -4,12 +4,12 @@ import jax
 import jax.numpy as jnp
 
 from incentivize.envs.family import Family
-from incentivize.rewards import Move, Strength
+from incentivize.rewards import RewardScales, Transition
 
 RATE = 0.1  # of the steps are paid
 
 
-def random(family: Family, move: Move, strength: Strength) -> jax.Array:
+def random(family: Family, move: Transition, strength: RewardScales) -> jax.Array:
     """1 or -1, as likely, on one step in ten, whatever happens; else 0.
 
     Optimal: everything. Every policy has the same value, 0, whatever the discount: an agent that gets better at a

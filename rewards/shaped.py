@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 
 from incentivize.envs.family import Family
-from incentivize.rewards import Move, Strength
+from incentivize.rewards import RewardScales, Transition
 
 
-def shaped(family: Family, move: Move, strength: Strength) -> jax.Array:
+def shaped(family: Family, move: Transition, strength: RewardScales) -> jax.Array:
     """What the potential gained on the way to success, as the expert measures it.
 
     That is gamma phi(after) - phi(before), with phi = -`shaping` x the expert's steps to success / horizon, and 0 after
@@ -21,5 +21,5 @@ def shaped(family: Family, move: Move, strength: Strength) -> jax.Array:
         steps = jnp.minimum(family.distance(state), family.horizon)
         return -strength.shaping * steps.astype(jnp.float32) / family.horizon
 
-    after = jnp.where(move.outcome.over, 0.0, potential(move.after))
+    after = jnp.where(move.outcome.ends_episode, 0.0, potential(move.after))
     return (strength.gamma * after - potential(move.before)).astype(jnp.float32)

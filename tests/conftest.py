@@ -57,15 +57,15 @@ def trained(tiny_run, monkeypatch):
     from flax import serialization
 
     from incentivize.experiments.execution import scheduler
-    from incentivize.experiments.storage.cell_store import Archive, Trained
+    from incentivize.experiments.storage.cell_store import CellResult, CellStore
 
-    archive = Archive(tiny_run, None, {})
+    archive = CellStore(tiny_run, None, {})
 
     def run_groups(programs, work, deliver):
         for cell in (cell for groups in programs for group in groups for cell in group.cells):
-            found = archive.own(cell)
+            found = archive.load(cell)
             params = serialization.msgpack_restore((tiny_run / "checkpoints" / f"{cell.id}.msgpack").read_bytes())
             about = found.about
-            deliver([Trained(cell, found.counts, about["episodes"], about["seconds"], params, about["digest"])])
+            deliver([CellResult(cell, found.counts, about["episodes"], about["seconds"], params, about["digest"])])
 
     monkeypatch.setattr(scheduler, "run_groups", run_groups)

@@ -140,11 +140,11 @@ def test_of_two_packages_with_one_name_the_first_has_it(monkeypatch):
 
 
 def test_a_run_is_refused_where_its_reward_cannot_be_loaded(monkeypatch):
-    from incentivize.experiments.errors import SettingsError
-    from incentivize.experiments.execution.validation import check
+    from incentivize.experiments.errors import InputError
+    from incentivize.experiments.execution.validation import validate
     from incentivize.experiments.settings.schema import Training
 
     monkeypatch.setattr(rewards, "REWARDS", brought(monkeypatch, more="nowhere.at_all:more"))
     settings = Settings(study="task-count", families=("errands",), training={"errands": Training(reward="more")})
-    with pytest.raises(SettingsError, match=r"cannot be loaded from nowhere\.at_all:more: ModuleNotFoundError"):
-        check(settings)
+    with pytest.raises(InputError, match=r"cannot be loaded from nowhere\.at_all:more: ModuleNotFoundError"):
+        validate(settings)

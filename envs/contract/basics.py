@@ -88,7 +88,7 @@ def _walk(family: Family) -> Callable[[jax.Array], Look]:
             after, outcome = family.step(state, action, key)
             another = family.observe(state._replace(task=other))
             look = Look(seen, another, family.expert(state), family.distance(state), running, outcome)
-            return (after, running & ~outcome.over), look
+            return (after, running & ~outcome.ends_episode), look
 
         keys = (jax.random.split(key_picks, family.horizon), jax.random.split(key, family.horizon))
         return jax.lax.scan(step, (family.init(key_start, task), jnp.bool_(True)), keys)[1]

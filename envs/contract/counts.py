@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from incentivize.envs.contract.twins import BATCHES, Episode, begin, equal, heldout_tasks, is_key, members_of, play
+from incentivize.envs.contract.twins import BATCHES, Episode, equal, heldout_tasks, init, is_key, members_of, play
 from incentivize.envs.family import Family, State
 from incentivize.envs.tasks import make_pool
 
@@ -27,7 +27,7 @@ def every_digit_matters(family: Family) -> None:
     said_to_matter = set()
     for batch in range(BATCHES):
         tasks = heldout_tasks(family, batch)
-        start = begin(family, tasks, batch)
+        start = init(family, tasks, batch)
         first, known = play(family, start), np.asarray(behaviour(jnp.asarray(tasks)))
         for place, step in sorted(unseen):
             others = tasks.copy()
@@ -35,7 +35,7 @@ def every_digit_matters(family: Family) -> None:
             apart = (np.asarray(behaviour(jnp.asarray(others))) != known).any(1)
             if apart.any():
                 said_to_matter.add((place, step))
-            second = play(family, start._replace(state=begin(family, others, batch).state), first.action)
+            second = play(family, start._replace(state=init(family, others, batch).state), first.action)
             if (_plays_differently(first, second) & apart).any():
                 unseen.remove((place, step))
         if not unseen & said_to_matter:

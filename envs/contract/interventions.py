@@ -16,9 +16,9 @@ from incentivize.envs.contract.twins import (
     Episode,
     alike_so_far,
     base_of,
-    begin,
     equal,
     heldout_tasks,
+    init,
     play,
     same_task,
     with_another,
@@ -66,7 +66,7 @@ def the_fair_expert_succeeds_as_stated(family: Family) -> None:
     """Refuses a `fair_success` that is more than four standard errors from the one measured on held-out tasks."""
     won = []
     for batch in range(BATCHES):
-        played = play(family, begin(family, heldout_tasks(family, batch), batch, FAIR))
+        played = play(family, init(family, heldout_tasks(family, batch), batch, FAIR))
         last = np.asarray(jax.vmap(jax.vmap(family.attempt))(played.state)) == family.attempts - 1
         won.append((played.outcome.succeeded & played.running & last).any(1))
     measured, stated = float(np.mean(won)), family.fair_success

@@ -59,7 +59,7 @@ def _player(family: Family) -> Callable[[Start, jax.Array], Episode]:
         _, other = family.step(state._replace(shown=other_shown), action, key_step)
         scripted = family.scripted(seen), family.scripted(blinded)
         now = Episode(state, seen, blinded, scripted, informed, fair, action, outcome, other, running)
-        return (after, running & ~outcome.over), now
+        return (after, running & ~outcome.ends_episode), now
 
     def play(start: Start, actions: jax.Array) -> Episode:
         inputs = actions, jax.random.split(start.key, family.horizon)
@@ -86,7 +86,7 @@ def members_of(family: Family) -> Callable[[Any, jax.Array], jax.Array]:
     return jax.jit(jax.vmap(family.tasks.member, (None, 0)))
 
 
-def begin(family: Family, tasks: np.ndarray, batch: int = 0, actor: int | None = None) -> Start:
+def init(family: Family, tasks: np.ndarray, batch: int = 0, actor: int | None = None) -> Start:
     """Returns the starts of EPISODES episodes of given tasks; all actors in turn where none is named."""
     key_init, key = jax.random.split(jax.random.key(batch))
     actors = jnp.array(np.arange(EPISODES) % 3 if actor is None else np.full(EPISODES, actor), jnp.int32)
@@ -147,7 +147,7 @@ class Twins(NamedTuple):
 @lru_cache(maxsize=2)
 def base_of(family: Family) -> tuple[Start, Episode]:
     """Returns the episodes that all twins are held against, and their starts; all actors act in turn."""
-    start = begin(family, heldout_tasks(family))
+    start = init(family, heldout_tasks(family))
     return start, play(family, start)
 
 
@@ -162,7 +162,7 @@ def with_other_tasks(family: Family) -> tuple[Twins, ...]:
     """Returns twins of other tasks, begun from the same keys, which share all digits but one, half of them or none."""
     tasks, found = heldout_tasks(family), []
     for number, changed in enumerate(_changes(family)):
-        others = begin(family, other_digits(family, tasks, changed, number)).state
+        others = init(family, other_digits(family, tasks, changed, number)).state
         found.append(_with(family, "digits of the task", others))
     return tuple(found)
 
@@ -173,7 +173,7 @@ def with_another(family: Family, field: str) -> tuple[Twins, ...]:
     start, _ = base_of(family)
     tasks, found = heldout_tasks(family), []
     for number, changed in enumerate(_changes(family)):
-        others = begin(family, other_digits(family, tasks, changed, number)).state
+        others = init(family, other_digits(family, tasks, changed, number)).state
         found.append(_with(family, f"`{field}`", start.state._replace(**{field: getattr(others, field)})))
     return tuple(found)
 
@@ -198,7 +198,7 @@ def same_task(family: Family) -> tuple[Episode, list[tuple[tuple[int, int], tupl
     _, base = base_of(family)
     tasks = np.tile(heldout_tasks(family)[:1], (EPISODES, 1))
     actions = base.action[np.arange(EPISODES) // 64 * 64]  # four sequences, of different actors
-    episode = play(family, begin(family, tasks, 1), actions)
+    episode = play(family, init(family, tasks, 1), actions)
     looks, pairs = [np.asarray(leaf).reshape(*episode.running.shape, -1) for leaf in episode.seen], []
     known: dict[Any, tuple[int, int]] = {}
     apart = [leaf.reshape(*episode.running.shape, -1) for leaf in jax.tree.leaves(episode.state)]

@@ -17,7 +17,7 @@ Pairing = Literal["apart", "together"]
 
 
 @dataclass(frozen=True)
-class Pairs(Wrapper):
+class HeldOutPairs(Wrapper):
     """A family in which the second digit of a task is never that of the first ("apart"), or always ("together").
 
     Tasks keep their ordinals: a task that does not fit is played as its neighbour that does, so a few are one in

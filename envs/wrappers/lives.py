@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from incentivize.envs.arguments import integer
+from incentivize.envs.arguments import check_integer
 from incentivize.envs.family import Observation, Outcome, Spec, State, ends
 from incentivize.envs.render import Picture
 from incentivize.envs.tasks import shuffle
@@ -60,7 +60,7 @@ class Lives(Wrapper):
     changing: bool = False
 
     def __post_init__(self) -> None:
-        if not 1 <= integer("life", self.life) <= MOST:
+        if not 1 <= check_integer("life", self.life) <= MOST:
             raise ValueError(f"life={self.life!r}: want 1 to {MOST} attempts")
         if self.changing and self.reveals_rule:
             raise ValueError("changing=True: is for families with a hidden rule")

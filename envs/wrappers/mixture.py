@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from incentivize.envs.arguments import integer
+from incentivize.envs.arguments import check_integer
 from incentivize.envs.family import Family, Observation, Outcome, Spec, State
 from incentivize.envs.wrappers.controls import Control
 
@@ -126,7 +126,7 @@ class Mixture:
         if not self.families:
             raise ValueError("families=(): want at least one")
         if self.permuted is not None:
-            integer("permuted", self.permuted, 0)
+            check_integer("permuted", self.permuted, 0)
 
     @property
     def num_actions(self) -> int:

@@ -93,6 +93,6 @@ def judge(
     return Claim(study, claim, verdict, *found, rule, family, reason, split)
 
 
-def opened(claim: Claim, why: str | None, verdicts: Sequence[Verdict] = ("supported", "refuted")) -> Claim:
+def leave_open(claim: Claim, why: str | None, verdicts: Sequence[Verdict] = ("supported", "refuted")) -> Claim:
     """Leaves a claim open that has one of these verdicts, where there is a reason `why`."""
     return replace(claim, verdict="inconclusive", reason=why) if why and claim.verdict in verdicts else claim

@@ -9,7 +9,7 @@ from scipy.special import ndtr, stdtrit  # not scipy.stats, which takes long to 
 
 DRAWS = 2000  # resamples of an interval
 CHUNK = 2**21  # values that are resampled at a time
-FEWEST = 3  # independent units below which no interval is given
+MIN_SEEDS = 3  # independent units below which no interval is given
 Statistic = Callable[[np.ndarray], np.ndarray]
 """Of a sample [..., P, S, T], or of many at once; gives [...]."""
 
@@ -23,7 +23,7 @@ class Estimate(NamedTuple):
     n: int
 
 
-def student(values: Sequence[float] | np.ndarray, finest: float = 0.0) -> Estimate:
+def t_interval(values: Sequence[float] | np.ndarray, finest: float = 0.0) -> Estimate:
     """The mean of independent values with Student's t interval, which keeps its coverage at few seeds.
 
     Args:
@@ -35,17 +35,17 @@ def student(values: Sequence[float] | np.ndarray, finest: float = 0.0) -> Estima
     if sample.ndim != 1 or not len(sample):
         raise ValueError(f"want a vector of at least one value, not shape {sample.shape}")
     mean, n = float(sample.mean()), len(sample)
-    if n < FEWEST:
+    if n < MIN_SEEDS:
         return Estimate(mean, -np.inf, np.inf, n)
     half = float(stdtrit(n - 1, 0.975) * max(sample.std(ddof=1), finest) / np.sqrt(n))
     return Estimate(mean, mean - half, mean + half, n)
 
 
-def welch(first: Sequence[float] | np.ndarray, second: Sequence[float] | np.ndarray) -> Estimate:
+def welch_interval(first: Sequence[float] | np.ndarray, second: Sequence[float] | np.ndarray) -> Estimate:
     """The difference of two means, unpaired and of unequal spread (Welch 1947); n is that of the smaller sample."""
     samples = [np.asarray(values, float) for values in (first, second)]
     n, difference = min(map(len, samples)), float(samples[0].mean() - samples[1].mean())
-    if n < FEWEST:
+    if n < MIN_SEEDS:
         return Estimate(difference, -np.inf, np.inf, n)
     parts = [sample.var(ddof=1) / len(sample) for sample in samples]
     error = sum(parts)
@@ -73,7 +73,7 @@ def jackknife(statistic: Callable[..., float], sizes: Sequence[int]) -> Estimate
     """
     everyone = [np.arange(size) for size in sizes]
     found, n = float(statistic(*everyone)), min(sizes)
-    if n < FEWEST or not math.isfinite(found):
+    if n < MIN_SEEDS or not math.isfinite(found):
         return Estimate(found, -np.inf, np.inf, n)
     parts, ends = [], [False, False]
     for kind, size in enumerate(sizes):
@@ -94,7 +94,7 @@ def jackknife(statistic: Callable[..., float], sizes: Sequence[int]) -> Estimate
     return Estimate(found, low, high, n)
 
 
-def normalised(success: float, blind: float) -> float | None:
+def normalised_score(success: float, blind: float) -> float | None:
     """The score: 0 at the blind level, 1 at the expert, who always succeeds; None where there is no room between."""
     return (success - blind) / (1 - blind) if blind < 1 else None
 
@@ -143,7 +143,7 @@ def bootstrap(
     pools, _, tasks = sample.shape
     n = min(pools, tasks) if over_tasks else pools
     found = float(statistic(sample))
-    if n < FEWEST:
+    if n < MIN_SEEDS:
         return Estimate(found, -np.inf, np.inf, n)
     rng = np.random.default_rng(seed)
     worth = float(pools)
@@ -181,7 +181,7 @@ def tails(n: float) -> tuple[float, float]:
     return low, 1 - low
 
 
-def improvement(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+def probability_of_improvement(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """The probability that a run of the first does better than one of the second, ties shared, averaged over tasks.
 
     Agarwal et al. 2021; for every task it is the Mann-Whitney U over the number of pairs.
@@ -197,7 +197,7 @@ def improvement(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return ((pairs > 0) + 0.5 * (pairs == 0)).mean((-3, -2, -1))
 
 
-def profile(scores: np.ndarray, levels: Sequence[float] | np.ndarray) -> np.ndarray:
+def performance_profile(scores: np.ndarray, levels: Sequence[float] | np.ndarray) -> np.ndarray:
     """The performance profile: which share of all scores lies above each level (Dolan & Moré 2002; Agarwal et al.).
 
     Args:

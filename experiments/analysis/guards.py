@@ -11,20 +11,26 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from incentivize.experiments.analysis.claims import Claim, opened
-from incentivize.experiments.analysis.comparisons import LEARNT, by_seed, differences, unlearnt, unscored
-from incentivize.experiments.analysis.estimates import FEWEST, jackknife, normalised, student
-from incentivize.experiments.analysis.rows import bases
-from incentivize.experiments.analysis.table import Table
+from incentivize.experiments.analysis.claims import Claim, leave_open
+from incentivize.experiments.analysis.comparisons import (
+    LEARNT_SCORE,
+    by_seed,
+    difference_matrix,
+    why_not_learnt,
+    why_unscored,
+)
+from incentivize.experiments.analysis.estimates import MIN_SEEDS, jackknife, normalised_score, t_interval
+from incentivize.experiments.analysis.rows import base_variants
+from incentivize.experiments.analysis.table import ResultsTable
 from incentivize.experiments.settings.schema import PoolSize, Settings, size_of
 
-NO_ARMS = ("uniform", "scripted", "blind", "control")  # roles in which there is no skill to be had
+ROLES_WITHOUT_SKILL = ("uniform", "scripted", "blind", "control")  # roles in which there is no skill to be had
 MARGIN = 0.02  # of success, beyond the noise: less is not "above its teacher"
 TEACHERS = {"fair": "fair expert", "informed": "expert"}
 """What a teacher is called, by what it knows."""
 
 
-class Level(NamedTuple):
+class TeacherLevel(NamedTuple):
     """A teacher's success on held-out tasks."""
 
     kind: str
@@ -32,7 +38,7 @@ class Level(NamedTuple):
     n_episodes: float  # infinite where it is not known
 
 
-class Best(NamedTuple):
+class BestOfArm(NamedTuple):
     """What one arm reaches on unseen tasks: its role, the mean over seeds, the lower end of the interval."""
 
     role: str
@@ -40,13 +46,13 @@ class Best(NamedTuple):
     low: float
 
 
-def own_scores(arm: Table, splits: Sequence[str] = ("seen", "unseen")) -> list[dict[int, float]]:
+def own_scores(arm: ResultsTable, splits: Sequence[str] = ("seen", "unseen")) -> list[dict[int, float]]:
     """An arm's scores by seed on the tasks of its pool, and on unseen ones: memorising is learning, too."""
     found = (by_seed(arm.where(split=split), "score") for split in splits)
     return [scores for scores in found if scores]
 
 
-def scores_by_pool(final: Table, role: str, pools: Sequence[PoolSize]) -> list[dict[int, float]]:
+def scores_by_pool(final: ResultsTable, role: str, pools: Sequence[PoolSize]) -> list[dict[int, float]]:
     """Scores of an arm at every pool, on unseen tasks and on its own; not on those of the smallest pool.
 
     Who knows these by heart has not learnt what comes with more tasks. They may be one, which a habit solves.
@@ -63,65 +69,71 @@ def scores_by_pool(final: Table, role: str, pools: Sequence[PoolSize]) -> list[d
     return found
 
 
-def not_beaten(arm: Table, who: str) -> str | None:
+def why_not_beaten(arm: ResultsTable, who: str) -> str | None:
     """Returns why an arm may not be called beaten, by its rows at one pool and budget: it learnt nothing. Or None."""
-    return f"{who} has learnt nothing: its score stays below {LEARNT}" if unlearnt(*own_scores(arm)) else None
+    return (
+        f"{who} has learnt nothing: its score stays below {LEARNT_SCORE}" if why_not_learnt(*own_scores(arm)) else None
+    )
 
 
-def specialists_open(table: Table, family: str, generalists: Table, specialists: Table) -> str | None:
+def why_specialists_open(
+    table: ResultsTable, family: str, generalists: ResultsTable, specialists: ResultsTable
+) -> str | None:
     """Returns why generalists and specialists are not compared, by their rows, or None."""
-    return unscored(table, family) or unlearnt(*(by_seed(arm, "score") for arm in (generalists, specialists)))
+    return why_unscored(table, family) or why_not_learnt(*(by_seed(arm, "score") for arm in (generalists, specialists)))
 
 
-def above_their_teacher(table: Table, family: str, learner: str) -> str | None:
+def why_above_their_teacher(table: ResultsTable, family: str, learner: str) -> str | None:
     """Returns why specialists of a learner may not be called beaten: an agent is above their teacher. Or None."""
     # The teacher of specialists always knows the task: it is the measured one where the rule is shown.
-    return above_teacher(table, family, ("informed",)) if learner == "taught" else None
+    return why_above_teacher(table, family, ("informed",)) if learner == "taught" else None
 
 
-def not_beaten_specialists(generalists: Table, specialists: Table, settings: Settings) -> str | None:
+def why_specialists_not_beaten(generalists: ResultsTable, specialists: ResultsTable, settings: Settings) -> str | None:
     """Why specialists are not said to be beaten: some have not learnt their own task, and they make the difference.
 
     Without these, three at least have to be left, and the interval over the others has to lie above 0, too. Where the
     mean score of all is below LEARNT, none is said to be beaten.
     """
     scores = by_seed(specialists, "score")
-    learnt = [task for task, score in sorted(scores.items()) if score >= LEARNT]
+    learnt = [task for task, score in sorted(scores.items()) if score >= LEARNT_SCORE]
     if len(learnt) == len(scores):
         return None
-    found = differences(generalists, specialists, settings)
-    if found is not None and len(learnt) >= FEWEST and not unlearnt(scores):
+    found = difference_matrix(generalists, specialists, settings)
+    if found is not None and len(learnt) >= MIN_SEEDS and not why_not_learnt(scores):
         others = found[:, learnt]
         if jackknife(lambda *kept: others[np.ix_(*kept)].mean(), others.shape).low > 0:
             return None
     failed = len(scores) - len(learnt)
-    return f"{failed} of {len(scores)} specialists have not learnt their own task: their score stays below {LEARNT}"
+    return (
+        f"{failed} of {len(scores)} specialists have not learnt their own task: their score stays below {LEARNT_SCORE}"
+    )
 
 
-def teacher_of(table: Table, family: str) -> Level | None:
+def teacher_level_of(table: ResultsTable, family: str) -> TeacherLevel | None:
     """The measured teacher of a family; None where a run has not measured it, as those of before have not."""
     found: Any = (table.meta.get("teacher") or {}).get(family)
     try:
-        return Level(str(found["kind"]), float(found["success"]), float(found.get("n_episodes") or math.inf))
+        return TeacherLevel(str(found["kind"]), float(found["success"]), float(found.get("n_episodes") or math.inf))
     except (TypeError, ValueError, KeyError, AttributeError):
         return None
 
 
-def arms_of(table: Table, family: str) -> list[Best]:
+def arms_of(table: ResultsTable, family: str) -> list[BestOfArm]:
     """What every arm reaches on unseen tasks, at every pool and budget."""
     groups: dict[tuple[Any, ...], dict[int, float]] = {}
-    base = bases(table.rows).get(family)
+    base = base_variants(table.rows).get(family)
     for row in table.where(family=family, split="unseen").rows:
         if base is not None and row.get("variant") != base:
             continue  # the teacher was measured in the family as the run has it
-        if row["role"] not in NO_ARMS and not row.get("simulations") and row.get("success") is not None:
+        if row["role"] not in ROLES_WITHOUT_SKILL and not row.get("simulations") and row.get("success") is not None:
             key = (row["role"], row.get("pool_size"), row["env_steps"])
             groups.setdefault(key, {})[row["seed"]] = row["success"]
-    found = ((role, student([*values.values()])) for (role, *_), values in groups.items())
-    return [Best(role, estimate.mean, estimate.low) for role, estimate in found]
+    found = ((role, t_interval([*values.values()])) for (role, *_), values in groups.items())
+    return [BestOfArm(role, estimate.mean, estimate.low) for role, estimate in found]
 
 
-def above_teacher(table: Table, family: str, kinds: Sequence[str] = ("fair", "informed")) -> str | None:
+def why_above_teacher(table: ResultsTable, family: str, kinds: Sequence[str] = ("fair", "informed")) -> str | None:
     """Why nothing is said against teaching, if so: some arm is above the measured teacher by more than noise.
 
     The Student t interval over seeds of the arm's unseen success, at any pool and budget, lies above the teacher's
@@ -132,7 +144,7 @@ def above_teacher(table: Table, family: str, kinds: Sequence[str] = ("fair", "in
         family: that the claim is about.
         kinds: of teachers that the claim is about.
     """
-    teacher = teacher_of(table, family)
+    teacher = teacher_level_of(table, family)
     if teacher is None or teacher.kind not in kinds:
         return None
     success = min(max(teacher.success, 0.0), 1.0)
@@ -148,11 +160,11 @@ def above_teacher(table: Table, family: str, kinds: Sequence[str] = ("fair", "in
     )
 
 
-def teachers(table: Table, settings: Settings) -> dict[str, list[dict[str, str]]]:
+def teacher_levels(table: ResultsTable, settings: Settings) -> dict[str, list[dict[str, str]]]:
     """A table of the measured teachers beside the best that any arm reaches; empty where none was measured."""
     lines = []
     for family in settings.families:
-        teacher = teacher_of(table, family)
+        teacher = teacher_level_of(table, family)
         best = max(arms_of(table, family), key=lambda arm: arm.mean, default=None)
         if teacher is not None:
             line = {"family": family, "teacher": TEACHERS.get(teacher.kind, teacher.kind)}
@@ -161,14 +173,14 @@ def teachers(table: Table, settings: Settings) -> dict[str, list[dict[str, str]]
     return {"the teacher on held-out tasks, and the most that any arm reaches": lines} if lines else {}
 
 
-def guarded(claims: Sequence[Claim], table: Table, settings: Settings) -> list[Claim]:
+def guard_claims(claims: Sequence[Claim], table: ResultsTable, settings: Settings) -> list[Claim]:
     """Leaves open what is claimed of families in which nobody has learnt anything, whoever wrote the study."""
-    why = {family: _nobody(table, [family]) for family in settings.families}
-    everywhere = _nobody(table, settings.families)
-    return [opened(claim, why.get(claim.family, everywhere)) for claim in claims]
+    why = {family: _families_nobody_learnt(table, [family]) for family in settings.families}
+    everywhere = _families_nobody_learnt(table, settings.families)
+    return [leave_open(claim, why.get(claim.family, everywhere)) for claim in claims]
 
 
-def _nobody(table: Table, families: Sequence[str]) -> str | None:
+def _families_nobody_learnt(table: ResultsTable, families: Sequence[str]) -> str | None:
     """Returns that no arm of any of these families has learnt anything; None where one has, or no level is known.
 
     Rows of other knobs have no score: they are held against the blind level of the family as the run has it.
@@ -176,13 +188,13 @@ def _nobody(table: Table, families: Sequence[str]) -> str | None:
     groups: dict[tuple[Any, ...], list[float]] = {}
     levels: dict[str, float | None] = table.meta.get("blind") or {}
     for row in table.rows:
-        if row["family"] not in families or row["role"] in NO_ARMS or row.get("control") == "blind":
+        if row["family"] not in families or row["role"] in ROLES_WITHOUT_SKILL or row.get("control") == "blind":
             continue
         score, level = row.get("score"), levels.get(row["family"])
         if score is None:
             if level is None or level >= 1 or row.get("success") is None:
                 return None
-            score = normalised(row["success"], level) or 0.0
+            score = normalised_score(row["success"], level) or 0.0
         key = ("family", "variant", "role", "pool_size", "env_steps", "split", "simulations")
         groups.setdefault(tuple(map(row.get, key)), []).append(float(score))
-    return unlearnt(*(dict(enumerate(scores)) for scores in groups.values())) if groups else None
+    return why_not_learnt(*(dict(enumerate(scores)) for scores in groups.values())) if groups else None

@@ -24,7 +24,7 @@ def ledger(
         episodes: that ended in its training.
         seconds: that it took.
     """
-    training, steps = cell.training, cell.points[-1][0]
+    training, steps = cell.training, cell.evaluation_points[-1][0]
     # Of a pool drawn with replacement, so many distinct tasks are expected.
     begun = episodes + training.num_envs
     tasks = None if cell.pool_size is None else cell.pool_size * len(cell.members)

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from incentivize.experiments.analysis.estimates import normalised
+from incentivize.experiments.analysis.estimates import normalised_score
 from incentivize.experiments.cells import Cell
 from incentivize.experiments.settings.schema import network_name
 from incentivize.experiments.storage.schema import Row
 
-GROUND = ("uniform", "scripted", "blind")  # roles that know nothing of the task
+BASELINE_ROLES = ("uniform", "scripted", "blind")  # roles that know nothing of the task
 
 
 def rows_of(cell: Cell, counts: np.ndarray, n_params: int) -> list[Row]:
@@ -37,18 +37,18 @@ def rows_of(cell: Cell, counts: np.ndarray, n_params: int) -> list[Row]:
         "role": cell.role,
     }
     rows = []
-    for family, (point, kind), simulations in product(cell.members, cell.points, cell.simulations):
+    for family, (point, kind), simulations in product(cell.members, cell.evaluation_points, cell.simulations):
         mine = (counts["family"] == family) & (counts["env_steps"] == point) & (counts["simulations"] == simulations)
         now = counts[mine]
         for split in dict.fromkeys(now["split"].tolist()):
             row = {"family": family, "variant": cell.variant_of(family, split), "split": split}
             row |= {"budget_kind": kind, "env_steps": point, "simulations": simulations}
             row |= {"attempts": 1 if simulations else cell.attempts}
-            rows.append(fixed | row | measured(now[now["split"] == split]))
+            rows.append(fixed | row | aggregate(now[now["split"] == split]))
     return rows
 
 
-def measured(counts: np.ndarray) -> dict[str, Any]:
+def aggregate(counts: np.ndarray) -> dict[str, Any]:
     """What a row says of an evaluation, from its counts per task."""
     episodes, decisions = int(counts["episodes"].sum()), int(counts["decisions"].sum())
     steps, expert_steps = int(counts["steps"].sum()), int(counts["expert_steps"].sum())
@@ -64,36 +64,36 @@ def measured(counts: np.ndarray) -> dict[str, Any]:
     }
 
 
-def scored(rows: Sequence[Row], levels: dict[str, float]) -> list[Row]:
+def with_scores(rows: Sequence[Row], levels: dict[str, float]) -> list[Row]:
     """The rows with scores: none where the blind level is not known or leaves no room, and none of blind agents.
 
     Levels are of a family as the run's settings have it, so other variants have none, nor have splits of shifts.
     """
-    base = bases(rows)
+    base = base_variants(rows)
 
     def score(row: Row) -> float | None:
         other = row["variant"] != base.get(row["family"], row["variant"])
         level = levels.get(row["family"], 1.0)
-        return None if row["role"] in GROUND or other else normalised(row["success"], level)
+        return None if row["role"] in BASELINE_ROLES or other else normalised_score(row["success"], level)
 
     return [row | {"score": score(row)} for row in rows]
 
 
-def bases(rows: Iterable[Row]) -> dict[str, str]:
+def base_variants(rows: Iterable[Row]) -> dict[str, str]:
     """The variant of every family that scripted policies have played: the one that the run's settings name."""
-    return {row["family"]: row.get("variant") or "" for row in rows if row["role"] in GROUND[:2]}
+    return {row["family"]: row.get("variant") or "" for row in rows if row["role"] in BASELINE_ROLES[:2]}
 
 
-def levels(rows: Sequence[Row], cells: Sequence[Cell]) -> tuple[dict[str, float], set[str]]:
+def blind_levels(rows: Sequence[Row], cells: Sequence[Cell]) -> tuple[dict[str, float], set[str]]:
     """Blind levels by family: the best that is known without the description, acting either way.
 
     Returns:
         The levels as far as they are known, and the families of which no blind agent is missing: a level that lacks
         some would flatter every score.
     """
-    base = bases(rows)
+    base = base_variants(rows)
     blind = {
-        cell.id: (cell.family, cell.points[-1][0])
+        cell.id: (cell.family, cell.evaluation_points[-1][0])
         for cell in cells
         if cell.control == "blind" and cell.variant_of(cell.family) == base.get(cell.family, "")
     }
@@ -101,7 +101,7 @@ def levels(rows: Sequence[Row], cells: Sequence[Cell]) -> tuple[dict[str, float]
     final: dict[str, list[float]] = {}
     for row in rows:
         last = blind[row["cell"]][1] if row["cell"] in blind else 0
-        if row["role"] in GROUND and (row["split"], row["env_steps"]) == ("unseen", last):
+        if row["role"] in BASELINE_ROLES and (row["split"], row["env_steps"]) == ("unseen", last):
             both = (row["success"], row["success_greedy"])
             final.setdefault(row["family"], []).extend(value for value in both if value is not None)
             missing.discard(row["cell"])
@@ -112,7 +112,7 @@ def levels(rows: Sequence[Row], cells: Sequence[Cell]) -> tuple[dict[str, float]
 def final_success(rows: Sequence[Row], cell: Cell) -> dict[str, float]:
     """A cell's success at its last budget and most simulations by split, the mean over its families."""
     found: dict[str, list[float]] = {}
-    last = (cell.id, cell.points[-1][0], cell.simulations[-1])
+    last = (cell.id, cell.evaluation_points[-1][0], cell.simulations[-1])
     for row in rows:
         if (row["cell"], row["env_steps"], row["simulations"]) == last:
             found.setdefault(row["split"], []).append(row["success"])

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import least_squares
 from scipy.special import expit
 
-from incentivize.experiments.analysis.estimates import Estimate, jackknife, student, welch
+from incentivize.experiments.analysis.estimates import Estimate, jackknife, t_interval, welch_interval
 
 
 class Law(NamedTuple):
@@ -22,7 +22,7 @@ class Law(NamedTuple):
 
     name: str
     values: dict[str, Estimate]
-    missed: float
+    extrapolation_error: float
 
 
 def power(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -55,10 +55,10 @@ LAWS: dict[str, tuple[Fit, Fit, tuple[str, ...]]] = {
     "power": (power, _power_at, ("log scale", "exponent")),
     "logistic": (logistic, _logistic_at, ("top", "steepness", "middle")),
 }
-LEAST = 1e-3  # an error below is not told from none: half a failure in 500 episodes
+MIN_POINTS = 1e-3  # an error below is not told from none: half a failure in 500 episodes
 
 
-def laws(x: Sequence[float], errors: np.ndarray, held: int = 2) -> list[Law]:
+def fit_laws(x: Sequence[float], errors: np.ndarray, held: int = 2) -> list[Law]:
     """A power law and a logistic curve through errors that fall with scale, and how well each foretells the rest.
 
     Their parameters are of all places. Fitted again to all but the largest, they are held against those: a power law
@@ -72,7 +72,7 @@ def laws(x: Sequence[float], errors: np.ndarray, held: int = 2) -> list[Law]:
     Returns:
         Both, that which foretells better first.
     """
-    places, errors = np.asarray(x, float), np.maximum(np.asarray(errors, float), LEAST)
+    places, errors = np.asarray(x, float), np.maximum(np.asarray(errors, float), MIN_POINTS)
     n = len(errors)
     if errors.shape != (n, len(places)) or len(places) - held < 3:
         raise ValueError(
@@ -86,10 +86,10 @@ def laws(x: Sequence[float], errors: np.ndarray, held: int = 2) -> list[Law]:
             for place, known in enumerate(names)
         }
         early = fit(places[:-held], errors[:, :-held].mean(0))
-        foretold = np.maximum(at(early, places[-held:]), LEAST)
+        foretold = np.maximum(at(early, places[-held:]), MIN_POINTS)
         missed = np.sqrt(np.mean((np.log(foretold) - np.log(errors[:, -held:].mean(0))) ** 2))
         found.append(Law(name, values, float(missed)))
-    return sorted(found, key=lambda law: law.missed)
+    return sorted(found, key=lambda law: law.extrapolation_error)
 
 
 def slopes(x: Sequence[float], y: np.ndarray) -> np.ndarray:
@@ -105,6 +105,6 @@ def slopes(x: Sequence[float], y: np.ndarray) -> np.ndarray:
     return np.array([power(np.asarray(x, float), np.asarray(row, float))[1] for row in y])
 
 
-def steeper(first: np.ndarray, second: np.ndarray, paired: bool) -> Estimate:
+def slope_difference(first: np.ndarray, second: np.ndarray, paired: bool) -> Estimate:
     """By how much the slopes of one arm exceed another's, over seeds; Student's t within seeds, or else Welch's."""
-    return student(np.asarray(first) - np.asarray(second)) if paired else welch(first, second)
+    return t_interval(np.asarray(first) - np.asarray(second)) if paired else welch_interval(first, second)

@@ -10,21 +10,21 @@ from incentivize.experiments.storage.schema import Row
 
 
 @dataclass(frozen=True)
-class Table:
+class ResultsTable:
     """Rows of `results.jsonl`, counts per task of `tasks.npz`, and `meta.json`."""
 
     rows: Sequence[Row]
     tasks: np.ndarray
     meta: dict[str, Any]
 
-    def where(self, test: Callable[[Row], bool] | None = None, **values: Any) -> "Table":
+    def where(self, test: Callable[[Row], bool] | None = None, **values: Any) -> "ResultsTable":
         """The rows with these values."""
         kept = [
             row for row in self.rows if all(row.get(k) == v for k, v in values.items()) and (test is None or test(row))
         ]
-        return Table(kept, self.tasks, self.meta)
+        return ResultsTable(kept, self.tasks, self.meta)
 
-    def final(self) -> "Table":
+    def final(self) -> "ResultsTable":
         """Of every cell, the rows at its largest budget."""
         last: dict[str, int] = {}
         for row in self.rows:

@@ -9,11 +9,13 @@ from incentivize import envs
 from incentivize.envs.audit import members
 from incentivize.envs.tasks import make_pool
 
-AT_A_TIME = 64  # held-out tasks that are compared with a whole pool
+TASKS_PER_CALL = 64  # held-out tasks that are compared with a whole pool
 
 
 @lru_cache
-def nearest(family: str, knobs: tuple[tuple[str, Any], ...], size: int, seed: int, count: int) -> tuple[int, ...]:
+def distances_to_pool(
+    family: str, knobs: tuple[tuple[str, Any], ...], size: int, seed: int, count: int
+) -> tuple[int, ...]:
     """The number of digits in which each of the first `count` held-out tasks differs from the nearest of a pool.
 
     Args:
@@ -27,5 +29,5 @@ def nearest(family: str, knobs: tuple[tuple[str, Any], ...], size: int, seed: in
 
     known = members(space, make_pool(size, seed=seed), size)
     unseen = members(space, make_pool(count, split="heldout"), count)
-    parts = np.array_split(unseen, -(-count // AT_A_TIME))
+    parts = np.array_split(unseen, -(-count // TASKS_PER_CALL))
     return tuple(int(d) for part in parts for d in (part[:, None] != known[None]).sum(-1).min(1))

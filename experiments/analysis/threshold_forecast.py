@@ -11,15 +11,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from incentivize.experiments.analysis.comparisons import by_seed
-from incentivize.experiments.analysis.estimates import normalised
-from incentivize.experiments.analysis.table import Table
-from incentivize.experiments.analysis.thresholds import Place, threshold
+from incentivize.experiments.analysis.estimates import normalised_score
+from incentivize.experiments.analysis.table import ResultsTable
+from incentivize.experiments.analysis.thresholds import Location, n_star_of_scores
 from incentivize.experiments.settings.schema import PoolSize, size_of
 
 MEMORISED = 64  # pools up to this are timed; what lies beyond is foretold
 
 
-class Turn(NamedTuple):
+class ThresholdForecast(NamedTuple):
     """A setting's threshold.
 
     Attributes:
@@ -29,14 +29,16 @@ class Turn(NamedTuple):
         task: steps that one more task takes to memorise.
     """
 
-    measured: Place | None
-    foretold: float | None
+    measured: Location | None
+    forecast: float | None
     skill: float | None
     task: float | None
     why: str = ""
 
 
-def turn(mine: Table, level: float, pools: Sequence[PoolSize], seeds: Sequence[int], steps: Sequence[int]) -> Turn:
+def forecast_threshold(
+    mine: ResultsTable, level: float, pools: Sequence[PoolSize], seeds: Sequence[int], steps: Sequence[int]
+) -> ThresholdForecast:
     """Measured and foretold, of which the latter never looks at a pool between MEMORISED and every-episode-new.
 
     Args:
@@ -47,11 +49,11 @@ def turn(mine: Table, level: float, pools: Sequence[PoolSize], seeds: Sequence[i
         steps: at which they were evaluated.
     """
     if level >= 1:
-        return Turn(None, None, None, None, "a blind agent leaves no room")
+        return ThresholdForecast(None, None, None, None, "a blind agent leaves no room")
 
     def column(pool: Any, split: str, step: int) -> list[float] | None:
         found = by_seed(mine.where(pool_size=size_of(pool), split=split, env_steps=step))
-        scores = [normalised(found[seed], level) for seed in seeds if seed in found]
+        scores = [normalised_score(found[seed], level) for seed in seeds if seed in found]
         return [score for score in scores if score is not None] if set(found) == set(seeds) else None
 
     def half_time(pool: Any, split: str) -> float | None:
@@ -65,19 +67,21 @@ def turn(mine: Table, level: float, pools: Sequence[PoolSize], seeds: Sequence[i
     place = None
     if len(whole) == len(pools):
         scores = np.array(whole).T
-        place = threshold(finite, scores[:, :-1], scores[:, -1])
+        place = n_star_of_scores(finite, scores[:, :-1], scores[:, -1])
     small = [pool for pool in finite if pool <= MEMORISED]
     times, skill = [half_time(pool, "seen") for pool in small], half_time("new", "unseen")
     known = [(pool, time) for pool, time in zip(small, times, strict=True) if time is not None]
     if skill is None or len(known) < 2:
-        return Turn(place, None, skill, None, "half of the score is not reached in this budget, or a cell is missing")
+        return ThresholdForecast(
+            place, None, skill, None, "half of the score is not reached in this budget, or a cell is missing"
+        )
     sizes, each = zip(*known, strict=True)
     at, task = np.polynomial.polynomial.polyfit(sizes, each, 1)
     if task <= 0 or skill <= at:
-        return Turn(
+        return ThresholdForecast(
             place, None, skill, float(task), "more tasks take no longer, or the skill is there before one task is"
         )
-    return Turn(place, float((skill - at) / task), skill, float(task))
+    return ThresholdForecast(place, float((skill - at) / task), skill, float(task))
 
 
 def _first(steps: Sequence[int], values: list[float], level: float) -> float | None:

@@ -8,12 +8,12 @@ import numpy as np
 from scipy.optimize import isotonic_regression, least_squares
 from scipy.special import expit
 
-from incentivize.experiments.analysis.estimates import FEWEST, jackknife
+from incentivize.experiments.analysis.estimates import MIN_SEEDS, jackknife
 
-ROOM = 0.1  # of score that every-episode-new has to reach, or else there is nothing to have half of
+MIN_TOP_SCORE = 0.1  # of score that every-episode-new has to reach, or else there is nothing to have half of
 
 
-class Place(NamedTuple):
+class Location(NamedTuple):
     """Where on an axis something happens, with its 95% interval.
 
     Attributes:
@@ -31,7 +31,7 @@ class Place(NamedTuple):
     why: str = ""
 
 
-def words(place: Place | None) -> str:
+def describe(place: Location | None) -> str:
     """A place for a table, or why there is none; a dash where it could not be asked for."""
     if place is None:
         return "-"
@@ -41,7 +41,7 @@ def words(place: Place | None) -> str:
     return f"{place.at:,.0f} ({ends[0]} to {ends[1]}, n = {place.n})"
 
 
-def threshold(sizes: Sequence[float], scores: np.ndarray, top: np.ndarray) -> Place:
+def n_star_of_scores(sizes: Sequence[float], scores: np.ndarray, top: np.ndarray) -> Location:
     """N*: the pool at which the score on unseen tasks is half of what every-episode-new reaches.
 
     A logistic curve in log N, from a level of its own to that of every-episode-new, is fitted to the mean over seeds;
@@ -56,21 +56,23 @@ def threshold(sizes: Sequence[float], scores: np.ndarray, top: np.ndarray) -> Pl
     n = len(scores)
     if scores.shape != (n, len(x)) or top.shape != (n,) or len(x) < 4:
         raise ValueError(f"want scores [seeds, pools] of 4 pools at least and one top a seed, not {scores.shape}")
-    if top.mean() < ROOM:
-        return Place(None, -np.inf, np.inf, n, f"every episode new scores {top.mean():.2f}: there is no skill to find")
+    if top.mean() < MIN_TOP_SCORE:
+        return Location(
+            None, -np.inf, np.inf, n, f"every episode new scores {top.mean():.2f}: there is no skill to find"
+        )
     at, start = _half(x, scores.mean(0), float(top.mean()), None)
     if math.isinf(at):
         side = "below the smallest" if at < 0 else "beyond the largest"
-        return Place(None, -np.inf, np.inf, n, f"it lies {side} pool")
+        return Location(None, -np.inf, np.inf, n, f"it lies {side} pool")
     rising = isotonic_regression(scores.mean(0)).x
     low, high = x[rising < top.mean() / 2][-1], x[rising >= top.mean() / 2][0]
     slack = np.diff(x).max() / 4  # of the distance of two pools: what is measured at either may be off a little
     if not low - slack <= at <= high + slack:
-        return Place(None, -np.inf, np.inf, n, "no logistic curve up to every episode new fits the pools")
+        return Location(None, -np.inf, np.inf, n, "no logistic curve up to every episode new fits the pools")
 
     def one(mine: np.ndarray) -> float:
         level = float(top[mine].mean())
-        return _half(x, scores[mine].mean(0), level, start)[0] if level >= ROOM else np.inf
+        return _half(x, scores[mine].mean(0), level, start)[0] if level >= MIN_TOP_SCORE else np.inf
 
     return _place(one, (n,), x)
 
@@ -105,21 +107,21 @@ def _fit(x: np.ndarray, y: np.ndarray, top: float, start: np.ndarray | None) -> 
     return min(fits, key=lambda fit: fit.cost).x
 
 
-def _place(one: Callable[..., float], sizes: Sequence[int], x: np.ndarray) -> Place:
+def _place(one: Callable[..., float], sizes: Sequence[int], x: np.ndarray) -> Location:
     """A place, of which `one` gives the logarithm by the units that are kept, with the interval that these leave.
 
     Beyond the axis `x` an end of it is open: nothing was measured there.
     """
     found = jackknife(one, sizes)
-    if found.n < FEWEST:
-        why = f"n = {found.n}: no interval from fewer than {FEWEST}"
-        return Place(math.exp(found.mean), -np.inf, np.inf, found.n, why)
+    if found.n < MIN_SEEDS:
+        why = f"n = {found.n}: no interval from fewer than {MIN_SEEDS}"
+        return Location(math.exp(found.mean), -np.inf, np.inf, found.n, why)
     low = math.exp(found.low) if found.low >= x[0] else -math.inf
     high = math.exp(found.high) if found.high <= x[-1] else math.inf
-    return Place(math.exp(found.mean), low, high, found.n)
+    return Location(math.exp(found.mean), low, high, found.n)
 
 
-def crossing(x: Sequence[float], differences: np.ndarray) -> Place:
+def crossing(x: Sequence[float], differences: np.ndarray) -> Location:
     """Where paired differences go from below 0 to above it for good, along a logarithmic axis.
 
     Of the mean differences the nearest rising sequence is taken (isotonic regression), and between its last place below
@@ -144,12 +146,12 @@ def crossing(x: Sequence[float], differences: np.ndarray) -> Place:
     below = [place for place, found in zip(places, each, strict=True) if found.high < 0]
     above = [place for place, found in zip(places, each, strict=True) if found.low > 0]
     if below and above and max(below) > max(above) > min(below):
-        return Place(None, -np.inf, np.inf, n, "it falls back")
+        return Location(None, -np.inf, np.inf, n, "it falls back")
     if not below or not above or min(below) > max(above):
         missing = "nowhere surely below 0" if not below else "nowhere surely above 0"
-        return Place(None, -np.inf, np.inf, n, missing if not (below and above) else "it falls instead of rising")
+        return Location(None, -np.inf, np.inf, n, missing if not (below and above) else "it falls instead of rising")
     if math.isinf(_zero(places, mean(*map(np.arange, sizes)))):
-        return Place(None, -np.inf, np.inf, n, "no place of change fits")
+        return Location(None, -np.inf, np.inf, n, "no place of change fits")
     return _place(lambda *kept: _zero(places, mean(*kept)), sizes, places)
 
 
@@ -180,7 +182,7 @@ class Shape(NamedTuple):
     ahead: float
 
 
-def shape(x: Sequence[float], y: Sequence[float] | np.ndarray) -> Shape:
+def jump_or_smooth(x: Sequence[float], y: Sequence[float] | np.ndarray) -> Shape:
     """Whether a curve jumps: one level up to some place and another beyond, against smooth curves and none.
 
     Args:

@@ -13,7 +13,7 @@ from incentivize.envs.tasks import make_pool
 NUM_ENVS, STEPS, ROLLOUTS = 1024, 32, 8  # a call makes ROLLOUTS x STEPS steps of each
 
 
-class World(NamedTuple):
+class BatchedEnv(NamedTuple):
     """Environments that reset themselves, N side by side, whoever wrote them.
 
     Attributes:
@@ -33,7 +33,7 @@ class World(NamedTuple):
     observe: Callable[[Any], Any]
 
 
-class Stepping(NamedTuple):
+class RolloutProgram(NamedTuple):
     """Compiled: the worlds at first, and a call of so many environment steps, from one call's worlds to the next's."""
 
     begin: Callable[[jax.Array], Any]
@@ -41,13 +41,13 @@ class Stepping(NamedTuple):
     steps: int
 
 
-def world_of(name: str) -> World:
+def batched_env(name: str) -> BatchedEnv:
     """A family, every environment on a task of its own, every reset on a new one."""
     family = envs.make(name)
-    draw = ep.draw_from(family, make_pool(None))
+    draw = ep.start_sampler(family, make_pool(None))
 
     def fresh(key: jax.Array, num_envs: int) -> ep.Episodes:
-        return ep.begin(draw, key, num_envs)
+        return ep.init(draw, key, num_envs)
 
     def begin(episodes: ep.Episodes) -> Any:
         return episodes, ep.empty_bank(draw, len(episodes.elapsed) * STEPS)
@@ -61,10 +61,10 @@ def world_of(name: str) -> World:
     def observe(carry: Any) -> Any:
         return jax.vmap(family.observe)(carry[0].state)
 
-    return World(family.num_actions, fresh, begin, prepare, step, observe)
+    return BatchedEnv(family.num_actions, fresh, begin, prepare, step, observe)
 
 
-def stepping(world: World, num_envs: int = NUM_ENVS, rollouts: int = ROLLOUTS) -> Stepping:
+def rollout_program(world: BatchedEnv, num_envs: int = NUM_ENVS, rollouts: int = ROLLOUTS) -> RolloutProgram:
     """The program of a world.
 
     What is random about actions and steps is drawn before a rollout. What is returned is `checksum` over all
@@ -91,10 +91,10 @@ def stepping(world: World, num_envs: int = NUM_ENVS, rollouts: int = ROLLOUTS) -
     begin = jax.jit(lambda key: world.begin(world.fresh(key, num_envs)))
     worlds = jax.eval_shape(begin, jax.random.key(0))
     compiled = jax.jit(call, donate_argnums=0).lower(worlds, jax.random.key(0)).compile()
-    return Stepping(begin, compiled, rollouts * STEPS * num_envs)
+    return RolloutProgram(begin, compiled, rollouts * STEPS * num_envs)
 
 
-def going_on(program: Stepping) -> Callable[[], jax.Array]:
+def as_thunk(program: RolloutProgram) -> Callable[[], jax.Array]:
     """A call without arguments, which goes on from where the last one has left the worlds."""
     worlds, key = program.begin(jax.random.key(0)), jax.random.key(1)
 

@@ -15,16 +15,16 @@ from rich.console import Console
 
 from incentivize.agents import learner as lr
 from incentivize.envs.tasks import make_pool
-from incentivize.experiments.bench.random_rollouts import NUM_ENVS, going_on, stepping, world_of
+from incentivize.experiments.bench.random_rollouts import NUM_ENVS, as_thunk, batched_env, rollout_program
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.presentation.tables import number, rich_table
-from incentivize.experiments.runtime.provenance import environment
-from incentivize.experiments.settings.presets import training
+from incentivize.experiments.presentation.tables import format_value, rich_table
+from incentivize.experiments.runtime.provenance import provenance
+from incentivize.experiments.settings.presets import training_defaults
 from incentivize.experiments.settings.schema import SAVE_EVERY, Training
-from incentivize.experiments.training.build import hyper_of, pool_of, setup_of
-from incentivize.experiments.training.checkpoints import Keeper, Standing
-from incentivize.experiments.training.groups import Group, lanes_of
-from incentivize.experiments.training.trees import raw, stack
+from incentivize.experiments.training.build import build_setup, hyper_of, pool_of
+from incentivize.experiments.training.checkpoints import GroupCheckpointer, GroupProgress
+from incentivize.experiments.training.groups import CellGroup, lanes_of
+from incentivize.experiments.training.trees import stack_trees, to_numpy
 
 SPECIALISTS, UPDATES, SPECIALIST_ENVS = 1000, 2, 32  # of the benchmark of specialists: how many, each of what size
 Measurement = dict[str, Any]
@@ -47,14 +47,14 @@ def cell_of(name: str, num_envs: int | None = None, **own: Any) -> Cell:
     """The generalist of a family as shipped, unless told otherwise."""
     batch = {} if num_envs is None else {"num_envs": num_envs}
     fixed = {"study": "bench", "role": "generalist", "family": name, "points": ((1, "total"),)}
-    fixed |= {"training": Training.model_validate(training("quick").get(name, {}) | batch)}
+    fixed |= {"training": Training.model_validate(training_defaults("quick").get(name, {}) | batch)}
     return Cell(**(fixed | own), eval_tasks=1, eval_instances=1, eval_specialists=1)
 
 
 def _trainer(cell: Cell, **fixed: jax.Array) -> tuple[Callable[..., Callable[[], Any]], lr.Setup, int]:
     """From a pool size and seed to a warm training call; the setup; environment steps per call."""
-    setup, updates = setup_of(cell), 10
-    begin = jax.jit(partial(lr.begin, setup))
+    setup, updates = build_setup(cell), 10
+    begin = jax.jit(partial(lr.init, setup))
     train = jax.jit(partial(lr.train, setup))
     hyper = hyper_of(cell)._replace(**fixed)
 
@@ -80,8 +80,8 @@ def _rate(name: str, what: str, steps: int, taken: Sequence[float], settings: st
 
 
 def _envs(name: str, repeats: int) -> list[Measurement]:
-    program = stepping(world_of(name), NUM_ENVS)
-    taken = seconds(going_on(program), repeats)
+    program = rollout_program(batched_env(name), NUM_ENVS)
+    taken = seconds(as_thunk(program), repeats)
     text = (
         f"random actions, {NUM_ENVS} environments each on its own task, auto-reset, observations folded into the result"
     )
@@ -119,7 +119,7 @@ def _tasks(name: str, repeats: int) -> list[Measurement]:
 def _specialist(setup: lr.Setup, hyper: lr.Hyper, task: jax.Array, updates: jax.Array) -> Any:
     """One specialist's parameters after so many updates, from its beginning; `task` (uint32 []) is its seed too."""
     pool = make_pool(1, split="heldout")._replace(first=task)
-    return lr.train(setup, lr.begin(setup, pool, task, hyper), hyper, pool, updates)[0].params
+    return lr.train(setup, lr.init(setup, pool, task, hyper), hyper, pool, updates)[0].params
 
 
 def _side_by_side(setup: lr.Setup, hyper: lr.Hyper, tasks: jax.Array, updates: jax.Array) -> Any:
@@ -136,7 +136,7 @@ def _specialists(name: str, repeats: int) -> list[Measurement]:
     """One program for all specialists, a loop over a compiled one, and one compiled for itself, in alternation."""
     own: dict[str, Any] = {"pool_size": 1, "pool_split": "heldout", "learner": "cloning", "teacher": "dagger"}
     cell = cell_of(name, SPECIALIST_ENVS, role="specialist", **own)
-    setup, hyper, updates = setup_of(cell), hyper_of(cell), jnp.int32(UPDATES)
+    setup, hyper, updates = build_setup(cell), hyper_of(cell), jnp.int32(UPDATES)
     # On a CPU as many lanes as fill a core and divide the specialists: none is trained for nothing.
     lanes = max(n for n in range(1, lanes_of(cell, SPECIALISTS) + 1) if SPECIALISTS % n == 0)
     lanes = lanes if jax.default_backend() == "cpu" else SPECIALISTS
@@ -176,7 +176,7 @@ def _specialists_row(
     each = {what: np.array(values) / (1 if what == "recompiled" else SPECIALISTS) for what, values in taken.items()}
     one = {what: float(np.median(values)) for what, values in each.items()}
     ratios = {what: each["program"] / each[what] for what in ("loop", "recompiled")}
-    state = jax.eval_shape(partial(lr.begin, setup), make_pool(1), jnp.uint32(0))
+    state = jax.eval_shape(partial(lr.init, setup), make_pool(1), jnp.uint32(0))
     megabytes = lanes * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state)) / 1e6
     # With more updates each, compiling matters less: (updates x pace) / (compiling + updates x pace) reaches 1/10 here.
     pace = one["program"] / UPDATES
@@ -202,15 +202,17 @@ def _specialists_row(
     return row | {"settings": text}
 
 
-def _saves(name: str, repeats: int) -> list[Measurement]:
+def _checkpoints(name: str, repeats: int) -> list[Measurement]:
     """Checkpoints of a training run as shipped, and the share of its time that they take."""
     cell = cell_of(name)
-    state = jax.jit(jax.vmap(partial(lr.begin, setup_of(cell))))(stack([pool_of(cell)]), jnp.zeros(1, jnp.uint32))
-    megabytes = sum(leaf.nbytes for leaf in jax.tree.leaves(raw(state))) / 1e6
+    state = jax.jit(jax.vmap(partial(lr.init, build_setup(cell))))(
+        stack_trees([pool_of(cell)]), jnp.zeros(1, jnp.uint32)
+    )
+    megabytes = sum(leaf.nbytes for leaf in jax.tree.leaves(to_numpy(state))) / 1e6
     with TemporaryDirectory() as folder:
-        keeper = Keeper(Path(folder), Group((cell,), 1), SAVE_EVERY)
+        keeper = GroupCheckpointer(Path(folder), CellGroup((cell,), 1), SAVE_EVERY)
         steps = iter(range(1, repeats + 2))
-        taken = seconds(lambda: keeper.save(Standing(state, (), np.zeros(1), next(steps))), repeats)
+        taken = seconds(lambda: keeper.save(GroupProgress(state, (), np.zeros(1), next(steps))), repeats)
         keeper.close()
     usual = statistics.median(taken)
     row = {"benchmark": "saves", "family": name, "s/save": round(usual, 4), "slowest": round(max(taken), 4)}
@@ -218,15 +220,15 @@ def _saves(name: str, repeats: int) -> list[Measurement]:
     return [row | {"settings": f"parameters, optimiser, environments and bank, one agent, every {SAVE_EVERY:.0f} s"}]
 
 
-def _upright(rows: list[Measurement]) -> list[dict[str, str]]:
+def _transpose_if_wide(rows: list[Measurement]) -> list[dict[str, str]]:
     """A line per family; a column for each where a line would not fit a terminal."""
     keys = [key for key in rows[0] if key not in ("benchmark", "settings")]
     if len(keys) <= 6:
-        return [{key: number(row[key]) for key in keys} for row in rows]
-    return [{"": key} | {row["family"]: number(row[key]) for row in rows} for key in keys[1:]]
+        return [{key: format_value(row[key]) for key in keys} for row in rows]
+    return [{"": key} | {row["family"]: format_value(row[key]) for row in rows} for key in keys[1:]]
 
 
-BENCHMARKS = {"envs": _envs, "train": _train, "tasks": _tasks, "specialists": _specialists, "saves": _saves}
+BENCHMARKS = {"envs": _envs, "train": _train, "tasks": _tasks, "specialists": _specialists, "saves": _checkpoints}
 ALL = ("envs", "train", "tasks", "saves")  # specialists take minutes a family: only where asked for
 
 
@@ -238,9 +240,9 @@ def bench(what: str, families: Sequence[str], repeats: int, console: Console) ->
     """
     chosen = [BENCHMARKS[name] for name in (ALL if what == "all" else (what,))]
     found = [row for function in chosen for family in families for row in function(family, repeats)]
-    machine = environment()
+    machine = provenance()
     for name in dict.fromkeys(row["benchmark"] for row in found):
-        console.print(rich_table(name, _upright([row for row in found if row["benchmark"] == name])))
+        console.print(rich_table(name, _transpose_if_wide([row for row in found if row["benchmark"] == name])))
     for row in found:
         console.print(f"{row['benchmark']} {row['family']}: {row['settings']}", highlight=False, soft_wrap=True)
     versions = machine["versions"]

@@ -7,13 +7,13 @@ from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hi
 
 import tyro
 
-from incentivize.experiments.errors import SettingsError, nearest
-from incentivize.experiments.settings.places import check_place, local
+from incentivize.experiments.errors import InputError, did_you_mean
+from incentivize.experiments.settings.places import check_usable_path, expand_local_path
 
 FLAG_NAMES = {"families": "family"}  # flags that are not called as their setting is
 
 
-class Word(NamedTuple):
+class Argument(NamedTuple):
     """One flag, or a word that stands without one.
 
     Attributes:
@@ -26,28 +26,28 @@ class Word(NamedTuple):
 
     name: str
     value: str
-    several: bool
+    takes_several: bool
     kinds: frozenset[Any]
     help: str
 
 
-def words_of(command: type) -> Iterator[Word]:
+def arguments_of(command: type) -> Iterator[Argument]:
     """All that a command takes, in the order of its help."""
     hints = get_type_hints(command, include_extras=True)
     for field in fields(command):
         hint = hints[field.name]
         kind, *markers = get_args(hint) if get_origin(hint) is Annotated else [hint]
         if is_dataclass(kind):
-            yield from words_of(kind)  # pyright: ignore[reportArgumentType]
+            yield from arguments_of(kind)  # pyright: ignore[reportArgumentType]
             continue
         said = {key: next(filter(None, (getattr(marker, key, None) for marker in markers)), "") for key in SAID}
         name = FLAG_NAMES.get(field.name, field.name).replace("_", "-")
         value = "" if kind is bool else str(said["metavar"] or "VALUE")
-        yield Word(
+        yield Argument(
             name=name if tyro.conf.Positional in markers else f"--{name}",
             value=value,
-            several="..." in value,
-            kinds=frozenset(_parts(kind)),
+            takes_several="..." in value,
+            kinds=frozenset(_types_in(kind)),
             help=str(said["help"]).replace("%%", "%"),
         )
 
@@ -55,15 +55,15 @@ def words_of(command: type) -> Iterator[Word]:
 SAID = ("metavar", "help")  # of what `tyro.conf.arg` says of a flag
 
 
-def _parts(kind: Any) -> set[Any]:
+def _types_in(kind: Any) -> set[Any]:
     """The types that a type is made of."""
     inner = get_args(kind)
-    return {part for one in inner for part in _parts(one)} if inner else {kind}
+    return {part for one in inner for part in _types_in(one)} if inner else {kind}
 
 
 def flags_of(command: type) -> tuple[str, ...]:
     """The flags of a command, with their dashes."""
-    return (*(word.name for word in words_of(command) if word.name.startswith("--")), "--help")
+    return (*(word.name for word in arguments_of(command) if word.name.startswith("--")), "--help")
 
 
 KINDS: dict[Any, tuple[Callable[[str], Any], str]] = {
@@ -74,7 +74,7 @@ KINDS: dict[Any, tuple[Callable[[str], Any], str]] = {
 """How a value of a kind is read, as by the parser, and what to call it."""
 
 
-def check_line(name: str, command: type, args: Sequence[str]) -> None:
+def check_arguments(name: str, command: type, args: Sequence[str]) -> None:
     """Refuses a flag that there is not, a value that is missing or of a wrong kind, and words too few or too many.
 
     Args:
@@ -88,7 +88,7 @@ def check_line(name: str, command: type, args: Sequence[str]) -> None:
     if {"-h", "--help"} & set(args):
         return
     what = f"incentivize {name}"
-    words = {word.name: word for word in words_of(command)}
+    words = {word.name: word for word in arguments_of(command)}
     free = []  # the words that stand without a flag
     for given, values in _split(args):
         flag, equals, value = given.partition("=")
@@ -97,11 +97,11 @@ def check_line(name: str, command: type, args: Sequence[str]) -> None:
         takes = 0
         if flag:
             word = words.get(flag) or _refuse(flag, what, command)
-            takes = len(values) if word.several else min(1, len(values)) if word.value else 0
+            takes = len(values) if word.takes_several else min(1, len(values)) if word.value else 0
             if equals and not word.value:
-                raise SettingsError(f"{given}: {flag} takes no value")
-            if word.value and not values and not word.several:  # no values at all turn a list off
-                raise SettingsError(f"{flag}: its value is missing; want {word.value}")
+                raise InputError(f"{given}: {flag} takes no value")
+            if word.value and not values and not word.takes_several:  # no values at all turn a list off
+                raise InputError(f"{flag}: its value is missing; want {word.value}")
             for value in values[:takes]:
                 _check_value(word, value)
         free += values[takes:]
@@ -111,13 +111,13 @@ def check_line(name: str, command: type, args: Sequence[str]) -> None:
     wrong = ""
     if len(free) < len(places) and places[len(free)].default is MISSING:
         wrong = f"{words[places[len(free)].name].value} is missing"
-    elif len(free) > len(places) and not any(words[place.name].several for place in places):
+    elif len(free) > len(places) and not any(words[place.name].takes_several for place in places):
         wrong = f"{free[len(places)]!r} is one word too many"
     if wrong:
-        raise SettingsError(f"{what}: {wrong}; `{what} --help` says what it takes")
+        raise InputError(f"{what}: {wrong}; `{what} --help` says what it takes")
 
 
-def at_home(args: Sequence[str]) -> list[str]:
+def expand_home(args: Sequence[str]) -> list[str]:
     """Returns a command line with home folders in the place of ~, which a shell leaves in --out=~/run.
 
     Raises:
@@ -127,9 +127,9 @@ def at_home(args: Sequence[str]) -> list[str]:
     for arg in args:
         flag, equals, value = arg.partition("=") if arg.startswith("--") else ("", "", arg)
         try:
-            found.append(f"{flag}{equals}{local(value) if value.startswith('~') else value}")
+            found.append(f"{flag}{equals}{expand_local_path(value) if value.startswith('~') else value}")
         except ValueError as error:
-            raise SettingsError(f"{arg}: {error}") from None
+            raise InputError(f"{arg}: {error}") from None
     return found
 
 
@@ -145,21 +145,21 @@ def _split(args: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
     yield flag, values
 
 
-def _refuse(flag: str, what: str, command: type) -> Word:
-    told = nearest(flag, flags_of(command))
+def _refuse(flag: str, what: str, command: type) -> Argument:
+    told = did_you_mean(flag, flags_of(command))
     told = told if told.startswith("did") else f"`{what} --help` names those that there are"
-    raise SettingsError(f"{flag}: there is no such flag of `{what}`; {told}")
+    raise InputError(f"{flag}: there is no such flag of `{what}`; {told}")
 
 
-def _check_value(word: Word, value: str) -> None:
+def _check_value(word: Argument, value: str) -> None:
     """Refuses what cannot be read as one of the kinds of a flag; text always can."""
     names = sorted(kind for kind in word.kinds if isinstance(kind, str))
     if Path in word.kinds:
         try:
-            check_place(value)
+            check_usable_path(value)
         except ValueError as error:
             what = word.name if word.name.startswith("-") else word.value.removesuffix("...")
-            raise SettingsError(f"{what} {value or repr(value)}: {error}") from None
+            raise InputError(f"{what} {value or repr(value)}: {error}") from None
     if {str, Path} & word.kinds or value in names:
         return
     for kind in word.kinds & KINDS.keys():
@@ -169,4 +169,4 @@ def _check_value(word: Word, value: str) -> None:
             continue
         return
     wanted = [told for kind, (_, told) in KINDS.items() if kind in word.kinds] + names
-    raise SettingsError(f"{word.name} = {value!r}: want {' or '.join(wanted)}")
+    raise InputError(f"{word.name} = {value!r}: want {' or '.join(wanted)}")

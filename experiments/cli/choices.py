@@ -56,7 +56,7 @@ BENCHMARKS = ("all", "envs", "train", "tasks", "saves", "specialists")
 LAUNCHERS = ("local", "slurm", "trial")
 SHELLS = ("bash", "zsh", "tcsh", "fish")
 
-KNOWN: dict[str, Callable[[], Iterable[str]]] = {
+CHOICES: dict[str, Callable[[], Iterable[str]]] = {
     "arm": lambda: schema.ARMS,
     "control": _controls,
     "family": _families,
@@ -75,10 +75,10 @@ KNOWN: dict[str, Callable[[], Iterable[str]]] = {
 """By flag or, for a word without one, by its name in the help."""
 
 
-def check_known(key: str, value: str) -> None:
+def check_choice(key: str, value: str) -> None:
     """Refuses a name that is not among those known after `key`, such as "--arm" or "STUDY".
 
     Raises:
         SettingsError: which names what was meant.
     """
-    check_name(key, value, KNOWN[key.lstrip("-").lower()]())
+    check_name(key, value, CHOICES[key.lstrip("-").lower()]())

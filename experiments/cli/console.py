@@ -8,17 +8,17 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from incentivize.experiments.errors import printable
-from incentivize.experiments.runtime.streams import coloured, is_terminal, moves
+from incentivize.experiments.errors import escape_control_characters
+from incentivize.experiments.runtime.streams import is_terminal, supports_colour, supports_cursor
 
-WIDE = 1000  # columns where nobody says how many there are: a file has no edge at which lines would have to break
+PIPE_WIDTH = 1000  # columns where nobody says how many there are: a file has no edge at which lines would have to break
 
 
 class _Console(Console):
     def render_str(self, text: str, **how: Any) -> Text:
         """Text as it is, in a line or in the cell of a table: what is no sign is spelt out, nothing is markup."""
         how |= {"markup": False, "emoji": False}
-        return super().render_str(printable(text), **how)
+        return super().render_str(escape_control_characters(text), **how)
 
     def on_broken_pipe(self) -> None:
         raise  # noqa: PLE0704, called where the error is being handled
@@ -33,14 +33,14 @@ def console_for(stderr: bool = False) -> Console:
     edge = is_terminal(stream) or "COLUMNS" in os.environ
     return _Console(
         stderr=stderr,
-        width=None if edge else WIDE,
-        force_terminal=moves(stream),
-        color_system="256" if coloured(stream) and not moves(stream) else "auto",
+        width=None if edge else PIPE_WIDTH,
+        force_terminal=supports_cursor(stream),
+        color_system="256" if supports_colour(stream) and not supports_cursor(stream) else "auto",
         highlight=False,
     )
 
 
-def unread(error: BaseException) -> bool:
+def reader_has_gone(error: BaseException) -> bool:
     """Whether an error says that whoever read standard output has ended, as `head` does."""
     if not isinstance(error, BrokenPipeError):
         return False

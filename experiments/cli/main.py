@@ -14,14 +14,19 @@ from typing import Annotated, Any
 
 import tyro
 
-from incentivize.experiments.cli.arguments import at_home, check_line
+from incentivize.experiments.cli.arguments import check_arguments, expand_home
 from incentivize.experiments.cli.commands import COMMANDS
-from incentivize.experiments.cli.console import console_for, unread
+from incentivize.experiments.cli.console import console_for, reader_has_gone
 from incentivize.experiments.cli.docstrings import docstring
 from incentivize.experiments.cli.result import CommandResult
-from incentivize.experiments.errors import STATUS as STOPPED
-from incentivize.experiments.errors import SettingsError, Stopped, nearest, printable, reason
-from incentivize.experiments.runtime.streams import coloured, nowhere, settle, unbroken
+from incentivize.experiments.errors import STOPPED_STATUS as STOPPED
+from incentivize.experiments.errors import InputError, Stopped, did_you_mean, escape_control_characters, explain
+from incentivize.experiments.runtime.streams import (
+    discard_output,
+    set_up_streams,
+    supports_colour,
+    tolerate_broken_streams,
+)
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 UNREAD = 128 + signal.SIGPIPE  # what a shell says of a program whose reader has ended
@@ -32,16 +37,16 @@ def main(args: list[str] | None = None) -> int:
     """Runs the command; returns the exit status: 0 done, 1 failed, 2 bad input, 75 stopped and resumable."""
     args = sys.argv[1:] if args is None else args
     try:
-        command = _parsed(args)
-    except SettingsError as error:
-        document = _said(str(error), BAD_INPUT)
+        command = _parse(args)
+    except InputError as error:
+        document = _report_error(str(error), BAD_INPUT)
         if "--json" in args:
             print(json.dumps(document, indent=1))
         return BAD_INPUT
-    return act(command)
+    return dispatch(command)
 
 
-def _parsed(args: list[str]) -> Any:
+def _parse(args: list[str]) -> Any:
     """The command line as a command.
 
     Raises:
@@ -49,21 +54,21 @@ def _parsed(args: list[str]) -> Any:
         SystemExit: from the parser, for help, and for whatever passed here and not there.
     """
     if not args:
-        raise SettingsError(f"incentivize: want one of {', '.join(COMMANDS)}; `incentivize --help` says what they do")
+        raise InputError(f"incentivize: want one of {', '.join(COMMANDS)}; `incentivize --help` says what they do")
     if args[0] not in (*COMMANDS, "-h", "--help"):
-        raise SettingsError(f"incentivize {args[0]}: there is no such command; {nearest(args[0], COMMANDS)}")
+        raise InputError(f"incentivize {args[0]}: there is no such command; {did_you_mean(args[0], COMMANDS)}")
     if args[0] in COMMANDS:
-        check_line(args[0], COMMANDS.load(args[0]), args[1:])
-        args = [args[0], *at_home(args[1:])]
+        check_arguments(args[0], COMMANDS.load(args[0]), args[1:])
+        args = [args[0], *expand_home(args[1:])]
     # By itself it knows no NO_COLOR, and asks standard output whether standard error is a terminal.
-    tyro._experimental_options["ansi_codes"] = coloured(sys.stderr)
+    tyro._experimental_options["ansi_codes"] = supports_colour(sys.stderr)
     kinds = {name: COMMANDS.load(name) for name in COMMANDS}
     told = {name: tyro.conf.subcommand(name, description=docstring(kind)) for name, kind in kinds.items()}
     every: Any = reduce(or_, (Annotated[kind, told[name]] for name, kind in kinds.items()))
     return tyro.cli(every, prog="incentivize", description=DESCRIPTION, args=args)
 
 
-def act(command: Any) -> int:
+def dispatch(command: Any) -> int:
     """Does what a command says; whatever goes wrong is a sentence and an exit status.
 
     With `--json` standard output gets one document and nothing else: words go to standard error, and where something
@@ -76,13 +81,13 @@ def act(command: Any) -> int:
         document, status = result
     except (KeyboardInterrupt, Stopped):
         text = "stopped; the same command goes on where it was" if command.RESUMES else "stopped"
-        document, status = _said(text, STOPPED), STOPPED
+        document, status = _report_error(text, STOPPED), STOPPED
     except (Exception, SystemExit) as error:  # SystemExit: of another package's code
-        if unread(error):
+        if reader_has_gone(error):
             raise
-        bad = isinstance(error, SettingsError)
+        bad = isinstance(error, InputError)
         status = BAD_INPUT if bad else FAILED
-        document = _said(str(error) if bad else f"failed: {reason(error)}", status)
+        document = _report_error(str(error) if bad else f"failed: {explain(error)}", status)
         if command.common.debug:
             traceback.print_exc()
     if as_json:
@@ -90,14 +95,14 @@ def act(command: Any) -> int:
     return status
 
 
-def _said(text: str, status: int) -> dict[str, Any]:
+def _report_error(text: str, status: int) -> dict[str, Any]:
     """Says a sentence, and gives it back as `--json` has it."""
-    with unbroken():  # or a terminal that is gone would decide over the exit status
-        console_for(stderr=True).print(printable(text), markup=False, highlight=False, soft_wrap=True)
+    with tolerate_broken_streams():  # or a terminal that is gone would decide over the exit status
+        console_for(stderr=True).print(escape_control_characters(text), markup=False, highlight=False, soft_wrap=True)
     return {"error": text, "status": status}
 
 
-def _stop(*_: object) -> None:
+def _interrupt_once(*_: object) -> None:
     """Interrupts once: an impatient second signal must not disturb the clearing up."""
     for polite in (signal.SIGINT, signal.SIGTERM):
         signal.signal(polite, signal.SIG_IGN)
@@ -107,9 +112,9 @@ def _stop(*_: object) -> None:
 def entry() -> None:
     """The console script."""
     for polite in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(polite, _stop)
+        signal.signal(polite, _interrupt_once)
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"  # a sentence, without lines of code
-    settle()
+    set_up_streams()
     os.environ["MPLBACKEND"] = "agg"  # a notebook hands its own on, which need not be installed here
     status = DONE
     try:
@@ -122,8 +127,8 @@ def entry() -> None:
         if isinstance(error, BrokenPipeError):
             status = UNREAD
         elif not status:
-            status = _said(f"standard output: {reason(error)}", FAILED)["status"]
-        nowhere(sys.stdout)
+            status = _report_error(f"standard output: {explain(error)}", FAILED)["status"]
+        discard_output(sys.stdout)
     # XLA may still be compiling in its threads, and crashes where the interpreter winds up first; and of several
     # processes each would wait for all others, which wait for this one.
     if status == STOPPED or (status and "jax" in sys.modules and sys.modules["jax"].distributed.is_initialized()):

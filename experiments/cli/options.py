@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar
 
 import tyro
 
-from incentivize.experiments.errors import SettingsError
+from incentivize.experiments.errors import InputError
 
 Value = TypeVar("Value")
 Repeatable = tyro.conf.UseAppendAction[tuple[tuple[Value, ...], ...]]
@@ -35,26 +35,26 @@ class JsonOptions(CommonOptions):
     """Print the result as one JSON document; messages and tables go to standard error."""
 
 
-def agree(file: dict[str, Any], path: Path | None, **said: str) -> None:
+def check_file_matches(file: dict[str, Any], path: Path | None, **said: str) -> None:
     """Refuses a file that is for another study or preset than the command says."""
     for key, value in said.items():
         if file.get(key, value) != value:
-            raise SettingsError(f"{key} = {file[key]!r} in {path}: the command says {value!r}")
+            raise InputError(f"{key} = {file[key]!r} in {path}: the command says {value!r}")
 
 
-def at_least_one(**flags: int | None) -> None:
+def check_at_least_one(**flags: int | None) -> None:
     """Refuses numbers below 1, by the name of their flag."""
     for name, value in flags.items():
         if value is not None and value < 1:
-            raise SettingsError(f"--{name} = {value}: want at least 1")
+            raise InputError(f"--{name} = {value}: want at least 1")
 
 
-def flat(values: tuple[tuple[Any, ...], ...]) -> tuple[Any, ...]:
+def flatten(values: tuple[tuple[Any, ...], ...]) -> tuple[Any, ...]:
     """What a flag was given, however often it stood there."""
     return tuple(value for some in values for value in some)
 
 
-def check_file(flag: str, path: Path | None, suffix: str) -> None:
+def check_can_write(flag: str, path: Path | None, suffix: str) -> None:
     """Refuses a file that could not be written, before anything is played.
 
     Raises:
@@ -63,6 +63,6 @@ def check_file(flag: str, path: Path | None, suffix: str) -> None:
     if path is None:
         return
     if path.suffix.lower() != suffix:
-        raise SettingsError(f"{flag} {path}: want a name that ends in {suffix}")
+        raise InputError(f"{flag} {path}: want a name that ends in {suffix}")
     if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-        raise SettingsError(f"{flag} {path}: cannot be written there")
+        raise InputError(f"{flag} {path}: cannot be written there")

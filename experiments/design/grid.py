@@ -4,11 +4,11 @@ from functools import lru_cache
 from typing import Any
 
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.settings.schema import PoolSize, Settings, budgets_of, size_of
+from incentivize.experiments.settings.schema import PoolSize, Settings, evaluation_budgets, size_of
 
 
 @lru_cache
-def hidden(family: str) -> bool:
+def has_hidden_rule(family: str) -> bool:
     """Whether the family's rule has to be found out."""
     from incentivize import envs  # and with it jax, which listing the studies does not need
 
@@ -20,7 +20,7 @@ def headline_teacher(family: str) -> str:
 
     One who knows a hidden rule never shows how to find it out: that its students fail is by construction.
     """
-    return "fair-dagger" if hidden(family) else "dagger"
+    return "fair-dagger" if has_hidden_rule(family) else "dagger"
 
 
 def on_pool(pool: PoolSize, seed: int) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def on_pool(pool: PoolSize, seed: int) -> dict[str, Any]:
 def cell_of(study: str, settings: Settings, family: str, role: str, **own: Any) -> Cell:
     """An incentivized generalist of a family, unless told otherwise; taught first where the settings say so."""
     training = settings.training[family]
-    points = tuple((point, "total") for point in budgets_of(settings, family))
+    points = tuple((point, "total") for point in evaluation_budgets(settings, family))
     knobs = tuple(sorted(settings.knobs.get(family, {}).items()))
     defaults: dict[str, Any] = {"training": training, "points": points, "knobs": knobs}
     if settings.control != "none":

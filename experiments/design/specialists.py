@@ -4,7 +4,7 @@ from typing import Any
 
 from incentivize.experiments.cells import Cell
 from incentivize.experiments.design.grid import cell_of
-from incentivize.experiments.settings.schema import Settings, Training, ending
+from incentivize.experiments.settings.schema import Settings, Training, finite_pools
 
 ROLES = {"taught": "specialist", "incentivized": "incentivized specialist"}
 """The part that specialists play, by what they learn from: all else about them is the same."""
@@ -27,7 +27,7 @@ def specialist_points(settings: Settings, training: Training) -> tuple[dict[int,
     Shares below one small update are left out: they are censored, not drawn.
     """
     budget = training.budget
-    wanted = [(budget // size, "share") for size in ending(settings)]
+    wanted = [(budget // size, "share") for size in finite_pools(settings)]
     wanted += [(budget // settings.specialists, "split"), (budget, "full")]
     large, small = training.steps_per_update, small_batch(settings, training).steps_per_update
     at_large: dict[int, str] = {}
@@ -80,9 +80,9 @@ def specialists(study: str, settings: Settings, family: str) -> list[Cell]:
     return cells
 
 
-def acquainted(study: str, settings: Settings, family: str) -> list[Cell]:
+def generalists_trained_on_specialty(study: str, settings: Settings, family: str) -> list[Cell]:
     """Generalists with the specialists' tasks in their pool, the largest that ends; none where it is too small."""
-    size = max(ending(settings), default=0)
+    size = max(finite_pools(settings), default=0)
     if size < settings.specialists:
         return []
     pool: dict[str, Any] = {"pool_size": size, "pool_split": "heldout"}

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from incentivize.experiments.doctor import Finding
-from incentivize.experiments.doctor.isolated import Ran
+from incentivize.experiments.doctor.isolated import IsolatedRun
 
 PROBE = """
 import json, time
@@ -27,7 +27,7 @@ NOTABLE = {
 ASIDE = "`incentivize` and Gymnasium environments set it aside, other programs do not"
 
 
-def answer(ran: Ran) -> dict[str, Any]:
+def answer(ran: IsolatedRun) -> dict[str, Any]:
     """What the probe found; empty where it did not get that far."""
     try:
         return dict(json.loads(ran.out.strip().splitlines()[-1])) if ran.status == 0 else {}
@@ -35,7 +35,7 @@ def answer(ran: Ran) -> dict[str, Any]:
         return {}
 
 
-def computes(ran: Ran) -> Finding:
+def computes(ran: IsolatedRun) -> Finding:
     """Whether jax compiles and runs a small program, rightly and in time."""
     found = answer(ran)
     if not found:
@@ -71,7 +71,7 @@ def accelerator(files: Sequence[str], libtpu: bool, backend: str | None, asked: 
     return Finding("accelerator", "warning", f"{seen}, but jax does not use it: {pip}")
 
 
-def environment(variables: Mapping[str, str], blamed: Sequence[str]) -> Finding:
+def environment_variables(variables: Mapping[str, str], blamed: Sequence[str]) -> Finding:
     """What the environment does to jax.
 
     Args:
@@ -84,7 +84,7 @@ def environment(variables: Mapping[str, str], blamed: Sequence[str]) -> Finding:
     from incentivize.envs.ambient import ON
     from incentivize.experiments.runtime import ambient  # and with it gymnasium and pydantic, which may be broken, too
 
-    if relaxed := ambient.relaxing(variables):
+    if relaxed := ambient.relaxing_flags(variables):
         return Finding(
             "environment",
             "wrong",
@@ -94,7 +94,7 @@ def environment(variables: Mapping[str, str], blamed: Sequence[str]) -> Finding:
     told = [f"{name} = {variables[name]!r}: {why}" for name, why in on.items()]
     aside = ambient.set_aside(variables)
     told += [f"{name} = {text!r}: {ASIDE}" for name, text in aside.items()]
-    counts = [f"--{name}={value}" for name, value in ambient.unusual(variables).items()]
+    counts = [f"--{name}={value}" for name, value in ambient.unusual_flags(variables).items()]
     counts += [f"{name} = {variables[name]!r}" for name in ambient.ARITHMETIC if variables.get(name)]
     apart = f"; training runs with {', '.join(counts)} count as other ones" if counts else ""
     if told:
@@ -104,7 +104,7 @@ def environment(variables: Mapping[str, str], blamed: Sequence[str]) -> Finding:
     return Finding("environment", "ok", f"nothing stands in the way ({seen}){apart}")
 
 
-def blame(variables: Mapping[str, str], runs: Callable[[Mapping[str, str]], bool]) -> list[str]:
+def offending_variables(variables: Mapping[str, str], runs: Callable[[Mapping[str, str]], bool]) -> list[str]:
     """The variables without which jax runs; one if one is enough, all of jax's if it takes them all."""
     mine = [name for name in sorted(variables) if _of_jax(name)]
     for gone in [*([name] for name in mine), mine]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 LIMIT = 120.0  # seconds that code may take: importing and compiling take a few, on a busy machine some tens
 
 
-class Ran(NamedTuple):
+class IsolatedRun(NamedTuple):
     """How code ended: its exit status, None where its time was up, and what it printed."""
 
     status: int | None
@@ -31,7 +31,7 @@ class Ran(NamedTuple):
         return said
 
 
-def apart(code: str, environment: Mapping[str, str] | None = None, limit: float = LIMIT) -> Ran:
+def run_isolated(code: str, environment: Mapping[str, str] | None = None, limit: float = LIMIT) -> IsolatedRun:
     """Runs code with the modules that this process sees.
 
     Args:
@@ -52,5 +52,5 @@ def apart(code: str, environment: Mapping[str, str] | None = None, limit: float 
             stdin=subprocess.DEVNULL,
         )
     except subprocess.TimeoutExpired:
-        return Ran(None, f"{limit:g} s")
-    return Ran(ran.returncode, ran.stdout, ran.stderr)
+        return IsolatedRun(None, f"{limit:g} s")
+    return IsolatedRun(ran.returncode, ran.stdout, ran.stderr)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from incentivize.experiments.doctor import Finding
-from incentivize.experiments.errors import no_semaphores
+from incentivize.experiments.errors import explain_no_semaphores
 
 GIB = 2**30
 
@@ -47,7 +47,7 @@ def semaphores(make: Callable[[], object]) -> Finding:
     try:
         make()
     except (OSError, ImportError) as error:
-        return Finding("shared memory", "wrong", no_semaphores(error))
+        return Finding("shared memory", "wrong", explain_no_semaphores(error))
     return Finding("shared memory", "ok", "has room for the semaphores of worker processes")
 
 

@@ -14,15 +14,15 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from incentivize.experiments.doctor import Finding, devices, machine, packages, plugins
-from incentivize.experiments.doctor.isolated import apart
+from incentivize.experiments.doctor.isolated import run_isolated
 from incentivize.experiments.runtime import cgroup
-from incentivize.experiments.runtime.compilation_cache import programs_folder
+from incentivize.experiments.runtime.compilation_cache import cache_folder
 
 NAME = "incentivize"
 OURS = ("dev", "docs", "peers")  # extras for whoever works on the package itself
 
 
-def examined() -> Iterator[Finding]:
+def run_checks() -> Iterator[Finding]:
     """All findings, as they come."""
     for check, look in CHECKS.items():
         try:
@@ -62,7 +62,7 @@ def _only_of(requirement: Requirement, extra: str) -> bool:
 
 
 def _jax() -> Iterator[Finding]:
-    ran = apart(devices.PROBE)
+    ran = run_isolated(devices.PROBE)
     yield devices.computes(ran)
     backend = devices.answer(ran).get("backend")
     files = [*glob.glob("/dev/nvidia[0-9]*"), *glob.glob("/dev/accel[0-9]*")]
@@ -70,9 +70,9 @@ def _jax() -> Iterator[Finding]:
     variables = dict(os.environ)
 
     def runs(environment: Mapping[str, str]) -> bool:
-        return bool(devices.answer(apart(devices.PROBE, environment)))
+        return bool(devices.answer(run_isolated(devices.PROBE, environment)))
 
-    yield devices.environment(variables, [] if backend else devices.blame(variables, runs))
+    yield devices.environment_variables(variables, [] if backend else devices.offending_variables(variables, runs))
 
 
 def _machine() -> Iterator[Finding]:
@@ -86,7 +86,7 @@ def _machine() -> Iterator[Finding]:
     mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else there
     yield machine.cores(mine, there, limits.cores)
     yield machine.semaphores(multiprocessing.get_context("spawn").Lock)
-    yield machine.programs(os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(programs_folder() or ""))
+    yield machine.programs(os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(cache_folder() or ""))
 
 
 def _files() -> Iterator[Finding]:
@@ -105,7 +105,7 @@ def _plugins() -> Iterator[Finding]:
     if not plugins.there():
         yield from packages.plugins([])
         return
-    ran = apart(plugins.CODE)
+    ran = run_isolated(plugins.CODE)
     if ran.status != 0:
         names = ", ".join(point.name for point in plugins.there())
         yield Finding("plug-ins", "wrong", f"loading {names}: {ran.why()}")

@@ -10,7 +10,7 @@ import numpy as np
 
 from incentivize import rewards
 from incentivize.agents.hyper import Hyper
-from incentivize.agents.learner import draws
+from incentivize.agents.learner import start_samplers
 from incentivize.agents.teachers import TEACHERS
 from incentivize.envs.audit import DRAWN, Claim, compared, first, strays, tasks_of
 from incentivize.envs.family import Family
@@ -18,7 +18,7 @@ from incentivize.envs.tasks import SPLITS, Pool, Split
 from incentivize.experiments.cells import Cell
 from incentivize.experiments.errors import RunError
 from incentivize.experiments.training.build import family_of, hyper_of, pool_of
-from incentivize.experiments.training.trees import stack
+from incentivize.experiments.training.trees import stack_trees
 
 SOME = 512  # tasks drawn of each pool, and DRAWN of the largest: a leak of 1 in 50 escapes one time in 30,000
 
@@ -33,7 +33,7 @@ class Use(NamedTuple):
     own: tuple[float, ...]  # hyperparameters that the drawing depends on
 
 
-def audited(name: str, cells: Sequence[Cell], heldout: int) -> dict[str, Any]:
+def audit_pools(name: str, cells: Sequence[Cell], heldout: int) -> dict[str, Any]:
     """What an audit of all pools finds that a family's agents are trained on, as `meta.json` has it.
 
     Its numbers are of the largest pool; `pools` counts all that were looked at.
@@ -106,7 +106,7 @@ def _drawn(uses: dict[Use, tuple[Pool, Hyper]], largest: Use) -> dict[Use, np.nd
     found = {}
     for program, mine in programs.items():
         mine = mine + [largest] * (DRAWN // SOME - 1) * (largest in mine)
-        pools, hypers = (stack(each) for each in zip(*(uses[use] for use in mine), strict=True))
+        pools, hypers = (stack_trees(each) for each in zip(*(uses[use] for use in mine), strict=True))
         tasks = np.asarray(_side_by_side(*program, pools, hypers))
         found |= {use: tasks[[other == use for other in mine]].reshape(-1, tasks.shape[-1]) for use in mine}
     return found
@@ -117,7 +117,7 @@ def _side_by_side(family: Family, tastes: bool, frozen: bool, pools: Pool, hyper
     """Tasks drawn at the start of training from several pools, digits [pools, SOME, D]."""
 
     def one(key: jax.Array, pool: Pool, hyper: Hyper) -> jax.Array:
-        begun = partial(draws, pool=pool, hyper=hyper, steps=jnp.float32(0), tastes=tastes, frozen=frozen)
+        begun = partial(start_samplers, pool=pool, hyper=hyper, steps=jnp.float32(0), tastes=tastes, frozen=frozen)
         return tasks_of(begun, family, key, SOME)
 
     return jax.vmap(one)(jax.random.split(jax.random.key(0), len(pools.bound)), pools, hypers)

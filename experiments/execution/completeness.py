@@ -5,61 +5,61 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.errors import RunError, SettingsError
-from incentivize.experiments.execution.planning import planned
-from incentivize.experiments.runtime.provenance import environment
+from incentivize.experiments.errors import InputError, RunError
+from incentivize.experiments.execution.planning import plan
+from incentivize.experiments.runtime.provenance import provenance
 from incentivize.experiments.settings.schema import Settings
-from incentivize.experiments.storage.cell_store import Archive
-from incentivize.experiments.storage.ownership import owned
-from incentivize.experiments.storage.parameters import pin
-from incentivize.experiments.storage.run_directory import REPORTED, Store
-from incentivize.experiments.storage.start_files import check_starts
+from incentivize.experiments.storage.cell_store import CellStore
+from incentivize.experiments.storage.ownership import open_run_directory
+from incentivize.experiments.storage.parameters import pin_start_from
+from incentivize.experiments.storage.run_directory import REPORTED_FILES, RunDirectory
+from incentivize.experiments.storage.start_files import check_start_files
 
 
-def finished(settings: Settings, out: Path) -> bool:
+def is_finished(settings: Settings, out: Path) -> bool:
     """Whether nothing is left to do in a run directory, which is made if it is not there.
 
     Raises:
         SettingsError: where settings or directory will not do, or another process is at it.
         RunError: where nothing is left to do, and some cells had to be given up.
     """
-    settings = pin(settings)
-    cells, _ = planned(settings)
-    with owned(out, settings) as store:
-        archive = Archive(out, None, environment())
-        done = _finished(store, archive, cells)
+    settings = pin_start_from(settings)
+    cells, _ = plan(settings)
+    with open_run_directory(out, settings) as store:
+        archive = CellStore(out, None, provenance())
+        done = all_trained(store, archive, cells)
         if done:
-            _tell_given_up(store)
+            raise_if_given_up(store)
         else:
-            check_starts(cell for cell in cells if not (out / "cells" / f"{cell.id}.npz").exists())
+            check_start_files(cell for cell in cells if not (out / "cells" / f"{cell.id}.npz").exists())
         return done
 
 
-def _tell_given_up(store: Store) -> None:
+def raise_if_given_up(store: RunDirectory) -> None:
     """Raises where training runs had to be given up."""
     if given_up := store.meta().get("given_up"):
         raise RunError("given up, and missing in the verdicts:\n" + "\n".join(map(str, given_up.values())))
 
 
-def _finished(store: Store, archive: Archive, cells: Sequence[Cell]) -> bool:
+def all_trained(store: RunDirectory, archive: CellStore, cells: Sequence[Cell]) -> bool:
     """Whether all training has been finished and nothing of it has changed since; the report may be missing."""
     return (
         _unchanged(store)
-        and set(store.meta().get("files", ())) == set(REPORTED)
+        and set(store.meta().get("files", ())) == set(REPORTED_FILES)
         and store.status().get("state") in ("done", "failed")
-        and all(archive.own(cell) is not None for cell in cells)
+        and all(archive.load(cell) is not None for cell in cells)
     )
 
 
-def _unchanged(store: Store) -> bool:
+def _unchanged(store: RunDirectory) -> bool:
     """Whether all files are what was written; says so where not, and drops what cannot be read."""
     try:
-        store.unchanged()
+        store.check_digests()
         return True
-    except SettingsError as error:
+    except InputError as error:
         print(f"{error}; it is made again", file=sys.stderr)
     try:
         store.meta()
-    except SettingsError:
+    except InputError:
         (store.path / "meta.json").unlink()
     return False

@@ -10,26 +10,26 @@ import psutil
 
 from incentivize.agents.networks import Network
 from incentivize.envs.family import Family
-from incentivize.experiments.errors import SettingsError
+from incentivize.experiments.errors import InputError
 from incentivize.experiments.runtime import cgroup
-from incentivize.experiments.training.build import family_of, network_of, sizes_of
-from incentivize.experiments.training.groups import Group
+from incentivize.experiments.training.build import evaluation_config, family_of, network_of
+from incentivize.experiments.training.groups import CellGroup
 
 FLOATS = 8  # of the network's width that a loss and its gradient keep for every entity of an observation, about
 
 
-def check_memory(programs: Sequence[Sequence[Group]], workers: int) -> None:
+def check_memory(programs: Sequence[Sequence[CellGroup]], workers: int) -> None:
     """Refuses groups that cannot fit, as many at a time as there are workers.
 
     Raises:
         SettingsError: which settings are to blame, and how much there is.
     """
-    needs = [(needed(group), group.cells[0]) for groups in programs for group in groups[:1]]
+    needs = [(group_bytes(group), group.cells[0]) for groups in programs for group in groups[:1]]
     if not needs:
         return
     each = math.ceil(workers / (1 if jax.default_backend() == "cpu" else jax.local_device_count()))  # to a device
     needs = sorted(needs, key=lambda need: need[0])[-each:]
-    total, room = sum(size for size, _ in needs), available()
+    total, room = sum(size for size, _ in needs), available_bytes()
     if total > room:
         cell = needs[-1][1]
         training = cell.training
@@ -40,16 +40,16 @@ def check_memory(programs: Sequence[Sequence[Group]], workers: int) -> None:
         if cell.attempts > 1:
             blame += f", attempts = {cell.attempts:,}"
         many = f" with {len(needs)} workers" if len(needs) > 1 else ""
-        raise SettingsError(
+        raise InputError(
             f"{cell.label}: needs about {total / 2**30:,.0f} GiB of memory{many} ({blame}), and there are "
             f"{room / 2**30:,.0f} GiB{_where(room)}; want less of these" + (", or --workers 1" if many else "")
         )
 
 
-def needed(group: Group) -> int:
+def group_bytes(group: CellGroup) -> int:
     """Bytes that a group takes at its peak, about: training and evaluation come one after the other."""
     cell = group.cells[0]
-    training, sizes = cell.training, sizes_of(cell)
+    training, sizes = cell.training, evaluation_config(cell)
     family = family_of(cell)
     network = network_of(training, family)
     of_each = [_sizes(member, network) for member in family.members]
@@ -67,7 +67,7 @@ def needed(group: Group) -> int:
     return math.ceil(group.lanes * (kept + max(learnt, *map(evaluated, sizes.simulations))))
 
 
-def available() -> int:
+def available_bytes() -> int:
     """Returns the bytes of memory there are: of the smallest accelerator, or else of this machine.
 
     In a control group, such as a container or a Slurm job, it is at most what the group's limit leaves: what is in use

@@ -11,8 +11,8 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainin
 from rich.progress import Progress as RichProgress
 
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.storage.cell_store import Archive, read_about
-from incentivize.experiments.storage.io import opened
+from incentivize.experiments.storage.cell_store import CellStore, read_about
+from incentivize.experiments.storage.io import open_npz
 
 RECENT = 256  # finished cells that paces are taken from
 USUAL = 2**26  # bytes of a cell's file at most
@@ -59,7 +59,7 @@ class Progress:
         """
         self.waiting = {cell.id: cell for cell in waiting}
         self.total, self.workers, self.paces = len(waiting), workers, list(paces)
-        steps = sum(cell.points[-1][0] for cell in waiting)
+        steps = sum(cell.evaluation_points[-1][0] for cell in waiting)
         self.bar.update(self.task, total=steps)
         found = [f"{count} found {where}" for count, where in ((done, "done"), (elsewhere, "in other runs")) if count]
         line = f"{len(waiting)} training runs to do"
@@ -78,10 +78,10 @@ class Progress:
             return ""
         total = 0.0
         for cell in self.waiting.values():
-            mine = known.get(_kind(cell.computed), [] if max(cell.simulations) else everything)
+            mine = known.get(_kind(cell.identity), [] if max(cell.simulations) else everything)
             if not mine:  # what a search takes cannot be told from those without
                 return ""
-            total += cell.points[-1][0] * sum(mine) / len(mine)
+            total += cell.evaluation_points[-1][0] * sum(mine) / len(mine)
         minutes = total / self.workers / 60
         if minutes > 90:
             return f"about {minutes / 60:.1f} h left"
@@ -91,8 +91,8 @@ class Progress:
         """A cell is done: one line, with its last success by split."""
         shown = {split: success[split] for split in ("seen", "unseen") if split in success}
         text = "  ".join(f"{split} {value:.2f}" for split, value in shown.items())
-        self.paces.append(pace_of(cell.computed, seconds))
-        rate = cell.points[-1][0] / max(seconds, 1e-9) / 1e3
+        self.paces.append(pace_of(cell.identity, seconds))
+        rate = cell.evaluation_points[-1][0] / max(seconds, 1e-9) / 1e3
         self._line(cell, f"{text:<24} {seconds:5.1f} s  {rate:4.0f} k steps/s")
 
     def failed(self, cell: Cell, why: str) -> None:
@@ -101,7 +101,7 @@ class Progress:
 
     def _line(self, cell: Cell, text: str) -> None:
         self.waiting.pop(cell.id, None)
-        self.bar.advance(self.task, cell.points[-1][0])
+        self.bar.advance(self.task, cell.evaluation_points[-1][0])
         left = f"  {self.left()}" * bool(self.waiting)
         self.say(f"[{self.total - len(self.waiting):>3}/{self.total}] {cell.label:<58} {text}{left}")
 
@@ -129,12 +129,12 @@ def _kind(computed: Mapping[str, Any]) -> tuple[Any, ...]:
     return (computed["family"], computed["learner"], max(computed["simulations"]), *ways)
 
 
-def paces_of(store: Archive) -> list[Pace]:
+def paces_of(store: CellStore) -> list[Pace]:
     """Returns the paces of the last cells of a run and of its siblings, to guess how long others take."""
-    files = [*(store.run / "cells").glob("*.npz"), *(path for paths in store.others.values() for path in paths)]
+    files = [*(store.run / "cells").glob("*.npz"), *(path for paths in store.sibling_files.values() for path in paths)]
     paces = []
     for path in sorted(files, key=_written_at)[-RECENT:]:
-        with suppress(Exception), opened(path, USUAL) as archive:
+        with suppress(Exception), open_npz(path, USUAL) as archive:
             about = read_about(archive)
             paces.append(pace_of(about["computed"], about["seconds"]))
     return paces

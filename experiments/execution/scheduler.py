@@ -3,46 +3,46 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from incentivize.experiments.cells import Cell, variant
-from incentivize.experiments.errors import SettingsError
+from incentivize.experiments.cells import Cell, describe_variant
+from incentivize.experiments.errors import InputError
 from incentivize.experiments.execution import teacher_level
-from incentivize.experiments.execution.auditing import audited
-from incentivize.experiments.execution.planning import groups_of
+from incentivize.experiments.execution.auditing import audit_pools
+from incentivize.experiments.execution.planning import plan_groups
 from incentivize.experiments.execution.progress import Progress, paces_of
-from incentivize.experiments.execution.publisher import Book
-from incentivize.experiments.execution.workers import Work, run_groups
+from incentivize.experiments.execution.publisher import ResultsPublisher
+from incentivize.experiments.execution.workers import ExecutionOptions, run_groups
 from incentivize.experiments.runtime import distributed
 from incentivize.experiments.settings.schema import Settings
-from incentivize.experiments.storage.cell_store import Archive, Found, Trained
+from incentivize.experiments.storage.cell_store import CellResult, CellStore, StoredCell
 from incentivize.experiments.storage.code_version import CHECKED, parts
-from incentivize.experiments.storage.run_directory import Store
-from incentivize.experiments.training.build import chosen_family
-from incentivize.experiments.training.evaluation import Evaluation, scripted_success
+from incentivize.experiments.storage.run_directory import RunDirectory
+from incentivize.experiments.training.build import family_from_settings
+from incentivize.experiments.training.evaluation import EvaluationConfig, scripted_success
 
-Finds = tuple[dict[str, Found], dict[str, Found]]
+FinishedCells = tuple[dict[str, StoredCell], dict[str, StoredCell]]
 """Cells that are finished, by id: in this run, and in others, from where they were taken over."""
 
 
-def run(
+def run_missing_cells(
     cells: Sequence[Cell],
     settings: Settings,
-    store: Store,
-    archive: Archive,
+    store: RunDirectory,
+    archive: CellStore,
     progress: Progress,
-    work: Work,
-    finds: Finds,
-    heard: Callable[[], None] = lambda: None,
-) -> Book:
+    work: ExecutionOptions,
+    finds: FinishedCells,
+    on_update: Callable[[], None] = lambda: None,
+) -> ResultsPublisher:
     """Runs every cell that has not been found, and writes down what came of all; `heard` is called after each time."""
     own, elsewhere = finds
     if _measured_otherwise(own, store, archive):
-        store.forget_measured(archive.made_with.get("ambient") or {})
+        store.reset_baselines(archive.made_with.get("ambient") or {})
     for family in settings.families:
         _audited(family, cells, settings, store)
         _scripted(family, settings, store)
         if family not in store.meta().get("teacher", {}):
-            store.update_meta(teacher={family: teacher_level.measured(family, settings)})
-    book = Book(cells, store, archive)
+            store.update_meta(teacher={family: teacher_level.teacher_entry(family, settings)})
+    book = ResultsPublisher(cells, store, archive)
     for found in (*own.values(), *elsewhere.values()):
         book.add(found)
     known = own | elsewhere
@@ -50,75 +50,75 @@ def run(
     paces = paces_of(archive) if waiting else ()
     progress.begin(waiting, len(own), len(elsewhere), paces, work.workers)
 
-    def deliver(batch: list[Trained]) -> None:
+    def deliver(batch: list[CellResult]) -> None:
         for trained in batch:
             if trained.cell.id in known:
                 continue  # it came along with others of its group
-            found = known[trained.cell.id] = archive.keep(trained)
+            found = known[trained.cell.id] = archive.save(trained)
             book.add(found)
             if trained.failure:
                 progress.failed(trained.cell, trained.failure)
             else:
                 progress.finished(trained.cell, book.final_success(trained.cell), trained.seconds)
-        book.publish(whole=False)
-        heard()
+        book.publish(with_task_counts=False)
+        on_update()
 
     try:
         train_missing(cells, set(known), work, deliver)
     finally:
-        book.publish(whole=True)
+        book.publish(with_task_counts=True)
     return book
 
 
-def train_missing(cells: Sequence[Cell], known: set[str], work: Work, deliver: Any) -> None:
+def train_missing(cells: Sequence[Cell], known: set[str], work: ExecutionOptions, deliver: Any) -> None:
     """Trains the groups in which a cell is not known yet, whole: the others in them cost nothing."""
-    programs = groups_of(cells)
+    programs = plan_groups(cells)
     missing = [any(cell.id not in known for cell in group.cells) for groups in programs for group in groups]
-    wanted = iter(distributed.agreed(missing))
+    wanted = iter(distributed.broadcast_from_primary(missing))
     programs = [[group for group in groups if next(wanted)] for groups in programs]
     if programs := [groups for groups in programs if groups]:
         run_groups(programs, work, deliver)
 
 
-def find(cells: Sequence[Cell], archive: Archive) -> Finds:
+def find_finished_cells(cells: Sequence[Cell], archive: CellStore) -> FinishedCells:
     """Finds what has been run, and takes over what others have.
 
     Raises:
         SettingsError: where the run is not whole and was begun with other code.
     """
     wanted = {cell.id: cell for cell in cells}
-    own = {key: found for key, cell in wanted.items() if (found := archive.own(cell)) is not None}
+    own = {key: found for key, cell in wanted.items() if (found := archive.load(cell)) is not None}
     missing = [cell for key, cell in wanted.items() if key not in own]
-    other = [found for found in own.values() if found.about["code"] != archive.code(found.cell)]
+    other = [found for found in own.values() if found.about["code"] != archive.code_version(found.cell)]
     if missing and other and {found.about["code"].endswith(CHECKED) for found in other} != {archive.checked}:
         how = ("without", "with")[not archive.checked]
-        raise SettingsError(
+        raise InputError(
             f"--out {archive.run}: was begun {how} --debug, by other programs; want that, or another --out"
         )
-    told = [(parts(found.about["code"]), parts(archive.code(found.cell))) for found in other]
+    told = [(parts(found.about["code"]), parts(archive.code_version(found.cell))) for found in other]
     if missing and other and all(there[0] == here[0] for there, here in told):
         there, here = told[0]
-        raise SettingsError(
+        raise InputError(
             f"--out {archive.run}: was begun where jax or XLA was told {there[1] or 'nothing'}, and here it is told "
             f"{here[1] or 'nothing'}: numbers would differ; want what it was begun with, or another --out"
         )
     if missing and other:
         commit = other[0].about["made_with"].get("commit") or "unknown"
-        raise SettingsError(
+        raise InputError(
             f"--out {archive.run}: was begun with other code of this program (commit {commit}), by which "
             f"{len(other)} of its {len(own)} finished training runs mean something else; want that code, or another "
             "--out beside it, where those that still mean the same are taken over"
         )
-    return own, {cell.id: found for cell in missing if (found := archive.elsewhere(cell)) is not None}
+    return own, {cell.id: found for cell in missing if (found := archive.import_from_siblings(cell)) is not None}
 
 
-def _measured_otherwise(own: dict[str, Found], store: Store, archive: Archive) -> bool:
+def _measured_otherwise(own: dict[str, StoredCell], store: RunDirectory, archive: CellStore) -> bool:
     """Returns whether the entries beside the cells were measured under other settings than the cells are made under."""
     there, here = (about.get("ambient") or {} for about in (store.meta(), archive.made_with))
-    return there != here and all(found.about["code"] == archive.code(found.cell) for found in own.values())
+    return there != here and all(found.about["code"] == archive.code_version(found.cell) for found in own.values())
 
 
-def _audited(name: str, cells: Sequence[Cell], settings: Settings, store: Store) -> None:
+def _audited(name: str, cells: Sequence[Cell], settings: Settings, store: RunDirectory) -> None:
     """Notes down what an audit of a family's pools finds.
 
     Raises:
@@ -126,20 +126,20 @@ def _audited(name: str, cells: Sequence[Cell], settings: Settings, store: Store)
     """
     if "pools" in store.meta().get("audit", {}).get(name, {}):
         return
-    store.update_meta(audit={name: audited(name, cells, settings.eval_tasks)})
+    store.update_meta(audit={name: audit_pools(name, cells, settings.eval_tasks)})
 
 
-def _scripted(name: str, settings: Settings, store: Store) -> None:
+def _scripted(name: str, settings: Settings, store: RunDirectory) -> None:
     """Notes down rows of the scripted policies."""
     if name in store.meta().get("scripted", {}):
         return
     # Levels that every score rests on: cheap to estimate well.
-    sizes = Evaluation(settings.eval_tasks, 16 * settings.eval_instances, settings.specialists)
+    sizes = EvaluationConfig(settings.eval_tasks, 16 * settings.eval_instances, settings.specialists)
     rows = []
-    for which, successes in scripted_success(chosen_family(settings, name), sizes):
+    for which, successes in scripted_success(family_from_settings(settings, name), sizes):
         learner = "scripted" if which else "uniform"
         row = {"cell": f"{learner}-{which}-{name}", "study": settings.study, "family": name, "learner": learner}
-        row["variant"] = variant(settings.knobs.get(name, {}), settings.life)
+        row["variant"] = describe_variant(settings.knobs.get(name, {}), settings.life)
         row |= {"role": learner, "env_steps": 0, "simulations": 0, "split": "unseen", "n_tasks": sizes.tasks}
         success = float(successes.mean() / sizes.instances)
         row |= {"success": success, "success_greedy": None, "n_episodes": sizes.tasks * sizes.instances}

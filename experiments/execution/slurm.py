@@ -23,14 +23,14 @@ from rich.console import Console
 from submitit.core.utils import FailedJobError
 from submitit.helpers import DelayedSubmission
 
-from incentivize.experiments.errors import STATUS as STOPPED
-from incentivize.experiments.errors import SettingsError
-from incentivize.experiments.execution.completeness import finished
+from incentivize.experiments.errors import STOPPED_STATUS as STOPPED
+from incentivize.experiments.errors import InputError
+from incentivize.experiments.execution.completeness import is_finished
 from incentivize.experiments.settings.schema import Settings
-from incentivize.experiments.storage.io import short, write
+from incentivize.experiments.storage.io import excerpt, write_atomic
 from incentivize.experiments.storage.ownership import check_same
-from incentivize.experiments.storage.parameters import pin
-from incentivize.experiments.storage.run_directory import Store
+from incentivize.experiments.storage.parameters import pin_start_from
+from incentivize.experiments.storage.run_directory import RunDirectory
 
 CLUSTERS = {"slurm": "slurm", "trial": "local"}
 """What submitit calls a launcher: a Slurm cluster, and to try it, a job on this machine."""
@@ -62,7 +62,7 @@ KINDS: dict[str, Callable[[str], Any]] = {
 ONE = ("nodes", "tasks_per_node", "ntasks_per_node", "ntasks", "time")  # a job is one process; time is `timeout_min`
 
 
-class Job:
+class SlurmJob:
     """The command, as submitit carries it out in a process of its own."""
 
     def __init__(self, arguments: Sequence[str]) -> None:
@@ -97,7 +97,7 @@ class Job:
                 except psutil.TimeoutExpired:
                     process.kill()
                     process.wait()
-        return DelayedSubmission(Job(self.arguments))
+        return DelayedSubmission(SlurmJob(self.arguments))
 
     def _tell(self) -> None:
         """Asks the command to save and stop, once."""
@@ -125,21 +125,21 @@ def launch(
     """
     out = out.resolve() if out.name in ("", "..") else out.absolute()
     folder = jobs_folder(out)
-    executor = _executor(folder, launcher, asked_for(job))
+    executor = _executor(folder, launcher, parse_job_options(job))
     if (queued := _queued(folder, launcher)) is not None:
-        check_same(Store(out), pin(settings))
+        check_same(RunDirectory(out), pin_start_from(settings))
         console.print(f"{out}: is {queued} already", soft_wrap=True)
         return None
-    if finished(settings, out):
+    if is_finished(settings, out):
         console.print(f"{out}: finished, nothing to submit; `incentivize report {out}` shows it", soft_wrap=True)
         return None
     command = ["run", settings.study, "--preset", settings.preset, "--config", str(out / "config.toml")]
     try:
-        submitted: submitit.Job[int] = executor.submit(Job([*command, "--out", str(out), *told]))
+        submitted: submitit.Job[int] = executor.submit(SlurmJob([*command, "--out", str(out), *told]))
     except (RuntimeError, OSError, FailedJobError) as error:
-        raise SettingsError(f"--launcher {launcher}: {error}") from None
+        raise InputError(f"--launcher {launcher}: {error}") from None
     if launcher == "slurm":
-        write(folder / "job", submitted.job_id)
+        write_atomic(folder / "job", submitted.job_id)
     console.print(f"{out}: submitted as job {submitted.job_id}; its log is {submitted.paths.stdout}", soft_wrap=True)
     return submitted
 
@@ -154,21 +154,17 @@ def jobs_folder(out: Path) -> Path:
         SettingsError: where the path cannot be said to Slurm.
     """
     if not out.name:
-        raise SettingsError(f"--out {out}: a run directory of a job needs a name")
+        raise InputError(f"--out {out}: a run directory of a job needs a name")
     folder = out.with_name(f"{out.name.replace('%', '=25')}.jobs")
     for sign in "%\\":
         if sign in str(folder):
-            raise SettingsError(
-                f"--out {out}: a cluster reads {sign} in a path as a sign of its own; want another path"
-            )
+            raise InputError(f"--out {out}: a cluster reads {sign} in a path as a sign of its own; want another path")
     if not str(folder).isprintable():
-        raise SettingsError(
-            f"--out {str(out)!a}: a job's script can have no such character in a path; want another path"
-        )
+        raise InputError(f"--out {str(out)!a}: a job's script can have no such character in a path; want another path")
     return folder
 
 
-def asked_for(job: Sequence[str]) -> dict[str, Any]:
+def parse_job_options(job: Sequence[str]) -> dict[str, Any]:
     """NAME=VALUE by name, of the kinds that submitit wants.
 
     Raises:
@@ -178,13 +174,13 @@ def asked_for(job: Sequence[str]) -> dict[str, Any]:
     for one in job:
         name, said, value = one.partition("=")
         if not (said and name.isidentifier()):
-            raise SettingsError(f"--job {one}: want NAME=VALUE, such as timeout_min=240")
+            raise InputError(f"--job {one}: want NAME=VALUE, such as timeout_min=240")
         if name.removeprefix("slurm_") in ONE:
-            raise SettingsError(f"--job {one}: a job is one process on one node, whose time is timeout_min")
+            raise InputError(f"--job {one}: a job is one process on one node, whose time is timeout_min")
         try:
             asked[name] = KINDS.get(name, str)(value)
         except ValueError:
-            raise SettingsError(f"--job {one}: want a number") from None
+            raise InputError(f"--job {one}: want a number") from None
     return asked
 
 
@@ -200,7 +196,7 @@ def _executor(folder: Path, launcher: str, asked: Mapping[str, Any]) -> submitit
         executor = submitit.AutoExecutor(folder, cluster=CLUSTERS[launcher], slurm_max_num_timeout=AGAIN)
         executor.update_parameters(**USUAL | here | dict(asked))
     except (NameError, AssertionError, ValueError, TypeError, RuntimeError) as error:
-        raise SettingsError(f"--launcher {launcher}: {error}") from None
+        raise InputError(f"--launcher {launcher}: {error}") from None
     return executor
 
 
@@ -213,8 +209,8 @@ def _queued(folder: Path, launcher: str) -> str | None:
     try:
         found = subprocess.run(command, capture_output=True, text=True, errors="replace")
     except OSError as error:
-        raise SettingsError(f"--launcher {launcher}: squeue cannot be asked for a job ({error})") from None
+        raise InputError(f"--launcher {launcher}: squeue cannot be asked for a job ({error})") from None
     if found.returncode and found.stderr.strip() and "invalid job id" not in found.stderr.lower():
-        why = short(found.stderr.strip().splitlines()[-1])  # or else the number is not known any more
-        raise SettingsError(f"--launcher {launcher}: squeue does not say what became of job {short(number)} ({why})")
-    return f"job {short(number)} ({short(found.stdout.split()[0])})" if found.stdout.split() else None
+        why = excerpt(found.stderr.strip().splitlines()[-1])  # or else the number is not known any more
+        raise InputError(f"--launcher {launcher}: squeue does not say what became of job {excerpt(number)} ({why})")
+    return f"job {excerpt(number)} ({excerpt(found.stdout.split()[0])})" if found.stdout.split() else None

@@ -13,8 +13,8 @@ from incentivize.envs.family import Family
 from incentivize.envs.tasks import make_pool
 from incentivize.experiments.design.grid import headline_teacher
 from incentivize.experiments.settings.schema import Settings
-from incentivize.experiments.storage.schema import BLOCKS
-from incentivize.experiments.training.build import chosen_family
+from incentivize.experiments.storage.schema import EVALUATED_BLOCKS
+from incentivize.experiments.training.build import family_from_settings
 from incentivize.experiments.training.evaluation import evaluation_key
 
 
@@ -38,13 +38,13 @@ def expert_success(family: Family, kind: Literal["informed", "fair"], tasks: int
 
         pool = make_pool(tasks, split="heldout")
         digits = jax.vmap(lambda slot: family.tasks.member(pool, slot))(jnp.arange(tasks, dtype=jnp.uint32))
-        first = tasks * BLOCKS.index("unseen")
-        return evaluate(family, policy, (), digits, key, instances, first=first).sampled
+        first = tasks * EVALUATED_BLOCKS.index("unseen")
+        return evaluate(family, policy, (), digits, key, instances, first=first).successes
 
     return float(np.array(score(evaluation_key())).sum() / (tasks * instances))
 
 
-def measured(name: str, settings: Settings) -> dict[str, Any]:
+def teacher_entry(name: str, settings: Settings) -> dict[str, Any]:
     """The entry of `meta.json` for the teacher of a family's taught generalists, the strongest fair one.
 
     Returns:
@@ -52,5 +52,5 @@ def measured(name: str, settings: Settings) -> dict[str, Any]:
     """
     kind = TEACHERS[headline_teacher(name)].kind
     tasks, instances = settings.eval_tasks, settings.eval_instances
-    success = expert_success(chosen_family(settings, name), kind, tasks, instances)
+    success = expert_success(family_from_settings(settings, name), kind, tasks, instances)
     return {"kind": kind, "success": success, "n_tasks": tasks, "n_episodes": tasks * instances}

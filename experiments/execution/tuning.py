@@ -17,21 +17,21 @@ from rich.console import Console
 
 from incentivize.experiments.cells import Cell
 from incentivize.experiments.design.grid import headline_teacher
-from incentivize.experiments.errors import RunError, SettingsError, scarce
+from incentivize.experiments.errors import InputError, RunError, is_out_of_resources
 from incentivize.experiments.execution.memory_estimate import check_memory
-from incentivize.experiments.execution.planning import groups_of
-from incentivize.experiments.execution.scheduler import find, train_missing
-from incentivize.experiments.execution.workers import Work, usual
+from incentivize.experiments.execution.planning import plan_groups
+from incentivize.experiments.execution.scheduler import find_finished_cells, train_missing
+from incentivize.experiments.execution.workers import ExecutionOptions, default_workers
 from incentivize.experiments.presentation.tables import rich_table
 from incentivize.experiments.runtime import ambient, signals
-from incentivize.experiments.runtime.provenance import environment
-from incentivize.experiments.runtime.streams import unbroken
-from incentivize.experiments.settings.schema import TAUGHT, Settings, Training, doubling
-from incentivize.experiments.storage.cell_store import Archive, Found, Trained
-from incentivize.experiments.storage.io import MOST, read, write
-from incentivize.experiments.storage.ownership import owned, set_status
-from incentivize.experiments.storage.parameters import pin
-from incentivize.experiments.storage.start_files import check_starts
+from incentivize.experiments.runtime.provenance import provenance
+from incentivize.experiments.runtime.streams import tolerate_broken_streams
+from incentivize.experiments.settings.schema import TAUGHT_OVERRIDES, Settings, Training, doubling_budgets
+from incentivize.experiments.storage.cell_store import CellResult, CellStore, StoredCell
+from incentivize.experiments.storage.io import MAX_ROWS_BYTES, read_bounded, write_atomic
+from incentivize.experiments.storage.ownership import open_run_directory, set_status
+from incentivize.experiments.storage.parameters import pin_start_from
+from incentivize.experiments.storage.start_files import check_start_files
 
 PRESET: dict[str, Any] = {"study": "tune", "seeds": 2, "eval_tasks": 256, "eval_instances": 4, "evaluations": 3}
 
@@ -56,16 +56,16 @@ def draw(training: Training, trial: Trial) -> dict[str, Any]:
     values = {key: float(f"{value:.4g}") if key in RANGES else value for key, value in drawn.items()}
     values["entropy_steps"] = training.entropy_steps or training.budget
     if number == 0:
-        values = training.of("ppo" if arm == "incentivized" else "cloning").model_dump(exclude_none=True)
-    return {key: values[key] for key in (TUNED if arm == "incentivized" else TAUGHT) if key in values}
+        values = training.for_learner("ppo" if arm == "incentivized" else "cloning").model_dump(exclude_none=True)
+    return {key: values[key] for key in (TUNED if arm == "incentivized" else TAUGHT_OVERRIDES) if key in values}
 
 
 def cells(settings: Settings, trials: Sequence[Trial]) -> dict[Trial, list[Cell]]:
     """One training run per trial and seed."""
     (family,) = settings.families
     shipped, (size,) = settings.training[family], settings.pools
-    plain = shipped.of("ppo")  # what a trial does not set
-    points = doubling(shipped.budget, settings.evaluations, shipped.steps_per_update)
+    plain = shipped.for_learner("ppo")  # what a trial does not set
+    points = doubling_budgets(shipped.budget, settings.evaluations, shipped.steps_per_update)
     taught: dict[str, Any] = {"learner": "cloning", "teacher": headline_teacher(family)}
     return {
         (arm, number): [
@@ -78,7 +78,7 @@ def cells(settings: Settings, trials: Sequence[Trial]) -> dict[Trial, list[Cell]
                 pool_size=None if size == "new" else size,
                 pool_seed=settings.pool_seed + seed,
                 seed=seed,
-                points=tuple((point, "total") for point in points),
+                evaluation_points=tuple((point, "total") for point in points),
                 life=settings.life,
                 eval_tasks=settings.eval_tasks,
                 eval_instances=settings.eval_instances,
@@ -91,7 +91,7 @@ def cells(settings: Settings, trials: Sequence[Trial]) -> dict[Trial, list[Cell]
     }
 
 
-class Trials:
+class TrialLog:
     """`trials.jsonl`: one line per finished trial."""
 
     def __init__(self, path: Path) -> None:
@@ -104,23 +104,23 @@ class Trials:
             SettingsError: where the file is damaged.
         """
         try:
-            lines = read(self.path, MOST).decode().splitlines() if self.path.exists() else []
+            lines = read_bounded(self.path, MAX_ROWS_BYTES).decode().splitlines() if self.path.exists() else []
             rows = {(row["arm"], row["trial"]): row for row in map(json.loads, lines)}
             if not all({"settings", "validation", "score"} <= set(row) for row in rows.values()):
                 raise ValueError("a line is no trial")
             return rows
         except (OSError, ValueError, TypeError, KeyError) as error:
-            if scarce(error):
+            if is_out_of_resources(error):
                 raise
-            raise SettingsError(f"{self.path}: cannot be read as trials ({type(error).__name__}: {error})") from None
+            raise InputError(f"{self.path}: cannot be read as trials ({type(error).__name__}: {error})") from None
 
     def append(self, trial: Trial, settings: dict[str, Any], **found: Any) -> None:
         """Adds a finished trial; the file is replaced whole, so that a stop cuts off no line."""
         row = {"arm": trial[0], "trial": trial[1], "settings": settings} | found
-        write(self.path, "".join(json.dumps(entry) + "\n" for entry in [*self.rows().values(), row]))
+        write_atomic(self.path, "".join(json.dumps(entry) + "\n" for entry in [*self.rows().values(), row]))
 
 
-def _measured(runs: Sequence[Found]) -> dict[str, Any]:
+def _measured(runs: Sequence[StoredCell]) -> dict[str, Any]:
     """What is written down of a trial: success on validation tasks by budget and seed, no score where one was given up.
 
     Args:
@@ -133,7 +133,7 @@ def _measured(runs: Sequence[Found]) -> dict[str, Any]:
     by_budget: dict[int, list[float]] = {}
     for run in runs:
         counts = run.counts[run.counts["split"] == "validation"]
-        for point, _ in run.cell.points:
+        for point, _ in run.cell.evaluation_points:
             now = counts[counts["env_steps"] == point]
             by_budget.setdefault(point, []).append(float(now["successes"].sum() / now["episodes"].sum()))
     score = float(np.mean(by_budget[max(by_budget)]))
@@ -143,10 +143,10 @@ def _measured(runs: Sequence[Found]) -> dict[str, Any]:
 def _search(
     grid: dict[Trial, list[Cell]],
     shipped: Training,
-    trials: Trials,
-    archive: Archive,
-    known: dict[str, Found],
-    work: Work,
+    trials: TrialLog,
+    archive: CellStore,
+    known: dict[str, StoredCell],
+    work: ExecutionOptions,
     console: Console,
 ) -> None:
     """Trains what is not known. A trial of which a run is given up has no score; it does not end the search."""
@@ -162,10 +162,10 @@ def _search(
                 line = f"[{len(trials.rows().keys() & grid.keys())}/{len(grid)}] {' trial '.join(map(str, trial))}: "
                 console.print(line + score, highlight=False, markup=False, soft_wrap=True)
 
-    def deliver(batch: list[Trained]) -> None:
+    def deliver(batch: list[CellResult]) -> None:
         for trained in batch:
             if trained.cell.id not in known:  # it may have come along with others of its group
-                known[trained.cell.id] = archive.keep(trained)
+                known[trained.cell.id] = archive.save(trained)
         settle()
 
     settle()
@@ -208,33 +208,31 @@ def tune(
         RunError: where a run cannot go on.
     """
     ambient.check_compiled()
-    settings = pin(settings)
+    settings = pin_start_from(settings)
     (family,) = settings.families
     shipped = settings.training[family]
     grid = cells(settings, [(arm, number) for arm in arms for number in range(trials)])
-    many = workers or usual()
+    many = workers or default_workers()
     every = [cell for mine in grid.values() for cell in mine]
-    check_memory(groups_of(every), many)
-    with unbroken(), signals.heeded(), owned(out, settings) as store:
-        archive, found = Archive(out, out.absolute().parent, environment()), Trials(out / "trials.jsonl")
+    check_memory(plan_groups(every), many)
+    with tolerate_broken_streams(), signals.stop_on_signal(), open_run_directory(out, settings) as store:
+        archive, found = CellStore(out, out.absolute().parent, provenance()), TrialLog(out / "trials.jsonl")
         rows = found.rows()
         for trial in grid.keys() & rows.keys():
             if rows[trial]["settings"] != draw(shipped, trial):
-                raise SettingsError(
-                    f"--out {out}: {' trial '.join(map(str, trial))} was made with another search space"
-                )
+                raise InputError(f"--out {out}: {' trial '.join(map(str, trial))} was made with another search space")
         if "versions" not in store.meta():
             store.update_meta(**archive.made_with)
-        steps = grid[arms[0], 0][0].points[-1][0]
+        steps = grid[arms[0], 0][0].evaluation_points[-1][0]
         cost = f"{trials} trials x {settings.seeds} seeds x {steps:,} steps for {' and '.join(arms)}"
         total = len(grid) * settings.seeds * steps / 1e6
         done = len(grid.keys() & rows.keys())
         line = f"{cost}: {total:,.1f} million environment steps ({done} of {len(grid)} trials found done)"
         console.print(line, highlight=False, soft_wrap=True)
-        own, elsewhere = find(every, archive)
-        check_starts(cell for cell in every if cell.id not in own | elsewhere)
+        own, elsewhere = find_finished_cells(every, archive)
+        check_start_files(cell for cell in every if cell.id not in own | elsewhere)
         set_status(store, "running")
-        work = Work(many, out / "checkpoints" / "groups")
+        work = ExecutionOptions(many, out / "checkpoints" / "groups")
         _search(grid, shipped, found, archive, own | elsewhere, work, console)
         shutil.rmtree(out / "checkpoints" / "groups", ignore_errors=True)
         arms_found = _table(found.rows(), family, grid, console)

@@ -6,7 +6,7 @@ from typing import Any
 from incentivize.agents.teachers import TEACHERS
 from incentivize.experiments import studies
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.errors import SettingsError
+from incentivize.experiments.errors import InputError
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import resolve
 from incentivize.experiments.settings.schema import Settings, Training
@@ -28,7 +28,7 @@ def _changes(cell: Cell) -> bool:
     return training.entropy_steps > 0 and training.entropy_end not in (None, training.entropy)
 
 
-NEEDS: dict[str, tuple[Callable[[Cell], bool], str]] = {
+TAKES_EFFECT_WHEN: dict[str, tuple[Callable[[Cell], bool], str]] = {
     "noise": (_taught(False), "nobody is taught by a teacher who could err"),
     "demonstrations": (_taught(True), "no teacher has a fixed number of them"),
     "hunger": (
@@ -55,10 +55,10 @@ def _shipped(settings: Settings) -> dict[str, Training]:
     base: dict[str, Any] = {"study": settings.study, "preset": settings.preset}
     if settings.study in studies.STUDIES:
         base |= studies.load(settings.study).PRESETS[settings.preset]
-    return resolve(base | {"families": settings.families}, presets.training(settings.preset)).training
+    return resolve(base | {"families": settings.families}, presets.training_defaults(settings.preset)).training
 
 
-def check_idle(settings: Settings, cells: Sequence[Cell]) -> None:
+def check_unused_settings(settings: Settings, cells: Sequence[Cell]) -> None:
     """Refuses what was set and does nothing in any cell.
 
     Raises:
@@ -67,7 +67,7 @@ def check_idle(settings: Settings, cells: Sequence[Cell]) -> None:
     wrong, as_shipped = [], _shipped(settings)
     for family, training in settings.training.items():
         shipped = as_shipped[family]
-        for key, (acts, why) in NEEDS.items():
+        for key, (acts, why) in TAKES_EFFECT_WHEN.items():
             value = getattr(training, key)
             if value in (getattr(shipped, key), Training.model_fields[key].default):
                 continue
@@ -75,4 +75,4 @@ def check_idle(settings: Settings, cells: Sequence[Cell]) -> None:
                 continue
             wrong.append(f"{key} = {value!r}: would do nothing in {settings.study}: {why}")
     if wrong:
-        raise SettingsError("\n".join(dict.fromkeys(wrong)))
+        raise InputError("\n".join(dict.fromkeys(wrong)))

@@ -12,14 +12,14 @@ from incentivize.agents.memories import MEMORIES
 from incentivize.envs.family import Family
 from incentivize.envs.registry import LoadError
 from incentivize.envs.wrappers.controls import CONTROLS
-from incentivize.experiments.errors import SettingsError, nearest
+from incentivize.experiments.errors import InputError, did_you_mean
 from incentivize.experiments.settings.schema import Settings, Training
-from incentivize.experiments.training.build import chosen_family, network_of
+from incentivize.experiments.training.build import family_from_settings, network_of
 
-BESIDE = ("pairs", "life")  # what stands among a family's knobs, and is none: of these, a life is refused later
+FAMILY_OPTIONS = ("pairs", "life")  # what stands among a family's knobs, and is none: of these, a life is refused later
 
 
-def check(settings: Settings, gone: Collection[str] = ()) -> None:
+def validate(settings: Settings, gone: Collection[str] = ()) -> None:
     """What can be wrong across fields, found before anything compiles.
 
     Args:
@@ -32,18 +32,18 @@ def check(settings: Settings, gone: Collection[str] = ()) -> None:
     _device()
     wrong = []
     if settings.control not in ("none", *CONTROLS):
-        told = nearest(settings.control, ("none", *CONTROLS))
-        raise SettingsError(f"control = {settings.control!r}: {told}")
+        told = did_you_mean(settings.control, ("none", *CONTROLS))
+        raise InputError(f"control = {settings.control!r}: {told}")
     for name, training in settings.training.items():
         for key, known in (("network", ENCODERS), ("memory", MEMORIES)):
             if getattr(training, key) not in known:
-                wrong.append(f"{key} = {getattr(training, key)!r}: {nearest(getattr(training, key), known)}")
+                wrong.append(f"{key} = {getattr(training, key)!r}: {did_you_mean(getattr(training, key), known)}")
         wrong += _reward(training)
         try:
             if unknown := _knobs(settings, name):
                 wrong += unknown
                 continue
-            family = chosen_family(settings, name)
+            family = family_from_settings(settings, name)
         except LoadError as error:
             wrong.append(str(error))
             continue
@@ -67,7 +67,7 @@ def check(settings: Settings, gone: Collection[str] = ()) -> None:
             f"eval_tasks = {settings.eval_tasks}: want at least as many as specialists = {settings.specialists}"
         )
     if wrong:
-        raise SettingsError("\n".join(dict.fromkeys(wrong)))
+        raise InputError("\n".join(dict.fromkeys(wrong)))
 
 
 def _device() -> None:
@@ -76,7 +76,7 @@ def _device() -> None:
         jax.devices()
     except (RuntimeError, AssertionError):  # from jax, where no backend is left
         asked = os.environ.get("JAX_PLATFORMS", "")
-        raise SettingsError(f"JAX_PLATFORMS = {asked!r}: there is no such device here; unset it for what is") from None
+        raise InputError(f"JAX_PLATFORMS = {asked!r}: there is no such device here; unset it for what is") from None
 
 
 def _reward(training: Training) -> list[str]:
@@ -86,7 +86,7 @@ def _reward(training: Training) -> list[str]:
         try:
             rewards.REWARDS.load(part.strip())
         except KeyError:
-            wrong.append(f"reward = {training.reward!r}: {part!r}: {nearest(part, rewards.names())}")
+            wrong.append(f"reward = {training.reward!r}: {part!r}: {did_you_mean(part, rewards.names())}")
         except LoadError as error:
             wrong.append(str(error))
     return wrong
@@ -99,8 +99,8 @@ def _knobs(settings: Settings, name: str) -> list[str]:
         LoadError: where another package's family cannot be loaded.
     """
     there = [knob.name for knob in fields(envs.make(name))]  # pyright: ignore[reportArgumentType]
-    unknown = [knob for knob in settings.knobs.get(name, {}) if knob not in (*there, *BESIDE)]
-    return [f"knobs.{name}: {knob}: no knob of {name}; {nearest(knob, there)}" for knob in unknown]
+    unknown = [knob for knob in settings.knobs.get(name, {}) if knob not in (*there, *FAMILY_OPTIONS)]
+    return [f"knobs.{name}: {knob}: no knob of {name}; {did_you_mean(knob, there)}" for knob in unknown]
 
 
 def _network(training: Training, name: str, family: Family, load_start: bool) -> list[str]:
@@ -121,6 +121,6 @@ def _network(training: Training, name: str, family: Family, load_start: bool) ->
         return [f"training.{name}.start_from: {training.start_from}: is no text that config.toml could hold; rename it"]
     try:
         load(training.start_from, jax.eval_shape(network.init, jax.random.key(0)))
-    except (SettingsError, ValueError) as error:
+    except (InputError, ValueError) as error:
         return [f"training.{name}.start_from: {error}"]
     return []

@@ -28,20 +28,20 @@ import jax
 
 from incentivize.agents.sharding import Devices
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.errors import RunError, SettingsError, Stopped, no_semaphores
+from incentivize.experiments.errors import InputError, RunError, Stopped, explain_no_semaphores
 from incentivize.experiments.runtime import ambient, cgroup, distributed, signals
-from incentivize.experiments.runtime.streams import Unbroken
+from incentivize.experiments.runtime.streams import TolerantStream
 from incentivize.experiments.settings.schema import SAVE_EVERY
-from incentivize.experiments.storage.cell_store import Trained
-from incentivize.experiments.storage.lock import Held, locked
-from incentivize.experiments.training.groups import Group
+from incentivize.experiments.storage.cell_store import CellResult
+from incentivize.experiments.storage.lock import LockHeld, file_lock
+from incentivize.experiments.training.groups import CellGroup
 from incentivize.experiments.training.loop import train
 
 STOPPING = "stopping: the chunk is finished and saved first; once more to stop at once"
 ORPHANED = 30  # seconds within which a worker has noticed that its parent is gone, by far
 
 
-class Work(NamedTuple):
+class ExecutionOptions(NamedTuple):
     """How groups are trained.
 
     Attributes:
@@ -55,13 +55,15 @@ class Work(NamedTuple):
 
     workers: int
     folder: Path | None = None
-    every: float = SAVE_EVERY
-    checked: bool = False
-    split: int = 1
-    told: dict[str, Any] = {}  # noqa: RUF012, replaced and never changed
+    save_every: float = SAVE_EVERY
+    checkify: bool = False
+    devices_per_agent: int = 1
+    ambient: dict[str, Any] = {}  # noqa: RUF012, replaced and never changed
 
 
-def run_groups(programs: Sequence[Sequence[Group]], work: Work, deliver: Callable[[list[Trained]], None]) -> None:
+def run_groups(
+    programs: Sequence[Sequence[CellGroup]], work: ExecutionOptions, deliver: Callable[[list[CellResult]], None]
+) -> None:
     """Trains groups of cells, and delivers what is finished from the calling thread.
 
     Args:
@@ -73,15 +75,18 @@ def run_groups(programs: Sequence[Sequence[Group]], work: Work, deliver: Callabl
     Raises:
         Stopped: on request, when every worker has stopped.
     """
-    finished: queue.Queue[tuple[Group, list[Trained]] | BaseException | None] = queue.Queue()
-    waiting: queue.SimpleQueue[Sequence[Group]] = queue.SimpleQueue()
-    units = programs if apart() else [[group] for groups in programs for group in groups]
+    finished: queue.Queue[tuple[CellGroup, list[CellResult]] | BaseException | None] = queue.Queue()
+    waiting: queue.SimpleQueue[Sequence[CellGroup]] = queue.SimpleQueue()
+    units = programs if workers_are_processes() else [[group] for groups in programs for group in groups]
     for groups in units:
         waiting.put(groups)
-    pools = [_process(one) if apart() else _thread() for one in range(min(work.workers, len(units)))]
-    there = [] if apart() else jax.devices()  # of other processes, too
-    devices = [tuple(there[start : start + work.split]) for start in range(0, len(there) or 1, work.split)]
-    work = work._replace(told=ambient.otherwise())
+    pools = [_process(one) if workers_are_processes() else _thread() for one in range(min(work.workers, len(units)))]
+    there = [] if workers_are_processes() else jax.devices()  # of other processes, too
+    devices = [
+        tuple(there[start : start + work.devices_per_agent])
+        for start in range(0, len(there) or 1, work.devices_per_agent)
+    ]
+    work = work._replace(told=ambient.unusual_settings())
     said = stopped = False
     with ThreadPoolExecutor(len(pools)) as threads:
         try:
@@ -89,8 +94,8 @@ def run_groups(programs: Sequence[Sequence[Group]], work: Work, deliver: Callabl
                 threads.submit(_serve, pool, own, work, waiting, finished)
             serving = len(pools)
             while serving:
-                if signals.requested.is_set():  # again and again: one that begins just now cannot hear yet
-                    _tell(pools)
+                if signals.stop_requested.is_set():  # again and again: one that begins just now cannot hear yet
+                    _ask_to_stop(pools)
                     if not said:
                         print(STOPPING, file=sys.stderr, flush=True)
                     said = True
@@ -100,29 +105,29 @@ def run_groups(programs: Sequence[Sequence[Group]], work: Work, deliver: Callabl
                     stopped |= isinstance(result, Stopped)
                     if isinstance(result, tuple):
                         deliver(result[1])
-                        if distributed.first():
+                        if distributed.is_primary():
                             _forget(result[0], work.folder)
                     elif isinstance(result, BaseException) and not isinstance(result, Stopped):
                         raise result
         except BaseException:
-            signals.requested.set()  # a thread cannot be ended, but stops soon
+            signals.stop_requested.set()  # a thread cannot be ended, but stops soon
             raise
         finally:
             with suppress(queue.Empty):
                 while True:
                     waiting.get_nowait()
             for pool in pools:
-                _end(pool)
+                _kill(pool)
     if stopped:
         raise Stopped
 
 
-def apart() -> bool:
+def workers_are_processes() -> bool:
     """Whether workers are processes: on a CPU, unless there are several devices."""
     return jax.default_backend() == "cpu" and jax.device_count() == 1
 
 
-def check_split(cells: Sequence[Cell], split: int) -> None:
+def check_devices_per_agent(cells: Sequence[Cell], split: int) -> None:
     """Refuses to divide what cannot be divided evenly.
 
     Raises:
@@ -130,28 +135,30 @@ def check_split(cells: Sequence[Cell], split: int) -> None:
     """
     devices = jax.device_count()
     if devices % split:
-        raise SettingsError(f"--split = {split}: want what divides the number of devices, {devices}")
-    if distributed.several() and split != devices:
-        raise SettingsError(
+        raise InputError(f"--split = {split}: want what divides the number of devices, {devices}")
+    if distributed.is_distributed() and split != devices:
+        raise InputError(
             f"--split = {split}: want {devices}, all devices: that is what {jax.process_count()} processes are for"
         )
     for training in (cell.training for cell in cells):
         each = training.num_envs // training.minibatches
         if each % split:
-            raise SettingsError(
+            raise InputError(
                 f"--split = {split}: want what divides a minibatch, of {each} environments (num_envs = "
                 f"{training.num_envs}, minibatches = {training.minibatches})"
             )
 
 
-def usual(split: int = 1) -> int:
+def default_workers(split: int = 1) -> int:
     """One worker to a core that this process can keep busy, or one to an accelerator, or to so many of them."""
-    if not apart():
+    if not workers_are_processes():
         return jax.device_count() // split
     return cgroup.cores()
 
 
-def _serve(pool: Executor, devices: Devices, work: Work, waiting: queue.SimpleQueue, finished: queue.Queue) -> None:
+def _serve(
+    pool: Executor, devices: Devices, work: ExecutionOptions, waiting: queue.SimpleQueue, finished: queue.Queue
+) -> None:
     """Feeds one worker with groups until there are none; None says that it is done."""
     try:
         while True:
@@ -164,34 +171,34 @@ def _serve(pool: Executor, devices: Devices, work: Work, waiting: queue.SimpleQu
             "a worker was ended from outside, perhaps for want of memory; with fewer --workers less is needed, and "
             "the same command goes on from the last checkpoint"
         )  # or it was asked to stop before it could hear
-        finished.put(Stopped() if signals.requested.is_set() else RunError(ended))
+        finished.put(Stopped() if signals.stop_requested.is_set() else RunError(ended))
     except BaseException as error:
         finished.put(error)
 
 
-def _train_alike(group: Group, work: Work, devices: Devices) -> list[Trained]:
+def _train_alike(group: CellGroup, work: ExecutionOptions, devices: Devices) -> list[CellResult]:
     """Trains a group under the settings that the thread has which asks for it."""
-    with ambient.alike(work.told):
+    with ambient.ambient_for_workers(work.ambient):
         return _train(group, work, devices)
 
 
-def _train(group: Group, work: Work, devices: Devices) -> list[Trained]:
+def _train(group: CellGroup, work: ExecutionOptions, devices: Devices) -> list[CellResult]:
     """Trains a group, once nobody else does: a worker whose parent was killed may still be at it."""
     if work.folder is None:
-        return train(group, checked=work.checked, devices=devices)
+        return train(group, checked=work.checkify, devices=devices)
     work.folder.mkdir(parents=True, exist_ok=True)
-    if not distributed.first():
-        return train(group, work.folder, work.every, work.checked, devices)
+    if not distributed.is_primary():
+        return train(group, work.folder, work.save_every, work.checkify, devices)
     lock = work.folder / f"{group.id}.lock"
     try:
-        with locked(lock, ORPHANED):
-            return train(group, work.folder, work.every, work.checked, devices)
-    except Held:
+        with file_lock(lock, ORPHANED):
+            return train(group, work.folder, work.save_every, work.checkify, devices)
+    except LockHeld:
         told = f"{lock}: another process trains the same and does not end; end it, and the same command goes on"
         raise RunError(told) from None
 
 
-def _forget(group: Group, folder: Path | None) -> None:
+def _forget(group: CellGroup, folder: Path | None) -> None:
     """Removes the checkpoints of a group that is done."""
     if folder is not None:
         shutil.rmtree(folder / group.id, ignore_errors=True)
@@ -211,18 +218,21 @@ def _process(core: int) -> Executor:
     """
     context = multiprocessing.get_context("spawn")
     try:
-        return ProcessPoolExecutor(1, mp_context=context, initializer=_settle, initargs=(core, os.getpid()))
+        return ProcessPoolExecutor(1, mp_context=context, initializer=_init_worker, initargs=(core, os.getpid()))
     except (OSError, ImportError) as error:  # the latter where Python has none at all
-        raise RunError(no_semaphores(error)) from None
+        raise RunError(explain_no_semaphores(error)) from None
 
 
-def _settle(core: int, parent: int) -> None:
+def _init_worker(core: int, parent: int) -> None:
     """Keeps this process to one core and one thread; its parent says when to stop. Runs before jax starts."""
-    sys.stdout, sys.stderr = Unbroken(sys.stdout), Unbroken(sys.stderr)  # a terminal that is gone ends no training
+    sys.stdout, sys.stderr = (
+        TolerantStream(sys.stdout),
+        TolerantStream(sys.stderr),
+    )  # a terminal that is gone ends no training
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: signals.requested.set())
-    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
-    flags = ambient.spelt_out(os.environ.get("XLA_FLAGS", ""))
+    signal.signal(signal.SIGTERM, lambda *_: signals.stop_requested.set())
+    threading.Thread(target=_exit_with_parent, args=(parent,), daemon=True).start()
+    flags = ambient.spell_out(os.environ.get("XLA_FLAGS", ""))
     os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
     if hasattr(os, "sched_setaffinity"):
         with suppress(OSError):  # where a container forbids it, the system finds it a core
@@ -230,7 +240,7 @@ def _settle(core: int, parent: int) -> None:
             os.sched_setaffinity(0, {allowed[core % len(allowed)]})
 
 
-def _follow(parent: int) -> None:
+def _exit_with_parent(parent: int) -> None:
     """Ends this process when its parent is gone, even where that was before it had begun."""
     while os.getppid() == parent:
         time.sleep(1)
@@ -241,13 +251,13 @@ def _processes(pool: Executor) -> list[multiprocessing.Process]:
     return list((getattr(pool, "_processes", None) or {}).values())
 
 
-def _tell(pools: Sequence[Executor]) -> None:
+def _ask_to_stop(pools: Sequence[Executor]) -> None:
     """Asks every worker to stop."""
     for process in (process for pool in pools for process in _processes(pool)):
         process.terminate()
 
 
-def _end(pool: Executor) -> None:
+def _kill(pool: Executor) -> None:
     """Ends a process at once, whatever it is doing (what `kill_workers` does from Python 3.14 on)."""
     for process in _processes(pool):
         process.kill()

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from incentivize.experiments.analysis.comparisons import by_seed
-from incentivize.experiments.analysis.estimates import student
-from incentivize.experiments.analysis.guards import TEACHERS, teacher_of
-from incentivize.experiments.analysis.table import Table
-from incentivize.experiments.presentation.plotter import shipped
+from incentivize.experiments.analysis.estimates import t_interval
+from incentivize.experiments.analysis.guards import TEACHERS, teacher_level_of
+from incentivize.experiments.analysis.table import ResultsTable
+from incentivize.experiments.presentation.plotter import with_shipped_defaults
 from incentivize.experiments.settings.schema import PoolSize
 
 if TYPE_CHECKING:  # matplotlib takes long to import, and studies are loaded before anything is drawn
@@ -37,10 +37,10 @@ STYLE: Any = {
 
 def style() -> AbstractContextManager[None]:
     """The house style, while a figure is made: nobody's `matplotlibrc` has a say in it."""
-    return shipped(STYLE)
+    return with_shipped_defaults(STYLE)
 
 
-def literal(figure: Figure, names: Iterable[str]) -> None:
+def escape_mathtext(figure: Figure, names: Iterable[str]) -> None:
     """Has dollar signs in names be dollar signs: between two of them matplotlib takes text for mathematics."""
     from matplotlib.text import Text
 
@@ -62,10 +62,10 @@ def save(figure: Figure, rows: Sequence[dict[str, Any]], folder: Path, name: str
         writer.writerows(rows)
 
 
-Drawn = list[dict[str, Any]]
+PlotRows = list[dict[str, Any]]
 
 
-def canvas(rows: int, columns: int, width: float = 4.2) -> tuple[Figure, Any]:
+def new_figure(rows: int, columns: int, width: float = 4.2) -> tuple[Figure, Any]:
     """A figure of panels in the house style, and its axes [rows, columns]."""
     with style():
         from matplotlib.figure import Figure
@@ -78,12 +78,12 @@ Points = Sequence[tuple[float | PoolSize, Mapping[int, float]]]
 """Where on an axis (on one of pools, a pool), and what every seed has there."""
 
 
-def curve(
+def draw_curve(
     axis: Axes,
     points: Points,
     label: str,
     colour: str,
-    drawn: Drawn,
+    drawn: PlotRows,
     *,
     family: str,
     series: str,
@@ -97,9 +97,9 @@ def curve(
     """
     if not points:
         return
-    x, found = [place_of(place, pools) for place, _ in points], [student([*values.values()]) for _, values in points]
+    x, found = [place_of(place, pools) for place, _ in points], [t_interval([*values.values()]) for _, values in points]
     if each:
-        dots(axis, [(at, values) for at, (_, values) in zip(x, points, strict=True)], label, colour)
+        draw_dots(axis, [(at, values) for at, (_, values) in zip(x, points, strict=True)], label, colour)
     axis.plot(x, [e.mean for e in found], color=colour, linestyle=line, marker="o", markersize=4, label=label)
     if all(np.isfinite(e.low) for e in found):
         axis.fill_between(
@@ -117,7 +117,7 @@ def curve(
         drawn.append(row | {"low": low, "high": high, "n": estimate.n})
 
 
-def dots(axis: Axes, points: Sequence[tuple[float, Mapping[int, float]]], arm: str, colour: str) -> None:
+def draw_dots(axis: Axes, points: Sequence[tuple[float, Mapping[int, float]]], arm: str, colour: str) -> None:
     """Every seed of an arm, where there are several, as faint dots; their label, in no legend, says which it is."""
     every = sorted({seed for _, values in points for seed in values})
     for seed in every if len(every) > 1 else ():
@@ -125,7 +125,7 @@ def dots(axis: Axes, points: Sequence[tuple[float, Mapping[int, float]]], arm: s
         axis.scatter(x, y, s=7, color=colour, alpha=0.4, linewidths=0, label=f"_seed {seed}", gid=arm)
 
 
-def seeds(drawn: Drawn) -> str:
+def describe_seeds(drawn: PlotRows) -> str:
     """How many seeds points rest on, in words: cells may be missing."""
     counts = {row["n"] for row in drawn} or {0}
     most = max(counts)
@@ -151,7 +151,7 @@ def legend(figure: Figure, axes: Any, columns: int | None = None) -> None:
         )
 
 
-def budgets(axis: Axes, steps: Sequence[int]) -> None:
+def label_budget_axis(axis: Axes, steps: Sequence[int]) -> None:
     """Makes a logarithmic x-axis of environment steps, marked where there was an evaluation, if there was any."""
     if not steps:
         return
@@ -166,9 +166,9 @@ def budgets(axis: Axes, steps: Sequence[int]) -> None:
     axis.set_xlabel("environment steps")
 
 
-def teacher_level(axis: Axes, table: Table, family: str) -> tuple[str, float] | None:
+def draw_teacher_level(axis: Axes, table: ResultsTable, family: str) -> tuple[str, float] | None:
     """Draws a thin line at the success of the measured teacher; gives its name and the value, if it was measured."""
-    teacher = teacher_of(table, family)
+    teacher = teacher_level_of(table, family)
     if teacher is None:
         return None
     name = TEACHERS.get(teacher.kind, teacher.kind)
@@ -176,20 +176,20 @@ def teacher_level(axis: Axes, table: Table, family: str) -> tuple[str, float] | 
     return name, teacher.success
 
 
-Arms = Mapping[str, tuple[str, str, Table]]
+Arms = Mapping[str, tuple[str, str, ResultsTable]]
 """Curves to draw, by their name in the CSV: label, colour, and the rows that they are of."""
 
 
-def against_budget(axis: Axes, arms: Arms, drawn: Drawn, family: str, each: Mapping[str, int] | None = None) -> None:
+def plot_by_budget(axis: Axes, arms: Arms, drawn: PlotRows, family: str, each: Mapping[str, int] | None = None) -> None:
     """Success against environment steps, a curve per arm; `each` divides those of arms with several families."""
     every: set[int] = set()
     for series, (label, colour, table) in arms.items():
         share = (each or {}).get(series, 1)
         steps = sorted({row["env_steps"] for row in table.rows})
         points = [(step / share, by_seed(table.where(env_steps=step))) for step in steps]
-        curve(axis, points, label, colour, drawn, family=family, series=series)
+        draw_curve(axis, points, label, colour, drawn, family=family, series=series)
         every.update(int(step) for step, _ in points)
-    budgets(axis, sorted(every))
+    label_budget_axis(axis, sorted(every))
     axis.set_ylim(-0.02, 1.02)
     axis.set_ylabel("success, unseen tasks")
 
@@ -197,12 +197,12 @@ def against_budget(axis: Axes, arms: Arms, drawn: Drawn, family: str, each: Mapp
 CROWDED = 0.15  # of an axis: labels of pools that are closer would run into each other
 
 
-END = 8.0  # times the largest pool that ends, where "every episode a new task" stands
+NEW_TASKS_PLACE = 8.0  # times the largest pool that ends, where "every episode a new task" stands
 
 
 def end_of(pools: Sequence[PoolSize]) -> float:
     """Where "every episode a new task" stands on an axis of pools."""
-    return max([*(size for size in pools if size != "new"), 4]) * END
+    return max([*(size for size in pools if size != "new"), 4]) * NEW_TASKS_PLACE
 
 
 def place_of(pool: float | PoolSize, pools: Sequence[PoolSize]) -> float:
@@ -210,7 +210,7 @@ def place_of(pool: float | PoolSize, pools: Sequence[PoolSize]) -> float:
     return end_of(pools) if pool == "new" else float(pool)
 
 
-def pool_axis(axis: Axes, pools: Sequence[PoolSize]) -> None:
+def label_pool_axis(axis: Axes, pools: Sequence[PoolSize]) -> None:
     """Makes a logarithmic x-axis of pool sizes, with "every episode a new task" at its end."""
     axis.set_xscale("log")
     ticks = [float(size) for size in pools if size != "new"]
@@ -228,7 +228,7 @@ def pool_axis(axis: Axes, pools: Sequence[PoolSize]) -> None:
     axis.grid(axis="y", color="#DDDDDD", linewidth=0.6)
 
 
-def against_pools(axis: Axes, arms: Arms, drawn: Drawn, family: str, pools: Sequence[PoolSize]) -> None:
+def plot_by_pool(axis: Axes, arms: Arms, drawn: PlotRows, family: str, pools: Sequence[PoolSize]) -> None:
     """Success against the pool's size, a curve per arm."""
     for series, (label, colour, table) in arms.items():
         points: Points = [
@@ -236,6 +236,6 @@ def against_pools(axis: Axes, arms: Arms, drawn: Drawn, family: str, pools: Sequ
             for size in pools
             if (values := by_seed(table.where(pool_size=None if size == "new" else size)))
         ]
-        curve(axis, points, label, colour, drawn, family=family, series=series, pools=pools)
-    pool_axis(axis, pools)
+        draw_curve(axis, points, label, colour, drawn, family=family, series=series, pools=pools)
+    label_pool_axis(axis, pools)
     axis.set_ylabel("success, unseen tasks")

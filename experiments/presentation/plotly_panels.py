@@ -36,7 +36,7 @@ MARKERS = {
 Trace = dict[str, Any]
 
 
-def panels(figure: Figure) -> list[dict[str, Any]]:
+def plotly_panels(figure: Figure) -> list[dict[str, Any]]:
     """The visible panels of a figure: `title`, `data` (traces), `layout`, and `arms` (label, colour, dash), as JSON.
 
     Whoever knows more may add `text` to a trace, which then is what hovering tells, `named` to an axis whose ticks are

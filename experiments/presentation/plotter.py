@@ -45,7 +45,7 @@ def plotter() -> Any:
 
 
 @contextmanager
-def shipped(style: Mapping[str, Any]) -> Iterator[None]:
+def with_shipped_defaults(style: Mapping[str, Any]) -> Iterator[None]:
     """Draws and saves by matplotlib's defaults and a style, and by nobody's `matplotlibrc`."""
     mpl = plotter()
     defaults = {key: value for key, value in mpl.rcParamsDefault.items() if key != "backend"}

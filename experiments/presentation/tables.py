@@ -7,17 +7,17 @@ from typing import Any
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from incentivize.experiments.errors import printable
+from incentivize.experiments.errors import escape_control_characters
 
 
-def number(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value for a person: thousands set apart, three decimals or two digits, a dash for nothing."""
     if value is None:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, dict):
-        return ", ".join(f"{key}: {number(entry)}" for key, entry in value.items())
+        return ", ".join(f"{key}: {format_value(entry)}" for key, entry in value.items())
     if isinstance(value, float):
         if 0 < abs(value) < 0.01:
             return f"{value:.2g}"
@@ -42,4 +42,4 @@ def rich_table(title: str, lines: Sequence[dict[str, str]]) -> RichTable:
 
 def _text(value: str, style: str = "") -> Text:
     """A title or a cell as it is, whatever console it is printed on: brackets are no markup."""
-    return Text(printable(value), style)
+    return Text(escape_control_characters(value), style)

@@ -5,10 +5,10 @@ from itertools import groupby
 from typing import Any
 
 from incentivize.experiments.analysis.claims import Claim
-from incentivize.experiments.analysis.table import Table
+from incentivize.experiments.analysis.table import ResultsTable
 from incentivize.experiments.cells import Cell
 from incentivize.experiments.settings.schema import Settings
-from incentivize.experiments.training.build import chosen_family
+from incentivize.experiments.training.build import family_from_settings
 
 EMPTY = ("shuffled", "disjoint", "changing")
 """Controls in which there is no skill to be had."""
@@ -19,7 +19,7 @@ def families_of(claim: Claim, settings: Settings) -> list[str]:
     return [claim.family] if claim.family in settings.families else list(settings.families)
 
 
-def controls_of(table: Table, settings: Settings, claim: Claim) -> list[dict[str, Any]]:
+def control_results(table: ResultsTable, settings: Settings, claim: Claim) -> list[dict[str, Any]]:
     """What the controls of a claim's families say, at their last budget, on the tasks that the claim is about.
 
     They are the one without a skill that is for the family, unless the whole run is in one, and the blind agent.
@@ -32,7 +32,7 @@ def controls_of(table: Table, settings: Settings, claim: Claim) -> list[dict[str
 
     found: list[dict[str, Any]] = []
     for family in families_of(claim, settings):
-        fit = fitting(chosen_family(settings, family)) if settings.control == "none" else ()
+        fit = fitting(family_from_settings(settings, family)) if settings.control == "none" else ()
         for control in (*(name for name in fit if name in EMPTY), "blind"):
             mine = table.where(family=family, control=control, split=claim.split, simulations=0).final()
             own = {"family": family, "control": control, "split": claim.split}
@@ -47,12 +47,12 @@ def controls_of(table: Table, settings: Settings, claim: Claim) -> list[dict[str
     return found
 
 
-def told(claim: dict[str, Any]) -> dict[str, Any]:
+def with_control_summary(claim: dict[str, Any]) -> dict[str, Any]:
     """A row of `claims.json` for a person, its controls in words."""
-    return claim | {"controls": words(claim["controls"])}
+    return claim | {"controls": summarise_controls(claim["controls"])}
 
 
-def words(controls: Sequence[dict[str, Any]]) -> str:
+def summarise_controls(controls: Sequence[dict[str, Any]]) -> str:
     """Controls in a few words: at the smallest and the largest pool, and at the one with the most success."""
     several = len({row["family"] for row in controls}) > 1
     found = []
@@ -89,7 +89,7 @@ SPENT: dict[str, tuple[str, ...]] = {
 """What the table of arms tells, and the entries of the ledger that it adds up."""
 
 
-def spent(cells: Sequence[Cell], ledger: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]:
+def cost_by_arm(cells: Sequence[Cell], ledger: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]:
     """A line per family and arm (the part that agents play in the study): the mean of what its agents consumed.
 
     Args:

@@ -9,12 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from incentivize.experiments.analysis.comparisons import by_seed, unscored
-from incentivize.experiments.analysis.pool_curves import half
-from incentivize.experiments.analysis.table import Table
-from incentivize.experiments.analysis.thresholds import Place
-from incentivize.experiments.presentation.charts import END, Drawn, canvas, place_of, pool_axis, seeds
-from incentivize.experiments.presentation.plotly_panels import panels
+from incentivize.experiments.analysis.comparisons import by_seed, why_unscored
+from incentivize.experiments.analysis.pool_curves import n_star
+from incentivize.experiments.analysis.table import ResultsTable
+from incentivize.experiments.analysis.thresholds import Location
+from incentivize.experiments.presentation.charts import (
+    NEW_TASKS_PLACE,
+    PlotRows,
+    describe_seeds,
+    label_pool_axis,
+    new_figure,
+    place_of,
+)
+from incentivize.experiments.presentation.plotly_panels import plotly_panels
 from incentivize.experiments.settings.schema import PoolSize, Settings, size_of
 
 if TYPE_CHECKING:
@@ -26,10 +33,10 @@ FOUND = "logistic in log N, 95% by leaving seeds out in turn"
 COLOURS = "viridis"  # told apart by the colour-blind, and from dark paper
 INSIDE, OUTLINE = "#ffffff", "#111111"  # of the line, which is seen on every colour
 NSTAR = f"N*: the pool with half of the score at every episode new; gaps: not identified ({FOUND})"
-APART = math.log(END) / 2.4  # half of a tile's width at most: "every episode new" stands by itself
+APART = math.log(NEW_TASKS_PLACE) / 2.4  # half of a tile's width at most: "every episode new" stands by itself
 
 
-def heat_map(table: Table, settings: Settings) -> tuple[Figure, Drawn] | None:
+def heat_map(table: ResultsTable, settings: Settings) -> tuple[Figure, PlotRows] | None:
     """A panel per family that has incentivized generalists on several pools, evaluated at several budgets.
 
     Returns:
@@ -42,8 +49,8 @@ def heat_map(table: Table, settings: Settings) -> tuple[Figure, Drawn] | None:
     if not grids:
         return None
     columns = min(len(grids), 3)
-    figure, axes = canvas(-(-len(grids) // columns), columns, width=5.0)
-    drawn: Drawn = []
+    figure, axes = new_figure(-(-len(grids) // columns), columns, width=5.0)
+    drawn: PlotRows = []
     for axis, grid in zip_longest(axes.flat, grids.values()):
         if grid is None:
             axis.set_visible(False)
@@ -51,7 +58,7 @@ def heat_map(table: Table, settings: Settings) -> tuple[Figure, Drawn] | None:
         grid.draw(axis)
         drawn += grid.rows()
     figure.colorbar(axes.flat[0].collections[0], ax=axes, label="success, unseen tasks", shrink=0.9)
-    told = f"incentivized generalist, mean of {seeds(drawn)}"
+    told = f"incentivized generalist, mean of {describe_seeds(drawn)}"
     if any(row["N*"] for row in drawn):
         from matplotlib.lines import Line2D
 
@@ -70,9 +77,9 @@ def _stroke(colour: str) -> dict[str, Any]:
     return {"color": colour, "marker": "o", "markersize": 3.5 + wider / 2, "linewidth": 1.6 + wider}
 
 
-def explored(figure: Figure, drawn: Drawn) -> list[dict[str, Any]]:
+def interactive_panels(figure: Figure, drawn: PlotRows) -> list[dict[str, Any]]:
     """The panels for a page (`interactive.panels`), in which tiles and the places of N* say what they are."""
-    found = panels(figure)
+    found = plotly_panels(figure)
     for panel, family in zip(found, dict.fromkeys(row["family"] for row in drawn), strict=True):
         mine = {(row["pool"], row["budget"]): row for row in drawn if row["family"] == family}
         pools = sorted({pool for pool, _ in mine}, key=lambda pool: math.inf if pool == "new" else pool)
@@ -80,10 +87,10 @@ def explored(figure: Figure, drawn: Drawn) -> list[dict[str, Any]]:
         for trace in panel["data"]:
             if trace.get("type") == "heatmap":
                 rows = [[mine.get((pool, steps)) for pool in _columns(pools)] for steps in budgets]
-                trace["text"] = [[_told(row) if row else "" for row in line] for line in rows]
+                trace["text"] = [[_tooltip(row) if row else "" for row in line] for line in rows]
             elif trace["ink"] == INSIDE and "marker" in trace:
                 known = {row["budget"]: row for row in mine.values()}
-                trace["text"] = [_told_nstar(known[steps]) for steps in budgets]
+                trace["text"] = [_nstar_tooltip(known[steps]) for steps in budgets]
             else:
                 trace["hoverinfo"] = "skip"
         panel["layout"]["yaxis"]["named"] = True
@@ -91,14 +98,14 @@ def explored(figure: Figure, drawn: Drawn) -> list[dict[str, Any]]:
     return found
 
 
-def _told(row: dict[str, Any]) -> str:
+def _tooltip(row: dict[str, Any]) -> str:
     """A tile in words."""
     pool = "every episode new" if row["pool"] == "new" else f"pool {row['pool']:,}"
     n = f"n = {row['n']} seed{'s' * (row['n'] != 1)}"
     return f"{pool}<br>{row['budget']:,} steps<br>success {row['success']:.3f}<br>{n}"
 
 
-def _told_nstar(row: dict[str, Any]) -> str:
+def _nstar_tooltip(row: dict[str, Any]) -> str:
     """N* at a budget in words."""
     if row["N*"] == "":
         return ""
@@ -109,7 +116,7 @@ def _told_nstar(row: dict[str, Any]) -> str:
 class _Grid:
     """One family: where it was evaluated, what came of it, and N* at every budget."""
 
-    def __init__(self, table: Table, mine: Table, settings: Settings, family: str) -> None:
+    def __init__(self, table: ResultsTable, mine: ResultsTable, settings: Settings, family: str) -> None:
         self.family, self.axis_pools = family, settings.pools
         at = {(row["pool_size"], row["env_steps"]) for row in mine.rows}
         self.pools: list[PoolSize] = [pool for pool in settings.pools if any(size_of(pool) == size for size, _ in at)]
@@ -118,11 +125,11 @@ class _Grid:
             [[*by_seed(mine.where(pool_size=size_of(pool), env_steps=steps)).values()] for pool in self.pools]
             for steps in self.budgets
         ]
-        self.places = [half(table, settings, family, ROLE, steps) for steps in self.budgets]
+        self.places = [n_star(table, settings, family, ROLE, steps) for steps in self.budgets]
         few = "fewer than 4 pools beside every-episode-new, or cells are missing"
-        self.why = unscored(table, family) or few
+        self.why = why_unscored(table, family) or few
 
-    def rows(self) -> Drawn:
+    def rows(self) -> PlotRows:
         """What is drawn: a row a tile."""
         found = []
         for steps, values, place in zip(self.budgets, self.values, self.places, strict=True):
@@ -133,7 +140,7 @@ class _Grid:
                     found.append(tile | {"success": round(float(np.mean(each)), 6), "n": len(each)} | nstar)
         return found
 
-    def _nstar(self, place: Place | None) -> dict[str, Any]:
+    def _nstar(self, place: Location | None) -> dict[str, Any]:
         if place is None or place.at is None:
             why = self.why if place is None else place.why
             return {"N*": "", "low": "", "high": "", "method": f"not identified: {why}"}
@@ -156,7 +163,7 @@ class _Grid:
                 ink = "white" if mean < 0.6 else "black"
                 axis.text(x[column], y[row], f"{mean:.2f}", color=ink, fontsize=6.5, ha="center", va="center")
         self._line(axis, y)
-        pool_axis(axis, self.axis_pools)
+        label_pool_axis(axis, self.axis_pools)
         axis.set_yscale("log")
         axis.set_yticks(y, [f"{step / 1e6:.2g} M" for step in y])
         axis.minorticks_off()

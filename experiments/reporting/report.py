@@ -13,28 +13,28 @@ from rich.console import Console
 
 from incentivize.experiments import studies
 from incentivize.experiments.analysis.claims import Claim
-from incentivize.experiments.analysis.guards import guarded
-from incentivize.experiments.analysis.table import Table
-from incentivize.experiments.cells import Cell, variant
-from incentivize.experiments.errors import SettingsError, check_name, printable
+from incentivize.experiments.analysis.guards import guard_claims
+from incentivize.experiments.analysis.table import ResultsTable
+from incentivize.experiments.cells import Cell, describe_variant
+from incentivize.experiments.errors import InputError, check_name, escape_control_characters
 from incentivize.experiments.presentation import charts
-from incentivize.experiments.presentation.html import page
-from incentivize.experiments.presentation.plotly_panels import panels
+from incentivize.experiments.presentation.html import render_page
+from incentivize.experiments.presentation.plotly_panels import plotly_panels
 from incentivize.experiments.presentation.tables import rich_table
 from incentivize.experiments.reporting import claim_context, heatmap
 from incentivize.experiments.settings.loading import dump
 from incentivize.experiments.settings.schema import Settings
-from incentivize.experiments.storage.cell_store import Archive, most_counts
-from incentivize.experiments.storage.io import write
-from incentivize.experiments.storage.run_directory import Store
+from incentivize.experiments.storage.cell_store import CellStore, max_count_rows
+from incentivize.experiments.storage.io import write_atomic
+from incentivize.experiments.storage.run_directory import RunDirectory
 from incentivize.experiments.storage.schema import Row
 from incentivize.experiments.studies import cells_of_run
-from incentivize.experiments.viewing.replays import scenes, told
+from incentivize.experiments.viewing.replays import scenes, to_json
 
 WATCHED = 3  # held-out tasks that are replayed
 
 
-def report(store: Store, console: Console, out: Path | None = None) -> list[dict[str, Any]]:
+def report(store: RunDirectory, console: Console, out: Path | None = None) -> list[dict[str, Any]]:
     """Judges the claims and prints them with the tables; then draws the figure and writes `report.html`.
 
     Args:
@@ -52,42 +52,44 @@ def report(store: Store, console: Console, out: Path | None = None) -> list[dict
     check_name("study", settings.study, studies.names())
     study = studies.load(settings.study)
     try:
-        store.unchanged()
-    except SettingsError as error:
-        raise SettingsError(f"{error}; the same `incentivize run` mends it") from None
+        store.check_digests()
+    except InputError as error:
+        raise InputError(f"{error}; the same `incentivize run` mends it") from None
     cells = cells_of_run(store, settings)
     table, missing = _table(store, cells)
     given_up = {str(key): str(why) for key, why in dict(table.meta.get("given_up") or {}).items()}
     if missing:
         console.print(f"{missing} training runs are missing: the report shows what there is")
     judged = [
-        _judged(_without(claim, cells, given_up), table, settings, cells)
-        for claim in guarded(study.verdicts(table, settings), table, settings)
+        _judged(_explain_given_up(claim, cells, given_up), table, settings, cells)
+        for claim in guard_claims(study.verdicts(table, settings), table, settings)
     ]
     tables = study.tables(table, settings)
-    target = Store(out or store.path)
+    target = RunDirectory(out or store.path)
     target.path.mkdir(parents=True, exist_ok=True)
-    write(target.path / "claims.json", json.dumps(judged, indent=1) + "\n")
-    write(target.path / "tables.json", json.dumps(tables, indent=1) + "\n")
-    _tell(settings, tables, judged, console)  # and all of this whatever becomes of the drawing
+    write_atomic(target.path / "claims.json", json.dumps(judged, indent=1) + "\n")
+    write_atomic(target.path / "tables.json", json.dumps(tables, indent=1) + "\n")
+    _print_report(settings, tables, judged, console)  # and all of this whatever becomes of the drawing
     with charts.style():
         figure, drawn = study.figure(table, settings)
-        charts.literal(figure, settings.families)
+        charts.escape_mathtext(figure, settings.families)
         charts.save(figure, drawn, target.figures, settings.study)
-        shown = {"tables": tables, "drawn": drawn, "question": study.QUESTION, "panels": panels(figure)}
+        shown = {"tables": tables, "drawn": drawn, "question": study.QUESTION, "panels": plotly_panels(figure)}
         shown["heat"] = _heat(target, table, settings)
-    shown["claims"] = list(map(claim_context.told, judged))
-    shown["spent"] = claim_context.spent(cells, table.meta.get("ledger") or {})
+    shown["claims"] = list(map(claim_context.with_control_summary, judged))
+    shown["spent"] = claim_context.cost_by_arm(cells, table.meta.get("ledger") or {})
     shown["scenes"], shown["left_out"] = _scenes(store, settings, cells)
     text = _page(target, settings, table, missing=missing, given_up=list(given_up.values()), **shown)
-    write(target.path / "report.html", text)
+    write_atomic(target.path / "report.html", text)
     console.print(
         f"{target.path / 'report.html'} and figures/ hold the figure, the table drawn and the ledger", soft_wrap=True
     )
     return judged
 
 
-def _tell(settings: Settings, tables: dict[str, Any], judged: Sequence[dict[str, Any]], console: Console) -> None:
+def _print_report(
+    settings: Settings, tables: dict[str, Any], judged: Sequence[dict[str, Any]], console: Console
+) -> None:
     """Prints tables and verdicts."""
     for title, lines in tables.items():
         console.print(rich_table(f"{settings.study}: {title}", lines))
@@ -95,31 +97,31 @@ def _tell(settings: Settings, tables: dict[str, Any], judged: Sequence[dict[str,
         console.print(_claim_line(claim), highlight=False, markup=False, soft_wrap=True)
 
 
-def _table(store: Store, cells: Sequence[Cell]) -> tuple[Table, int]:
+def _table(store: RunDirectory, cells: Sequence[Cell]) -> tuple[ResultsTable, int]:
     """What a run has found so far, and the number of its cells that are missing.
 
     Raises:
         SettingsError: where all are, or what belongs to them.
     """
     rows = store.rows()
-    table = Table(rows, _counts(store, rows, cells), store.meta())
+    table = ResultsTable(rows, _counts(store, rows, cells), store.meta())
     wanted = {cell.id for cell in cells}
     missing = wanted - {row["cell"] for row in table.rows}
     if missing == wanted:
-        raise SettingsError(f"{store.path}: has no results yet; `incentivize run` makes them")
+        raise InputError(f"{store.path}: has no results yet; `incentivize run` makes them")
     for key in ("blind", "uniform", "tasks"):
         if not isinstance(table.meta.get(key), dict):
-            raise SettingsError(f"{store.path / 'meta.json'}: lacks the table {key!r}; the run has to be made again")
+            raise InputError(f"{store.path / 'meta.json'}: lacks the table {key!r}; the run has to be made again")
     return table, len(missing)
 
 
-def _scenes(store: Store, settings: Settings, cells: Sequence[Cell]) -> tuple[list[dict[str, Any]], list[str]]:
+def _scenes(store: RunDirectory, settings: Settings, cells: Sequence[Cell]) -> tuple[list[dict[str, Any]], list[str]]:
     """Replays of every family whose agents worth watching are there whole; and of all others, why there is none."""
     found, left_out = [], []
     for family in settings.families:
         try:
-            mine = [told(scene) for scene in scenes(store, cells, family, WATCHED)]
-        except SettingsError as error:  # of parameters that are missing, as those of unfinished cells are, or damaged
+            mine = [to_json(scene) for scene in scenes(store, cells, family, WATCHED)]
+        except InputError as error:  # of parameters that are missing, as those of unfinished cells are, or damaged
             left_out.append(f"{family} has no replays: {str(error).replace(f'{store.path}/', '')}")
             continue
         found += mine
@@ -128,24 +130,24 @@ def _scenes(store: Store, settings: Settings, cells: Sequence[Cell]) -> tuple[li
     return found, left_out
 
 
-def _heat(target: Store, table: Table, settings: Settings) -> dict[str, Any] | None:
+def _heat(target: RunDirectory, table: ResultsTable, settings: Settings) -> dict[str, Any] | None:
     """The heat map as a page shows it, with its files beside the figure's; None where there is none."""
     if (found := heatmap.heat_map(table, settings)) is None:
         return None
     figure, drawn = found
-    charts.literal(figure, settings.families)
+    charts.escape_mathtext(figure, settings.families)
     charts.save(figure, drawn, target.figures, "heatmap")
-    return {"panels": heatmap.explored(figure, drawn), "image": _image(target, "heatmap"), "drawn": drawn}
+    return {"panels": heatmap.interactive_panels(figure, drawn), "image": _image(target, "heatmap"), "drawn": drawn}
 
 
-def _image(target: Store, name: str) -> str:
+def _image(target: RunDirectory, name: str) -> str:
     return base64.b64encode((target.figures / f"{name}.png").read_bytes()).decode()
 
 
-def _page(target: Store, settings: Settings, table: Table, **shown: Any) -> str:
+def _page(target: RunDirectory, settings: Settings, table: ResultsTable, **shown: Any) -> str:
     """The text of `report.html`, with the figure that lies in the directory."""
     meta = table.meta
-    return page(
+    return render_page(
         "report.html",
         study=settings.study,
         plotly=get_plotlyjs(),
@@ -159,20 +161,20 @@ def _page(target: Store, settings: Settings, table: Table, **shown: Any) -> str:
     )
 
 
-def _counts(store: Store, rows: Sequence[Row], cells: Sequence[Cell]) -> np.ndarray:
+def _counts(store: RunDirectory, rows: Sequence[Row], cells: Sequence[Cell]) -> np.ndarray:
     """Counts per task, of TASK_FIELDS: of those cells too that were finished after `tasks.npz` was last written."""
     each = {cell.id: cell for cell in cells}
-    counts = store.tasks(sum(map(most_counts, each.values())))
+    counts = store.tasks(sum(map(max_count_rows, each.values())))
     late = {row["cell"] for row in rows}.difference(np.unique(counts["cell"]).tolist())
-    archive = Archive(store.path, None, {})
-    found = (archive.own(cell) for cell in each.values() if cell.id in late)
+    archive = CellStore(store.path, None, {})
+    found = (archive.load(cell) for cell in each.values() if cell.id in late)
     return np.concatenate([counts, *(one.counts[list(counts.dtype.names or ())] for one in found if one is not None)])
 
 
-def _judged(claim: Claim, table: Table, settings: Settings, cells: Sequence[Cell]) -> dict[str, Any]:
+def _judged(claim: Claim, table: ResultsTable, settings: Settings, cells: Sequence[Cell]) -> dict[str, Any]:
     """A claim as `claims.json` has it, with what it holds for, what it took and what its controls say."""
     more = {"env_steps": _cost(claim, cells), "setting": _setting(claim, settings)}
-    return claim.row() | more | {"controls": claim_context.controls_of(table, settings, claim)}
+    return claim.row() | more | {"controls": claim_context.control_results(table, settings, claim)}
 
 
 def _setting(claim: Claim, settings: Settings) -> str:
@@ -180,7 +182,7 @@ def _setting(claim: Claim, settings: Settings) -> str:
     control = "" if settings.control == "none" else f"control {settings.control}"
     training = settings.training.get(claim.family)
     reward = f"reward {training.reward}" if training and training.reward != "sparse" else ""
-    changed = variant(settings.knobs.get(claim.family, {}), settings.life)
+    changed = describe_variant(settings.knobs.get(claim.family, {}), settings.life)
     return ", ".join(filter(None, (settings.preset, control, reward, changed)))
 
 
@@ -188,10 +190,10 @@ def _cost(claim: Claim, cells: Sequence[Cell]) -> int:
     """The environment steps of the training runs behind a claim: those of its family, or all where it is about all."""
     each = {cell.id: cell for cell in cells}.values()
     mine = [cell for cell in each if claim.family in cell.members] or each
-    return sum(cell.points[-1][0] for cell in mine)
+    return sum(cell.evaluation_points[-1][0] for cell in mine)
 
 
-def _without(claim: Claim, cells: Sequence[Cell], given_up: Mapping[str, str]) -> Claim:
+def _explain_given_up(claim: Claim, cells: Sequence[Cell], given_up: Mapping[str, str]) -> Claim:
     """A claim that says which training runs of its family were given up, where some are missing: nothing is imputed."""
     whose = {cell.id: cell.members for cell in cells}
     families = {member for members in whose.values() for member in members}
@@ -207,4 +209,6 @@ def _claim_line(claim: dict[str, Any]) -> str:
     """A verdict in two lines, for the terminal."""
     interval = "" if claim["low"] is None else f" [{claim['low']:+.2f}, {claim['high']:+.2f}]"
     effect = "" if claim["effect"] is None else f", effect {claim['effect']:+.2f}{interval}, n = {claim['n']}"
-    return printable(f"{claim['verdict']}: {claim['family']}: {claim['claim']}\n    {claim['reason']}{effect}")
+    return escape_control_characters(
+        f"{claim['verdict']}: {claim['family']}: {claim['claim']}\n    {claim['reason']}{effect}"
+    )

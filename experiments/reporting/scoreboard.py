@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from plotly.offline import get_plotlyjs
 from rich.console import Console
 
-from incentivize.experiments.errors import printable
-from incentivize.experiments.presentation.charts import BLACK, BLUE, GREY, ORANGE, canvas, save, style
-from incentivize.experiments.presentation.html import page
-from incentivize.experiments.presentation.plotly_panels import panels
-from incentivize.experiments.reporting.claim_context import told
-from incentivize.experiments.storage.io import write
+from incentivize.experiments.errors import escape_control_characters
+from incentivize.experiments.presentation.charts import BLACK, BLUE, GREY, ORANGE, new_figure, save, style
+from incentivize.experiments.presentation.html import render_page
+from incentivize.experiments.presentation.plotly_panels import plotly_panels
+from incentivize.experiments.reporting.claim_context import with_control_summary
+from incentivize.experiments.storage.io import write_atomic
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,8 +42,8 @@ def scoreboard(claims: Sequence[Row], console: Console, out: Path | None) -> Non
     """
     if not claims:
         return
-    claims = together([told(claim) for claim in claims])
-    title = f"scoreboard: {counted(claims)}"
+    claims = group_claims([with_control_summary(claim) for claim in claims])
+    title = f"scoreboard: {count_verdicts(claims)}"
     console.print(title, style="bold", highlight=False)
     console.print(CHANCE, highlight=False)
     for study, mine in groupby(claims, key=lambda claim: claim["study"]):
@@ -56,14 +56,14 @@ def scoreboard(claims: Sequence[Row], console: Console, out: Path | None) -> Non
     with style():
         drawing = _figure(claims)
         save(drawing, claims, out / "figures", "scoreboard")
-        numbered, shown = _numbered(claims), explored(drawing, claims)
+        numbered, shown = _numbered(claims), interactive_panels(drawing, claims)
     image = base64.b64encode((out / "figures" / "scoreboard.png").read_bytes()).decode()
     told_with = {"image": image, "panels": shown, "plotly": get_plotlyjs(), "title": title, "chance": CHANCE}
-    write(out / "scoreboard.html", page("scoreboard.html", claims=numbered, **told_with))
+    write_atomic(out / "scoreboard.html", render_page("scoreboard.html", claims=numbered, **told_with))
     console.print(f"{out / 'scoreboard.html'} and figures/scoreboard.* hold it, with its rules", soft_wrap=True)
 
 
-def counted(claims: Sequence[Row]) -> str:
+def count_verdicts(claims: Sequence[Row]) -> str:
     """How many claims have each verdict, in words; those that do not stand as judged are told apart."""
     standing = [claim for claim in claims if not claim.get("withdrawn")]
     found = {verdict: sum(claim["verdict"] == verdict for claim in standing) for verdict in MARKS}
@@ -72,7 +72,7 @@ def counted(claims: Sequence[Row]) -> str:
     return words + f"; {fallen} {'does' if fallen == 1 else 'do'} not stand as judged" * bool(fallen)
 
 
-def together(claims: Sequence[Row]) -> list[Row]:
+def group_claims(claims: Sequence[Row]) -> list[Row]:
     """The claims of a study side by side, and those of its families that say the same, otherwise as they come."""
     studies = list(dict.fromkeys(claim["study"] for claim in claims))
     said = list(dict.fromkeys((claim["study"], claim["claim"]) for claim in claims))
@@ -99,10 +99,10 @@ def _numbered(claims: Sequence[Row]) -> list[Row]:
     return [claim | {"row": places[id(claim)]} for claim in claims]
 
 
-def explored(drawing: Figure, claims: Sequence[Row]) -> list[dict[str, Any]]:
+def interactive_panels(drawing: Figure, claims: Sequence[Row]) -> list[dict[str, Any]]:
     """The figure's panels for a page (`interactive.panels`): a family's own rows, by number, with effects in words."""
     rows, families = _rows(claims), list(dict.fromkeys(claim["family"] for claim in claims))
-    found = panels(drawing)
+    found = plotly_panels(drawing)
     for panel, family in zip(found, families, strict=True):
         mine = {place: at for at, place in enumerate(place for place, row in enumerate(rows) if family in row)}
         ticks = {"tickvals": list(mine.values()), "ticktext": [str(place + 1) for place in mine]}
@@ -115,11 +115,11 @@ def explored(drawing: Figure, claims: Sequence[Row]) -> list[dict[str, Any]]:
                 continue
             places = [round(place) for place in trace["y"]]
             trace["y"] = [mine[place] for place in places]
-            trace |= {"text": [_told(rows[place][family]) for place in places]}
+            trace |= {"text": [_tooltip(rows[place][family]) for place in places]}
     return found
 
 
-def _told(claim: Row) -> str:
+def _tooltip(claim: Row) -> str:
     """A claim for whoever points at its effect."""
     interval = "" if claim["low"] is None else f" [{claim['low']:+.2f}, {claim['high']:+.2f}]"
     fallen = f"does not stand as judged: {claim['withdrawn']}" if claim.get("withdrawn") else ""
@@ -137,10 +137,12 @@ def _line(claim: Row) -> str:
     interval = "" if claim["low"] is None else f"[{claim['low']:+.2f}, {claim['high']:+.2f}]"
     found = f"{claim['verdict']:<13} {claim['family']:<11} {effect:>6} {interval:<17} n = {claim['n']:<4}"
     fallen = f"\n    does not stand as judged: {claim['withdrawn']}" if claim.get("withdrawn") else ""
-    return printable(f"{found} {cost(claim['env_steps'])} steps\n    {claim['claim']} ({claim['setting']}){fallen}")
+    return escape_control_characters(
+        f"{found} {describe_cost(claim['env_steps'])} steps\n    {claim['claim']} ({claim['setting']}){fallen}"
+    )
 
 
-def cost(steps: int) -> str:
+def describe_cost(steps: int) -> str:
     """Environment steps in a few signs."""
     if steps < 1e6:
         return f"{steps / 1e3:,.0f} k"
@@ -150,7 +152,7 @@ def cost(steps: int) -> str:
 def _figure(claims: Sequence[Row]) -> Figure:
     """A row per claim, a panel per family."""
     rows, families = _rows(claims), list(dict.fromkeys(claim["family"] for claim in claims))
-    drawing, axes = canvas(1, len(families))
+    drawing, axes = new_figure(1, len(families))
     drawing.set_size_inches(6 + 2.4 * len(families), 1.6 + 0.36 * len(rows))
     for axis, family in zip(axes[0], families, strict=True):
         for place, row in enumerate(rows):
@@ -162,7 +164,7 @@ def _figure(claims: Sequence[Row]) -> Figure:
         axis.set_xlim(-EDGE * 1.08, EDGE * 1.08)
         axis.grid(color="#DDDDDD", linewidth=0.6)
         axis.set_title(family.replace("+", ",\n"), fontsize=9, parse_math=False)
-    axes[0, 0].set_yticks(range(len(rows)), list(map(_words, rows)), fontsize=7.5, parse_math=False)
+    axes[0, 0].set_yticks(range(len(rows)), list(map(_label, rows)), fontsize=7.5, parse_math=False)
     drawing.supxlabel("effect, each with its rule's 95% interval", fontsize=9)
     handles = [
         axes[0, 0].plot([], [], marker=mark, color=colour, linestyle="-", label=verdict)[0]
@@ -175,7 +177,7 @@ def _figure(claims: Sequence[Row]) -> Figure:
     return drawing
 
 
-def _words(row: dict[str, Row]) -> str:
+def _label(row: dict[str, Row]) -> str:
     """What a row claims, of how many seeds (or settings): by family where they differ."""
     one, sizes = next(iter(row.values())), [claim["n"] for claim in row.values()]
     seeds = str(sizes[0]) if len(set(sizes)) == 1 else ", ".join(map(str, sizes))

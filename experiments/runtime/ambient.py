@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from incentivize.envs import ambient
-from incentivize.experiments.errors import SettingsError
+from incentivize.experiments.errors import InputError
 
 FLAGS = ("XLA_FLAGS", "LIBTPU_INIT_ARGS")  # variables that hold flags of XLA
 PASSES = re.compile(
@@ -48,7 +48,7 @@ FLAX: dict[str, Any] = {
 UNCOMPILED = "runs are compiled before they begin; unset it (`incentivize run --debug` finds where a NaN comes from)"
 
 
-def enter(compiles: bool = False) -> None:
+def set_up_process(compiles: bool = False) -> None:
     """Makes this process, and those that it starts, compute the same whatever the environment says. Before jax.
 
     Says in one line what it has set aside.
@@ -60,9 +60,9 @@ def enter(compiles: bool = False) -> None:
         SettingsError: where a flag relaxes arithmetic, or nothing may be compiled and has to be.
     """
     if compiles and (text := os.environ.get("JAX_DISABLE_JIT", "")).lower() in ambient.ON:
-        raise SettingsError(f"JAX_DISABLE_JIT = {text!r}: {UNCOMPILED}")
-    if relaxed := relaxing(os.environ):
-        raise SettingsError(
+        raise InputError(f"JAX_DISABLE_JIT = {text!r}: {UNCOMPILED}")
+    if relaxed := relaxing_flags(os.environ):
+        raise InputError(
             f"{'; '.join(relaxed)}: lets XLA round otherwise than it is told, so that results differ; unset it"
         )
     aside = set_aside(os.environ)
@@ -79,7 +79,7 @@ def enter(compiles: bool = False) -> None:
 def set_aside(variables: Mapping[str, str]) -> dict[str, str]:
     """Returns the variables of jax and Flax that say otherwise than it has to be, and what they say."""
     flax = {name: variables[name] for name in map(str.upper, FLAX) if name in variables}
-    return ambient.told_otherwise(variables) | {
+    return ambient.overridden_variables(variables) | {
         name: text for name, text in flax.items() if text.lower() not in ambient.OFF
     }
 
@@ -93,11 +93,11 @@ def check_compiled() -> None:
     import jax
 
     if jax.config.values["jax_disable_jit"]:
-        raise SettingsError(f"jax_disable_jit = True: {UNCOMPILED}")
+        raise InputError(f"jax_disable_jit = True: {UNCOMPILED}")
 
 
 @contextmanager
-def alike(told: Mapping[str, Any]) -> Iterator[None]:
+def ambient_for_workers(told: Mapping[str, Any]) -> Iterator[None]:
     """Computes in this thread as where `told` was found, until the block ends. Imports jax.
 
     Args:
@@ -106,38 +106,36 @@ def alike(told: Mapping[str, Any]) -> Iterator[None]:
     Raises:
         SettingsError: where this thread cannot be made alike.
     """
-    with ambient.under({name: value for name, value in told.items() if name in ambient.NUMBERS}):
-        here = otherwise()
+    with ambient.with_settings({name: value for name, value in told.items() if name in ambient.NUMBERS}):
+        here = unusual_settings()
         if different := [name for name in sorted({*told, *here}) if told.get(name) != here.get(name)]:
             said = ", ".join(f"{name} = {told.get(name, here.get(name))}" for name in different)
-            raise SettingsError(
-                f"{said}: set in this process but not in its workers. Set it as an environment variable."
-            )
+            raise InputError(f"{said}: set in this process but not in its workers. Set it as an environment variable.")
         yield
 
 
-def otherwise(variables: Mapping[str, str] = os.environ) -> dict[str, Any]:
+def unusual_settings(variables: Mapping[str, str] = os.environ) -> dict[str, Any]:
     """Returns what changes numbers here and is not as it is elsewhere, by name in order; mostly nothing. Imports jax.
 
     Settings of jax and of Flax with other values, flags of XLA that do not pass, and variables of ARITHMETIC.
     """
-    found = ambient.others()
+    found = ambient.unusual_settings()
     if "flax" in sys.modules:
         settings = {name: getattr(sys.modules["flax"].config, name, value) for name, value in FLAX.items()}
         found |= {name: now for name, now in settings.items() if now != FLAX[name]}
-    found |= {f"--{name}": value for name, value in unusual(variables).items()}
+    found |= {f"--{name}": value for name, value in unusual_flags(variables).items()}
     found |= {name: variables[name] for name in ARITHMETIC if variables.get(name)}
     return dict(sorted(found.items()))
 
 
-def unusual(variables: Mapping[str, str]) -> dict[str, str]:
+def unusual_flags(variables: Mapping[str, str]) -> dict[str, str]:
     """Returns the flags of XLA that may change numbers, by name."""
     given = {name: value for variable in FLAGS for name, value in _flags(variables.get(variable, "")).items()}
     passes = (name for name, value in given.items() if PASSES.fullmatch(name) or USUAL.get(name) == _switch(value))
     return {name: given[name] for name in given.keys() - set(passes)}
 
 
-def relaxing(variables: Mapping[str, str]) -> list[str]:
+def relaxing_flags(variables: Mapping[str, str]) -> list[str]:
     """Returns the flags of XLA that relax arithmetic, such as "XLA_FLAGS = '--xla_cpu_enable_fast_math=true'"."""
     return [
         f"{variable} = '--{name}={value}'"
@@ -147,7 +145,7 @@ def relaxing(variables: Mapping[str, str]) -> list[str]:
     ]
 
 
-def spelt_out(text: str) -> str:
+def spell_out(text: str) -> str:
     """Returns flags as they are said, or as the file has them: XLA takes what begins with no dash for a file's name."""
     if not text.strip() or text.strip().startswith("-"):
         return text
@@ -159,7 +157,7 @@ def spelt_out(text: str) -> str:
 
 def _flags(text: str) -> dict[str, str]:
     """Flags by name, the last one of each."""
-    text = spelt_out(text)
+    text = spell_out(text)
     try:
         words = shlex.split(text)
     except ValueError:  # a quote that is not closed

@@ -23,7 +23,7 @@ USED = ("memory.current", "memory.usage_in_bytes")
 CACHE = ("active_file", "inactive_file", "slab_reclaimable")  # what the kernel gives back before it refuses memory
 
 
-class Limits(NamedTuple):
+class CgroupLimits(NamedTuple):
     """What control groups allow; None stands for no limit.
 
     Attributes:
@@ -37,7 +37,7 @@ class Limits(NamedTuple):
     cores: float | None = None
 
 
-def limits(root: Path = Path("/")) -> Limits:
+def limits(root: Path = Path("/")) -> CgroupLimits:
     """Returns the smallest limits of this process's group and of all groups above it.
 
     What cannot be read or understood sets no limit.
@@ -58,7 +58,7 @@ def limits(root: Path = Path("/")) -> Limits:
         cache = sum(int(stat.get(f"total_{name}", stat.get(name, 0))) for name in CACHE)
         used = next((size for name in USED if (size := _bytes(folder, name)) is not None), 0)
         left.append(max(limit - max(used - cache, 0), 0))
-    return Limits(min(memory, default=None), min(left, default=None), min(cores, default=None))
+    return CgroupLimits(min(memory, default=None), min(left, default=None), min(cores, default=None))
 
 
 def cores(root: Path = Path("/")) -> int:

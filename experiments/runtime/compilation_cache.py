@@ -7,12 +7,12 @@ from tempfile import TemporaryFile
 
 from filelock import FileLock, Timeout
 
-from incentivize.experiments.errors import printable
+from incentivize.experiments.errors import escape_control_characters
 
 CACHE = "JAX_COMPILATION_CACHE_DIR"
 
 
-def programs_folder() -> Path | None:
+def cache_folder() -> Path | None:
     """Where compiled programs are kept, unless the environment says otherwise; None where nobody is at home."""
     said = Path(os.environ.get("XDG_CACHE_HOME", ""))
     try:
@@ -22,7 +22,7 @@ def programs_folder() -> Path | None:
     return folder if folder.is_absolute() else None
 
 
-def keep_programs() -> None:
+def enable_cache() -> None:
     """Has jax keep compiled programs for the next run, unless the environment says otherwise. Before jax is there.
 
     Where they cannot be kept, jax is told of no folder: it would warn of every program. A folder that the environment
@@ -32,14 +32,14 @@ def keep_programs() -> None:
         return
     said = os.environ.get(CACHE)
     if said is None:
-        folder = programs_folder()
+        folder = cache_folder()
         if folder is None or not _usable(folder):
             return
         os.environ[CACHE] = str(folder)
     elif said and "://" not in said and not _usable(Path(said)):
         del os.environ[CACHE]
         told = "programs cannot be kept there, so this run compiles anew. Name a folder that can be written."
-        print(printable(f"{CACHE} = {said}: {told}"), file=sys.stderr)
+        print(escape_control_characters(f"{CACHE} = {said}: {told}"), file=sys.stderr)
         return
     os.environ.setdefault("JAX_COMPILATION_CACHE_MAX_SIZE", str(2**30))  # bytes, the oldest go first
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")

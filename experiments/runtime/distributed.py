@@ -13,13 +13,13 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from incentivize.experiments.errors import SettingsError
+from incentivize.experiments.errors import InputError
 
 Tree = TypeVar("Tree")
 HEARTBEAT = 60  # seconds within which the others notice that a process is gone
 
 
-def join(coordinator: str, processes: int, process: int) -> None:
+def initialize(coordinator: str, processes: int, process: int) -> None:
     """Makes this process one of several. Before anything else of jax.
 
     Args:
@@ -37,44 +37,44 @@ def join(coordinator: str, processes: int, process: int) -> None:
         return
     host, _, port = coordinator.rpartition(":")
     if not host or not port.isdecimal():
-        raise SettingsError(f"{said}: want HOST:PORT, or auto")
+        raise InputError(f"{said}: want HOST:PORT, or auto")
     if not 0 <= process < processes or processes < 2:
-        raise SettingsError(f"{said}: want at least 2 processes, of which this is one from 0 to one less")
+        raise InputError(f"{said}: want at least 2 processes, of which this is one from 0 to one less")
     jax.distributed.initialize(coordinator, processes, process, heartbeat_timeout_seconds=heartbeat)
 
 
-def several() -> bool:
+def is_distributed() -> bool:
     """Whether there are others."""
     return jax.process_count() > 1
 
 
-def first() -> bool:
+def is_primary() -> bool:
     """Whether this is the one that owns the run directory."""
     return jax.process_index() == 0
 
 
-def agreed(wanted: Sequence[bool]) -> list[bool]:
+def broadcast_from_primary(wanted: Sequence[bool]) -> list[bool]:
     """What the first process wants. All have to ask."""
-    if not several():
+    if not is_distributed():
         return list(wanted)
     return np.asarray(multihost_utils.broadcast_one_to_all(np.array(wanted, np.int32))).astype(bool).tolist()
 
 
-def anywhere(asked: bool) -> bool:
+def any_process(asked: bool) -> bool:
     """Whether it is so in any process. All have to ask."""
-    return bool(np.any(multihost_utils.process_allgather(np.array([asked])))) if several() else asked
+    return bool(np.any(multihost_utils.process_allgather(np.array([asked])))) if is_distributed() else asked
 
 
 def check_alike(numbers: Sequence[int], what: str) -> None:
     """Raises SettingsError where processes do not see the same numbers, of 64 bits; all have to ask."""
-    if several():
+    if is_distributed():
         halves = np.array(numbers, np.int64).view(np.uint32)  # jax has no 64 bits
         seen = np.asarray(multihost_utils.process_allgather(halves))
         if (seen != seen[0]).any():
-            raise SettingsError(f"{what} of {jax.process_count()} processes differ: want --out where all can read it")
+            raise InputError(f"{what} of {jax.process_count()} processes differ: want --out where all can read it")
 
 
-def whole(tree: Tree) -> Tree:
+def gather(tree: Tree) -> Tree:
     """The same arrays, those that are divided among processes as NumPy arrays of all their parts. All have to ask."""
 
     def gathered(leaf: Any) -> Any:

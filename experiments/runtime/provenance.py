@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 
-def environment() -> dict[str, Any]:
+def provenance() -> dict[str, Any]:
     """Versions, devices, the commit, and what changes numbers (`ambient.otherwise`), for `meta.json`. Imports jax."""
     import platform
 
     import jax
 
-    from incentivize.experiments.runtime.ambient import otherwise
+    from incentivize.experiments.runtime.ambient import unusual_settings
 
     packages = ("incentivize", "jax", "jaxlib", "flax", "optax", "numpy", "gymnasium")
     versions = {"python": platform.python_version()}
@@ -25,7 +25,7 @@ def environment() -> dict[str, Any]:
             versions[package] = "not installed"
     devices = [f"{device.platform}:{device.device_kind}" for device in jax.devices()]
     made_with = {"versions": versions, "devices": devices, "cores": os.cpu_count(), "commit": _commit()}
-    return made_with | {"ambient": otherwise()}
+    return made_with | {"ambient": unusual_settings()}
 
 
 def _commit() -> str | None:

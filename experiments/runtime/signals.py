@@ -9,26 +9,26 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from incentivize.experiments.errors import STATUS
+from incentivize.experiments.errors import STOPPED_STATUS
 
-requested = threading.Event()
+stop_requested = threading.Event()
 
 
 @contextmanager
-def heeded() -> Iterator[None]:
+def stop_on_signal() -> Iterator[None]:
     """Takes signals for requests for a while.
 
     In another thread than the main one, which signals do not reach, it does nothing.
     """
-    requested.clear()
+    stop_requested.clear()
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def handle(*_: object) -> None:
-        if requested.is_set():
-            os._exit(STATUS)
-        requested.set()  # and no more: what a handler does may find anything half done
+        if stop_requested.is_set():
+            os._exit(STOPPED_STATUS)
+        stop_requested.set()  # and no more: what a handler does may find anything half done
 
     before = {polite: signal.signal(polite, handle) for polite in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -13,7 +13,7 @@ STREAMS = (("stdin", "r", "replace"), ("stdout", "w", "backslashreplace"), ("std
 """Name and mode of the files 0, 1 and 2, and what becomes of signs that their encoding has not."""
 
 
-def settle() -> None:
+def set_up_streams() -> None:
     """Points closed standard streams at the null device and makes the others escape what they cannot encode."""
     while (number := os.open(os.devnull, os.O_RDWR)) < len(STREAMS):  # or files of ours would get their numbers
         os.set_inheritable(number, True)
@@ -34,18 +34,18 @@ def is_terminal(stream: Any) -> bool:
         return False
 
 
-def moves(stream: Any) -> bool:
+def supports_cursor(stream: Any) -> bool:
     """Whether a stream is a terminal with a cursor to be moved: not a dumb one, whatever else the environment says."""
     return is_terminal(stream) and os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
 
 
-def coloured(stream: Any) -> bool:
+def supports_colour(stream: Any) -> bool:
     """Whether a stream gets colours: a terminal does, and whatever FORCE_COLOR asks for, but nothing by NO_COLOR."""
     forced = os.environ.get("FORCE_COLOR", "").lower() not in ("", "0", "false")
-    return (forced or moves(stream)) and not os.environ.get("NO_COLOR")
+    return (forced or supports_cursor(stream)) and not os.environ.get("NO_COLOR")
 
 
-def nowhere(stream: Any) -> None:
+def discard_output(stream: Any) -> None:
     """Sends what a standard stream has still to write, and all that follows, nowhere."""
     with suppress(OSError, ValueError, AttributeError):
         if stream.fileno() in (1, 2):
@@ -54,7 +54,7 @@ def nowhere(stream: Any) -> None:
             os.close(there)
 
 
-class Unbroken:
+class TolerantStream:
     """A stream to write text to that drops what cannot be written: its reader or terminal is gone, its disk is full."""
 
     def __init__(self, stream: Any) -> None:
@@ -80,11 +80,11 @@ class Unbroken:
 
 
 @contextmanager
-def unbroken() -> Iterator[None]:
+def tolerate_broken_streams() -> Iterator[None]:
     """Keeps a failing standard output or error from ending the block."""
     streams = sys.stdout, sys.stderr
     try:
-        with redirect_stdout(Unbroken(sys.stdout)), redirect_stderr(Unbroken(sys.stderr)):  # pyright: ignore[reportArgumentType]
+        with redirect_stdout(TolerantStream(sys.stdout)), redirect_stderr(TolerantStream(sys.stderr)):  # pyright: ignore[reportArgumentType]
             yield
     finally:
         for stream in streams:
@@ -92,4 +92,4 @@ def unbroken() -> Iterator[None]:
                 if stream is not None:
                     stream.flush()
             except (OSError, ValueError):
-                nowhere(stream)
+                discard_output(stream)

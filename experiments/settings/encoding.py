@@ -2,7 +2,7 @@
 
 import codecs
 
-OTHERS = {
+BYTE_ORDER_MARKS = {
     codecs.BOM_UTF32_LE: "UTF-32",  # before UTF-16, whose mark it begins with
     codecs.BOM_UTF32_BE: "UTF-32",
     codecs.BOM_UTF16_LE: "UTF-16",
@@ -11,13 +11,13 @@ OTHERS = {
 """Encodings by their byte order marks."""
 
 
-def decoded(data: bytes) -> str:
+def decode(data: bytes) -> str:
     """Returns the text of a file, its lines ending as Python has them.
 
     Raises:
         ValueError: where it is not UTF-8; the message says what it is, and what to do.
     """
-    found = next((name for mark, name in OTHERS.items() if data.startswith(mark)), None)
+    found = next((name for mark, name in BYTE_ORDER_MARKS.items() if data.startswith(mark)), None)
     if found is None and b"\0" in data:
         found = "UTF-16"  # without a mark, as every other byte of plain text is 0
     if found is not None:

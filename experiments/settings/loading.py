@@ -9,38 +9,38 @@ from pydantic import (
     ValidationError,
 )
 
-from incentivize.experiments.errors import SettingsError, nearest
-from incentivize.experiments.settings.encoding import decoded
-from incentivize.experiments.settings.schema import TAUGHT, TRAINING_KEYS, Settings
+from incentivize.experiments.errors import InputError, did_you_mean
+from incentivize.experiments.settings.encoding import decode
+from incentivize.experiments.settings.schema import TAUGHT_OVERRIDES, TRAINING_KEYS, Settings
 
-LARGEST = 2**20  # bytes of a configuration
+MAX_CONFIG_BYTES = 2**20  # bytes of a configuration
 
 
 def load_file(path: Path) -> dict[str, Any]:
     """A TOML file as it stands."""
     try:
         if path.exists() and not path.is_file():
-            raise SettingsError(f"--config {path}: is no file")
-        if path.stat().st_size > LARGEST:
-            raise SettingsError(f"--config {path}: is larger than {LARGEST:,} bytes")
-        return tomllib.loads(decoded(path.read_bytes()))
+            raise InputError(f"--config {path}: is no file")
+        if path.stat().st_size > MAX_CONFIG_BYTES:
+            raise InputError(f"--config {path}: is larger than {MAX_CONFIG_BYTES:,} bytes")
+        return tomllib.loads(decode(path.read_bytes()))
     except FileNotFoundError:
-        raise SettingsError(f"--config {path}: there is no such file") from None
+        raise InputError(f"--config {path}: there is no such file") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise SettingsError(f"--config {path}: not a readable TOML file ({error})") from None
+        raise InputError(f"--config {path}: not a readable TOML file ({error})") from None
 
 
-FOLLOWERS = {key: f"taught_{key}" for key in TAUGHT} | {"entropy": "entropy_end"}
+FOLLOWERS = {key: f"taught_{key}" for key in TAUGHT_OVERRIDES} | {"entropy": "entropy_end"}
 """Keys whose absence means "the same", by the key that they follow: who sets that alone sets both."""
 
 
-def _over(lower: dict[str, Any], upper: dict[str, Any]) -> dict[str, Any]:
+def _override(lower: dict[str, Any], upper: dict[str, Any]) -> dict[str, Any]:
     """The upper values, and those of the lower ones that they leave."""
     gone = {follower for key, follower in FOLLOWERS.items() if key in upper}
     return {key: value for key, value in lower.items() if key not in gone} | upper
 
 
-OTHERS = "*"
+ALL_OTHER_FAMILIES = "*"
 
 
 def resolve(base: dict[str, Any], defaults: dict[str, dict[str, Any]], *layers: dict[str, Any]) -> Settings:
@@ -60,7 +60,7 @@ def resolve(base: dict[str, Any], defaults: dict[str, dict[str, Any]], *layers: 
     for layer in (base, *layers):
         tables = layer.get("training", {})
         if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
-            raise SettingsError(f"training = {tables!r}: want a table by family, such as [training.errands]")
+            raise InputError(f"training = {tables!r}: want a table by family, such as [training.errands]")
         flat = {key: value for key, value in layer.items() if key in TRAINING_KEYS}
         merged |= {key: value for key, value in layer.items() if key not in flat and key != "training"}
         told.append((flat, tables))
@@ -72,22 +72,22 @@ def resolve(base: dict[str, Any], defaults: dict[str, dict[str, Any]], *layers: 
     told[0] = (flat, {family: table for family, table in tables.items() if family in chosen})
     merged["training"] = {}
     for name in dict.fromkeys([*(name for _, tables in told for name in tables), *chosen]):
-        values = defaults.get(name, defaults.get(OTHERS, {}))
+        values = defaults.get(name, defaults.get(ALL_OTHER_FAMILIES, {}))
         for flat, tables in told:
-            values = _over(values, flat | tables.get(name, {}))
+            values = _override(values, flat | tables.get(name, {}))
         merged["training"][name] = values
     try:
         return Settings.model_validate(merged)
     except ValidationError as error:
-        raise SettingsError("\n".join(_sentence(item) for item in error.errors())) from None
+        raise InputError("\n".join(_explain_validation_error(item) for item in error.errors())) from None
 
 
-def _sentence(error: Any) -> str:
+def _explain_validation_error(error: Any) -> str:
     """One line for one of pydantic's findings."""
     path = ".".join(str(part) for part in error["loc"] if part not in ("int", "literal['new']"))
     key = path.rpartition(".")[2]
     if error["type"] == "extra_forbidden":
-        return f"{path}: there is no such key; {nearest(key, (*Settings.model_fields, *TRAINING_KEYS))}"
+        return f"{path}: there is no such key; {did_you_mean(key, (*Settings.model_fields, *TRAINING_KEYS))}"
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] == "value_error" and isinstance(error["input"], dict):
         return f"{path}: {message}" if path else message
@@ -111,7 +111,7 @@ def load(text: str, path: Path) -> Settings:
     try:
         return Settings.model_validate(tomllib.loads(text))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise SettingsError(f"{path}: not a readable TOML file ({error})") from None
+        raise InputError(f"{path}: not a readable TOML file ({error})") from None
     except ValidationError as error:
-        wrong = "\n".join(_sentence(item) for item in error.errors())
-        raise SettingsError(f"{path}: not a resolved configuration\n{wrong}") from None
+        wrong = "\n".join(_explain_validation_error(item) for item in error.errors())
+        raise InputError(f"{path}: not a resolved configuration\n{wrong}") from None

@@ -4,12 +4,14 @@ import errno
 import os
 import re
 
-STORES = "abfss?|adl|az|azure|cos|dbfs|file|ftps?|gcs|gs|hdfs|hf|https?|nfs|oss|r2|rsync|s3[an]?|sftp|smb|ssh|wasbs?"
-ADDRESS = re.compile(rf"[a-z][a-z0-9+.-]*://|({STORES}):/", re.IGNORECASE)  # `Path` makes one slash of two
+REMOTE_SCHEMES = (
+    "abfss?|adl|az|azure|cos|dbfs|file|ftps?|gcs|gs|hdfs|hf|https?|nfs|oss|r2|rsync|s3[an]?|sftp|smb|ssh|wasbs?"
+)
+ADDRESS = re.compile(rf"[a-z][a-z0-9+.-]*://|({REMOTE_SCHEMES}):/", re.IGNORECASE)  # `Path` makes one slash of two
 ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.EBADF, errno.ELOOP)  # what `Path.exists` takes for "there is none"
 
 
-def local(said: str) -> str:
+def expand_local_path(said: str) -> str:
     """Returns a path of this machine, a home folder in the place of ~ or ~user at its beginning.
 
     Raises:
@@ -28,7 +30,7 @@ def local(said: str) -> str:
     return os.path.join(home, rest) if slash else home
 
 
-def check_place(said: str) -> None:
+def check_usable_path(said: str) -> None:
     """Refuses what cannot be a path here, whether something is there or not.
 
     Raises:
@@ -37,7 +39,7 @@ def check_place(said: str) -> None:
     if not said.strip():
         raise ValueError("is empty; want a path")
     try:
-        os.stat(local(said))
+        os.stat(expand_local_path(said))
     except OSError as error:
         if error.errno not in ABSENT:
             raise ValueError(f"cannot be used as a path ({error.strerror})") from None

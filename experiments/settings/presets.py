@@ -11,7 +11,7 @@ The budgets are the environment steps of one training run; every agent of a fami
 
 from typing import Any
 
-from incentivize.experiments.settings.loading import OTHERS
+from incentivize.experiments.settings.loading import ALL_OTHER_FAMILIES
 
 TRIALS = {"codebooks": 12, "errands": 12, "mazes": 12, "programs": 40, "puzzles": 12}
 """Of either arm, that the shipped settings were held against; see docs/results/tuning."""
@@ -54,7 +54,7 @@ LARGE: dict[str, Any] = {
 """What studies have in their preset "large", for an accelerator, beside eight times the steps of "standard"."""
 
 LARGE_POOLS = (65_536, 262_144, 1_048_576)
-MORE = 8  # times the steps
+LARGER_BY = 8  # times the steps
 
 
 def with_large(presets: dict[str, dict[str, Any]], larger: tuple[int, ...] = LARGE_POOLS) -> dict[str, dict[str, Any]]:
@@ -71,10 +71,10 @@ def with_large(presets: dict[str, dict[str, Any]], larger: tuple[int, ...] = LAR
         if len(large.get(key, ())) > 1:
             large[key] = large["pools"]
     if "budget" in large:
-        large["budget"] *= MORE
+        large["budget"] *= LARGER_BY
     if "training" in large:
         large["training"] = {
-            family: own | ({"budget": MORE * own["budget"]} if "budget" in own else {})
+            family: own | ({"budget": LARGER_BY * own["budget"]} if "budget" in own else {})
             for family, own in large["training"].items()
         }
     return presets | {"large": large}
@@ -168,13 +168,15 @@ _BUDGETS: dict[str, dict[str, int]] = {
         "sequences": 8_000_000,
     },
 }
-_BUDGETS["large"] = {family: MORE * steps for family, steps in _BUDGETS["standard"].items()}
+_BUDGETS["large"] = {family: LARGER_BY * steps for family, steps in _BUDGETS["standard"].items()}
 
 
-def training(preset: str) -> dict[str, dict[str, Any]]:
+def training_defaults(preset: str) -> dict[str, dict[str, Any]]:
     """Training values by family; under OTHERS those of every other."""
     if preset == "tiny":
-        return {family: own | _TINY_TRAINING for family, own in _TRAINING.items()} | {OTHERS: _TINY_TRAINING}
+        return {family: own | _TINY_TRAINING for family, own in _TRAINING.items()} | {
+            ALL_OTHER_FAMILIES: _TINY_TRAINING
+        }
     budgets = _BUDGETS[preset]
     families = {*_TRAINING, *budgets}
     return {

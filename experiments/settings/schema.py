@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from incentivize.experiments.settings.places import local
+from incentivize.experiments.settings.places import expand_local_path
 
 
 class _Strict(BaseModel):
@@ -33,7 +33,7 @@ Knob = StrictBool | StrictInt | StrictStr
 
 
 ARMS = ("incentivized", "taught")
-TAUGHT = ("learning_rate", "minibatches")  # cloning has no bonus, no discount and no advantages to be tuned
+TAUGHT_OVERRIDES = ("learning_rate", "minibatches")  # cloning has no bonus, no discount and no advantages to be tuned
 
 
 class Training(_Strict):
@@ -81,7 +81,7 @@ class Training(_Strict):
     @field_validator("start_from")
     @classmethod
     def _local(cls, path: str) -> str:
-        return local(path)
+        return expand_local_path(path)
 
     @model_validator(mode="after")
     def _divisible(self) -> "Training":
@@ -94,10 +94,10 @@ class Training(_Strict):
             )
         return self
 
-    def of(self, learner: str) -> "Training":
+    def for_learner(self, learner: str) -> "Training":
         """As the agents of a learner have it: what is tuned for either arm may be another for those that are taught."""
         update: dict[str, Any] = {}
-        for key in TAUGHT:
+        for key in TAUGHT_OVERRIDES:
             own = getattr(self, f"taught_{key}")
             update |= {f"taught_{key}": None} | ({key: own} if learner == "cloning" and own is not None else {})
         return self.model_copy(update=update)
@@ -114,7 +114,7 @@ def network_name(training: Training) -> str:
 
 
 PoolSize = Count | Literal["new"]
-MANY = 32  # values of an axis at most: what a grid is made of has to have an end
+MAX_AXIS_VALUES = 32  # values of an axis at most: what a grid is made of has to have an end
 
 
 class Settings(_Strict):
@@ -127,22 +127,27 @@ class Settings(_Strict):
     training: dict[str, Training] = Field({}, description="training settings by family (file only)")
     seeds: Count = Field(2, ge=1, le=1000, description="training seeds per cell; each draws a pool of its own")
     pools: tuple[PoolSize, ...] = Field(
-        (1, 4, 64, "new"), min_length=1, max_length=MANY, description='pool sizes; "new": every episode a new task'
+        (1, 4, 64, "new"),
+        min_length=1,
+        max_length=MAX_AXIS_VALUES,
+        description='pool sizes; "new": every episode a new task',
     )
     pool_seed: Count = Field(0, ge=0, le=2**31, description="the first seed's pool; further seeds draw the next ones")
     control: str = Field(
         "none", description="a control around the families of all agents, such as shuffled: nothing may be found in it"
     )
-    control_pools: tuple[PoolSize, ...] = Field((), max_length=MANY, description="pool sizes of the control")
-    taught_pools: tuple[PoolSize, ...] = Field((), max_length=MANY, description="pool sizes of the taught generalist")
+    control_pools: tuple[PoolSize, ...] = Field((), max_length=MAX_AXIS_VALUES, description="pool sizes of the control")
+    taught_pools: tuple[PoolSize, ...] = Field(
+        (), max_length=MAX_AXIS_VALUES, description="pool sizes of the taught generalist"
+    )
     tastes: tuple[Share, ...] = Field(
-        (0.0,), min_length=1, max_length=MANY, description="shares of easy starts (taste-and-hunger)"
+        (0.0,), min_length=1, max_length=MAX_AXIS_VALUES, description="shares of easy starts (taste-and-hunger)"
     )
     hungers: tuple[Share, ...] = Field(
-        (0.0,), min_length=1, max_length=MANY, description="costs of a step (taste-and-hunger)"
+        (0.0,), min_length=1, max_length=MAX_AXIS_VALUES, description="costs of a step (taste-and-hunger)"
     )
     simulations: tuple[Steps, ...] = Field(
-        (0,), min_length=1, max_length=MANY, description="model steps per decision (test-time)"
+        (0,), min_length=1, max_length=MAX_AXIS_VALUES, description="model steps per decision (test-time)"
     )
     attempts: Count = Field(1, ge=1, le=1024, description="attempts of which the best counts as well (test-time)")
     life: Count = Field(1, ge=1, le=16, description="attempts at a task, one after the other, that make one episode")
@@ -201,13 +206,13 @@ TRAINING_KEYS = tuple(Training.model_fields)
 FLAG_KEYS = tuple(name for name in Settings.model_fields if name not in ("study", "preset", "knobs", "training"))
 
 
-def doubling(budget: int, count: int, update: int) -> tuple[int, ...]:
+def doubling_budgets(budget: int, count: int, update: int) -> tuple[int, ...]:
     """At most `count` budgets that double up to `budget`, in whole updates of `update` steps, rising."""
     updates = max(budget // update, 1)
     return tuple(sorted({max(updates >> halvings, 1) * update for halvings in range(count)}))
 
 
-DOUBLINGS = 4  # from the budget at which studies first compare agents to the last: 16 times as many steps
+COMPARED_DOUBLINGS = 4  # from the budget at which studies first compare agents to the last: 16 times as many steps
 
 
 def size_of(pool: PoolSize) -> int | None:
@@ -215,22 +220,22 @@ def size_of(pool: PoolSize) -> int | None:
     return None if pool == "new" else pool
 
 
-def tasks_in(size: int | None) -> str:
+def describe_pool(size: int | None) -> str:
     """A cell's pool size in words."""
     return "every episode a new task" if size is None else f"{size:,} training task{'s' * (size != 1)}"
 
 
-def ending(settings: Settings) -> list[int]:
+def finite_pools(settings: Settings) -> list[int]:
     """The sizes of the pools that end: all but every-episode-new."""
     return [size for size in settings.pools if size != "new"]
 
 
-def budgets_of(settings: Settings, family: str) -> tuple[int, ...]:
+def evaluation_budgets(settings: Settings, family: str) -> tuple[int, ...]:
     """The environment steps at which agents are evaluated, rising."""
     training = settings.training[family]
-    return doubling(training.budget, settings.evaluations, training.steps_per_update)
+    return doubling_budgets(training.budget, settings.evaluations, training.steps_per_update)
 
 
-def late_budgets(settings: Settings, family: str) -> tuple[int, ...]:
+def compared_budgets(settings: Settings, family: str) -> tuple[int, ...]:
     """Those of the last DOUBLINGS: the first budget compared does not hang on how often agents are evaluated."""
-    return budgets_of(settings, family)[-DOUBLINGS - 1 :]
+    return evaluation_budgets(settings, family)[-COMPARED_DOUBLINGS - 1 :]

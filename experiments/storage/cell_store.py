@@ -19,13 +19,22 @@ import numpy as np
 
 from incentivize.agents.networks import Params
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.errors import scarce
-from incentivize.experiments.storage.code_version import code_of
-from incentivize.experiments.storage.io import MOST, ROOM, opened, read, short, unpacked, whole, write
+from incentivize.experiments.errors import is_out_of_resources
+from incentivize.experiments.storage.code_version import code_version
+from incentivize.experiments.storage.io import (
+    MAX_ROWS_BYTES,
+    MAX_SETTINGS_BYTES,
+    atomic_write,
+    excerpt,
+    open_npz,
+    read_bounded,
+    read_npz_array,
+    write_atomic,
+)
 from incentivize.experiments.storage.parameters import save, short_digest
-from incentivize.experiments.storage.schema import BLOCKS, count_fields, evaluated_blocks
+from incentivize.experiments.storage.schema import EVALUATED_BLOCKS, count_fields, evaluated_blocks
 
-ABOUT: dict[str, Any] = {
+ABOUT_TYPES: dict[str, Any] = {
     "computed": dict,
     "code": str,
     "episodes": int,
@@ -39,7 +48,7 @@ ABOUT: dict[str, Any] = {
 """What is said of a cell, and what it is."""
 
 
-class Trained(NamedTuple):
+class CellResult(NamedTuple):
     """What came of one cell."""
 
     cell: Cell
@@ -51,7 +60,7 @@ class Trained(NamedTuple):
     failure: str = ""  # why it was given up, in which case nothing else counts
 
 
-class Found(NamedTuple):
+class StoredCell(NamedTuple):
     """A finished cell.
 
     Attributes:
@@ -65,7 +74,7 @@ class Found(NamedTuple):
     about: dict[str, Any]
 
 
-class Archive:
+class CellStore:
     """The finished cells of a run directory, and those beside it."""
 
     def __init__(self, run: Path, beside: Path | None, made_with: dict[str, Any], checked: bool = False) -> None:
@@ -73,29 +82,29 @@ class Archive:
 
         `checked`: whether the programs that train here check every number: they are others, and count as other code.
         """
-        self.run, self.beside, self.made_with, self.checked = run, beside, made_with, checked
+        self.run, self.siblings, self.made_with, self.checked = run, beside, made_with, checked
 
-    def code(self, cell: Cell) -> str:
+    def code_version(self, cell: Cell) -> str:
         """The version of the code by which a cell counts here."""
-        return code_of(cell, self.checked)
+        return code_version(cell, self.checked)
 
     @cached_property
-    def others(self) -> dict[str, list[Path]]:
+    def sibling_files(self) -> dict[str, list[Path]]:
         """Files of other runs by the id of their cell."""
         found: dict[str, list[Path]] = {}
         with suppress(OSError):  # one that goes away meanwhile, or may not be looked into
-            for path in sorted(self.beside.glob("*/cells/*.npz")) if self.beside else ():
+            for path in sorted(self.siblings.glob("*/cells/*.npz")) if self.siblings else ():
                 if path.parent.parent.resolve() != self.run.resolve():
                     found.setdefault(path.stem, []).append(path)
         return found
 
-    def keep(self, trained: Trained) -> Found:
+    def save(self, trained: CellResult) -> StoredCell:
         """Writes a cell down, its parameters first: a cell with a file has them."""
         params = self.run / "checkpoints" / f"{trained.cell.id}.msgpack"
         save(params, trained.params)
         about = {
-            "computed": trained.cell.computed,
-            "code": self.code(trained.cell),
+            "computed": trained.cell.identity,
+            "code": self.code_version(trained.cell),
             "episodes": trained.episodes,
             "seconds": round(trained.seconds, 3),
             "n_params": sum(leaf.size for leaf in jax.tree.leaves(trained.params)),
@@ -105,16 +114,16 @@ class Archive:
             "made_with": self.made_with,
         }
         counts = trained.counts[:0] if trained.failure else trained.counts
-        return self._write(Found(trained.cell, counts, about))
+        return self._write(StoredCell(trained.cell, counts, about))
 
-    def _write(self, found: Found) -> Found:
+    def _write(self, found: StoredCell) -> StoredCell:
         (self.run / "cells").mkdir(exist_ok=True)
-        with whole(self.run / "cells" / f"{found.cell.id}.npz") as file:
+        with atomic_write(self.run / "cells" / f"{found.cell.id}.npz") as file:
             text = np.frombuffer(json.dumps(found.about).encode(), np.uint8)
             np.savez_compressed(file, counts=found.counts, about=text)
         return found
 
-    def own(self, cell: Cell) -> Found | None:
+    def load(self, cell: Cell) -> StoredCell | None:
         """A cell of this run, whatever the version of the code; None where there is none, or a damaged one."""
         path = self.run / "cells" / f"{cell.id}.npz"
         if not path.exists():
@@ -122,25 +131,25 @@ class Archive:
         try:
             return _read(path, cell)[0]
         except Exception as error:  # whatever the decoders stumble over
-            if scarce(error):
+            if is_out_of_resources(error):
                 raise
-            why = f"{type(error).__name__}: {short(error)}"
+            why = f"{type(error).__name__}: {excerpt(error)}"
             print(
                 f"{path}: damaged, so this training run is looked for elsewhere or made again ({why})", file=sys.stderr
             )
             return None
 
-    def elsewhere(self, cell: Cell) -> Found | None:
+    def import_from_siblings(self, cell: Cell) -> StoredCell | None:
         """A cell that another run has finished with the same code, taken over; None where there is none."""
-        for path in self.others.get(cell.id, ()):
+        for path in self.sibling_files.get(cell.id, ()):
             try:
                 found, params = _read(path, cell)
-                if found.about["code"] == self.code(cell) and not found.about["failure"]:
+                if found.about["code"] == self.code_version(cell) and not found.about["failure"]:
                     (self.run / "checkpoints").mkdir(exist_ok=True)
-                    write(self.run / "checkpoints" / f"{cell.id}.msgpack", params)
+                    write_atomic(self.run / "checkpoints" / f"{cell.id}.msgpack", params)
                     return self._write(found)
             except Exception as error:  # a file that cannot be taken is not ours to judge
-                if scarce(error):
+                if is_out_of_resources(error):
                     raise
         return None
 
@@ -151,8 +160,8 @@ def read_about(archive: zipfile.ZipFile) -> dict[str, Any]:
     Raises:
         Exception: of many kinds, where that is not all that there is to say.
     """
-    about = dict(json.loads(unpacked(archive, "about", ROOM).tobytes()))
-    for name, kinds in ABOUT.items():
+    about = dict(json.loads(read_npz_array(archive, "about", MAX_SETTINGS_BYTES).tobytes()))
+    for name, kinds in ABOUT_TYPES.items():
         if not isinstance(about[name], kinds) or isinstance(about[name], bool):
             raise TypeError(f"its {name} is {type(about[name]).__name__}")
     if not 0 <= about["seconds"] < math.inf:
@@ -160,29 +169,29 @@ def read_about(archive: zipfile.ZipFile) -> dict[str, Any]:
     return about
 
 
-def _read(path: Path, cell: Cell) -> tuple[Found, bytes]:
+def _read(path: Path, cell: Cell) -> tuple[StoredCell, bytes]:
     """A cell's file, and its parameters.
 
     Raises:
         Exception: of many kinds, where it is damaged or of another cell.
     """
     fields = np.dtype(count_fields(cell.life))
-    most = most_counts(cell) * fields.itemsize
-    with opened(path, most) as archive:
-        about, counts = read_about(archive), unpacked(archive, "counts", most)
-    if about["computed"] != cell.computed:
+    most = max_count_rows(cell) * fields.itemsize
+    with open_npz(path, most) as archive:
+        about, counts = read_about(archive), read_npz_array(archive, "counts", most)
+    if about["computed"] != cell.identity:
         raise ValueError("it is of another training run")
     if counts.dtype != fields or (len(counts) == 0) != bool(about["failure"]):
         raise ValueError("its counts are not what they should be")
-    _counted(counts, cell)
+    _validate_counts(counts, cell)
     params = path.parent.parent / "checkpoints" / f"{cell.id}.msgpack"
-    data = read(params, MOST) if params.is_file() else b""
+    data = read_bounded(params, MAX_ROWS_BYTES) if params.is_file() else b""
     if short_digest(data) != about["parameters"]:
         raise ValueError(f"{params.name} has changed")
-    return Found(cell, counts, about), data
+    return StoredCell(cell, counts, about), data
 
 
-def _counted(counts: np.ndarray, cell: Cell) -> None:
+def _validate_counts(counts: np.ndarray, cell: Cell) -> None:
     """Refuses counts that are not of a cell's evaluations.
 
     Raises:
@@ -191,10 +200,10 @@ def _counted(counts: np.ndarray, cell: Cell) -> None:
     known = {
         "cell": [cell.id],
         "family": cell.members,
-        "split": [*BLOCKS, *(name for name, _ in cell.shifts)],
+        "split": [*EVALUATED_BLOCKS, *(name for name, _ in cell.shifts)],
         "simulations": cell.simulations,
     }
-    known["env_steps"] = [steps for steps, _ in cell.points]
+    known["env_steps"] = [steps for steps, _ in cell.evaluation_points]
     for name, values in known.items():
         if not np.isin(counts[name], list(values)).all():
             raise ValueError(f"its {name} is that of no evaluation of it")
@@ -204,7 +213,7 @@ def _counted(counts: np.ndarray, cell: Cell) -> None:
             raise ValueError(f"its {name} are more than there were episodes")
 
 
-def most_counts(cell: Cell) -> int:
+def max_count_rows(cell: Cell) -> int:
     """Returns how many tasks a cell's evaluations count, at most."""
     blocks = len(cell.members) * len(evaluated_blocks(cell.eval_specialists)) + len(cell.shifts)
-    return len(cell.points) * len(cell.simulations) * blocks * cell.eval_tasks
+    return len(cell.evaluation_points) * len(cell.simulations) * blocks * cell.eval_tasks

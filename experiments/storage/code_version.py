@@ -9,7 +9,7 @@ from pathlib import Path
 
 from incentivize import envs, rewards
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.runtime.ambient import otherwise
+from incentivize.experiments.runtime.ambient import unusual_settings
 
 PACKAGE = "incentivize"
 DECIDE = ("envs", "rewards", "agents")  # packages of ours that decide what a cell computes
@@ -24,7 +24,7 @@ LOOKS = ("incentivize.envs.render",)  # what a task looks like to a person
 CHECKED = " checked"  # said of code that stops where a number first is none
 
 
-def code_of(cell: Cell, checked: bool = False) -> str:
+def code_version(cell: Cell, checked: bool = False) -> str:
     """The version of the code that defines a cell: a hash of all modules of ours that it needs, 16 hexadecimal digits.
 
     So do those of another package that brings its family, reward or network. Comments, docstrings and layout do not
@@ -38,7 +38,7 @@ def code_of(cell: Cell, checked: bool = False) -> str:
     paid = [rewards.REWARDS[part.strip()] for part in cell.training.reward.split("+")]
     entries = [*families, *paid, ENCODERS[cell.training.network]]
     brought = frozenset(entry.module.partition(".")[0] for entry in entries if entry.dist)
-    told = "".join(f" {name}={value}" for name, value in otherwise().items())
+    told = "".join(f" {name}={value}" for name, value in unusual_settings().items())
     return _hash(frozenset([TRAINER, *(entry.module for entry in entries)]), brought) + told + CHECKED * checked
 
 
@@ -87,7 +87,7 @@ def _home(package: str) -> Path:
     return Path(where[0] or "").with_suffix("") if where else Path(package)
 
 
-def _decides(module: str, brought: frozenset[str]) -> bool:
+def _decides_results(module: str, brought: frozenset[str]) -> bool:
     top, _, inner = module.partition(".")
     ours = top == PACKAGE and (module in OURS or (inner.split(".")[0] in DECIDE and module not in LOOKS))
     return (ours or top in brought) and _file(module).is_file()
@@ -97,10 +97,10 @@ def _imports(module: str, brought: frozenset[str]) -> Iterable[str]:
     """Yields the modules that decide of those that one imports, wherever in it."""
     for node in ast.walk(_tree(module)):
         if isinstance(node, ast.Import):
-            yield from (name.name for name in node.names if _decides(name.name, brought))
+            yield from (name.name for name in node.names if _decides_results(name.name, brought))
         elif isinstance(node, ast.ImportFrom) and node.module:
             names = [node.module, *(f"{node.module}.{name.name}" for name in node.names)]
-            yield from (name for name in names if _decides(name, brought))
+            yield from (name for name in names if _decides_results(name, brought))
 
 
 @lru_cache

@@ -12,13 +12,13 @@ from typing import BinaryIO
 
 import numpy as np
 
-from incentivize.experiments.errors import SettingsError, scarce
+from incentivize.experiments.errors import InputError, is_out_of_resources
 
-MOST = 2**30  # bytes of rows or of what is said of a run, more than any has
-ROOM = 2**20  # bytes of settings, or of what is said of one cell
-LARGEST = 2**34  # bytes of any file that is hashed
-HEADER = 2**16  # bytes that an array has in a file beside its values, by far
-UNKEPT = (
+MAX_ROWS_BYTES = 2**30  # bytes of rows or of what is said of a run, more than any has
+MAX_SETTINGS_BYTES = 2**20  # bytes of settings, or of what is said of one cell
+MAX_HASHED_BYTES = 2**34  # bytes of any file that is hashed
+NPZ_HEADER_BYTES = 2**16  # bytes that an array has in a file beside its values, by far
+NO_SYNC = (
     *(errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOTTY, errno.EBADF, errno.EISDIR),
     *(errno.EACCES, errno.EPERM),
 )
@@ -29,17 +29,17 @@ The file itself is on the disk then. EIO and ENOSPC are not among these: there s
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[BinaryIO]:
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """A file to write that takes the place of `path` in the end, on the disk and not only in its cache."""
     part = path.with_name(path.name + ".part")
     try:
-        with _named(path):
+        with _temporary_name(path):
             with part.open("wb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(part, path)
-            _keep_name(path.parent)
+            _sync_folder(path.parent)
     except BaseException:
         with suppress(OSError):
             part.unlink(missing_ok=True)  # on a full disk every bit of room counts
@@ -47,7 +47,7 @@ def whole(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
+def _temporary_name(path: Path) -> Iterator[None]:
     """Has errors say which file they are about, which reading, writing and `fsync` do not tell."""
     try:
         yield
@@ -57,7 +57,7 @@ def _named(path: Path) -> Iterator[None]:
         raise
 
 
-def _keep_name(folder: Path) -> None:
+def _sync_folder(folder: Path) -> None:
     """Puts a directory's names on the disk, where the system and the file system let one."""
     if not hasattr(os, "O_DIRECTORY"):
         return
@@ -66,63 +66,63 @@ def _keep_name(folder: Path) -> None:
         there = os.open(folder, os.O_DIRECTORY)
         os.fsync(there)
     except OSError as error:
-        if error.errno not in UNKEPT:
+        if error.errno not in NO_SYNC:
             raise
     finally:
         if there is not None:
             os.close(there)
 
 
-def read(path: Path, most: int) -> bytes:
+def read_bounded(path: Path, most: int) -> bytes:
     """A file of so many bytes at most.
 
     Raises:
         ValueError: where there are more.
         OSError: where it cannot be read.
     """
-    with _named(path), path.open("rb") as file:
+    with _temporary_name(path), path.open("rb") as file:
         data = file.read(most + 1)
     if len(data) > most:
         raise ValueError("it is larger than it can be")
     return data
 
 
-def write(path: Path, content: str | bytes) -> None:
+def write_atomic(path: Path, content: str | bytes) -> None:
     """Writes a file whole or not at all."""
-    with whole(path) as file:
+    with atomic_write(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)
 
 
-def short(said: object) -> str:
+def excerpt(said: object) -> str:
     """What a file says, fit for a line on a terminal."""
     return ascii(str(said))[1:-1][:120]
 
 
 @contextmanager
-def sound(path: Path) -> Iterator[None]:
+def reading(path: Path) -> Iterator[None]:
     """Says which file is damaged, where one cannot be understood; what is for want of memory stays what it is."""
     try:
         yield
     except (OSError, ValueError, TypeError, KeyError, EOFError, RecursionError, zipfile.BadZipFile) as error:
-        if scarce(error):
+        if is_out_of_resources(error):
             raise
-        raise SettingsError(f"{path}: cannot be read as part of a run ({type(error).__name__}: {error})") from None
+        raise InputError(f"{path}: cannot be read as part of a run ({type(error).__name__}: {error})") from None
 
 
-def digest_of(path: Path) -> str:
+def file_digest(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal.
 
     Raises:
         ValueError: where it is larger than any can be.
     """
-    if path.stat().st_size > LARGEST:
+    if path.stat().st_size > MAX_HASHED_BYTES:
         raise ValueError("it is larger than it can be")
-    with _named(path), path.open("rb") as file:
+    with _temporary_name(path), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
-def opened(path: Path, most: int) -> Iterator[zipfile.ZipFile]:
+def open_npz(path: Path, most: int) -> Iterator[zipfile.ZipFile]:
     """An .npz file that holds so many bytes at most, and is no larger itself.
 
     Raises:
@@ -130,13 +130,13 @@ def opened(path: Path, most: int) -> Iterator[zipfile.ZipFile]:
     """
     if not path.is_file():
         raise ValueError("it is no file")
-    if path.stat().st_size > most + ROOM:
+    if path.stat().st_size > most + MAX_SETTINGS_BYTES:
         raise ValueError("it is larger than it can be")
     with zipfile.ZipFile(path) as archive:
         yield archive
 
 
-def unpacked(archive: zipfile.ZipFile, name: str, most: int) -> np.ndarray:
+def read_npz_array(archive: zipfile.ZipFile, name: str, most: int) -> np.ndarray:
     """An array of an .npz file, of so many bytes at most; nothing is unpickled.
 
     Raises:
@@ -146,7 +146,7 @@ def unpacked(archive: zipfile.ZipFile, name: str, most: int) -> np.ndarray:
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError("it is packed as nobody packs it here")
     with archive.open(member) as file:  # what the archive says of its size need not be so
-        data = file.read(most + HEADER + 1)
-    if len(data) > most + HEADER:
+        data = file.read(most + NPZ_HEADER_BYTES + 1)
+    if len(data) > most + NPZ_HEADER_BYTES:
         raise ValueError("it is larger than it can be")
     return np.load(io.BytesIO(data), allow_pickle=False)

@@ -7,18 +7,18 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from incentivize.experiments.errors import SettingsError
+from incentivize.experiments.errors import InputError
 
 CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)  # what a file system answers where a file may not be written
 TAKEN = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES)  # and where another process has its lock
 
 
-class Held(Exception):  # noqa: N818, no error yet
+class LockHeld(Exception):  # noqa: N818, no error yet
     """Another process holds the lock."""
 
 
 @contextmanager
-def locked(path: Path, seconds: float = 0.0) -> Iterator[None]:
+def file_lock(path: Path, seconds: float = 0.0) -> Iterator[None]:
     """Holds the lock of a file until the block ends.
 
     Args:
@@ -35,7 +35,7 @@ def locked(path: Path, seconds: float = 0.0) -> Iterator[None]:
         lock.acquire(timeout=seconds)
     except (Timeout, OSError, NotImplementedError) as error:  # old versions of filelock time out whatever is wrong
         _refuse(path, error)
-        raise Held from None
+        raise LockHeld from None
     try:
         yield
     finally:
@@ -46,21 +46,21 @@ def _refuse(path: Path, error: Exception) -> None:
     """Raises what is wrong, unless all that is wrong is that another process holds the lock."""
     lacking: Exception | None = error
     if isinstance(error, (Timeout, NotImplementedError)):
-        lacking = _lacking(path)
+        lacking = _has_no_locks(path)
     if not isinstance(lacking, OSError):
         return
     if lacking.errno in CLOSED and lacking.filename is not None:
-        raise SettingsError(f"{path.parent}: cannot be written to ({path.name}: {lacking.strerror})") from None
+        raise InputError(f"{path.parent}: cannot be written to ({path.name}: {lacking.strerror})") from None
     if lacking.filename is not None:
         raise lacking
-    raise SettingsError(
+    raise InputError(
         f"{path.parent}: its file system has no locks ({lacking.strerror}), so nothing keeps two processes from "
         "writing there at the same time. Take a folder of another file system, or mount this one with locks (NFS 4; "
         f"Lustre with -o flock). Where {path} was left by a process that is gone, remove it"
     ) from None
 
 
-def _lacking(path: Path) -> OSError | None:
+def _has_no_locks(path: Path) -> OSError | None:
     """Returns why a file cannot be locked at all; None where it can, or another process has its lock."""
     try:
         import fcntl

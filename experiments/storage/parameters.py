@@ -13,16 +13,16 @@ import numpy as np
 from flax import serialization
 
 from incentivize.agents.networks import Params
-from incentivize.experiments.errors import SettingsError, scarce
+from incentivize.experiments.errors import InputError, is_out_of_resources
 from incentivize.experiments.settings.schema import Settings
-from incentivize.experiments.storage.io import ROOM, read, short, write
-from incentivize.experiments.storage.start_files import start_of
+from incentivize.experiments.storage.io import MAX_SETTINGS_BYTES, excerpt, read_bounded, write_atomic
+from incentivize.experiments.storage.start_files import parse_start_from
 
 
 def save(path: Path, params: Params) -> None:
     """Writes parameters (arrays of any shape) whole or not at all."""
     path.parent.mkdir(exist_ok=True)
-    write(path, serialization.to_bytes(params))
+    write_atomic(path, serialization.to_bytes(params))
 
 
 def load(start_from: str, like: Params) -> Params:
@@ -35,34 +35,34 @@ def load(start_from: str, like: Params) -> Params:
     Raises:
         SettingsError: where the file is missing, damaged, of another content or of another network.
     """
-    path, digest = start_of(start_from)
+    path, digest = parse_start_from(start_from)
     wanted = _leaves(like)
-    data = _read(path, sum(leaf.size * leaf.dtype.itemsize for leaf in wanted.values()) + ROOM)
+    data = _read(path, sum(leaf.size * leaf.dtype.itemsize for leaf in wanted.values()) + MAX_SETTINGS_BYTES)
     if digest and short_digest(data) != digest:
-        raise SettingsError(f"{path}: has changed: its digest is {short_digest(data)}, and was {digest}")
+        raise InputError(f"{path}: has changed: its digest is {short_digest(data)}, and was {digest}")
     try:
         found = _leaves(serialization.msgpack_restore(data))
     except Exception as error:  # whatever the decoder stumbles over
-        if scarce(error):
+        if is_out_of_resources(error):
             raise
-        raise SettingsError(f"{path}: cannot be read as parameters ({type(error).__name__}: {short(error)})") from None
+        raise InputError(f"{path}: cannot be read as parameters ({type(error).__name__}: {excerpt(error)})") from None
     for name in (*wanted, *found):
         there, here = (_kind(leaves.get(name)) for leaves in (found, wanted))
         if there != here:
-            raise SettingsError(f"{path}: is of another network: {short(name)} is {there} there, {here} here")
+            raise InputError(f"{path}: is of another network: {excerpt(name)} is {there} there, {here} here")
     if not all(np.isfinite(leaf).all() for leaf in found.values()):
-        raise SettingsError(f"{path}: holds parameters that are no numbers")
+        raise InputError(f"{path}: holds parameters that are no numbers")
     return jax.tree.unflatten(jax.tree.structure(like), [found[name] for name in wanted])
 
 
-def pin(settings: Settings) -> Settings:
+def pin_start_from(settings: Settings) -> Settings:
     """The settings with the digest and the whole path of every file that agents start from.
 
     They have to have passed `check`. A relative path is meant from the folder that this process is in.
     """
     training = {}
     for family, one in settings.training.items():
-        path, digest = start_of(one.start_from)
+        path, digest = parse_start_from(one.start_from)
         if one.start_from and not digest:
             one = one.model_copy(update={"start_from": f"{path.absolute()}#sha256={short_digest(path.read_bytes())}"})
         training[family] = one
@@ -78,12 +78,12 @@ def _read(path: Path, most: int) -> bytes:
     """A file of so many bytes at most, as this network has parameters."""
     try:
         if not path.is_file():
-            raise SettingsError(f"{path}: there is no such file")
-        return read(path, most)
+            raise InputError(f"{path}: there is no such file")
+        return read_bounded(path, most)
     except (OSError, ValueError) as error:  # a name with a null byte is a ValueError
-        if scarce(error):
+        if is_out_of_resources(error):
             raise
-        raise SettingsError(f"{path}: cannot be read as parameters of this network ({error})") from None
+        raise InputError(f"{path}: cannot be read as parameters of this network ({error})") from None
 
 
 def _leaves(tree: Any) -> dict[str, Any]:

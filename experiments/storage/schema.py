@@ -22,7 +22,7 @@ at its task, all of these are of the last of them; `success_by_attempt` lists th
 `log_likelihood` is of the expert's actions, nats a decision, where a study asks for it (`incentivize.agents.likelihood`)."""
 
 
-MEASURED = ("cell", "family", "role", "budget_kind", "env_steps", "simulations", "split")
+ROW_IDENTITY = ("cell", "family", "role", "budget_kind", "env_steps", "simulations", "split")
 """What a row is of: no two are of the same."""
 
 
@@ -44,13 +44,13 @@ TASK_FIELDS = [
 ]
 
 
-BLOCKS = ("seen", "validation", "unseen", "specialty")
+EVALUATED_BLOCKS = ("seen", "validation", "unseen", "specialty")
 """Evaluated sets of tasks: the cell's pool; validation tasks; held-out tasks; the specialists' held-out tasks."""
 
 
 def evaluated_blocks(specialists: int) -> tuple[str, ...]:
     """Returns those of BLOCKS that are evaluated with so many specialists: without any, no held-out task is."""
-    return BLOCKS if specialists else ("seen", "validation")
+    return EVALUATED_BLOCKS if specialists else ("seen", "validation")
 
 
 def count_fields(life: int) -> list[Any]:

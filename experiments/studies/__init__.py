@@ -18,12 +18,12 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from incentivize.envs.registry import Registry
-from incentivize.experiments.errors import SettingsError, check_name
+from incentivize.experiments.errors import InputError, check_name
 
 if TYPE_CHECKING:
     from incentivize.experiments.cells import Cell
     from incentivize.experiments.settings import Settings
-    from incentivize.experiments.storage.run_directory import Store
+    from incentivize.experiments.storage.run_directory import RunDirectory
 
 STUDIES: Registry[ModuleType] = Registry(
     "studies",
@@ -54,7 +54,7 @@ def load(name: str) -> ModuleType:
     return STUDIES.load(name)
 
 
-def cells_of_run(store: Store, settings: Settings) -> list[Cell]:
+def cells_of_run(store: RunDirectory, settings: Settings) -> list[Cell]:
     """The cells of a run.
 
     Raises:
@@ -68,5 +68,5 @@ def cells_of_run(store: Store, settings: Settings) -> list[Cell]:
             knobs: dict[str, Any] = settings.knobs.get(family, {})
             envs.make(family, life=settings.life, **knobs)
         return load(settings.study).cells(settings)
-    except (SettingsError, ValueError, TypeError, KeyError) as error:
-        raise SettingsError(f"{store.path / 'config.toml'}: not the settings of a run ({error})") from None
+    except (InputError, ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{store.path / 'config.toml'}: not the settings of a run ({error})") from None

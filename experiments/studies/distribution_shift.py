@@ -14,25 +14,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from incentivize.experiments.analysis.claims import Claim, judge
-from incentivize.experiments.analysis.comparisons import LEARNT, by_seed, unlearnt, unscored
-from incentivize.experiments.analysis.estimates import Estimate, student, welch
+from incentivize.experiments.analysis.comparisons import LEARNT_SCORE, by_seed, why_not_learnt, why_unscored
+from incentivize.experiments.analysis.estimates import Estimate, t_interval, welch_interval
 from incentivize.experiments.analysis.pool_curves import unseen
-from incentivize.experiments.analysis.table import Table
+from incentivize.experiments.analysis.table import ResultsTable
 from incentivize.experiments.cells import Cell
 from incentivize.experiments.design.grid import blind_cells, cell_of, headline_teacher, on_pool
-from incentivize.experiments.errors import SettingsError
+from incentivize.experiments.errors import InputError
 from incentivize.experiments.presentation.charts import (
     BLUE,
     GREEN,
-    Drawn,
-    against_pools,
-    canvas,
+    PlotRows,
+    describe_seeds,
+    draw_teacher_level,
     legend,
-    seeds,
-    teacher_level,
+    new_figure,
+    plot_by_pool,
 )
 from incentivize.experiments.settings.presets import STANDARD, TINY, with_large
-from incentivize.experiments.settings.schema import Settings, ending, size_of
+from incentivize.experiments.settings.schema import Settings, finite_pools, size_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -88,13 +88,13 @@ FLAT = 0.1
 CARRIES = (
     "success in the shift of the incentivized agent at the largest pool minus that of the blind agent there, Welch 95% "
     f"over seeds; supported above {RISE}, refuted below {FLAT}; open where it has not learnt what it was trained for "
-    f"(score below {LEARNT}); 3 seeds at least of either"
+    f"(score below {LEARNT_SCORE}); 3 seeds at least of either"
 )
 NEARNESS = 0.1
 CEILING = 0.95  # of the score: above it, distance can make no difference. Added when errands had been seen
 NEAR = (
     "success of the incentivized agent on the unseen tasks that are further from the nearest training task than the "
-    f"mean, minus that on the nearer ones, the mean over pools whose unseen score is {LEARNT} to {CEILING}, per seed, "
+    f"mean, minus that on the nearer ones, the mean over pools whose unseen score is {LEARNT_SCORE} to {CEILING}, per seed, "
     f"Student t 95%; supported above -{NEARNESS}, refuted below it; open where there is no such pool; 3 seeds "
     "at least"
 )
@@ -107,7 +107,7 @@ def cells(settings: Settings) -> list[Cell]:
     Raises:
         SettingsError: where a network is another in a shift, so that it cannot be looked at there.
     """
-    from incentivize.experiments.training.build import sizes_of  # and with it jax
+    from incentivize.experiments.training.build import evaluation_config  # and with it jax
 
     grid = []
     for family in settings.families:
@@ -120,9 +120,9 @@ def cells(settings: Settings) -> list[Cell]:
                 grid.append(cell_of(STUDY, settings, family, "generalist", **own))
                 grid.append(cell_of(STUDY, settings, family, "taught", **taught, **own))
         try:
-            sizes_of(grid[-1])
+            evaluation_config(grid[-1])
         except ValueError as error:
-            raise SettingsError(f"network = {grid[-1].training.network!r}: {error}; want one that fits both") from None
+            raise InputError(f"network = {grid[-1].training.network!r}: {error}; want one that fits both") from None
     return grid
 
 
@@ -133,19 +133,19 @@ def shifts_of(settings: Settings, family: str) -> dict[str, dict[str, Any]]:
     return {name: knobs for name, knobs in known.items() if any(own.get(key) != value for key, value in knobs.items())}
 
 
-def _in(table: Table, family: str, role: str, split: str, pool: Any = "new") -> dict[int, float]:
+def _in(table: ResultsTable, family: str, role: str, split: str, pool: Any = "new") -> dict[int, float]:
     return by_seed(table.where(family=family, role=role, split=split, pool_size=size_of(pool)).final())
 
 
-def verdicts(table: Table, settings: Settings) -> list[Claim]:
+def verdicts(table: ResultsTable, settings: Settings) -> list[Claim]:
     """Per family a row for every shift, and one for the nearest training task."""
     claims, largest = [], settings.pools[-1]
     for family in settings.families:
-        why = unscored(table, family) or unlearnt(unseen(table, family, "generalist", largest, "score"))
+        why = why_unscored(table, family) or why_not_learnt(unseen(table, family, "generalist", largest, "score"))
         for name in shifts_of(settings, family):
             mine, blind = _in(table, family, "generalist", name, largest), _in(table, family, "blind", name)
             whole = len(mine) == settings.seeds and len(blind) == settings.control_seeds
-            effect = welch(list(mine.values()), list(blind.values())) if whole else None
+            effect = welch_interval(list(mine.values()), list(blind.values())) if whole else None
             claim = f"what was learnt carries over to a shift: {name}"
             own: dict[str, Any] = {"too_few": why, "split": name}
             claims.append(judge(STUDY, family, claim, CARRIES, effect, supported_above=RISE, refuted_below=FLAT, **own))
@@ -158,18 +158,18 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
     return claims
 
 
-def _learnt(table: Table, settings: Settings, family: str) -> list[int]:
+def _learnt(table: ResultsTable, settings: Settings, family: str) -> list[int]:
     """Pools with an end from which something has been learnt, but not all of it."""
     found = []
-    for pool in ending(settings):
+    for pool in finite_pools(settings):
         scores = unseen(table, family, "generalist", pool, "score")
-        whole = set(scores) == set(range(settings.seeds)) and unlearnt(scores) is None
+        whole = set(scores) == set(range(settings.seeds)) and why_not_learnt(scores) is None
         if whole and np.mean(list(scores.values())) <= CEILING:
             found.append(pool)
     return found
 
 
-def _far(table: Table, settings: Settings, family: str) -> tuple[Estimate | None, str | None]:
+def _far(table: ResultsTable, settings: Settings, family: str) -> tuple[Estimate | None, str | None]:
     """Success far from the pool minus success near it, over seeds; and why there is no such thing."""
     pools = _learnt(table, settings, family)
     if not pools:
@@ -185,29 +185,29 @@ def _far(table: Table, settings: Settings, family: str) -> tuple[Estimate | None
             each.append(float(np.mean(differences)))
     if len(each) < settings.seeds:
         return None, "all unseen tasks are as far from the training tasks"
-    return student(each), None
+    return t_interval(each), None
 
 
 def _by_distance(
-    table: Table, settings: Settings, family: str, pool: int, seed: int
+    table: ResultsTable, settings: Settings, family: str, pool: int, seed: int
 ) -> tuple[list[float], list[float]]:
     """Success per unseen task, of those nearer to the pool than the mean, and of those further."""
-    from incentivize.experiments.analysis.task_distance import nearest  # and with it jax
+    from incentivize.experiments.analysis.task_distance import distances_to_pool  # and with it jax
 
     mine = table.where(family=family, role="generalist", pool_size=pool, seed=seed, split="unseen").final()
     success = mine.per_task("unseen")
     knobs = tuple(sorted(settings.knobs.get(family, {}).items()))
-    away = nearest(family, knobs, pool, settings.pool_seed + seed, settings.eval_tasks)
+    away = distances_to_pool(family, knobs, pool, settings.pool_seed + seed, settings.eval_tasks)
     mean = np.mean(away)
     near = [value for task, value in success.items() if away[task] < mean]
     return near, [value for task, value in success.items() if away[task] >= mean]
 
 
-def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
+def figure(table: ResultsTable, settings: Settings) -> tuple[Figure, PlotRows]:
     """A row per family: unseen success and success in every shift against the pool's size."""
-    drawn: Drawn = []
+    drawn: PlotRows = []
     wide = 1 + max(len(shifts_of(settings, family)) for family in settings.families)
-    drawing, axes = canvas(len(settings.families), wide, width=3.4)
+    drawing, axes = new_figure(len(settings.families), wide, width=3.4)
     for row, family in zip(axes, settings.families, strict=True):
         splits = ["unseen", *shifts_of(settings, family)]
         for axis, split in zip(row, splits, strict=False):
@@ -215,22 +215,22 @@ def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
             arms = {
                 f"{role}, {split}": (label, colour, mine.where(role=role)) for role, (label, colour) in ARMS.items()
             }
-            against_pools(axis, arms, drawn, family, settings.pools)
+            plot_by_pool(axis, arms, drawn, family, settings.pools)
             if levels := mine.where(role="blind").values():
                 level = float(np.mean(levels))
                 axis.axhline(level, color="black", linewidth=0.8, linestyle=":", label="blind agent there")
             if split == "unseen":
-                teacher_level(axis, table, family)
+                draw_teacher_level(axis, table, family)
             axis.set_title(f"{family}: {split}", fontsize=9)
             axis.set_ylabel("success")
         for axis in row[len(splits) :]:
             axis.set_axis_off()
     legend(drawing, axes, columns=3)
-    drawing.suptitle(f"{seeds(drawn)}, last budget, 95% Student t", fontsize=9)
+    drawing.suptitle(f"{describe_seeds(drawn)}, last budget, 95% Student t", fontsize=9)
     return drawing, drawn
 
 
-def tables(table: Table, settings: Settings) -> dict[str, list[dict[str, str]]]:
+def tables(table: ResultsTable, settings: Settings) -> dict[str, list[dict[str, str]]]:
     """Success in every shift at the largest pool, and near to the training tasks and far from them."""
     lines, distances, largest = [], [], settings.pools[-1]
     for family in settings.families:

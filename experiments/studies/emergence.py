@@ -16,16 +16,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from incentivize.experiments.analysis.claims import Claim, judge
-from incentivize.experiments.analysis.comparisons import LEARNT, by_seed, unlearnt, unscored
-from incentivize.experiments.analysis.estimates import student
-from incentivize.experiments.analysis.pool_curves import half
-from incentivize.experiments.analysis.table import Table
-from incentivize.experiments.analysis.thresholds import shape, words
+from incentivize.experiments.analysis.comparisons import LEARNT_SCORE, by_seed, why_not_learnt, why_unscored
+from incentivize.experiments.analysis.estimates import t_interval
+from incentivize.experiments.analysis.pool_curves import n_star
+from incentivize.experiments.analysis.table import ResultsTable
+from incentivize.experiments.analysis.thresholds import describe, jump_or_smooth
 from incentivize.experiments.cells import Cell
 from incentivize.experiments.design.grid import blind_cells, cell_of, on_pool
-from incentivize.experiments.presentation.charts import BLUE, Drawn, Points, budgets, canvas, curve, pool_axis, seeds
+from incentivize.experiments.presentation.charts import (
+    BLUE,
+    PlotRows,
+    Points,
+    describe_seeds,
+    draw_curve,
+    label_budget_axis,
+    label_pool_axis,
+    new_figure,
+)
 from incentivize.experiments.settings.presets import MANY_POOLS, STANDARD, TINY, with_large
-from incentivize.experiments.settings.schema import Settings, budgets_of, ending, size_of
+from incentivize.experiments.settings.schema import Settings, evaluation_budgets, finite_pools, size_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,7 +67,7 @@ APART = 4  # neighbouring pools
 RULE = (
     "share of the rise on unseen tasks, from the lowest place to the last, that lies between two neighbouring places "
     f"(pools {APART}-fold apart, budgets twofold), by the log-likelihood of the expert's actions; per seed, Student t "
-    f"95%; supported above {JUMP}, refuted below it; open where the last score is below {LEARNT}, or where a jump lies "
+    f"95%; supported above {JUMP}, refuted below it; open where the last score is below {LEARNT_SCORE}, or where a jump lies "
     "beyond the largest pool with an end; 3 seeds at least"
 )
 MEASURES = {
@@ -84,14 +93,14 @@ def cells(settings: Settings) -> list[Cell]:
     return grid
 
 
-def measured(table: Table, settings: Settings, family: str, axis: str, measure: str) -> np.ndarray | None:
+def measured(table: ResultsTable, settings: Settings, family: str, axis: str, measure: str) -> np.ndarray | None:
     """A measure on unseen tasks [seeds, places of the axis]; None where a cell is missing."""
     mine = table.where(family=family, role="generalist", split="unseen")
     if axis == "tasks":
         places = [mine.where(pool_size=size_of(pool)).final() for pool in settings.pools]
     else:
         largest = mine.where(pool_size=size_of(settings.pools[-1]))
-        places = [largest.where(env_steps=steps) for steps in budgets_of(settings, family)]
+        places = [largest.where(env_steps=steps) for steps in evaluation_budgets(settings, family)]
     columns = [by_seed(place, "success" if measure == "success" else "log_likelihood") for place in places]
     if any(set(column) != set(range(settings.seeds)) for column in columns):
         return None
@@ -112,18 +121,18 @@ def steepest(values: np.ndarray) -> np.ndarray:
     return np.minimum(np.diff(values).max(1) / np.where(rise > 0, rise, np.inf), 1.0)
 
 
-def verdicts(table: Table, settings: Settings) -> list[Claim]:
+def verdicts(table: ResultsTable, settings: Settings) -> list[Claim]:
     """Per family, one row for each axis."""
     claims = []
     for family in settings.families:
         largest = table.where(family=family, role="generalist", split="unseen", pool_size=size_of(settings.pools[-1]))
-        why = unscored(table, family) or unlearnt(by_seed(largest.final(), "score"))
+        why = why_unscored(table, family) or why_not_learnt(by_seed(largest.final(), "score"))
         for axis, along in AXES.items():
             found = measured(table, settings, family, axis, "log-likelihood")
             few = "two places show no jump" if found is not None and found.shape[1] < 3 else why
             if axis == "tasks":
-                few = few or _uneven(ending(settings)) or _wide(found)
-            effect = None if found is None else student(steepest(found))
+                few = few or _uneven(finite_pools(settings)) or _wide(found)
+            effect = None if found is None else t_interval(steepest(found))
             claim = f"skill emerges at once with {along}, by a continuous measure too"
             claims.append(
                 judge(STUDY, family, claim, RULE, effect, supported_above=JUMP, refuted_below=JUMP, too_few=few)
@@ -146,39 +155,41 @@ def _wide(found: np.ndarray | None) -> str | None:
     return f"{last:.2f} of the rise is beyond the largest pool with an end" if last > JUMP else None
 
 
-def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
+def figure(table: ResultsTable, settings: Settings) -> tuple[Figure, PlotRows]:
     """A row per family: its measures along either axis, each with its own scale, and every seed."""
-    drawn: Drawn = []
-    drawing, axes = canvas(2 * len(settings.families), len(MEASURES), width=3.6)
+    drawn: PlotRows = []
+    drawing, axes = new_figure(2 * len(settings.families), len(MEASURES), width=3.6)
     for row, family in enumerate(settings.families):
         for below, axis in enumerate(AXES):
             for panel, measure in zip(axes[2 * row + below], MEASURES, strict=True):
                 _draw(panel, table, settings, family, axis, measure, drawn)
-    drawing.suptitle(f"unseen tasks, {seeds(drawn)}, 95% Student t", fontsize=9)
+    drawing.suptitle(f"unseen tasks, {describe_seeds(drawn)}, 95% Student t", fontsize=9)
     return drawing, drawn
 
 
-def _draw(panel: Axes, table: Table, settings: Settings, family: str, axis: str, measure: str, drawn: Drawn) -> None:
+def _draw(
+    panel: Axes, table: ResultsTable, settings: Settings, family: str, axis: str, measure: str, drawn: PlotRows
+) -> None:
     found = measured(table, settings, family, axis, measure)
     panel.set_title(f"{family}: {MEASURES[measure]}", fontsize=9)
     if found is None:
         panel.text(0.5, 0.5, "cells are missing", transform=panel.transAxes, ha="center", fontsize=8)
         return
-    x = settings.pools if axis == "tasks" else budgets_of(settings, family)
+    x = settings.pools if axis == "tasks" else evaluation_budgets(settings, family)
     points: Points = [(place, dict(enumerate(column.tolist()))) for place, column in zip(x, found.T, strict=True)]
     series = f"{measure} by {axis}"
-    curve(panel, points, measure, BLUE, drawn, family=family, series=series, pools=settings.pools)
+    draw_curve(panel, points, measure, BLUE, drawn, family=family, series=series, pools=settings.pools)
     low, high = panel.get_ylim()
     if axis == "tasks":
-        pool_axis(panel, settings.pools)
+        label_pool_axis(panel, settings.pools)
     else:
-        budgets(panel, budgets_of(settings, family))
+        label_budget_axis(panel, evaluation_budgets(settings, family))
     panel.set_ylim(*((-0.02, 1.02) if measure != "log-likelihood" else (low, high)))
     if measure == "log-likelihood":
         panel.set_ylabel("nats a decision")
 
 
-def tables(table: Table, settings: Settings) -> dict[str, list[dict[str, str]]]:
+def tables(table: ResultsTable, settings: Settings) -> dict[str, list[dict[str, str]]]:
     """By measure and axis: the share of the rise between two neighbours, and which curve fits best; and N*."""
     lines = []
     for family in settings.families:
@@ -189,12 +200,13 @@ def tables(table: Table, settings: Settings) -> dict[str, list[dict[str, str]]]:
                 if found is None or found.shape[1] < 5:
                     lines.append(line | {"share": "-", "best": "-", "jump ahead by": "-"})
                     continue
-                best = shape(2.0 ** np.arange(found.shape[1]), _level(found))
+                best = jump_or_smooth(2.0 ** np.arange(found.shape[1]), _level(found))
                 share = f"{steepest(found).mean():.2f}"
                 lines.append(line | {"share": share, "best": best.best, "jump ahead by": f"{best.ahead:+.0f}"})
     found = {f"largest share of the rise between two neighbours; best curve by BIC (n = {settings.seeds} seeds)": lines}
     turns = [
-        {"family": family, "N*": words(half(table, settings, family, "generalist"))} for family in settings.families
+        {"family": family, "N*": describe(n_star(table, settings, family, "generalist"))}
+        for family in settings.families
     ]
     return found | {"N*: the pool with half of the score at every episode new": turns}
 

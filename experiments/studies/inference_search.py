@@ -14,14 +14,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from incentivize.experiments.analysis.claims import Claim, judge
-from incentivize.experiments.analysis.comparisons import LEARNT, by_seed, paired, unlearnt
-from incentivize.experiments.analysis.table import Table
+from incentivize.experiments.analysis.comparisons import LEARNT_SCORE, by_seed, paired_difference, why_not_learnt
+from incentivize.experiments.analysis.table import ResultsTable
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.design.grid import cell_of, hidden
-from incentivize.experiments.errors import SettingsError
-from incentivize.experiments.presentation.charts import BLUE, GREEN, GREY, ORANGE, Drawn, canvas, curve, legend, seeds
+from incentivize.experiments.design.grid import cell_of, has_hidden_rule
+from incentivize.experiments.errors import InputError
+from incentivize.experiments.presentation.charts import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PlotRows,
+    describe_seeds,
+    draw_curve,
+    legend,
+    new_figure,
+)
 from incentivize.experiments.settings.presets import TINY, with_large
-from incentivize.experiments.settings.schema import Settings, doubling
+from incentivize.experiments.settings.schema import Settings, doubling_budgets
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -55,7 +65,7 @@ CLOSE = 0.05  # of success: less is "as well"
 TRADE = (
     f"unseen success with 1/{SHARE} of the training and the most simulations minus that with all the training and "
     "none, paired by seed, Student t 95%; supported above 0, refuted below 0, or where the untrained network with the "
-    f"most simulations comes within {CLOSE} of the first; open where neither score reaches {LEARNT}; 3 seeds at least"
+    f"most simulations comes within {CLOSE} of the first; open where neither score reaches {LEARNT_SCORE}; 3 seeds at least"
 )
 SCORES = (0.5, 0.8, 0.9, 0.95)  # of the table of equal scores
 
@@ -81,24 +91,24 @@ def cells(settings: Settings) -> list[Cell]:
 def _trained(settings: Settings, family: str) -> tuple[int, ...]:
     """The steps of training after which there is an evaluation."""
     training = settings.training[family]
-    return doubling(training.budget, settings.evaluations, training.steps_per_update)
+    return doubling_budgets(training.budget, settings.evaluations, training.steps_per_update)
 
 
 def _check(settings: Settings) -> None:
     for family in settings.families:
-        if settings.simulations[-1] and hidden(family):
-            raise SettingsError(f"--family {family}: its rule is hidden, and a search with its model would tell it")
+        if settings.simulations[-1] and has_hidden_rule(family):
+            raise InputError(f"--family {family}: its rule is hidden, and a search with its model would tell it")
 
 
-def _unseen(table: Table, family: str, simulations: int) -> Table:
+def _unseen(table: ResultsTable, family: str, simulations: int) -> ResultsTable:
     return table.where(family=family, split="unseen", simulations=simulations, role="generalist")
 
 
-def _steps(table: Table) -> list[int]:
+def _steps(table: ResultsTable) -> list[int]:
     return sorted({row["env_steps"] for row in table.rows})
 
 
-def verdicts(table: Table, settings: Settings) -> list[Claim]:
+def verdicts(table: ResultsTable, settings: Settings) -> list[Claim]:
     """One row per family."""
     claims = []
     most = settings.simulations[-1]
@@ -112,9 +122,9 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
         else:
             arms = thinking.where(env_steps=cut[-1]), plain.where(env_steps=budgets[-1])
             short, full = map(by_seed, arms)
-            effect = paired(short, full, settings)
-            too_few = unlearnt(*(by_seed(arm, "score") for arm in arms))
-            gain = paired(short, by_seed(thinking.where(env_steps=0)), settings)
+            effect = paired_difference(short, full, settings)
+            too_few = why_not_learnt(*(by_seed(arm, "score") for arm in arms))
+            gain = paired_difference(short, by_seed(thinking.where(env_steps=0)), settings)
             if gain and gain.mean < CLOSE:
                 against = f"search with an untrained network comes within {CLOSE}"
         claim = f"thinking ({most} simulations) stands in for three quarters of the training"
@@ -126,15 +136,15 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
 COLOURS = (GREY, BLUE, GREEN, ORANGE)
 
 
-def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
+def figure(table: ResultsTable, settings: Settings) -> tuple[Figure, PlotRows]:
     """A panel per family: success against training budget, a curve per number of simulations, and best of k."""
-    drawn: Drawn = []
-    drawing, axes = canvas(1, len(settings.families), width=5.2)
+    drawn: PlotRows = []
+    drawing, axes = new_figure(1, len(settings.families), width=5.2)
     for axis, family in zip(axes[0], settings.families, strict=True):
         for colour, simulations in zip(COLOURS * 3, settings.simulations, strict=False):
             mine = _unseen(table, family, simulations)
             label = f"{simulations} simulations a step" if simulations else "the policy alone"
-            draw = partial(curve, axis, colour=colour, drawn=drawn, family=family)
+            draw = partial(draw_curve, axis, colour=colour, drawn=drawn, family=family)
             draw(_points(mine, "success"), label, series=label)
             if settings.attempts > 1 and simulations == 0:
                 label = f"the policy alone, best of {settings.attempts} attempts"
@@ -146,15 +156,15 @@ def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
         axis.set_ylim(-0.02, 1.02)
         axis.set_title(f"{family}: training against thinking")
     legend(drawing, axes)
-    drawing.suptitle(f"{seeds(drawn)}, every episode a new task, 95% Student t", fontsize=9)
+    drawing.suptitle(f"{describe_seeds(drawn)}, every episode a new task, 95% Student t", fontsize=9)
     return drawing, drawn
 
 
-def _points(table: Table, key: str) -> list[tuple[float, dict[int, float]]]:
+def _points(table: ResultsTable, key: str) -> list[tuple[float, dict[int, float]]]:
     return [(float(step), by_seed(table.where(env_steps=step), key)) for step in _steps(table)]
 
 
-def equal_scores(table: Table, settings: Settings, family: str, score: float) -> dict[int, float | None]:
+def equal_scores(table: ResultsTable, settings: Settings, family: str, score: float) -> dict[int, float | None]:
     """Training steps at which the mean unseen success first reaches `score`, by simulations; None where it does not.
 
     Between two budgets it is read off a straight line.
@@ -176,7 +186,7 @@ def equal_scores(table: Table, settings: Settings, family: str, score: float) ->
     return found
 
 
-def tables(table: Table, settings: Settings) -> dict[str, list[dict[str, str]]]:
+def tables(table: ResultsTable, settings: Settings) -> dict[str, list[dict[str, str]]]:
     """Training steps for equal scores, by simulations."""
     lines = []
     for family in settings.families:

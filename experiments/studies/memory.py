@@ -17,23 +17,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from incentivize.experiments.analysis.claims import Claim, judge
-from incentivize.experiments.analysis.comparisons import LEARNT, paired, unlearnt
+from incentivize.experiments.analysis.comparisons import LEARNT_SCORE, paired_difference, why_not_learnt
 from incentivize.experiments.analysis.guards import own_scores
-from incentivize.experiments.analysis.table import Table
+from incentivize.experiments.analysis.table import ResultsTable
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.design.grid import cell_of, hidden, on_pool
-from incentivize.experiments.errors import SettingsError
+from incentivize.experiments.design.grid import cell_of, has_hidden_rule, on_pool
+from incentivize.experiments.errors import InputError
 from incentivize.experiments.presentation.charts import (
     BLUE,
     GREY,
     ORANGE,
-    Drawn,
-    canvas,
-    curve,
+    PlotRows,
+    describe_seeds,
+    draw_curve,
+    draw_teacher_level,
+    label_pool_axis,
     legend,
-    pool_axis,
-    seeds,
-    teacher_level,
+    new_figure,
 )
 from incentivize.experiments.settings.presets import STANDARD, TINY, with_large
 from incentivize.experiments.settings.schema import PoolSize, Settings, size_of
@@ -85,7 +85,7 @@ GAIN = 0.1
 FLAT = 0.05
 FINDS = (
     f"gain on unseen tasks at the largest pool, paired by seed, Student t 95%; supported above {GAIN}, refuted below "
-    f"{FLAT}; open where no score reaches {LEARNT}, nobody gains {GAIN} on seen tasks of any pool, or at the largest "
+    f"{FLAT}; open where no score reaches {LEARNT_SCORE}, nobody gains {GAIN} on seen tasks of any pool, or at the largest "
     "the first attempts with memory are no better than without; 3 seeds at least"
 )
 MULTIPLY = (
@@ -103,16 +103,14 @@ def cells(settings: Settings) -> list[Cell]:
         SettingsError: where a rule is shown, a life has one attempt, or there is no memory to be left out.
     """
     if settings.life < 2:
-        raise SettingsError(f"life = {settings.life}: want two attempts at least, to get better from one to the next")
+        raise InputError(f"life = {settings.life}: want two attempts at least, to get better from one to the next")
     grid = []
     for family in settings.families:
         training = settings.training[family]
-        if not hidden(family):
-            raise SettingsError(
-                f"family = {family}: its rule is shown, and nothing has to be found out; want codebooks"
-            )
+        if not has_hidden_rule(family):
+            raise InputError(f"family = {family}: its rule is shown, and nothing has to be found out; want codebooks")
         if training.memory == "none":
-            raise SettingsError(f"memory = none: want one for {family}, which the study leaves out itself")
+            raise InputError(f"memory = none: want one for {family}, which the study leaves out itself")
         without = training.model_copy(update={"memory": "none"})
         for seed in range(settings.seeds):
             for pool in settings.pools:
@@ -122,19 +120,19 @@ def cells(settings: Settings) -> list[Cell]:
     return grid
 
 
-def _attempts(table: Table, family: str, role: str, split: str, pool: PoolSize) -> dict[int, list[float]]:
+def _attempts(table: ResultsTable, family: str, role: str, split: str, pool: PoolSize) -> dict[int, list[float]]:
     """Success by attempt, of every seed, at the last budget."""
     mine = table.where(family=family, role=role, split=split, pool_size=size_of(pool)).final()
     return {row["seed"]: row["success_by_attempt"] for row in mine.rows}
 
 
-def _gains(table: Table, family: str, role: str, split: str, pool: PoolSize) -> dict[int, float]:
+def _gains(table: ResultsTable, family: str, role: str, split: str, pool: PoolSize) -> dict[int, float]:
     """Success in the last attempt minus that in the first, by seed."""
     found = _attempts(table, family, role, split, pool)
     return {seed: attempts[-1] - attempts[0] for seed, attempts in found.items()}
 
 
-def _net(table: Table, settings: Settings, family: str, split: str, pool: PoolSize) -> dict[int, float] | None:
+def _net(table: ResultsTable, settings: Settings, family: str, split: str, pool: PoolSize) -> dict[int, float] | None:
     """Gains with memory minus those without, by seed; None where one is missing."""
     both = [_gains(table, family, role, split, pool) for role in ARMS]
     if any(set(gains) != set(range(settings.seeds)) for gains in both):
@@ -142,7 +140,7 @@ def _net(table: Table, settings: Settings, family: str, split: str, pool: PoolSi
     return {seed: both[0][seed] - both[1][seed] for seed in range(settings.seeds)}
 
 
-def _unlearnt(table: Table, settings: Settings, family: str) -> str | None:
+def _unlearnt(table: ResultsTable, settings: Settings, family: str) -> str | None:
     """Why nothing can be said of what is found out: cells are missing, or agents have not learnt enough to tell."""
     seen = [_net(table, settings, family, "seen", pool) for pool in settings.pools]
     known = [list(gains.values()) for gains in seen if gains is not None]
@@ -150,7 +148,7 @@ def _unlearnt(table: Table, settings: Settings, family: str) -> str | None:
         return "cells are missing"
     final = table.where(family=family).final()
     arms = (final.where(role=role, pool_size=size_of(pool)) for role in ARMS for pool in settings.pools)
-    if why := unlearnt(*(scores for arm in arms for scores in own_scores(arm))):
+    if why := why_not_learnt(*(scores for arm in arms for scores in own_scores(arm))):
         return why
     if max(map(np.mean, known)) < GAIN:
         return f"nobody gains {GAIN} from attempt to attempt, not even on seen tasks"
@@ -159,7 +157,7 @@ def _unlearnt(table: Table, settings: Settings, family: str) -> str | None:
     return None if first > without else f"at pool {settings.pools[-1]} nobody has learnt to remember within an attempt"
 
 
-def verdicts(table: Table, settings: Settings) -> list[Claim]:
+def verdicts(table: ResultsTable, settings: Settings) -> list[Claim]:
     """Two rows per family: that it finds out tasks never met, and that this comes with the number of tasks."""
     claims = []
     smallest, largest = settings.pools[0], settings.pools[-1]
@@ -168,29 +166,29 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
         why = _unlearnt(table, settings, family)
         judged = partial(judge, STUDY, family, supported_above=GAIN, refuted_below=FLAT)
         claim = "with memory an agent gets better from attempt to attempt at tasks it never met"
-        effect = None if many is None else paired(many, dict.fromkeys(many, 0.0), settings)
+        effect = None if many is None else paired_difference(many, dict.fromkeys(many, 0.0), settings)
         claims.append(judged(claim, FINDS, effect, too_few=why))
         claim = f"finding out within a life comes as training tasks multiply (pool {smallest} to {largest})"
         one = "one pool size shows no rise" if smallest == largest else None
-        effect = None if many is None or few is None else paired(many, few, settings)
+        effect = None if many is None or few is None else paired_difference(many, few, settings)
         claims.append(judged(claim, MULTIPLY, effect, too_few=why or one))
     return claims
 
 
-def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
+def figure(table: ResultsTable, settings: Settings) -> tuple[Figure, PlotRows]:
     """A row per family: success by attempt on unseen tasks, a curve per pool; and the gain against the pool's size."""
-    drawn: Drawn = []
-    drawing, axes = canvas(len(settings.families), 2)
+    drawn: PlotRows = []
+    drawing, axes = new_figure(len(settings.families), 2)
     for row, family in zip(axes, settings.families, strict=True):
         _by_attempt(row[0], table, settings, family, drawn)
-        teacher_level(row[0], table, family)
+        draw_teacher_level(row[0], table, family)
         _by_pool(row[1], table, settings, family, drawn)
     legend(drawing, axes)
-    drawing.suptitle(f"{seeds(drawn)}, last budget, 95% Student t", fontsize=9)
+    drawing.suptitle(f"{describe_seeds(drawn)}, last budget, 95% Student t", fontsize=9)
     return drawing, drawn
 
 
-def _by_attempt(axis: Axes, table: Table, settings: Settings, family: str, drawn: Drawn) -> None:
+def _by_attempt(axis: Axes, table: ResultsTable, settings: Settings, family: str, drawn: PlotRows) -> None:
     """Of agents with memory, the darker the larger their pool; and without, at the largest."""
     from matplotlib import colormaps
     from matplotlib.colors import to_hex
@@ -200,7 +198,7 @@ def _by_attempt(axis: Axes, table: Table, settings: Settings, family: str, drawn
         attempts = range(min(map(len, found.values()), default=0))
         points = [(place + 1, {seed: each[place] for seed, each in found.items()}) for place in attempts]
         label = f"{ARMS[role][1]}, {'every episode new' if pool == 'new' else f'pool {pool:,}'}"
-        curve(axis, points, label, colour, drawn, family=family, series=f"{role}, {pool}, by attempt")
+        draw_curve(axis, points, label, colour, drawn, family=family, series=f"{role}, {pool}, by attempt")
 
     for pool, depth in zip(settings.pools, np.linspace(0.35, 1, len(settings.pools)).tolist(), strict=True):
         draw("generalist", pool, to_hex(colormaps["Blues"](depth)))
@@ -212,7 +210,7 @@ def _by_attempt(axis: Axes, table: Table, settings: Settings, family: str, drawn
     axis.set_title(f"{family}: by attempt")
 
 
-def _by_pool(axis: Axes, table: Table, settings: Settings, family: str, drawn: Drawn) -> None:
+def _by_pool(axis: Axes, table: ResultsTable, settings: Settings, family: str, drawn: PlotRows) -> None:
     arms = {("generalist", "unseen"): "-", ("generalist", "seen"): ":", ("forgetful", "unseen"): "-"}
     for (role, split), line in arms.items():
         colour, name = ARMS[role]
@@ -222,15 +220,15 @@ def _by_pool(axis: Axes, table: Table, settings: Settings, family: str, drawn: D
                 points.append((pool, gains))
         label = f"{name}, gain on {split} tasks"
         own: Any = {"family": family, "series": f"{role}, {split}, gain", "line": line}
-        curve(axis, points, label, colour, drawn, pools=settings.pools, **own)
-    pool_axis(axis, settings.pools)
+        draw_curve(axis, points, label, colour, drawn, pools=settings.pools, **own)
+    label_pool_axis(axis, settings.pools)
     axis.autoscale(axis="y")
     axis.axhline(0, color=GREY, linewidth=0.8)
     axis.set_ylabel("last attempt minus first")
     axis.set_title(f"{family}: gain within a life")
 
 
-def tables(table: Table, settings: Settings) -> dict[str, list[dict[str, str]]]:
+def tables(table: ResultsTable, settings: Settings) -> dict[str, list[dict[str, str]]]:
     """Success in the first attempt and the last, by pool, on tasks of the pool and others."""
     lines = []
     for family in settings.families:

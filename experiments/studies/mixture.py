@@ -11,22 +11,28 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from incentivize.experiments.analysis.claims import Claim, judge
-from incentivize.experiments.analysis.comparisons import LEARNT, by_seed, paired, unlearnt, unscored
-from incentivize.experiments.analysis.table import Table
+from incentivize.experiments.analysis.comparisons import (
+    LEARNT_SCORE,
+    by_seed,
+    paired_difference,
+    why_not_learnt,
+    why_unscored,
+)
+from incentivize.experiments.analysis.table import ResultsTable
 from incentivize.experiments.cells import Cell
 from incentivize.experiments.design.grid import cell_of, headline_teacher
-from incentivize.experiments.errors import SettingsError
+from incentivize.experiments.errors import InputError
 from incentivize.experiments.presentation.charts import (
     BLUE,
     GREEN,
     GREY,
     PURPLE,
-    Drawn,
-    against_budget,
-    canvas,
+    PlotRows,
+    describe_seeds,
+    draw_teacher_level,
     legend,
-    seeds,
-    teacher_level,
+    new_figure,
+    plot_by_budget,
 )
 from incentivize.experiments.settings.presets import TINY, with_large
 from incentivize.experiments.settings.schema import Settings
@@ -86,12 +92,12 @@ GAIN = 0.05
 KEEPS = (
     f"unseen score of the agent that plays all families minus {SHARE} of that of one that plays this family alone, "
     "with as many steps in it, paired by seed, Student t 95%; supported above 0, refuted below; 3 seeds at least; left "
-    f"open where the latter is below {LEARNT}"
+    f"open where the latter is below {LEARNT_SCORE}"
 )
 CAPACITY = (
-    f"unseen score at twice the width minus that at the width, mean over the families learnt alone (score {LEARNT} or "
+    f"unseen score at twice the width minus that at the width, mean over the families learnt alone (score {LEARNT_SCORE} or "
     f"more), paired by seed, Student t 95%; supported above {GAIN}, refuted below it; open where neither score reaches "
-    f"{LEARNT}; 3 seeds at least"
+    f"{LEARNT_SCORE}; 3 seeds at least"
 )
 ARMS = {
     "alone": (GREY, "an agent of this family alone"),
@@ -127,21 +133,21 @@ def _teacher(settings: Settings) -> str:
 
 def _check(settings: Settings) -> None:
     if len(settings.families) < 2:
-        raise SettingsError(f"families = {list(settings.families)}: a mixture has two at least")
+        raise InputError(f"families = {list(settings.families)}: a mixture has two at least")
     first, *others = (settings.training[family].model_dump() for family in settings.families)
     for other, family in zip(others, settings.families[1:], strict=True):
         for key, value in first.items():
             if other[key] != value:
-                raise SettingsError(
+                raise InputError(
                     f"training.{family}.{key} = {other[key]!r}, but {value!r} for {settings.families[0]}: one agent "
                     "plays them all, so want the same for all"
                 )
     if first["parameters"]:
-        raise SettingsError(f"parameters = {first['parameters']}: want width, which one of the agents has twice")
+        raise InputError(f"parameters = {first['parameters']}: want width, which one of the agents has twice")
     if settings.pools != ("new",):
-        raise SettingsError(f'pools = {list(settings.pools)}: want ["new"], as every episode is a new task here')
+        raise InputError(f'pools = {list(settings.pools)}: want ["new"], as every episode is a new task here')
     if first["start_from"]:
-        raise SettingsError(
+        raise InputError(
             f"start_from = {first['start_from']!r}: no parameters fit agents of one family and those of all"
         )
 
@@ -167,11 +173,11 @@ def _mixed(settings: Settings, role: str, seed: int, wider: int = 1, learner: st
     cell = cell_of(STUDY, settings, first, role, **own)
     own_knobs = ((name, settings.knobs.get(name, {})) for name in settings.families)
     knobs = {f"{name}.{knob}": value for name, values in own_knobs for knob, value in values.items()}
-    points = tuple((times * point, kind) for point, kind in cell.points)
+    points = tuple((times * point, kind) for point, kind in cell.evaluation_points)
     return replace(cell, family="+".join(settings.families), knobs=tuple(sorted(knobs.items())), points=points)
 
 
-def _final(table: Table, family: str, role: str) -> dict[int, float]:
+def _final(table: ResultsTable, family: str, role: str) -> dict[int, float]:
     """Unseen score at the last budget, by seed."""
     return by_seed(table.where(family=family, split="unseen", role=role).final(), "score")
 
@@ -180,51 +186,54 @@ def _mean(scores: dict[int, float]) -> float | None:
     return sum(scores.values()) / len(scores) if scores else None
 
 
-def _learnt(table: Table, settings: Settings) -> dict[str, bool | None]:
+def _learnt(table: ResultsTable, settings: Settings) -> dict[str, bool | None]:
     """Whether an agent of a family's own learns it, by family; None where a seed or the scores are missing."""
     alone = {family: _final(table, family, "alone") for family in settings.families}
     return {
-        family: unlearnt(scores) is None if len(scores) == settings.seeds else None for family, scores in alone.items()
+        family: why_not_learnt(scores) is None if len(scores) == settings.seeds else None
+        for family, scores in alone.items()
     }
 
 
-def _why_open(table: Table, family: str, learnt: bool | None) -> str | None:
+def _why_open(table: ResultsTable, family: str, learnt: bool | None) -> str | None:
     """Why nothing can be said of a family, if so."""
-    return unscored(table, family) or (f"it is not learnt alone: score below {LEARNT}" if learnt is False else None)
+    return why_unscored(table, family) or (
+        f"it is not learnt alone: score below {LEARNT_SCORE}" if learnt is False else None
+    )
 
 
-def verdicts(table: Table, settings: Settings) -> list[Claim]:
+def verdicts(table: ResultsTable, settings: Settings) -> list[Claim]:
     """One row per family, and one on capacity."""
     claims, learnt = [], _learnt(table, settings)
     claim = f"an agent of all families has {SHARE} of the score of an agent of this one"
     for family in settings.families:
         mixed, alone = (_final(table, family, role) for role in ("mixture", "alone"))
-        effect = paired(mixed, {seed: SHARE * score for seed, score in alone.items()}, settings)
+        effect = paired_difference(mixed, {seed: SHARE * score for seed, score in alone.items()}, settings)
         why = _why_open(table, family, learnt[family])
         claims.append(judge(STUDY, family, claim, KEEPS, effect, supported_above=0, refuted_below=0, too_few=why))
     compared = [family for family, known in learnt.items() if known]
     wide, plain = (_over_families(table, compared, role) for role in ("wide", "mixture"))
     claim = "twice the width makes the agent of all families better"
     whole = None not in learnt.values()  # or else it is open over which families the mean is
-    gain = paired(wide, plain, settings) if whole else None
+    gain = paired_difference(wide, plain, settings) if whole else None
     why = "no family is learnt alone" if whole and not compared else None
-    why = next((f"{family}: {reason}" for family in settings.families if (reason := unscored(table, family))), why)
-    why = why or unlearnt(wide, plain)
+    why = next((f"{family}: {reason}" for family in settings.families if (reason := why_unscored(table, family))), why)
+    why = why or why_not_learnt(wide, plain)
     return [*claims, judge(STUDY, "all", claim, CAPACITY, gain, supported_above=GAIN, refuted_below=GAIN, too_few=why)]
 
 
-def _over_families(table: Table, families: list[str], role: str) -> dict[int, float]:
+def _over_families(table: ResultsTable, families: list[str], role: str) -> dict[int, float]:
     """The mean of a part's unseen scores in these families, by those seeds that have them all."""
     scores = [_final(table, family, role) for family in families]
     seeds = set.intersection(*map(set, scores)) if scores else set()
     return {seed: sum(score[seed] for score in scores) / len(scores) for seed in seeds}
 
 
-def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
+def figure(table: ResultsTable, settings: Settings) -> tuple[Figure, PlotRows]:
     """A panel per family: success against the steps in it, a curve per part."""
-    drawn: Drawn = []
+    drawn: PlotRows = []
     columns = min(3, len(settings.families))
-    drawing, axes = canvas(-(-len(settings.families) // columns), columns)
+    drawing, axes = new_figure(-(-len(settings.families) // columns), columns)
     for axis in axes.flat[len(settings.families) :]:
         axis.set_visible(False)
     for axis, family in zip(axes.flat, settings.families, strict=False):
@@ -232,28 +241,31 @@ def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
     legend(drawing, axes)
     taught = [row for row in drawn if row["series"] == "taught"]
     others = [row for row in drawn if row["series"] != "taught"]
-    drawing.suptitle(f"{seeds(others)} (taught: {seeds(taught)}), every episode a new task, 95% Student t", fontsize=9)
+    drawing.suptitle(
+        f"{describe_seeds(others)} (taught: {describe_seeds(taught)}), every episode a new task, 95% Student t",
+        fontsize=9,
+    )
     return drawing, drawn
 
 
-def _panel(axis: Axes, table: Table, settings: Settings, family: str, drawn: Drawn) -> None:
+def _panel(axis: Axes, table: ResultsTable, settings: Settings, family: str, drawn: PlotRows) -> None:
     arms = {role: (label, colour, table.where(role=role)) for role, (colour, label) in ARMS.items()}
     each = {role: len(settings.families) for role in ARMS if role != "alone"}
-    against_budget(axis, arms, drawn, family, each)
+    plot_by_budget(axis, arms, drawn, family, each)
     if (level := table.meta["blind"][family]) is not None:
         axis.axhline(level, color="black", linewidth=0.8, linestyle=":", label="blind level")
-    teacher_level(axis, table, family)
+    draw_teacher_level(axis, table, family)
     axis.set_xlabel("environment steps in this family")
     axis.set_title(family)
 
 
-def tables(table: Table, settings: Settings) -> dict[str, list[dict[str, str]]]:
+def tables(table: ResultsTable, settings: Settings) -> dict[str, list[dict[str, str]]]:
     """Scores by family and part."""
     lines = []
     for family in settings.families:
         means = {role: _mean(_final(table, family, role)) for role in ARMS}
         shown = {role: "-" if mean is None else f"{mean:.2f}" for role, mean in means.items()}
         alone, mixed = means["alone"], means["mixture"]
-        share = "-" if mixed is None or alone is None or alone < LEARNT else f"{mixed / alone:.2f}"
+        share = "-" if mixed is None or alone is None or alone < LEARNT_SCORE else f"{mixed / alone:.2f}"
         lines.append({"family": family} | shown | {"mixture/alone": share})
     return {"unseen score at the last budget (0: the blind level, 1: the expert)": lines}

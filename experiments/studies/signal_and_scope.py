@@ -12,26 +12,32 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from incentivize.experiments.analysis.claims import Claim, judge, opened
-from incentivize.experiments.analysis.comparisons import LEARNT, floored, paired, unlearnt, unscored
-from incentivize.experiments.analysis.guards import above_teacher, not_beaten, scores_by_pool, teachers
-from incentivize.experiments.analysis.pool_curves import half, unseen
-from incentivize.experiments.analysis.table import Table
-from incentivize.experiments.analysis.thresholds import words as place_words
+from incentivize.experiments.analysis.claims import Claim, judge, leave_open
+from incentivize.experiments.analysis.comparisons import (
+    LEARNT_SCORE,
+    floor_at_zero,
+    paired_difference,
+    why_not_learnt,
+    why_unscored,
+)
+from incentivize.experiments.analysis.guards import scores_by_pool, teacher_levels, why_above_teacher, why_not_beaten
+from incentivize.experiments.analysis.pool_curves import n_star, unseen
+from incentivize.experiments.analysis.table import ResultsTable
+from incentivize.experiments.analysis.thresholds import describe as place_words
 from incentivize.experiments.cells import Cell
 from incentivize.experiments.design.grid import blind_cells, cell_of, headline_teacher, on_pool
-from incentivize.experiments.errors import SettingsError
+from incentivize.experiments.errors import InputError
 from incentivize.experiments.presentation.charts import (
     BLUE,
     GREEN,
     ORANGE,
     PURPLE,
-    Drawn,
-    against_pools,
-    canvas,
+    PlotRows,
+    describe_seeds,
+    draw_teacher_level,
     legend,
-    seeds,
-    teacher_level,
+    new_figure,
+    plot_by_pool,
 )
 from incentivize.experiments.settings.presets import MANY_POOLS, STANDARD, TINY, with_large
 from incentivize.experiments.settings.schema import Settings, Training, size_of
@@ -72,7 +78,7 @@ NOISE = 0.2  # how often the teacher errs who does
 TAUGHT_FIRST = 4  # the share of the steps in which an agent is taught that is incentivized after: one in so many
 DIVERSITY = (
     "unseen score, at least 0, of the taught agent at the largest pool minus that at the smallest, paired by seed, "
-    f"Student t 95%; supported above {RISE}, refuted below {FLAT}; open where no score reaches {LEARNT}, neither of "
+    f"Student t 95%; supported above {RISE}, refuted below {FLAT}; open where no score reaches {LEARNT_SCORE}, neither of "
     "taught agents, on unseen tasks or on their own (not those of the smallest pool), nor of incentivized ones on "
     "unseen ones, and instead of refuted where an agent is above the teacher; 3 seeds at least"
 )
@@ -106,7 +112,7 @@ def cells(settings: Settings) -> list[Cell]:
         training, teacher = settings.training[family], headline_teacher(family)
         for key, plain in (("taught_steps", 0), ("noise", 0.0)):
             if getattr(training, key) != plain:
-                raise SettingsError(f"{key} = {getattr(training, key)}: want {plain}, as the study varies it itself")
+                raise InputError(f"{key} = {getattr(training, key)}: want {plain}, as the study varies it itself")
         taught: dict[str, Any] = {"learner": "cloning", "teacher": teacher}
         own: dict[str, dict[str, Any]] = {
             "generalist": {},
@@ -127,39 +133,41 @@ def _first(training: Training) -> Training:
     """Settings of an agent that is taught first, for a share of its steps in whole updates."""
     updates = training.budget // training.steps_per_update // TAUGHT_FIRST
     if not updates:
-        raise SettingsError(f"budget = {training.budget:,}: want {TAUGHT_FIRST} updates at least, one of them taught")
+        raise InputError(f"budget = {training.budget:,}: want {TAUGHT_FIRST} updates at least, one of them taught")
     return training.model_copy(update={"taught_steps": updates * training.steps_per_update})
 
 
-def verdicts(table: Table, settings: Settings) -> list[Claim]:
+def verdicts(table: ResultsTable, settings: Settings) -> list[Claim]:
     """Four rows per family: what many tasks do for those who are taught, and the incentive against teaching."""
     claims, smallest, largest = [], settings.pools[0], settings.pools[-1]
     for family in settings.families:
         final = partial(unseen, table, family)
-        high, low = (floored(final("taught", pool, "score")) for pool in (largest, smallest))
-        rise = paired(high, low, settings)
-        why = unscored(table, family) or ("one pool size shows no rise" if smallest == largest else None)
-        why = why or unlearnt(*_arms(table, settings, family))
-        above = above_teacher(table, family)
+        high, low = (floor_at_zero(final("taught", pool, "score")) for pool in (largest, smallest))
+        rise = paired_difference(high, low, settings)
+        why = why_unscored(table, family) or ("one pool size shows no rise" if smallest == largest else None)
+        why = why or why_not_learnt(*_arms(table, settings, family))
+        above = why_above_teacher(table, family)
         claim = f"teaching very many tasks brings the skill too: diversity explains it (pool {smallest} to {largest})"
         judged = judge(STUDY, family, claim, DIVERSITY, rise, supported_above=RISE, refuted_below=FLAT, too_few=why)
-        claims.append(opened(judged, above, ("refuted",)))
+        claims.append(leave_open(judged, above, ("refuted",)))
         for first, second, claim in COMPARED:
             key, how = ("success_greedy", "greedily") if "noisy" in (first, second) else ("success", "sampled")
-            ahead = paired(final(first, largest, key), final(second, largest, key), settings)
+            ahead = paired_difference(final(first, largest, key), final(second, largest, key), settings)
             words = [f"agents {ARMS[role][1]}" for role in (first, second)]
-            rule = AGAINST.format(first=words[0], second=words[1], learnt=LEARNT, how=how)
-            why = unscored(table, family) or unlearnt(*(final(role, largest, "score") for role in (first, second)))
+            rule = AGAINST.format(first=words[0], second=words[1], learnt=LEARNT_SCORE, how=how)
+            why = why_unscored(table, family) or why_not_learnt(
+                *(final(role, largest, "score") for role in (first, second))
+            )
             claim += f" (pool {largest})"
             own: Any = {"supported_above": 0, "refuted_below": 0, "too_few": why}
             judged = judge(STUDY, family, claim, rule, ahead, **own)
             arm = table.where(family=family, role=second, pool_size=size_of(largest)).final()
-            why = not_beaten(arm, f"the agent {ARMS[second][1]}") or above
-            claims.append(opened(judged, why, ("supported",)))
+            why = why_not_beaten(arm, f"the agent {ARMS[second][1]}") or above
+            claims.append(leave_open(judged, why, ("supported",)))
     return claims
 
 
-def _arms(table: Table, settings: Settings, family: str) -> list[dict[int, float]]:
+def _arms(table: ResultsTable, settings: Settings, family: str) -> list[dict[int, float]]:
     """Scores of those who may have learnt the skill: taught agents, and incentivized ones on unseen tasks."""
     others = (unseen(table, family, "generalist", pool, "score") for pool in settings.pools)
     return scores_by_pool(table.where(family=family).final(), "taught", settings.pools) + list(filter(None, others))
@@ -169,35 +177,35 @@ LIGHT = {"generalist": "#80B8D8", "noisy": "#EBAF80"}
 """Colours of the arms that are judged by greedy actions against each other."""
 
 
-def _greedy(arm: Table) -> Table:
+def _greedy(arm: ResultsTable) -> ResultsTable:
     """Rows whose success is that of the most probable actions, where it is known."""
     known = [row for row in arm.rows if row.get("success_greedy") is not None]
-    return Table([row | {"success": row["success_greedy"]} for row in known], arm.tasks, arm.meta)
+    return ResultsTable([row | {"success": row["success_greedy"]} for row in known], arm.tasks, arm.meta)
 
 
-def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
+def figure(table: ResultsTable, settings: Settings) -> tuple[Figure, PlotRows]:
     """A panel per family: success on unseen tasks against the pool's size, a curve per arm."""
-    drawn: Drawn = []
-    drawing, axes = canvas(1, len(settings.families), width=4.6)
+    drawn: PlotRows = []
+    drawing, axes = new_figure(1, len(settings.families), width=4.6)
     for axis, family in zip(axes[0], settings.families, strict=True):
         mine = table.where(family=family, split="unseen").final()
         arms = {role: (label, colour, mine.where(role=role)) for role, (colour, label) in ARMS.items()}
-        against_pools(axis, arms, drawn, family, settings.pools)
+        plot_by_pool(axis, arms, drawn, family, settings.pools)
         greedy = {
             f"{role}, greedy": (f"{ARMS[role][1]}, acting greedily", LIGHT[role], _greedy(mine.where(role=role)))
             for role in LIGHT
         }
-        against_pools(axis, greedy, drawn, family, settings.pools)
+        plot_by_pool(axis, greedy, drawn, family, settings.pools)
         if (level := table.meta["blind"][family]) is not None:
             axis.axhline(level, color="black", linewidth=0.8, linestyle=":", label="blind level")
-        teacher_level(axis, table, family)
+        draw_teacher_level(axis, table, family)
         axis.set_title(family)
     legend(drawing, axes)
-    drawing.suptitle(f"{seeds(drawn)}, last budget, 95% Student t", fontsize=9)
+    drawing.suptitle(f"{describe_seeds(drawn)}, last budget, 95% Student t", fontsize=9)
     return drawing, drawn
 
 
-def tables(table: Table, settings: Settings) -> dict[str, list[dict[str, str]]]:
+def tables(table: ResultsTable, settings: Settings) -> dict[str, list[dict[str, str]]]:
     """Success by pool and arm, and the pool at which each arm has half of it."""
     lines, halves = [], []
     for family in settings.families:
@@ -207,8 +215,8 @@ def tables(table: Table, settings: Settings) -> dict[str, list[dict[str, str]]]:
                 found = list(unseen(table, family, role, pool).values())
                 line[role] = f"{sum(found) / len(found):.2f}" if found else "-"
             lines.append(line)
-        halves.append({"family": family} | {role: place_words(half(table, settings, family, role)) for role in ARMS})
+        halves.append({"family": family} | {role: place_words(n_star(table, settings, family, role)) for role in ARMS})
     return {
         "unseen success at the last budget (generalist: incentivized)": lines,
         "N*: the pool at which an arm has half of its score at every episode new (95%, seeds left out in turn)": halves,
-    } | teachers(table, settings)
+    } | teacher_levels(table, settings)

@@ -14,15 +14,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from incentivize.experiments.analysis.claims import Claim, judge, opened
-from incentivize.experiments.analysis.comparisons import LEARNT, by_seed
-from incentivize.experiments.analysis.estimates import student
-from incentivize.experiments.analysis.guards import not_beaten
-from incentivize.experiments.analysis.scaling_laws import LEAST, laws, slopes, steeper
-from incentivize.experiments.analysis.table import Table
+from incentivize.experiments.analysis.claims import Claim, judge, leave_open
+from incentivize.experiments.analysis.comparisons import LEARNT_SCORE, by_seed
+from incentivize.experiments.analysis.estimates import t_interval
+from incentivize.experiments.analysis.guards import why_not_beaten
+from incentivize.experiments.analysis.scaling_laws import MIN_POINTS, fit_laws, slope_difference, slopes
+from incentivize.experiments.analysis.table import ResultsTable
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.presentation.charts import Drawn, budgets, canvas, curve, legend, seeds
-from incentivize.experiments.settings.schema import Settings, budgets_of
+from incentivize.experiments.presentation.charts import (
+    PlotRows,
+    describe_seeds,
+    draw_curve,
+    label_budget_axis,
+    legend,
+    new_figure,
+)
+from incentivize.experiments.settings.schema import Settings, evaluation_budgets
 from incentivize.experiments.studies import weak_incentive
 from incentivize.experiments.studies.weak_incentive import ARMS, by_budget
 
@@ -50,58 +57,60 @@ def cells(settings: Settings) -> list[Cell]:
     return [replace(cell, study=STUDY) for cell in weak_incentive.cells(settings)]
 
 
-def _failures(table: Table, settings: Settings, family: str, role: str) -> tuple[list[int], np.ndarray] | None:
+def _failures(table: ResultsTable, settings: Settings, family: str, role: str) -> tuple[list[int], np.ndarray] | None:
     """Budgets, and failures [seeds, budgets]; None where a cell is missing or there are fewer than 3 budgets."""
     found = by_budget(table, settings, family, role)
     if found is None or found[1].shape[1] < 3:
         return None
-    return found[0], np.maximum(1 - found[1], LEAST)
+    return found[0], np.maximum(1 - found[1], MIN_POINTS)
 
 
-def verdicts(table: Table, settings: Settings) -> list[Claim]:
+def verdicts(table: ResultsTable, settings: Settings) -> list[Claim]:
     """Two rows per family: against teaching, and against a reward on the way."""
     claims = []
     for family in settings.families:
-        last = budgets_of(settings, family)[-1]
+        last = evaluation_budgets(settings, family)[-1]
         for other, better in (("taught", "teaching's"), ("shaped", "a reward's on the way")):
             both = [_failures(table, settings, family, role) for role in (other, "generalist")]
             effect = None
             if both[0] is not None and both[1] is not None:
                 theirs, mine = (slopes(*found) for found in (both[0], both[1]))
-                effect = steeper(theirs, mine, paired=True)
-            few = "there are fewer than 3 budgets" if len(budgets_of(settings, family)) < 3 else None
+                effect = slope_difference(theirs, mine, paired=True)
+            few = "there are fewer than 3 budgets" if len(evaluation_budgets(settings, family)) < 3 else None
             few = few or weak_incentive.why_open(table, family, last, other)
             claim = f"a weak incentive's failures fall more steeply with compute than {better}"
-            rule = STEEPER.format(other=other, learnt=LEARNT)
+            rule = STEEPER.format(other=other, learnt=LEARNT_SCORE)
             judged = judge(STUDY, family, claim, rule, effect, supported_above=0, refuted_below=0, too_few=few)
             arm = table.where(family=family, role=other, env_steps=last)
-            why = not_beaten(arm, f"the {other} agent") or weak_incentive.above(table, family, other)
-            claims.append(opened(judged, why, ("supported",)))
+            why = why_not_beaten(arm, f"the {other} agent") or weak_incentive.above(table, family, other)
+            claims.append(leave_open(judged, why, ("supported",)))
     return claims
 
 
-def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
+def figure(table: ResultsTable, settings: Settings) -> tuple[Figure, PlotRows]:
     """A panel per family: failures on unseen tasks against environment steps, both on logarithmic axes."""
-    drawn: Drawn = []
-    drawing, axes = canvas(1, len(settings.families))
+    drawn: PlotRows = []
+    drawing, axes = new_figure(1, len(settings.families))
     for axis, family in zip(axes[0], settings.families, strict=True):
         for role, (colour, label) in ARMS.items():
             rows = table.where(family=family, split="unseen", role=role)
             steps = sorted({row["env_steps"] for row in rows.rows})
             each = [(float(step), by_seed(rows.where(env_steps=step))) for step in steps]
-            points = [(step, {seed: max(1 - value, LEAST) for seed, value in values.items()}) for step, values in each]
-            curve(axis, points, label, colour, drawn, family=family, series=role)
-        budgets(axis, list(budgets_of(settings, family)))
+            points = [
+                (step, {seed: max(1 - value, MIN_POINTS) for seed, value in values.items()}) for step, values in each
+            ]
+            draw_curve(axis, points, label, colour, drawn, family=family, series=role)
+        label_budget_axis(axis, list(evaluation_budgets(settings, family)))
         axis.set_yscale("log")
-        axis.set_ylim(LEAST * 0.8, 1.2)
+        axis.set_ylim(MIN_POINTS * 0.8, 1.2)
         axis.set_ylabel("failures, unseen tasks")
         axis.set_title(family)
     legend(drawing, axes, columns=3 if len(settings.families) > 1 else 1)
-    drawing.suptitle(f"{seeds(drawn)}, 95% Student t", fontsize=9)
+    drawing.suptitle(f"{describe_seeds(drawn)}, 95% Student t", fontsize=9)
     return drawing, drawn
 
 
-def tables(table: Table, settings: Settings) -> dict[str, list[dict[str, str]]]:
+def tables(table: ResultsTable, settings: Settings) -> dict[str, list[dict[str, str]]]:
     """Slopes with their intervals, and how far either law misses the largest budgets when fitted to the others."""
     lines, missed = [], []
     for family in settings.families:
@@ -111,11 +120,11 @@ def tables(table: Table, settings: Settings) -> dict[str, list[dict[str, str]]]:
             if found is None:
                 lines.append(line | {"slope": "-", "95%": "-"})
                 continue
-            slope = student(slopes(*found))
+            slope = t_interval(slopes(*found))
             ends = "-" if not np.isfinite(slope.low) else f"{slope.low:+.2f} to {slope.high:+.2f}"
             lines.append(line | {"slope": f"{slope.mean:+.2f}", "95%": ends})
             if found[1].shape[1] >= HELD + 3:
-                misses = {law.name: f"{law.missed:.2f}" for law in laws(*found, held=HELD)}
+                misses = {law.name: f"{law.extrapolation_error:.2f}" for law in fit_laws(*found, held=HELD)}
                 missed.append(line | {name: misses[name] for name in ("power", "logistic")})
     title = f"root mean square, in the logarithm of failures, by which a law misses the {HELD} largest budgets"
     return {"slope of log failures against log steps": lines} | ({title: missed} if missed else {})

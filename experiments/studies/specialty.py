@@ -14,29 +14,33 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from incentivize.experiments.analysis.claims import Claim, judge, opened
-from incentivize.experiments.analysis.comparisons import LEARNT, by_seed, crossed, differences
-from incentivize.experiments.analysis.guards import above_their_teacher, not_beaten_specialists, specialists_open
-from incentivize.experiments.analysis.table import Table
-from incentivize.experiments.analysis.thresholds import Place, crossing, words
+from incentivize.experiments.analysis.claims import Claim, judge, leave_open
+from incentivize.experiments.analysis.comparisons import LEARNT_SCORE, by_seed, difference_matrix, seeds_by_tasks
+from incentivize.experiments.analysis.guards import (
+    why_above_their_teacher,
+    why_specialists_not_beaten,
+    why_specialists_open,
+)
+from incentivize.experiments.analysis.table import ResultsTable
+from incentivize.experiments.analysis.thresholds import Location, crossing, describe
 from incentivize.experiments.cells import Cell
 from incentivize.experiments.design.grid import blind_cells, cell_of, headline_teacher, on_pool
 from incentivize.experiments.design.specialists import ROLES, own_training, specialist
-from incentivize.experiments.errors import SettingsError
+from incentivize.experiments.errors import InputError
 from incentivize.experiments.presentation.charts import (
     BLUE,
     GREEN,
     ORANGE,
     PURPLE,
-    Drawn,
-    budgets,
-    canvas,
-    curve,
+    PlotRows,
+    describe_seeds,
+    draw_curve,
+    label_budget_axis,
     legend,
-    seeds,
+    new_figure,
 )
 from incentivize.experiments.settings.presets import STANDARD, TINY, with_large
-from incentivize.experiments.settings.schema import Settings, late_budgets
+from incentivize.experiments.settings.schema import Settings, compared_budgets
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -84,12 +88,12 @@ def cells(settings: Settings) -> list[Cell]:
     """
     pool, *more = settings.pools
     if more:
-        raise SettingsError(f'pools = {list(settings.pools)}: want one, such as ["new"], as budgets are compared here')
+        raise InputError(f'pools = {list(settings.pools)}: want one, such as ["new"], as budgets are compared here')
     grid = []
     for family in settings.families:
         budget, *others = steps_of(settings, family)
         if not others:
-            raise SettingsError(f"evaluations = {settings.evaluations}: want two budgets at least to compare")
+            raise InputError(f"evaluations = {settings.evaluations}: want two budgets at least to compare")
         taught: dict[str, Any] = {"learner": "cloning", "teacher": headline_teacher(family)}
         grid += blind_cells(STUDY, settings, family)
         for seed in range(settings.seeds):
@@ -106,14 +110,14 @@ def cells(settings: Settings) -> list[Cell]:
 
 def steps_of(settings: Settings, family: str) -> tuple[int, ...]:
     """The budgets at which generalists are compared, rising; the first is a specialist's."""
-    return late_budgets(settings, family)
+    return compared_budgets(settings, family)
 
 
 def _multiple(steps: int, first: int) -> int:
     return round(steps / first)
 
 
-def verdicts(table: Table, settings: Settings) -> list[Claim]:
+def verdicts(table: ResultsTable, settings: Settings) -> list[Claim]:
     """Per family and kind of specialist: at the greatest multiple, and with as much compute as each of them has."""
     claims = []
     for family in settings.families:
@@ -124,36 +128,38 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
                 multiple = _multiple(step, steps[0])
                 parts = _parts(table, family, learner, step)
                 claim = f"generalists with {multiple} times the compute beat {kind} specialists in their specialty"
-                rule = BEATS.format(multiple=multiple, kind=kind, learnt=LEARNT)
-                own: dict[str, Any] = {"too_few": specialists_open(table, family, *parts)}
+                rule = BEATS.format(multiple=multiple, kind=kind, learnt=LEARNT_SCORE)
+                own: dict[str, Any] = {"too_few": why_specialists_open(table, family, *parts)}
                 own |= {"supported_above": 0, "refuted_below": 0, "split": "specialty"}
-                judged = judge(STUDY, family, claim, rule, crossed(*parts, settings), **own)
-                why = not_beaten_specialists(*parts, settings) or above_their_teacher(table, family, learner)
-                claims.append(opened(judged, why, ("supported",)))
+                judged = judge(STUDY, family, claim, rule, seeds_by_tasks(*parts, settings), **own)
+                why = why_specialists_not_beaten(*parts, settings) or why_above_their_teacher(table, family, learner)
+                claims.append(leave_open(judged, why, ("supported",)))
     return claims
 
 
-def _parts(table: Table, family: str, learner: str, step: int, role: str = "generalist") -> tuple[Table, Table]:
+def _parts(
+    table: ResultsTable, family: str, learner: str, step: int, role: str = "generalist"
+) -> tuple[ResultsTable, ResultsTable]:
     """Rows in the specialty: of generalists at a budget, and of specialists."""
     mine = table.where(family=family, split="specialty")
     return mine.where(role=role, env_steps=step), mine.where(role=ROLES[learner])
 
 
-def break_even(table: Table, settings: Settings, family: str, learner: str) -> Place | None:
+def break_even(table: ResultsTable, settings: Settings, family: str, learner: str) -> Location | None:
     """The multiple of a specialist's budget from which generalists do as well; None where a cell is missing."""
     steps = steps_of(settings, family)
-    found = [differences(*_parts(table, family, learner, step), settings) for step in steps]
+    found = [difference_matrix(*_parts(table, family, learner, step), settings) for step in steps]
     ahead = [one for one in found if one is not None]
     return crossing([step / steps[0] for step in steps], np.stack(ahead, -1)) if len(ahead) == len(steps) else None
 
 
-def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
+def figure(table: ResultsTable, settings: Settings) -> tuple[Figure, PlotRows]:
     """A panel per family: success in the specialty against a generalist's steps, and the specialists' levels."""
-    drawn: Drawn = []
-    drawing, axes = canvas(1, len(settings.families), width=4.6)
+    drawn: PlotRows = []
+    drawing, axes = new_figure(1, len(settings.families), width=4.6)
     for axis, family in zip(axes[0], settings.families, strict=True):
         steps = steps_of(settings, family)
-        draw = partial(curve, axis, drawn=drawn, family=family)
+        draw = partial(draw_curve, axis, drawn=drawn, family=family)
         for role, colour, label in (("generalist", BLUE, "incentivized"), ("taught", GREEN, "taught")):
             found = [(float(step), by_seed(_parts(table, family, "taught", step, role)[0])) for step in steps]
             points = [(step, values) for step, values in found if values]
@@ -163,7 +169,7 @@ def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
                 label = f"{KINDS[learner]} specialists, {steps[0] / 1e6:.2g} M steps each in {family}"
                 points = [(float(step), level) for step in (steps[0], steps[-1])]
                 draw(points, label, colour, series=ROLES[learner], line="--", each=False)
-        budgets(axis, list(steps))
+        label_budget_axis(axis, list(steps))
         axis.set_ylim(-0.02, 1.02)
         axis.set_ylabel("success in the specialty")
         axis.set_xlabel("environment steps of a generalist")
@@ -171,7 +177,7 @@ def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
     legend(drawing, axes)
     general = [row for row in drawn if row["series"] in ("generalist", "taught")]
     tasks = max((row["n"] for row in drawn if row not in general), default=0)
-    drawing.suptitle(f"generalists: {seeds(general)}; specialists: {tasks} tasks; 95% Student t", fontsize=9)
+    drawing.suptitle(f"generalists: {describe_seeds(general)}; specialists: {tasks} tasks; 95% Student t", fontsize=9)
     return drawing, drawn
 
 
@@ -179,7 +185,7 @@ def _mean(values: list[float]) -> str:
     return f"{sum(values) / len(values):.2f}" if values else "-"
 
 
-def tables(table: Table, settings: Settings) -> dict[str, list[dict[str, str]]]:
+def tables(table: ResultsTable, settings: Settings) -> dict[str, list[dict[str, str]]]:
     """Success by multiple, and from which multiple generalists do as well, also in years."""
     lines, evens = [], []
     for family in settings.families:
@@ -194,7 +200,7 @@ def tables(table: Table, settings: Settings) -> dict[str, list[dict[str, str]]]:
         for learner in settings.specialist_learners:
             place = break_even(table, settings, family, learner)
             years = "-" if place is None or place.at is None else f"{YEARS * math.log10(place.at):.1f}"
-            evens.append({"family": family, "against": KINDS[learner], "multiple": words(place), "years": years})
+            evens.append({"family": family, "against": KINDS[learner], "multiple": describe(place), "years": years})
     return {
         "success in the specialty, by multiples of a specialist's steps": lines,
         f"multiple from which generalists do as well, and {YEARS} log10(multiple) years": evens,

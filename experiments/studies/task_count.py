@@ -18,23 +18,37 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from incentivize.experiments.analysis.claims import Claim, judge, opened
-from incentivize.experiments.analysis.comparisons import LEARNT, by_seed, crossed, floored, paired, unlearnt, unscored
-from incentivize.experiments.analysis.estimates import FEWEST
-from incentivize.experiments.analysis.guards import (
-    above_their_teacher,
-    not_beaten_specialists,
-    scores_by_pool,
-    specialists_open,
-    teachers,
+from incentivize.experiments.analysis.claims import Claim, judge, leave_open
+from incentivize.experiments.analysis.comparisons import (
+    LEARNT_SCORE,
+    by_seed,
+    floor_at_zero,
+    paired_difference,
+    seeds_by_tasks,
+    why_not_learnt,
+    why_unscored,
 )
-from incentivize.experiments.analysis.pool_curves import half, helped
-from incentivize.experiments.analysis.table import Table
-from incentivize.experiments.analysis.thresholds import words
+from incentivize.experiments.analysis.estimates import MIN_SEEDS
+from incentivize.experiments.analysis.guards import (
+    scores_by_pool,
+    teacher_levels,
+    why_above_their_teacher,
+    why_specialists_not_beaten,
+    why_specialists_open,
+)
+from incentivize.experiments.analysis.pool_curves import break_even_pool, n_star
+from incentivize.experiments.analysis.table import ResultsTable
+from incentivize.experiments.analysis.thresholds import describe
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.design.grid import blind_cells, cell_of, headline_teacher, hidden, on_pool
-from incentivize.experiments.design.specialists import MET, ROLES, acquainted, specialist_points, specialists
-from incentivize.experiments.errors import SettingsError
+from incentivize.experiments.design.grid import blind_cells, cell_of, has_hidden_rule, headline_teacher, on_pool
+from incentivize.experiments.design.specialists import (
+    MET,
+    ROLES,
+    generalists_trained_on_specialty,
+    specialist_points,
+    specialists,
+)
+from incentivize.experiments.errors import InputError
 from incentivize.experiments.settings.presets import MANY_POOLS, STANDARD, TINY, with_large
 from incentivize.experiments.settings.schema import Settings, size_of
 from incentivize.experiments.studies.task_count_figure import draw_task_count
@@ -81,13 +95,13 @@ FLAT = 0.1  # less than this counts as flat, and the control may not score more
 APPEARS = (
     "unseen score, at least 0, at the largest pool minus the smallest, paired by seed, Student t 95%; supported above "
     f"{RISE}, refuted below {FLAT}, void where the control scores above {FLAT} at any pool; open where no score "
-    f"of generalists, taught ones among them, reaches {LEARNT} at any pool, on unseen tasks or on its own (not those "
+    f"of generalists, taught ones among them, reaches {LEARNT_SCORE} at any pool, on unseen tasks or on its own (not those "
     "of the smallest); 3 seeds at least of either"
 )
 BEATS = (
     "success of the generalist on tasks it {met} minus that of specialists trained on them, same instances; jackknife "
     "95% over seeds x tasks; supported above 0, without the specialists whose score in their own task is below "
-    f"{LEARNT} as well; refuted below 0; open where nobody's score reaches {LEARNT}, and instead of supported where an "
+    f"{LEARNT_SCORE} as well; refuted below 0; open where nobody's score reaches {LEARNT_SCORE}, and instead of supported where an "
     "agent is above the teacher of supervised ones; void where the control scores above "
     f"{FLAT} at any pool; 3 seeds and 3 tasks at least"
 )
@@ -104,8 +118,8 @@ def cells(settings: Settings) -> list[Cell]:
     """
     grid = []
     for family in settings.families:
-        if settings.life > 1 and settings.control_pools and hidden(family):
-            raise SettingsError(
+        if settings.life > 1 and settings.control_pools and has_hidden_rule(family):
+            raise InputError(
                 f"life = {settings.life}: {family} has no control of skill then, as what an attempt brings tells the "
                 "real rule; want control_pools = [] in a file, or life = 1"
             )
@@ -117,23 +131,25 @@ def cells(settings: Settings) -> list[Cell]:
         for seed in few:
             for pool in settings.control_pools:
                 own = on_pool(pool, seed)
-                control = "disjoint" if hidden(family) else "shuffled"
+                control = "disjoint" if has_hidden_rule(family) else "shuffled"
                 grid.append(_cell(settings, family, "control", control=control, **own))
-            teachers = {"taught": headline_teacher(family)} | ({"informed": "dagger"} if hidden(family) else {})
+            teachers = {"taught": headline_teacher(family)} | (
+                {"informed": "dagger"} if has_hidden_rule(family) else {}
+            )
             for role, teacher in teachers.items():
                 for pool in settings.taught_pools:
                     own = on_pool(pool, seed)
                     grid.append(_cell(settings, family, role, learner="cloning", teacher=teacher, **own))
-        grid += specialists(STUDY, settings, family) + acquainted(STUDY, settings, family)
+        grid += specialists(STUDY, settings, family) + generalists_trained_on_specialty(STUDY, settings, family)
     return grid
 
 
-def _control(table: Table, settings: Settings) -> tuple[str | None, str | None]:
+def _control(table: ResultsTable, settings: Settings) -> tuple[str | None, str | None]:
     """What the control objects, and what is missing of it."""
     if not settings.control_pools:
         return None, "there is no control"
-    if settings.control_seeds < FEWEST:
-        return None, f"the control has {settings.control_seeds} of {FEWEST} seeds"
+    if settings.control_seeds < MIN_SEEDS:
+        return None, f"the control has {settings.control_seeds} of {MIN_SEEDS} seeds"
     for size in settings.control_pools:
         scores = by_seed(table.where(role="control", split="unseen", pool_size=size_of(size)), "score")
         if len(scores) < settings.control_seeds:
@@ -143,28 +159,34 @@ def _control(table: Table, settings: Settings) -> tuple[str | None, str | None]:
     return None, None
 
 
-def _appears(table: Table, settings: Settings, family: str) -> Claim:
+def _appears(table: ResultsTable, settings: Settings, family: str) -> Claim:
     final = table.where(family=family).final()
     smallest, largest = settings.pools[0], settings.pools[-1]
     effect = objection = None
     too_few = "one pool size shows no rise" if smallest == largest else None
-    if why := unscored(table, family):
+    if why := why_unscored(table, family):
         too_few = why
     elif not too_few:
         generalist = final.where(role="generalist", split="unseen")
         ends = (by_seed(generalist.where(pool_size=size_of(end)), "score") for end in (largest, smallest))
-        high, low = map(floored, ends)
-        effect = paired(high, low, settings)
+        high, low = map(floor_at_zero, ends)
+        effect = paired_difference(high, low, settings)
         objection, too_few = _control(final, settings)
         arms = (scores_by_pool(final, role, settings.pools) for role in ("generalist", "taught"))
-        too_few = too_few or unlearnt(*chain.from_iterable(arms))
+        too_few = too_few or why_not_learnt(*chain.from_iterable(arms))
     claim = f"general skill appears as training tasks multiply (pool {smallest} to {largest})"
     bounds: Any = {"supported_above": RISE, "refuted_below": FLAT}
     return judge(STUDY, family, claim, APPEARS, effect, **bounds, objection=objection, too_few=too_few)
 
 
 def _beats(
-    table: Table, settings: Settings, family: str, kind: str, which: str, learner: str = "taught", met: bool = False
+    table: ResultsTable,
+    settings: Settings,
+    family: str,
+    kind: str,
+    which: str,
+    learner: str = "taught",
+    met: bool = False,
 ) -> Claim:
     objection, _ = _control(table.where(family=family).final(), settings)
     final = table.where(family=family)
@@ -177,18 +199,20 @@ def _beats(
         too_few = None if size else "no share of the steps is as much as one small update"
     mine = final.where(role=MET) if met else final.where(role="generalist", pool_size=size)
     generalists = mine.where(split="specialty").final()
-    effect = None if too_few else crossed(generalists, specialists, settings)
+    effect = None if too_few else seeds_by_tasks(generalists, specialists, settings)
     arms = {"taught": "a generalist beats supervised", "incentivized": "an incentivized generalist beats incentivized"}
     who = arms[learner].replace("generalist", "generalist that met the tasks") if met else arms[learner]
     claim, rule = (
         f"{who} specialists in their own specialty ({which})",
         BEATS.format(met="met" if met else "never met"),
     )
-    own: dict[str, Any] = {"too_few": too_few or specialists_open(table, family, generalists, specialists)}
+    own: dict[str, Any] = {"too_few": too_few or why_specialists_open(table, family, generalists, specialists)}
     own["objection"] = objection
     judged = judge(STUDY, family, claim, rule, effect, supported_above=0, refuted_below=0, split="specialty", **own)
-    why = not_beaten_specialists(generalists, specialists, settings) or above_their_teacher(table, family, learner)
-    return opened(judged, why, ("supported",))
+    why = why_specialists_not_beaten(generalists, specialists, settings) or why_above_their_teacher(
+        table, family, learner
+    )
+    return leave_open(judged, why, ("supported",))
 
 
 def _smallest_share(settings: Settings, family: str) -> tuple[int, int | None]:
@@ -200,13 +224,13 @@ def _smallest_share(settings: Settings, family: str) -> tuple[int, int | None]:
     return steps, max(sizes, default=None)
 
 
-def verdicts(table: Table, settings: Settings) -> list[Claim]:
+def verdicts(table: ResultsTable, settings: Settings) -> list[Claim]:
     """One row per claim and family."""
     claims = []
     for family in settings.families:
         claims.append(_appears(table, settings, family))
         claims.append(_beats(table, settings, family, "full", "B steps each"))
-        if acquainted(STUDY, settings, family):
+        if generalists_trained_on_specialty(STUDY, settings, family):
             claims.append(_beats(table, settings, family, "full", "B steps each", met=True))
         if "incentivized" in settings.specialist_learners:
             claims.append(_beats(table, settings, family, "full", "B steps each", "incentivized"))
@@ -216,12 +240,12 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
     return claims
 
 
-def figure(table: Table, settings: Settings) -> tuple[Figure, list[dict[str, Any]]]:
+def figure(table: ResultsTable, settings: Settings) -> tuple[Figure, list[dict[str, Any]]]:
     """The general-versus-specialist curve, and the rows drawn."""
     return draw_task_count(table, settings)
 
 
-def tables(table: Table, settings: Settings) -> dict[str, list[dict[str, str]]]:
+def tables(table: ResultsTable, settings: Settings) -> dict[str, list[dict[str, str]]]:
     """Success by pool, and where specialists are of both kinds, signal crossed with scope."""
     found = {"success at the last budget, on unseen tasks (seen: of the pool)": _by_pool(table, settings)}
     if set(settings.specialist_learners) == set(ROLES):
@@ -229,21 +253,21 @@ def tables(table: Table, settings: Settings) -> dict[str, list[dict[str, str]]]:
         found[title] = _crossing(table, settings)
     turns = [_turn(table, settings, family) for family in settings.families]
     title = "N*: the pool with half of the score at every episode new; and from which pool on twice the training helps"
-    return found | {title: turns} | teachers(table, settings)
+    return found | {title: turns} | teacher_levels(table, settings)
 
 
-def _turn(table: Table, settings: Settings, family: str) -> dict[str, str]:
+def _turn(table: ResultsTable, settings: Settings, family: str) -> dict[str, str]:
     """Where a family's curve turns."""
-    line = {"family": family, "N*": words(half(table, settings, family, "generalist"))}
-    return line | {"twice the training helps from": words(helped(table, settings, family, "generalist"))}
+    line = {"family": family, "N*": describe(n_star(table, settings, family, "generalist"))}
+    return line | {"twice the training helps from": describe(break_even_pool(table, settings, family, "generalist"))}
 
 
-def _by_pool(table: Table, settings: Settings) -> list[dict[str, str]]:
-    lines, any_hidden = [], any(map(hidden, settings.families))
+def _by_pool(table: ResultsTable, settings: Settings) -> list[dict[str, str]]:
+    lines, any_hidden = [], any(map(has_hidden_rule, settings.families))
     for family in settings.families:
         final, blind = table.where(family=family).final(), table.meta["blind"][family]
 
-        def cell(role: str, split: str, size: int | None, final: Table = final) -> str:
+        def cell(role: str, split: str, size: int | None, final: ResultsTable = final) -> str:
             values = final.where(role=role, split=split, pool_size=size).values()
             return f"{sum(values) / len(values):.2f}" if values else "-"
 
@@ -264,7 +288,7 @@ def _by_pool(table: Table, settings: Settings) -> list[dict[str, str]]:
     return lines
 
 
-def _crossing(table: Table, settings: Settings) -> list[dict[str, str]]:
+def _crossing(table: ResultsTable, settings: Settings) -> list[dict[str, str]]:
     """Signal x scope on the specialists' held-out tasks, the same instances for all."""
     lines = []
     for family in settings.families:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from incentivize.experiments.analysis.comparisons import by_seed, specialty
-from incentivize.experiments.analysis.estimates import Estimate, jackknife, student
-from incentivize.experiments.analysis.table import Table
-from incentivize.experiments.cells import variant
+from incentivize.experiments.analysis.comparisons import by_seed, specialty_matrix
+from incentivize.experiments.analysis.estimates import Estimate, jackknife, t_interval
+from incentivize.experiments.analysis.table import ResultsTable
+from incentivize.experiments.cells import describe_variant
 from incentivize.experiments.design.specialists import MET
 from incentivize.experiments.presentation.charts import (
     BLACK,
@@ -19,14 +19,14 @@ from incentivize.experiments.presentation.charts import (
     GREY,
     ORANGE,
     PURPLE,
-    Drawn,
-    dots,
+    PlotRows,
+    describe_seeds,
+    draw_dots,
+    draw_teacher_level,
     end_of,
+    label_pool_axis,
     legend,
-    pool_axis,
-    seeds,
     style,
-    teacher_level,
 )
 from incentivize.experiments.settings.schema import Settings
 
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def draw_task_count(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
+def draw_task_count(table: ResultsTable, settings: Settings) -> tuple[Figure, PlotRows]:
     """Success against the number of training tasks, a panel per family: generalists, controls and specialists."""
-    drawn: Drawn = []
+    drawn: PlotRows = []
     from matplotlib.figure import Figure
 
     with style():
@@ -61,7 +61,7 @@ def draw_task_count(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
 class _Panel:
     """One family's panel."""
 
-    def __init__(self, axis: Axes, table: Table, settings: Settings, family: str) -> None:
+    def __init__(self, axis: Axes, table: ResultsTable, settings: Settings, family: str) -> None:
         self.axis, self.table, self.settings, self.family = axis, table, settings, family
         self.end = end_of(settings.pools)
         self.budget = settings.training[family].budget
@@ -74,7 +74,7 @@ class _Panel:
         def count(role: str) -> str:
             mine = final.where(role=role, split="unseen")
             sizes = [mine.where(pool_size=size).rows for size in {row["pool_size"] for row in mine.rows}]
-            return seeds([{"n": len({row["seed"] for row in rows})} for rows in sizes])
+            return describe_seeds([{"n": len({row["seed"] for row in rows})} for rows in sizes])
 
         taught = self.settings.training[self.family].taught_steps
         words = f"generalist taught for {taught:,} steps, then incentivized" if taught else "incentivized generalist"
@@ -95,16 +95,18 @@ class _Panel:
         if (blind := meta["blind"][self.family]) is not None:
             self.level(blind, "blind level: best without the description", ":")
         self.level(meta["uniform"][self.family], "uniform actions", (0, (1, 6)))
-        if (teacher := teacher_level(self.axis, self.table, self.family)) is not None:
-            self.note(teacher[0], None, 0, teacher[1], -np.inf, np.inf, 1)
-        self.dress()
+        if (teacher := draw_teacher_level(self.axis, self.table, self.family)) is not None:
+            self.record_point(teacher[0], None, 0, teacher[1], -np.inf, np.inf, 1)
+        self.label_axes()
         return self.rows
 
     def place(self, size: int | None) -> float:
         """Where a pool size stands on the axis."""
         return self.end if size is None else float(size)
 
-    def note(self, series: str, x: float | None, steps: int, value: float, low: float, high: float, n: int) -> None:
+    def record_point(
+        self, series: str, x: float | None, steps: int, value: float, low: float, high: float, n: int
+    ) -> None:
         """Keeps a drawn point for the CSV; a line has no pool_size, and "every episode a new task" is "new"."""
         size = "" if x is None else "new" if x == self.end else int(x)
         bounds = [round(b, 6) if np.isfinite(b) else "" for b in (low, high)]
@@ -118,7 +120,7 @@ class _Panel:
         self.rows.append(row | {"low": bounds[0], "high": bounds[1], "n": n})
 
     def curve(
-        self, final: Table, role: str, split: str, label: str, colour: str, line: Any, marker: str, width: float
+        self, final: ResultsTable, role: str, split: str, label: str, colour: str, line: Any, marker: str, width: float
     ) -> None:
         """Means over seeds with an interval where n >= 3, every seed as a dot, and the end of the axis set apart."""
         mine = final.where(role=role, split=split)
@@ -129,11 +131,11 @@ class _Panel:
             found = self.estimate(rows, split)
             points.append((self.place(size), found))
             steps = rows.rows[0]["env_steps"]
-            self.note(f"{role}, {split}", self.place(size), steps, found.mean, found.low, found.high, found.n)
+            self.record_point(f"{role}, {split}", self.place(size), steps, found.mean, found.low, found.high, found.n)
             each.append((self.place(size), by_seed(rows)))
         if not points:
             return
-        dots(self.axis, each, label, colour)
+        draw_dots(self.axis, each, label, colour)
         style: Any = {"color": colour, "linestyle": line, "marker": marker, "linewidth": width, "markersize": 3 + width}
         style["gid"] = label
         finite = [point for point in points if point[0] != self.end]
@@ -146,11 +148,11 @@ class _Panel:
             low, high = (np.clip(side, 0, 1) for side in zip(*[(e.low, e.high) for _, e in points], strict=True))
             self.axis.fill_between([x for x, _ in points], low, high, color=colour, alpha=0.12, linewidth=0, gid=label)
 
-    def estimate(self, rows: Table, split: str) -> Estimate:
+    def estimate(self, rows: ResultsTable, split: str) -> Estimate:
         """The mean over seeds, or, as claims about specialists have it, over seeds x tasks where counts are there."""
-        success = specialty(rows, self.settings) if split == "specialty" else None
+        success = specialty_matrix(rows, self.settings) if split == "specialty" else None
         if success is None:
-            return student([*by_seed(rows).values()])
+            return t_interval([*by_seed(rows).values()])
         return jackknife(lambda *kept: success[np.ix_(*kept)].mean(), success.shape)
 
     def specialists(self) -> None:
@@ -175,18 +177,18 @@ class _Panel:
         for kind, line in (("full", "-"), ("split", "--")):
             rows = mine.where(budget_kind=kind)
             if rows.rows and kind in labels:
-                found = student([*by_seed(rows).values()])  # by task
+                found = t_interval([*by_seed(rows).values()])  # by task
                 self.axis.axhline(found.mean, color=colour, linestyle=line, linewidth=1.3, label=labels[kind])
-                self.note(
+                self.record_point(
                     f"{role}, {kind}", None, rows.rows[0]["env_steps"], found.mean, found.low, found.high, found.n
                 )
         share = []
         for size in self.settings.pools:
             rows = [] if size == "new" else self._share(mine, size)
             if rows:
-                found = student([*{row["seed"]: row["success"] for row in rows}.values()])
+                found = t_interval([*{row["seed"]: row["success"] for row in rows}.values()])
                 share.append((float(size), found.mean))
-                self.note(
+                self.record_point(
                     f"{role}, share", float(size), rows[0]["env_steps"], found.mean, found.low, found.high, found.n
                 )
         if share:
@@ -194,7 +196,7 @@ class _Panel:
             style: Any = {"color": colour, "marker": marker, "markersize": 5, "linewidth": 1.3, "linestyle": "-."}
             self.axis.plot(x, y, label=labels["share"], **style)
 
-    def _share(self, mine: Table, size: int) -> list[dict[str, Any]]:
+    def _share(self, mine: ResultsTable, size: int) -> list[dict[str, Any]]:
         """The specialists' rows at B/size in whole updates, if they were evaluated there."""
         small = self.settings.specialist_envs * self.settings.training[self.family].rollout_steps
         large = self.settings.training[self.family].steps_per_update
@@ -208,15 +210,15 @@ class _Panel:
     def level(self, value: float, label: str, line: Any) -> None:
         """A reference line."""
         self.axis.axhline(value, color=BLACK, linestyle=line, linewidth=1.0, label=label)
-        self.note(label.partition(":")[0], None, 0, value, -np.inf, np.inf, 1)
+        self.record_point(label.partition(":")[0], None, 0, value, -np.inf, np.inf, 1)
 
-    def dress(self) -> None:
+    def label_axes(self) -> None:
         """Axes and title."""
         axis = self.axis
-        pool_axis(axis, self.settings.pools)
+        label_pool_axis(axis, self.settings.pools)
         tasks = self.table.meta["tasks"][self.family]
         mantissa, _, exponent = f"{tasks:.1e}".partition("e+")
         count = f"${mantissa} \\times 10^{{{int(exponent)}}}$" if tasks >= 1e6 else f"{tasks:,}"
-        changed = variant(self.settings.knobs.get(self.family, {}), self.settings.life)
+        changed = describe_variant(self.settings.knobs.get(self.family, {}), self.settings.life)
         name = f"{self.family} ({changed})" if changed else self.family
         axis.set_title(f"{name}: {count} tasks, B = {self.budget / 1e6:.2g} M steps")

@@ -13,8 +13,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from incentivize.experiments.analysis.claims import Claim, judge
-from incentivize.experiments.analysis.comparisons import LEARNT, by_seed, paired, unlearnt
-from incentivize.experiments.analysis.table import Table
+from incentivize.experiments.analysis.comparisons import LEARNT_SCORE, by_seed, paired_difference, why_not_learnt
+from incentivize.experiments.analysis.table import ResultsTable
 from incentivize.experiments.cells import Cell
 from incentivize.experiments.design.grid import cell_of
 from incentivize.experiments.presentation.charts import (
@@ -23,11 +23,11 @@ from incentivize.experiments.presentation.charts import (
     GREY,
     ORANGE,
     PURPLE,
-    Drawn,
-    against_budget,
-    canvas,
-    curve,
-    seeds,
+    PlotRows,
+    describe_seeds,
+    draw_curve,
+    new_figure,
+    plot_by_budget,
 )
 from incentivize.experiments.settings.presets import TINY, with_large
 from incentivize.experiments.settings.schema import Settings
@@ -64,12 +64,12 @@ GAIN = 0.05  # of success: less is "as well without"
 TASTE = (
     "unseen success at the last budget, mean over the shares of easy starts above 0, minus that without any, no "
     f"hunger, paired by seed, Student t 95%; supported above {GAIN}, refuted below it; open where no score reaches "
-    f"{LEARNT}; 3 seeds at least"
+    f"{LEARNT_SCORE}; 3 seeds at least"
 )
 HUNGER = (
     "steps over the expert's steps in successful episodes on unseen tasks at the last budget, without hunger minus "
     "with the greatest, no taste, paired by seed, Student t 95%; supported above 0, refuted below; open where neither "
-    f"score reaches {LEARNT}; 3 seeds at least"
+    f"score reaches {LEARNT_SCORE}; 3 seeds at least"
 )
 
 
@@ -96,23 +96,23 @@ def cells(settings: Settings) -> list[Cell]:
     return grid
 
 
-def _final(table: Table, family: str, taste: float, hunger: float) -> Table:
+def _final(table: ResultsTable, family: str, taste: float, hunger: float) -> ResultsTable:
     return table.where(family=family, split="unseen", role=_role(taste, hunger)).final()
 
 
-def _means(tables: Sequence[Table]) -> dict[int, float]:
+def _means(tables: Sequence[ResultsTable]) -> dict[int, float]:
     """By seed, the mean over tables that have it all."""
     columns = [by_seed(table) for table in tables]
     common = set.intersection(*map(set, columns)) if columns else set()
     return {seed: sum(column[seed] for column in columns) / len(columns) for seed in common}
 
 
-def _nobody(arms: Sequence[Table]) -> str | None:
+def _nobody(arms: Sequence[ResultsTable]) -> str | None:
     """Why arms are not compared, if so."""
-    return unlearnt(*(by_seed(arm, "score") for arm in arms))
+    return why_not_learnt(*(by_seed(arm, "score") for arm in arms))
 
 
-def verdicts(table: Table, settings: Settings) -> list[Claim]:
+def verdicts(table: ResultsTable, settings: Settings) -> list[Claim]:
     """One row per claim and family, for what was varied."""
     claims = []
     for family in settings.families:
@@ -120,14 +120,14 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
         tasted = [share for share in settings.tastes if share > 0]
         if tasted and {0.0} <= set(settings.tastes) and 0.0 in settings.hungers:
             arms = [final(taste, 0.0) for taste in (*tasted, 0.0)]
-            effect = paired(_means(arms[:-1]), by_seed(arms[-1]), settings)
+            effect = paired_difference(_means(arms[:-1]), by_seed(arms[-1]), settings)
             claim, why = "a taste of success helps to find it", _nobody(arms)
             bounds: Any = {"supported_above": GAIN, "refuted_below": GAIN}
             claims.append(judge(STUDY, family, claim, TASTE, effect, **bounds, too_few=why))
         if len(settings.hungers) > 1 and {0.0} <= set(settings.hungers) and 0.0 in settings.tastes:
             ends = [final(0.0, hunger) for hunger in (0.0, settings.hungers[-1])]
             without, most = (by_seed(end, "path") for end in ends)
-            effect = paired(without, most, settings)
+            effect = paired_difference(without, most, settings)
             lost = effect is None and all(len(by_seed(end)) == settings.seeds for end in ends)
             why = "an agent never succeeds, so that it has no way to measure" if lost else _nobody(ends)
             claim = "hunger shortens the way"
@@ -139,14 +139,14 @@ Arms = dict[str, tuple[float, float]]  # taste and hunger, by what the legend sa
 COLOURS = (GREY, BLUE, GREEN, ORANGE, PURPLE)
 
 
-def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
+def figure(table: ResultsTable, settings: Settings) -> tuple[Figure, PlotRows]:
     """A row per family: success against budget by taste, and by hunger, and the way to success, if they were varied."""
-    drawn: Drawn = []
+    drawn: PlotRows = []
     hungry, full = settings.hungers[0], settings.tastes[0]
     by_taste = "taste", {f"taste {taste:g}": (taste, hungry) for taste in settings.tastes}
     by_hunger = "hunger", {f"hunger {hunger:g}": (full, hunger) for hunger in settings.hungers}
     varied = [(name, arms) for name, arms in (by_taste, by_hunger) if len(arms) > 1] or [by_taste]
-    drawing, axes = canvas(len(settings.families), len(varied) + (len(settings.hungers) > 1))
+    drawing, axes = new_figure(len(settings.families), len(varied) + (len(settings.hungers) > 1))
     for row, family in zip(axes, settings.families, strict=True):
         for axis, (name, arms) in zip(row, varied, strict=False):
             _budget(axis, table, family, arms, f"{family}: {name}", drawn)
@@ -155,34 +155,34 @@ def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
         for axis in row:
             if axis.get_legend_handles_labels()[0]:  # none where all of a panel is missing
                 axis.legend(frameon=False, fontsize=7.5)
-    drawing.suptitle(f"{seeds(drawn)}, every episode a new task, 95% Student t", fontsize=9)
+    drawing.suptitle(f"{describe_seeds(drawn)}, every episode a new task, 95% Student t", fontsize=9)
     return drawing, drawn
 
 
-def _way(axis: Axes, table: Table, settings: Settings, family: str, drawn: Drawn) -> None:
+def _way(axis: Axes, table: ResultsTable, settings: Settings, family: str, drawn: PlotRows) -> None:
     """Steps over the expert's against hunger, a curve per taste."""
     for colour, taste in zip(COLOURS * 3, settings.tastes, strict=False):
         paths = {hunger: by_seed(_final(table, family, taste, hunger), "path") for hunger in settings.hungers}
         points = [(hunger, found) for hunger, found in paths.items() if found]
-        curve(axis, points, f"taste {taste:g}", colour, drawn, family=family, series=f"path, taste {taste:g}")
+        draw_curve(axis, points, f"taste {taste:g}", colour, drawn, family=family, series=f"path, taste {taste:g}")
     axis.axhline(1.0, color="black", linewidth=0.8, linestyle=":")
     axis.set_title(f"{family}: the way to success")
     axis.set_xlabel("hunger: cost of a step")
     axis.set_ylabel("steps / expert's steps")
 
 
-def _budget(axis: Axes, table: Table, family: str, arms: Arms, title: str, drawn: Drawn) -> None:
+def _budget(axis: Axes, table: ResultsTable, family: str, arms: Arms, title: str, drawn: PlotRows) -> None:
     """Success on unseen tasks against environment steps, a curve per arm."""
     mine = table.where(family=family, split="unseen")
     shown = {
         f"success, taste {taste:g}, hunger {hunger:g}": (label, colour, mine.where(role=_role(taste, hunger)))
         for colour, (label, (taste, hunger)) in zip(COLOURS * 3, arms.items(), strict=False)
     }
-    against_budget(axis, shown, drawn, family)
+    plot_by_budget(axis, shown, drawn, family)
     axis.set_title(title)
 
 
-def tables(table: Table, settings: Settings) -> dict[str, list[dict[str, str]]]:
+def tables(table: ResultsTable, settings: Settings) -> dict[str, list[dict[str, str]]]:
     """Success and way by taste and hunger."""
     lines = []
     for family in settings.families:

@@ -20,16 +20,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from incentivize.experiments.analysis.claims import Claim, judge
-from incentivize.experiments.analysis.estimates import student
-from incentivize.experiments.analysis.table import Table
-from incentivize.experiments.analysis.threshold_forecast import MEMORISED, Turn, turn
-from incentivize.experiments.analysis.thresholds import words
+from incentivize.experiments.analysis.estimates import t_interval
+from incentivize.experiments.analysis.table import ResultsTable
+from incentivize.experiments.analysis.threshold_forecast import MEMORISED, ThresholdForecast, forecast_threshold
+from incentivize.experiments.analysis.thresholds import describe
 from incentivize.experiments.cells import Cell
 from incentivize.experiments.design.grid import cell_of, on_pool
-from incentivize.experiments.errors import SettingsError
-from incentivize.experiments.presentation.charts import BLUE, GREY, Drawn, canvas, seeds
+from incentivize.experiments.errors import InputError
+from incentivize.experiments.presentation.charts import BLUE, GREY, PlotRows, describe_seeds, new_figure
 from incentivize.experiments.settings.presets import STANDARD, TINY, with_large
-from incentivize.experiments.settings.schema import Settings, Training, doubling, ending
+from incentivize.experiments.settings.schema import Settings, Training, doubling_budgets, finite_pools
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -112,9 +112,9 @@ def cells(settings: Settings) -> list[Cell]:
     Raises:
         SettingsError: where pools are too few to tell when learning turns.
     """
-    small = [pool for pool in ending(settings) if pool <= MEMORISED]
+    small = [pool for pool in finite_pools(settings) if pool <= MEMORISED]
     if len(small) < 2 or settings.pools[-1] != "new" or len(settings.pools) < 5:
-        raise SettingsError(
+        raise InputError(
             f"pools = {list(settings.pools)}: want 4 at least, two of them up to {MEMORISED}, and every-episode-new"
         )
     grid = []
@@ -145,21 +145,21 @@ def _training(settings: Settings, family: str, setting: Setting) -> Training:
 
 
 def _budgets(settings: Settings, training: Training) -> tuple[int, ...]:
-    return doubling(training.budget, settings.evaluations, training.steps_per_update)
+    return doubling_budgets(training.budget, settings.evaluations, training.steps_per_update)
 
 
-def turn_of(table: Table, settings: Settings, family: str, setting: Setting) -> Turn:
+def turn_of(table: ResultsTable, settings: Settings, family: str, setting: Setting) -> ThresholdForecast:
     """A setting's threshold, measured and foretold."""
     mine = table.where(family=family, role=setting.name)
     blind = table.where(family=family, role=f"{setting.name}: blind", split="unseen").final()
     if len(blind.rows) < settings.control_seeds:
-        return Turn(None, None, None, None, "a blind agent is missing")
+        return ThresholdForecast(None, None, None, None, "a blind agent is missing")
     level = max(value for key in ("success", "success_greedy") for value in blind.values(key))
     steps = _budgets(settings, _training(settings, family, setting))
-    return turn(mine, level, settings.pools, _seeds(settings, setting), steps)
+    return forecast_threshold(mine, level, settings.pools, _seeds(settings, setting), steps)
 
 
-def _turns(table: Table, settings: Settings) -> list[tuple[str, Setting, Turn]]:
+def _turns(table: ResultsTable, settings: Settings) -> list[tuple[str, Setting, ThresholdForecast]]:
     return [
         (family, setting, turn_of(table, settings, family, setting))
         for family in settings.families
@@ -167,16 +167,18 @@ def _turns(table: Table, settings: Settings) -> list[tuple[str, Setting, Turn]]:
     ]
 
 
-def _both(turns: list[tuple[str, Setting, Turn]]) -> list[tuple[str, Setting, Turn, float, float]]:
+def _both(
+    turns: list[tuple[str, Setting, ThresholdForecast]],
+) -> list[tuple[str, Setting, ThresholdForecast, float, float]]:
     """Those that have a measured and a foretold threshold."""
     return [
-        (*entry, found.measured.at, found.foretold)
+        (*entry, found.measured.at, found.forecast)
         for entry in turns
-        if (found := entry[2]).measured is not None and found.measured.at is not None and found.foretold is not None
+        if (found := entry[2]).measured is not None and found.measured.at is not None and found.forecast is not None
     ]
 
 
-def verdicts(table: Table, settings: Settings) -> list[Claim]:
+def verdicts(table: ResultsTable, settings: Settings) -> list[Claim]:
     """Two rows, of all settings: that thresholds are foretold, and better so than by what others have."""
     turns = _turns(table, settings)
     known = _both(turns)
@@ -189,22 +191,22 @@ def verdicts(table: Table, settings: Settings) -> list[Claim]:
     errors = [abs(math.log(foretold / at)) / math.log(FACTOR) for *_, at, foretold in known]
     families = "+".join(settings.families)
     judged = partial(judge, STUDY, families, supported_above=0, refuted_below=0, too_few=why)
-    effect = student([1 - error for error in errors]) if errors else None
+    effect = t_interval([1 - error for error in errors]) if errors else None
     claim = f"learning times foretell the threshold N* within a factor of {FACTOR}"
     claims = [judged(claim, RULE, effect)]
     effect = None
     if len(known) > 1:
         others = [(sum(logs) - mine) / (len(logs) - 1) for mine in logs]
         guessed = [abs(guess - mine) / math.log(FACTOR) for guess, mine in zip(others, logs, strict=True)]
-        effect = student([guess - error for guess, error in zip(guessed, errors, strict=True)])
+        effect = t_interval([guess - error for guess, error in zip(guessed, errors, strict=True)])
     claims.append(judged("learning times foretell N* better than the mean of other settings does", BETTER, effect))
     return claims
 
 
-def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
+def figure(table: ResultsTable, settings: Settings) -> tuple[Figure, PlotRows]:
     """Measured against foretold thresholds, on logarithmic axes."""
-    drawn: Drawn = []
-    drawing, axes = canvas(1, 1, width=6.4)
+    drawn: PlotRows = []
+    drawing, axes = new_figure(1, 1, width=6.4)
     axis, known = axes[0, 0], _both(_turns(table, settings))
     drawing.set_size_inches(7.6, 5.4)
     for family, setting, found, at, foretold in known:
@@ -227,7 +229,7 @@ def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
     axis.set_xlabel("N* foretold from learning times")
     axis.set_ylabel("N* measured, with its 95% interval")
     axis.legend(frameon=False, fontsize=8, loc="upper left")
-    drawing.suptitle(f"{seeds(drawn)}, jackknife 95%", fontsize=9)
+    drawing.suptitle(f"{describe_seeds(drawn)}, jackknife 95%", fontsize=9)
     return drawing, drawn
 
 
@@ -240,17 +242,17 @@ def _named(axis: Axes, points: list[tuple[str, float, float]]) -> None:
         axis.annotate(name, (x, y), beside, **style)
 
 
-def tables(table: Table, settings: Settings) -> dict[str, list[dict[str, str]]]:
+def tables(table: ResultsTable, settings: Settings) -> dict[str, list[dict[str, str]]]:
     """Every setting, whether it has both or not."""
     lines, turns = [], _turns(table, settings)
     for _, setting, found in turns:
         measured = found.measured.at if found.measured is not None else None
-        ratio = "-" if measured is None or found.foretold is None else f"{found.foretold / measured:.2f}"
+        ratio = "-" if measured is None or found.forecast is None else f"{found.forecast / measured:.2f}"
         lines.append(
             {
                 "setting": setting.name,
-                "measured N*": words(found.measured),
-                "foretold": f"{found.foretold:,.0f}" if found.foretold is not None else f"not: {found.why}",
+                "measured N*": describe(found.measured),
+                "foretold": f"{found.forecast:,.0f}" if found.forecast is not None else f"not: {found.why}",
                 "foretold / measured": ratio,
                 "steps to the skill": "-" if found.skill is None else f"{found.skill:,.0f}",
                 "steps a task": "-" if found.task is None else f"{found.task:,.0f}",

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from incentivize.experiments.errors import printable
-from incentivize.experiments.storage.io import MOST, read
-from incentivize.experiments.storage.run_directory import Store
+from incentivize.experiments.errors import escape_control_characters
+from incentivize.experiments.storage.io import MAX_ROWS_BYTES, read_bounded
+from incentivize.experiments.storage.run_directory import RunDirectory
 from incentivize.experiments.storage.schema import Row
 
 MEASURES = ("success", "score", "success_greedy", "success_best", "path", "log_likelihood")
@@ -21,7 +21,7 @@ JUDGED = ("verdict", "family", "claim", "effect", "low", "high", "n", "reason")
 
 
 @dataclass(frozen=True)
-class Record:
+class TrackerRun:
     """One run, as trackers call it.
 
     Attributes:
@@ -47,7 +47,7 @@ class Record:
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
-def of_cells(store: Store, whole: bool) -> list[Record]:
+def runs_of_cells(store: RunDirectory, whole: bool) -> list[TrackerRun]:
     """A record of every training run that has rows, for every part that it plays in the study.
 
     Args:
@@ -59,7 +59,7 @@ def of_cells(store: Store, whole: bool) -> list[Record]:
     for row in store.rows():
         if row["role"] not in ("uniform", "scripted"):
             parts.setdefault((row["cell"], row["role"]), []).append(row)
-    group = printable(store.path.resolve().name)
+    group = escape_control_characters(store.path.resolve().name)
     return [
         _of_part(rows, group)
         for rows in parts.values()
@@ -67,7 +67,7 @@ def of_cells(store: Store, whole: bool) -> list[Record]:
     ]
 
 
-def _of_part(rows: Sequence[Row], group: str) -> Record:
+def _of_part(rows: Sequence[Row], group: str) -> TrackerRun:
     """The record of one cell in one part."""
     first = rows[0]
     families = list(dict.fromkeys(row["family"] for row in rows))
@@ -77,7 +77,7 @@ def _of_part(rows: Sequence[Row], group: str) -> Record:
     points: dict[int, dict[str, float]] = {}
     for row in sorted(rows, key=lambda row: row["env_steps"]):
         points.setdefault(row["env_steps"], {}).update(_scalars(row, len(families) > 1))
-    return Record("/".join(re.sub(r"[^\w+.-]", "-", str(part)) for part in parts), group, config, points)
+    return TrackerRun("/".join(re.sub(r"[^\w+.-]", "-", str(part)) for part in parts), group, config, points)
 
 
 def _scalars(row: Row, several: bool) -> dict[str, float]:
@@ -91,13 +91,21 @@ def _scalars(row: Row, several: bool) -> dict[str, float]:
     return found
 
 
-def of_study(store: Store) -> list[Record]:
+def run_of_study(store: RunDirectory) -> list[TrackerRun]:
     """The record of the figure and the verdicts; none where there is no report."""
     settings, claims = store.settings(), store.path / "claims.json"
     figure = store.path / "figures" / f"{settings.study}.png"
     if not (claims.is_file() and figure.is_file() and (store.path / "report.html").is_file()):
         return []
-    verdicts = [{key: claim[key] for key in JUDGED} for claim in json.loads(read(claims, MOST))]
+    verdicts = [{key: claim[key] for key in JUDGED} for claim in json.loads(read_bounded(claims, MAX_ROWS_BYTES))]
     config = settings.model_dump(mode="json")
-    images = {"figure": read(figure, MOST)}
-    return [Record("study", printable(store.path.resolve().name), config, tables={"verdicts": verdicts}, images=images)]
+    images = {"figure": read_bounded(figure, MAX_ROWS_BYTES)}
+    return [
+        TrackerRun(
+            "study",
+            escape_control_characters(store.path.resolve().name),
+            config,
+            tables={"verdicts": verdicts},
+            images=images,
+        )
+    ]

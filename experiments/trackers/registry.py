@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Protocol
 
 from incentivize.envs.registry import LoadError, Registry
-from incentivize.experiments.errors import SettingsError, check_name
-from incentivize.experiments.trackers.record import Record
+from incentivize.experiments.errors import InputError, check_name
+from incentivize.experiments.trackers.record import TrackerRun
 
 
 class Tracker(Protocol):
@@ -15,7 +15,7 @@ class Tracker(Protocol):
         """`folder` is there, and its own."""
         ...
 
-    def write(self, record: Record) -> None:
+    def write(self, record: TrackerRun) -> None:
         """Writes a record whole, in the place of one of that name."""
         ...
 
@@ -34,7 +34,7 @@ TRACKERS: Registry[type[Tracker]] = Registry(
 """By name. The library of a tracker is imported with its module, when it is asked for."""
 
 
-def load(name: str) -> type[Tracker]:
+def load_tracker(name: str) -> type[Tracker]:
     """A tracker's class.
 
     Raises:
@@ -44,8 +44,8 @@ def load(name: str) -> type[Tracker]:
     try:
         return TRACKERS.load(name)
     except LoadError as error:
-        raise SettingsError(f"--tracker {name}: {error}") from None
+        raise InputError(f"--tracker {name}: {error}") from None
     except ModuleNotFoundError as error:
-        raise SettingsError(f"--tracker {name}: needs {error.name}: pip install 'incentivize[{name}]'") from None
+        raise InputError(f"--tracker {name}: needs {error.name}: pip install 'incentivize[{name}]'") from None
     except (Exception, SystemExit) as error:  # of a library that does not get on with others here
-        raise SettingsError(f"--tracker {name}: cannot be loaded ({type(error).__name__}: {error})") from None
+        raise InputError(f"--tracker {name}: cannot be loaded ({type(error).__name__}: {error})") from None

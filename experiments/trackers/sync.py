@@ -11,31 +11,31 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from incentivize.experiments.errors import Stopped, printable, reason
+from incentivize.experiments.errors import Stopped, escape_control_characters, explain
 from incentivize.experiments.runtime import signals
-from incentivize.experiments.storage.io import MOST, read, write
-from incentivize.experiments.storage.run_directory import Store
-from incentivize.experiments.trackers.record import Record, of_cells, of_study
-from incentivize.experiments.trackers.registry import Tracker, load
+from incentivize.experiments.storage.io import MAX_ROWS_BYTES, read_bounded, write_atomic
+from incentivize.experiments.storage.run_directory import RunDirectory
+from incentivize.experiments.trackers.record import TrackerRun, run_of_study, runs_of_cells
+from incentivize.experiments.trackers.registry import Tracker, load_tracker
 
 
-class Follower:
+class TrackerSync:
     """Has a tracker write what a run directory says, as far as it has not been written."""
 
-    def __init__(self, name: str | None, store: Store) -> None:
+    def __init__(self, name: str | None, store: RunDirectory) -> None:
         """Follows nothing where the name is None."""
         self.name, self.store = name, store
         self.folder = store.path / "trackers" / (name or "")
         self.tracker: Tracker | None = None
         self.off = name is None
 
-    def settled(self) -> None:
+    def on_cells_finished(self) -> None:
         """Training runs have been finished: those are written whose rows will not change any more."""
-        self._attempt(lambda: self._write(lambda: of_cells(self.store, whole=False)))
+        self._attempt(lambda: self._write(lambda: runs_of_cells(self.store, whole=False)))
 
-    def done(self) -> None:
+    def on_study_finished(self) -> None:
         """The study is finished: all is written."""
-        self._attempt(lambda: self._write(lambda: [*of_cells(self.store, whole=True), *of_study(self.store)]))
+        self._attempt(lambda: self._write(lambda: [*runs_of_cells(self.store, whole=True), *run_of_study(self.store)]))
 
     def close(self) -> None:
         """Closes the tracker, if there is one."""
@@ -50,12 +50,12 @@ class Follower:
             raise
         except (Exception, SystemExit) as error:
             if not self.off:
-                why = (reason(error).strip() or type(error).__name__).splitlines()[0]
+                why = (explain(error).strip() or type(error).__name__).splitlines()[0]
                 text = f"warning: --tracker {self.name}: {why}; the study goes on without it"
-                print(printable(text), file=sys.stderr)
+                print(escape_control_characters(text), file=sys.stderr)
             self.off = True
 
-    def _write(self, find: Callable[[], list[Record]]) -> None:
+    def _write(self, find: Callable[[], list[TrackerRun]]) -> None:
         if self.off:
             return
         path = self.folder / "written.json"
@@ -63,29 +63,29 @@ class Follower:
         for record in find():
             if written.get(record.name) == record.digest:
                 continue
-            if signals.requested.is_set():
+            if signals.stop_requested.is_set():
                 return  # the next time
             if self.tracker is None:
                 assert self.name is not None
                 self.folder.mkdir(parents=True, exist_ok=True)
-                self.tracker = load(self.name)(self.folder)
+                self.tracker = load_tracker(self.name)(self.folder)
             self.tracker.write(record)
             written[record.name] = record.digest
-            write(path, json.dumps(written, indent=1) + "\n")
+            write_atomic(path, json.dumps(written, indent=1) + "\n")
 
 
 def _written(path: Path) -> dict[str, str]:
     """Digests by the name of a record; empty where nothing has been written or nobody can read what."""
     try:
-        return dict(json.loads(read(path, MOST)))
+        return dict(json.loads(read_bounded(path, MAX_ROWS_BYTES)))
     except (OSError, ValueError, TypeError, RecursionError):
         return {}
 
 
 @contextmanager
-def following(name: str | None, store: Store) -> Iterator[Follower]:
+def open_tracker(name: str | None, store: RunDirectory) -> Iterator[TrackerSync]:
     """A follower, closed however the block ends."""
-    follower = Follower(name, store)
+    follower = TrackerSync(name, store)
     try:
         yield follower
     finally:

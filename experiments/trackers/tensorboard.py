@@ -13,7 +13,7 @@ from tensorboardX import summary
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto import event_pb2
 
-from incentivize.experiments.trackers.record import Record
+from incentivize.experiments.trackers.record import TrackerRun
 
 
 class TensorBoard:
@@ -22,7 +22,7 @@ class TensorBoard:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def write(self, record: Record) -> None:
+    def write(self, record: TrackerRun) -> None:
         """Writes a record whole, in the place of one of that name.
 
         By the writer beneath `SummaryWriter`, whose thread dies of a full disk without saying so.

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import wandb
 from PIL import Image
 
-from incentivize.experiments.trackers.record import Record
+from incentivize.experiments.trackers.record import TrackerRun
 
 PATIENCE = 60  # seconds that its server may take to begin a run, or to take one in
 LONGEST = 128  # characters that its server takes for a name
@@ -55,7 +55,7 @@ class WandB:
             finish_timeout_raises=True,
         )
 
-    def write(self, record: Record) -> None:
+    def write(self, record: TrackerRun) -> None:
         """Writes a record whole, in the place of one of that name."""
         said = json.dumps([record.group, record.name, record.config], sort_keys=True)
         key = hashlib.sha256(said.encode()).hexdigest()[:16]
@@ -69,7 +69,7 @@ class WandB:
                         path.unlink()
                 shutil.move(made, self.folder / made.name)
 
-    def _run(self, record: Record, key: str, folder: str) -> None:
+    def _run(self, record: TrackerRun, key: str, folder: str) -> None:
         with wandb.init(
             project=os.environ.get("WANDB_PROJECT", "incentivize"),
             id=key,

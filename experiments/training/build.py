@@ -12,18 +12,18 @@ from incentivize.agents.teachers import TEACHERS
 from incentivize.envs.family import Family, Playable
 from incentivize.envs.tasks import SPLITS, Pool, Split, make_pool
 from incentivize.envs.wrappers.mixture import Mixture
-from incentivize.experiments.cells import Cell, Knobs, variant
+from incentivize.experiments.cells import Cell, Knobs, describe_variant
 from incentivize.experiments.settings.schema import Settings, Training
-from incentivize.experiments.training.evaluation import Evaluation
+from incentivize.experiments.training.evaluation import EvaluationConfig
 
 
-def setup_of(cell: Cell) -> lr.Setup:
+def build_setup(cell: Cell) -> lr.Setup:
     """What fixes a cell's shapes and code; for an agent that is taught first, those of what comes after."""
     taught = cell.learner == "cloning"
     return _setup(cell, cloning.CLONING if taught else ppo.PPO, cell.teacher if taught else None)
 
 
-def teaching_of(cell: Cell) -> lr.Setup | None:
+def build_warm_start(cell: Cell) -> lr.Setup | None:
     """The same for the teaching that comes before an agent is incentivized, if any does."""
     if cell.learner != "ppo" or cell.teacher is None:
         return None
@@ -87,7 +87,7 @@ def pool_of(cell: Cell) -> Pool:
     return make_pool(cell.pool_size, seed=cell.pool_seed, split=split, first=cell.pool_first)
 
 
-def chosen_family(settings: Settings, name: str) -> Family:
+def family_from_settings(settings: Settings, name: str) -> Family:
     """A family as the settings have it.
 
     Raises:
@@ -100,20 +100,20 @@ def chosen_family(settings: Settings, name: str) -> Family:
     return envs.make(name, control, settings.life, **knobs)
 
 
-def sizes_of(cell: Cell) -> Evaluation:
+def evaluation_config(cell: Cell) -> EvaluationConfig:
     """How a cell is evaluated."""
-    return Evaluation(
+    return EvaluationConfig(
         cell.eval_tasks,
         cell.eval_instances,
         cell.eval_specialists,
         cell.simulations,
         cell.attempts,
         cell.likelihood,
-        tuple(_shifted(cell, knobs) for _, knobs in cell.shifts),
+        tuple(_shifted_family(cell, knobs) for _, knobs in cell.shifts),
     )
 
 
-def _shifted(cell: Cell, knobs: Knobs) -> tuple[Family, networks.Network]:
+def _shifted_family(cell: Cell, knobs: Knobs) -> tuple[Family, networks.Network]:
     """A cell's family with other knobs, and its network there.
 
     Raises:
@@ -124,12 +124,12 @@ def _shifted(cell: Cell, knobs: Knobs) -> tuple[Family, networks.Network]:
     own, there = (network_of(cell.training, one) for one in (family_of(cell), family))
     shapes = [jax.eval_shape(one.init, jax.random.key(0)) for one in (own, there)]
     if shapes[0] != shapes[1]:
-        raise ValueError(f"{variant(dict(knobs), 1)}: an agent of {cell.family} has another network there")
+        raise ValueError(f"{describe_variant(dict(knobs), 1)}: an agent of {cell.family} has another network there")
     return family, there
 
 
-def looked_at(cell: Cell, simulations: int = 0) -> list[tuple[str, tuple[str, ...]]]:
+def evaluated_splits(cell: Cell, simulations: int = 0) -> list[tuple[str, tuple[str, ...]]]:
     """What a cell's measures tell of, in order: families, and the splits of each."""
-    return [(member, sizes_of(cell).blocks(simulations)) for member in cell.members] + [
+    return [(member, evaluation_config(cell).blocks(simulations)) for member in cell.members] + [
         (cell.family, (name,)) for name, _ in cell.shifts
     ]

@@ -24,16 +24,16 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from incentivize.agents.learner import TrainState
-from incentivize.experiments.errors import SettingsError, scarce
-from incentivize.experiments.runtime.distributed import first, several
-from incentivize.experiments.storage.code_version import code_of
-from incentivize.experiments.storage.io import ROOM, digest_of, read, short, write
-from incentivize.experiments.storage.run_directory import differences
-from incentivize.experiments.training.groups import Group
-from incentivize.experiments.training.trees import _is_key, raw
+from incentivize.experiments.errors import InputError, is_out_of_resources
+from incentivize.experiments.runtime.distributed import is_distributed, is_primary
+from incentivize.experiments.storage.code_version import code_version
+from incentivize.experiments.storage.io import MAX_SETTINGS_BYTES, excerpt, file_digest, read_bounded, write_atomic
+from incentivize.experiments.storage.run_directory import tree_differences
+from incentivize.experiments.training.groups import CellGroup
+from incentivize.experiments.training.trees import is_key, to_numpy
 
 logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax tells of every file, and of every error twice
-KEPT = 2
+MAX_CHECKPOINTS = 2
 GONE = (None, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP)  # where a file is not there, or is none
 SEALED: dict[str, Any] = {
     "of": dict,
@@ -48,7 +48,7 @@ SEALED: dict[str, Any] = {
 """What a checkpoint says of itself, and what it is."""
 
 
-class Standing(NamedTuple):
+class GroupProgress(NamedTuple):
     """How far a group is.
 
     Attributes:
@@ -61,17 +61,17 @@ class Standing(NamedTuple):
     """
 
     state: TrainState
-    found: tuple[Any, ...]
+    counts: tuple[Any, ...]
     episodes: np.ndarray
-    done: int = 0
+    steps: int = 0
     seconds: float = 0.0
-    failed: dict[int, str] = {}  # noqa: RUF012, replaced and never changed
+    failures: dict[int, str] = {}  # noqa: RUF012, replaced and never changed
 
 
-class Keeper:
+class GroupCheckpointer:
     """The checkpoints of one group."""
 
-    def __init__(self, folder: Path, group: Group, every: float, checked: bool = False) -> None:
+    def __init__(self, folder: Path, group: CellGroup, every: float, checked: bool = False) -> None:
         """The checkpoints of a group, whose program may be one that checks every number.
 
         Args:
@@ -82,43 +82,43 @@ class Keeper:
         """
         self.path = folder / group.id
         self.every, self.last = every, time.monotonic()
-        self.evaluations = len(group.cells[0].points) * len(group.cells[0].simulations)
-        self.of = {"lanes": group.lanes, "cells": [cell.computed for cell in group.cells]}
-        self.code = {cell.id: code_of(cell, checked) for cell in group.cells}
+        self.evaluations = len(group.cells[0].evaluation_points) * len(group.cells[0].simulations)
+        self.of = {"lanes": group.lanes, "cells": [cell.identity for cell in group.cells]}
+        self.code = {cell.id: code_version(cell, checked) for cell in group.cells}
         self.path.mkdir(parents=True, exist_ok=True)
         me = jax.process_index()  # Orbax would have all processes write; here each is for itself
-        alone = ocp.options.MultiprocessingOptions(me, {me}, str(me)) if several() else None
+        alone = ocp.options.MultiprocessingOptions(me, {me}, str(me)) if is_distributed() else None
         options = ocp.CheckpointManagerOptions(
-            max_to_keep=KEPT,
+            max_to_keep=MAX_CHECKPOINTS,
             enable_async_checkpointing=False,
             create=False,
             multiprocessing_options=alone or ocp.options.MultiprocessingOptions(),
         )
         self.manager = ocp.CheckpointManager(self.path.absolute(), options=options)
 
-    def due(self) -> bool:
+    def is_due(self) -> bool:
         """Whether it is time for another checkpoint."""
         return time.monotonic() - self.last >= self.every
 
-    def save(self, standing: Standing) -> None:
+    def save(self, standing: GroupProgress) -> None:
         """Writes a checkpoint, unless there is one that is as far, and drops all but the last two.
 
         Of several processes the first one writes, but all have to come.
         """
-        step = self._number(standing.done, len(standing.found))
+        step = self._number(standing.steps, len(standing.counts))
         self.last = time.monotonic()
-        tree = raw((standing.state, standing.found, standing.episodes))
-        if step in self.manager.all_steps() or not first():
+        tree = to_numpy((standing.state, standing.counts, standing.episodes))
+        if step in self.manager.all_steps() or not is_primary():
             return
         self._room(sum(leaf.nbytes for leaf in jax.tree.leaves(tree)))
         self.manager.save(step, args=ocp.args.StandardSave(_named(tree)))
-        meta = {"of": self.of, "code": self.code, "arrays": _arrays(tree), "found": len(standing.found)}
-        meta |= {"done": standing.done, "seconds": standing.seconds, "failed": standing.failed}
-        meta["files"] = {path: digest_of(self.path / str(step) / path) for path in self._files(step)}
+        meta = {"of": self.of, "code": self.code, "arrays": _arrays(tree), "found": len(standing.counts)}
+        meta |= {"done": standing.steps, "seconds": standing.seconds, "failed": standing.failures}
+        meta["files"] = {path: file_digest(self.path / str(step) / path) for path in self._files(step)}
         text = json.dumps(meta, indent=1)
-        write(self._seal(step), f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}")
+        write_atomic(self._seal(step), f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}")
 
-    def load(self, state: TrainState, found: Callable[[int], tuple[Any, ...]]) -> Standing | None:
+    def load(self, state: TrainState, found: Callable[[int], tuple[Any, ...]]) -> GroupProgress | None:
         """The newest checkpoint that is sound, or None where there is none; says so where that is not the newest.
 
         Args:
@@ -132,9 +132,9 @@ class Keeper:
             try:
                 meta = self._sealed(step)
             except Exception as error:  # whatever the decoder stumbles over
-                if scarce(error) or (isinstance(error, OSError) and error.errno not in GONE):
+                if is_out_of_resources(error) or (isinstance(error, OSError) and error.errno not in GONE):
                     raise  # nobody can say that it is damaged, and another time it may be read
-                why = f"{type(error).__name__}: {short(error)}"
+                why = f"{type(error).__name__}: {excerpt(error)}"
                 print(f"{self.path / str(step)}: damaged, so the one before is taken ({why})", file=sys.stderr)
                 shutil.rmtree(self.path / str(step), ignore_errors=True)
                 self.manager.reload()
@@ -145,7 +145,7 @@ class Keeper:
             self._differ(step, {"arrays": meta["arrays"]}, {"arrays": _arrays(like)})
             keys, evaluations, episodes = self._restored(step, like)
             failed = {int(lane): why for lane, why in meta["failed"].items()}
-            return Standing(_keyed(keys, state), evaluations, episodes, meta["done"], meta["seconds"], failed)
+            return GroupProgress(_keyed(keys, state), evaluations, episodes, meta["done"], meta["seconds"], failed)
         return None
 
     def _restored(self, step: int, like: Any) -> Any:
@@ -158,14 +158,14 @@ class Keeper:
             named = self.manager.restore(step, args=ocp.args.StandardRestore(_named(like)))
             return jax.tree.unflatten(jax.tree.structure(like), [np.asarray(named[key]) for key in _named(like)])
         except Exception as error:  # of many kinds, from its readers
-            if scarce(error):
+            if is_out_of_resources(error):
                 raise
-            raise SettingsError(
+            raise InputError(
                 f"{self.path / str(step)}: cannot be read, though it is what was written ({type(error).__name__}: "
-                f"{short(error)}); remove {self.path} to begin its training runs anew"
+                f"{excerpt(error)}); remove {self.path} to begin its training runs anew"
             ) from None
 
-    def spare(self, name: str) -> None:
+    def keep_for_inspection(self, name: str) -> None:
         """Keeps the newest checkpoint, if there is one, under a name of its own."""
         step = self.manager.latest_step()
         if step is not None:
@@ -183,7 +183,7 @@ class Keeper:
     def _room(self, size: int) -> None:
         """Refuses to begin what will not fit: Orbax has threads that make much noise where they find no room."""
         disk = shutil.disk_usage(self.path)
-        if disk.total and disk.free < 2 * size + ROOM:  # some shared file systems say 0 of everything
+        if disk.total and disk.free < 2 * size + MAX_SETTINGS_BYTES:  # some shared file systems say 0 of everything
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
 
     def _files(self, step: int) -> list[str]:
@@ -199,7 +199,7 @@ class Keeper:
         Raises:
             Exception: of many kinds, where it is not.
         """
-        digest, text = read(self._seal(step), ROOM * len(self.code)).decode().split("\n", 1)
+        digest, text = read_bounded(self._seal(step), MAX_SETTINGS_BYTES * len(self.code)).decode().split("\n", 1)
         if hashlib.sha256(text.encode()).hexdigest() != digest:
             raise ValueError("its description is not what was written")
         meta = dict(json.loads(text))
@@ -209,7 +209,7 @@ class Keeper:
         if {*meta["files"], self._seal(step).name} != set(self._files(step)):
             raise ValueError("its files are not those that were written")
         for path, known in meta["files"].items():
-            if digest_of(self.path / str(step) / path) != known:
+            if file_digest(self.path / str(step) / path) != known:
                 raise ValueError(f"{path} is not what was written")
         if self._number(meta["done"], meta["found"]) != step:
             raise ValueError(f"it is of {meta['done']} steps and {meta['found']} evaluations")
@@ -220,10 +220,10 @@ class Keeper:
         return meta
 
     def _differ(self, step: int, there: Any, here: Any) -> None:
-        changes = [f"{key}: {short(a)} there, {short(b)} here" for key, a, b in differences(there, here)]
+        changes = [f"{key}: {excerpt(a)} there, {excerpt(b)} here" for key, a, b in tree_differences(there, here)]
         if changes:
             more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
-            raise SettingsError(
+            raise InputError(
                 f"{self.path / str(step)}: is a checkpoint of something else ({'; '.join(changes[:3])}{more}); "
                 f"remove {self.path} to begin its training runs anew"
             )
@@ -233,7 +233,7 @@ def _like(tree: Any) -> Any:
     """Arrays as `raw` would give, of any content."""
 
     def like(leaf: Any) -> np.ndarray:
-        leaf = jax.eval_shape(jax.random.key_data, leaf) if _is_key(leaf) else leaf
+        leaf = jax.eval_shape(jax.random.key_data, leaf) if is_key(leaf) else leaf
         return np.empty(leaf.shape, leaf.dtype)
 
     return jax.tree.map(like, tree)
@@ -242,7 +242,7 @@ def _like(tree: Any) -> Any:
 def _keyed(tree: Any, like: Any) -> Any:
     """The data of keys as keys, where `like` has keys; JAX arrays."""
     return jax.tree.map(
-        lambda leaf, own: jax.random.wrap_key_data(leaf) if _is_key(own) else jnp.asarray(leaf), tree, like
+        lambda leaf, own: jax.random.wrap_key_data(leaf) if is_key(own) else jnp.asarray(leaf), tree, like
     )
 
 

@@ -10,34 +10,34 @@ from jax.experimental import checkify
 
 from incentivize.agents import learner as lr
 from incentivize.envs.tasks import Pool, make_pool
-from incentivize.experiments.training.evaluation import Evaluation, Measure, evaluation_key, measure
-from incentivize.experiments.training.trees import stack
+from incentivize.experiments.training.evaluation import EvaluationConfig, Measure, count_successes, evaluation_key
+from incentivize.experiments.training.trees import stack_trees
 
 Train = Callable[[lr.TrainState, lr.Hyper, Pool, jax.Array], tuple[lr.TrainState, lr.Metrics]]  # ..., updates []
 
 
-class Program(NamedTuple):
+class CompiledGroup(NamedTuple):
     """The compiled functions of one `Setup`, for a fixed number of cells: the leading axis of all leaves."""
 
     setup: lr.Setup
     lanes: int
-    begin: Callable[[Pool, jax.Array, lr.Hyper], lr.TrainState]  # pools, seeds, hyperparameters
-    teach: Train | None  # before training, where an agent is taught first
+    init: Callable[[Pool, jax.Array, lr.Hyper], lr.TrainState]  # pools, seeds, hyperparameters
+    warm_start: Train | None  # before training, where an agent is taught first
     train: Train
     measures: dict[int, Measure]  # by simulations
-    counted: dict[int, Any]  # likewise, shapes and types of what they return
+    count_shapes: dict[int, Any]  # likewise, shapes and types of what they return
 
 
 def compile_program(
-    setup: lr.Setup, teaching: lr.Setup | None, sizes: Evaluation, lanes: int, checked: bool = False
-) -> Program:
+    setup: lr.Setup, teaching: lr.Setup | None, sizes: EvaluationConfig, lanes: int, checked: bool = False
+) -> CompiledGroup:
     """Compiles all functions, ahead of their use; where `checked`, training stops where a number first is none."""
     # What runs seldom need not be quick: less optimisation saves some 2 s per program, of 17.
     seldom: Any = {"xla_backend_optimization_level": 2} if jax.default_backend() == "cpu" else None
-    pools = stack([make_pool(1)] * lanes)
-    hyper = stack([lr.Hyper(*map(jnp.float32, lr.Hyper()))] * lanes)
+    pools = stack_trees([make_pool(1)] * lanes)
+    hyper = stack_trees([lr.Hyper(*map(jnp.float32, lr.Hyper()))] * lanes)
     seeds = jnp.zeros(lanes, jnp.uint32)
-    beginning = jax.jit(jax.vmap(partial(lr.begin, teaching or setup)))
+    beginning = jax.jit(jax.vmap(partial(lr.init, teaching or setup)))
     begin, spread = beginning.lower(pools, seeds, hyper).compile(seldom), None
     state = jax.eval_shape(beginning, pools, seeds, hyper)
     if setup.mesh is not None:  # what is spread stays where it is from one call to the next
@@ -48,28 +48,28 @@ def compile_program(
 
     def trainer(setup: lr.Setup) -> Train:
         if checked:
-            return _checked(setup)
+            return _train_with_checkify(setup)
         train = jax.vmap(partial(lr.train, setup), in_axes=(0, 0, 0, None))
         jitted = jax.jit(train, donate_argnums=0, out_shardings=spread and (spread, None))
         return jitted.lower(state, hyper, pools, jnp.int32(1)).compile()
 
     def measurer(simulations: int) -> Any:
-        score = jax.jit(jax.vmap(partial(measure, setup, sizes, simulations), in_axes=(0, 0, 0, None)))
+        score = jax.jit(jax.vmap(partial(count_successes, setup, sizes, simulations), in_axes=(0, 0, 0, None)))
         return score.lower(state.params, pools, hyper, evaluation_key())
 
     lowered = {simulations: measurer(simulations) for simulations in sizes.simulations}
-    return Program(
+    return CompiledGroup(
         setup=setup,
         lanes=lanes,
-        begin=begin,
-        teach=trainer(teaching) if teaching else None,
+        init=begin,
+        warm_start=trainer(teaching) if teaching else None,
         train=trainer(setup),
         measures={simulations: one.compile(seldom) for simulations, one in lowered.items()},
-        counted={simulations: one.out_info for simulations, one in lowered.items()},
+        count_shapes={simulations: one.out_info for simulations, one in lowered.items()},
     )
 
 
-def _checked(setup: lr.Setup) -> Train:
+def _train_with_checkify(setup: lr.Setup) -> Train:
     """Training that raises where the first NaN comes from, one cell after the other: checks know no `vmap` of loops."""
     one = jax.jit(checkify.checkify(partial(lr.train, setup), errors=checkify.nan_checks))
 
@@ -81,6 +81,6 @@ def _checked(setup: lr.Setup) -> Train:
             error, result = one(*jax.tree.map(lambda leaf, lane=lane: leaf[lane], (state, hyper, pools)), updates)
             error.throw()
             done.append(result)
-        return stack(done)
+        return stack_trees(done)
 
     return train

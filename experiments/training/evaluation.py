@@ -11,15 +11,15 @@ from incentivize.agents import learner as lr
 from incentivize.agents import networks
 from incentivize.agents.evaluate import Successes, evaluate
 from incentivize.agents.likelihood import likelihood
-from incentivize.agents.search import searching
+from incentivize.agents.search import search_policy
 from incentivize.envs.family import Family
 from incentivize.envs.tasks import Pool, make_pool
 from incentivize.experiments.cells import Cell
 from incentivize.experiments.storage.schema import evaluated_blocks
-from incentivize.experiments.training.trees import stack
+from incentivize.experiments.training.trees import stack_trees
 
 
-class Evaluation(NamedTuple):
+class EvaluationConfig(NamedTuple):
     """Sizes of an evaluation; static."""
 
     tasks: int  # slots per block
@@ -41,7 +41,7 @@ class Evaluation(NamedTuple):
         return 1 if simulations else self.attempts
 
 
-def _blocks(pool: Pool, sizes: Evaluation, simulations: int) -> list[Pool]:
+def _blocks(pool: Pool, sizes: EvaluationConfig, simulations: int) -> list[Pool]:
     """The pool of each block. Held-out and validation tasks are the same for every cell of a family."""
     pools = {
         "seen": pool,
@@ -52,10 +52,10 @@ def _blocks(pool: Pool, sizes: Evaluation, simulations: int) -> list[Pool]:
     return [pools[block] for block in sizes.blocks(simulations)]
 
 
-def _tasks(family: Family, pools: Sequence[Pool], sizes: Evaluation) -> jax.Array:
+def _tasks(family: Family, pools: Sequence[Pool], sizes: EvaluationConfig) -> jax.Array:
     """Digits [blocks * tasks, D]."""
     slots = jnp.arange(sizes.tasks, dtype=jnp.uint32)
-    digits = jax.vmap(lambda pool: jax.vmap(lambda slot: family.tasks.member(pool, slot))(slots))(stack(pools))
+    digits = jax.vmap(lambda pool: jax.vmap(lambda slot: family.tasks.member(pool, slot))(slots))(stack_trees(pools))
     return digits.reshape(-1, digits.shape[-1])
 
 
@@ -68,15 +68,15 @@ Measure = Callable[[Any, Pool, lr.Hyper, jax.Array], tuple[Successes, ...]]
 """From parameters, pools, hyperparameters and a key to what is counted, as `looked_at` says: [cells, blocks, tasks]."""
 
 
-def measure(
-    setup: lr.Setup, sizes: Evaluation, simulations: int, params: Any, pool: Pool, hyper: lr.Hyper, key: jax.Array
+def count_successes(
+    setup: lr.Setup, sizes: EvaluationConfig, simulations: int, params: Any, pool: Pool, hyper: lr.Hyper, key: jax.Array
 ) -> tuple[Successes, ...]:
     """What one agent counts, as `looked_at` says: for each of its families, then for each shift, [blocks, tasks]."""
 
     def told(family: Family, network: networks.Network, pools: Sequence[Pool], first: int = 0) -> Successes:
         tasks = _tasks(family, pools, sizes)
         valued = setup.algorithm.name == "ppo"  # a taught network's value is nothing to go by
-        policy = searching(family, network, params, simulations, gamma=hyper.gamma, values=valued)
+        policy = search_policy(family, network, params, simulations, gamma=hyper.gamma, values=valued)
         memory = network.initial_memory()
         attempts = sizes.attempts_with(simulations)
         found = evaluate(family, policy, memory, tasks, key, sizes.instances, attempts, first, setup.mesh)
@@ -100,7 +100,7 @@ def block_ordinals(cell: Cell, splits: Sequence[str]) -> np.ndarray:
     return np.stack([own.get(split, slots) for split in splits])
 
 
-def scripted_success(family: Family, sizes: Evaluation) -> list[tuple[int, np.ndarray]]:
+def scripted_success(family: Family, sizes: EvaluationConfig) -> list[tuple[int, np.ndarray]]:
     """Successes of the family's scripted policies on held-out tasks: per policy, sampled, int [tasks]."""
     heldout = [make_pool(sizes.tasks, split="heldout")]
 

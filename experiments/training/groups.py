@@ -7,10 +7,10 @@ import jax
 
 from incentivize.experiments.cells import Cell
 
-SIDE_BY_SIDE = 512  # environments per program on a CPU; more fill no core better
+ENVS_PER_PROGRAM = 512  # environments per program on a CPU; more fill no core better
 
 
-class Group(NamedTuple):
+class CellGroup(NamedTuple):
     """Cells that share shapes and points.
 
     Attributes:
@@ -30,5 +30,5 @@ class Group(NamedTuple):
 
 def lanes_of(cell: Cell, cells: int) -> int:
     """How many of so many cells like this one run side by side in one program."""
-    most = max(1, SIDE_BY_SIDE // cell.training.num_envs) if jax.default_backend() == "cpu" else 64
+    most = max(1, ENVS_PER_PROGRAM // cell.training.num_envs) if jax.default_backend() == "cpu" else 64
     return min(most, cells)

@@ -20,17 +20,26 @@ from incentivize.envs.tasks import Pool
 from incentivize.experiments.cells import Cell
 from incentivize.experiments.errors import Stopped
 from incentivize.experiments.runtime import distributed, signals
-from incentivize.experiments.storage.cell_store import Trained
+from incentivize.experiments.storage.cell_store import CellResult
 from incentivize.experiments.storage.parameters import load
 from incentivize.experiments.storage.schema import count_fields
-from incentivize.experiments.training.build import hyper_of, looked_at, pool_of, setup_of, sizes_of, teaching_of
-from incentivize.experiments.training.checkpoints import Keeper, Standing
-from incentivize.experiments.training.compiled import Program, compile_program
-from incentivize.experiments.training.evaluation import Evaluation, block_ordinals, evaluation_key
-from incentivize.experiments.training.groups import Group
-from incentivize.experiments.training.trees import _lane, digest, raw, stack
+from incentivize.experiments.training.build import (
+    build_setup,
+    build_warm_start,
+    evaluated_splits,
+    evaluation_config,
+    hyper_of,
+    pool_of,
+)
+from incentivize.experiments.training.checkpoints import GroupCheckpointer, GroupProgress
+from incentivize.experiments.training.compiled import CompiledGroup, compile_program
+from incentivize.experiments.training.evaluation import EvaluationConfig, block_ordinals, evaluation_key
+from incentivize.experiments.training.groups import CellGroup
+from incentivize.experiments.training.trees import stack_trees, take_lane, to_numpy, tree_digest
 
-CHUNK = 32  # updates per jitted call at most, so that a request to stop and a loss that is no number are noticed
+MAX_UPDATES_PER_CALL = (
+    32  # updates per jitted call at most, so that a request to stop and a loss that is no number are noticed
+)
 
 COUNTED = (
     "successes_greedy",
@@ -46,9 +55,9 @@ COUNTED = (
 
 
 @lru_cache(maxsize=16)
-def _program(
-    setup: lr.Setup, teaching: lr.Setup | None, sizes: Evaluation, lanes: int, checked: bool, devices: Devices
-) -> Program:
+def _compiled_group(
+    setup: lr.Setup, teaching: lr.Setup | None, sizes: EvaluationConfig, lanes: int, checked: bool, devices: Devices
+) -> CompiledGroup:
     """A program of its own for every device, or for several together; a host has 8 as a rule."""
     if len(devices) > 1:
         mesh = mesh_of(devices)
@@ -57,8 +66,8 @@ def _program(
 
 
 def train(
-    group: Group, folder: Path | None = None, every: float = math.inf, checked: bool = False, devices: Devices = ()
-) -> list[Trained]:
+    group: CellGroup, folder: Path | None = None, every: float = math.inf, checked: bool = False, devices: Devices = ()
+) -> list[CellResult]:
     """Trains a group of cells, from its last checkpoint if there is one.
 
     A cell whose numbers are none is given up at the end of the chunk; the others of the group go on.
@@ -74,118 +83,137 @@ def train(
         Stopped: on request, after a checkpoint.
         SettingsError: where a checkpoint is of something else.
     """
-    with jax.default_device(devices[0] if devices and not distributed.several() else None):
-        return _train_there(group, folder, every, checked, devices)
+    with jax.default_device(devices[0] if devices and not distributed.is_distributed() else None):
+        return _train_on_device(group, folder, every, checked, devices)
 
 
-def _train_there(group: Group, folder: Path | None, every: float, checked: bool, devices: Devices) -> list[Trained]:
-    if distributed.anywhere(signals.requested.is_set()):
+def _train_on_device(
+    group: CellGroup, folder: Path | None, every: float, checked: bool, devices: Devices
+) -> list[CellResult]:
+    if distributed.any_process(signals.stop_requested.is_set()):
         raise Stopped
     first = group.cells[0]
-    program = _program(setup_of(first), teaching_of(first), sizes_of(first), group.lanes, checked, devices)
+    program = _compiled_group(
+        build_setup(first), build_warm_start(first), evaluation_config(first), group.lanes, checked, devices
+    )
     padded = [*group.cells, *[group.cells[-1]] * (group.lanes - len(group.cells))]
-    inputs = stack([hyper_of(cell) for cell in padded]), stack([pool_of(cell) for cell in padded])
+    inputs = stack_trees([hyper_of(cell) for cell in padded]), stack_trees([pool_of(cell) for cell in padded])
     seeds = jnp.array([cell.seed for cell in padded], jnp.uint32)
-    begun = Standing(_started(program.begin(inputs[1], seeds, inputs[0]), padded), (), np.zeros(group.lanes))
+    begun = GroupProgress(
+        _with_start_parameters(program.init(inputs[1], seeds, inputs[0]), padded), (), np.zeros(group.lanes)
+    )
     if folder is None:
-        return _trained(group, _train(group, program, inputs, begun, None))
-    keeper = Keeper(folder, group, every, checked)
+        return _cell_results(group, _train(group, program, inputs, begun, None))
+    keeper = GroupCheckpointer(folder, group, every, checked)
     try:
-        counted = program.counted.values()
+        counted = program.count_shapes.values()
         found = keeper.load(begun.state, lambda number: tuple(islice(cycle(counted), number)))
-        distributed.check_alike([found.done if found else -1, len(found.found) if found else -1], "the checkpoints")
-        if found is not None and distributed.first():
-            print(f"{first.label}: goes on from {found.done:,} of {first.points[-1][0]:,} steps", file=sys.stderr)
-        return _trained(group, _train(group, program, inputs, found or begun, keeper))
+        distributed.check_alike([found.steps if found else -1, len(found.counts) if found else -1], "the checkpoints")
+        if found is not None and distributed.is_primary():
+            print(
+                f"{first.label}: goes on from {found.steps:,} of {first.evaluation_points[-1][0]:,} steps",
+                file=sys.stderr,
+            )
+        return _cell_results(group, _train(group, program, inputs, found or begun, keeper))
     finally:
         keeper.close()
 
 
 def _train(
-    group: Group, program: Program, inputs: tuple[lr.Hyper, Pool], now: Standing, keeper: Keeper | None
-) -> Standing:
+    group: CellGroup,
+    program: CompiledGroup,
+    inputs: tuple[lr.Hyper, Pool],
+    now: GroupProgress,
+    keeper: GroupCheckpointer | None,
+) -> GroupProgress:
     """The host loop: chunks of updates up to every point, where policies are evaluated."""
     hyper, pools = inputs
     update = program.setup.steps_per_update
-    taught = group.cells[0].training.taught_steps // update * update if program.teach else 0
+    taught = group.cells[0].training.taught_steps // update * update if program.warm_start else 0
     began = time.perf_counter() - now.seconds
-    evaluations = [(point, simulations) for point, _ in group.cells[0].points for simulations in program.measures]
-    for point, simulations in evaluations[len(now.found) :]:
-        while now.done < point and len(now.failed) < len(group.cells):
+    evaluations = [
+        (point, simulations) for point, _ in group.cells[0].evaluation_points for simulations in program.measures
+    ]
+    for point, simulations in evaluations[len(now.counts) :]:
+        while now.steps < point and len(now.failures) < len(group.cells):
             step, until = (
-                (program.teach, min(taught, point)) if program.teach and now.done < taught else (program.train, point)
+                (program.warm_start, min(taught, point))
+                if program.warm_start and now.steps < taught
+                else (program.train, point)
             )
-            updates = min(CHUNK, (until - now.done) // update)
+            updates = min(MAX_UPDATES_PER_CALL, (until - now.steps) // update)
             state, metrics = step(now.state, hyper, pools, jnp.int32(updates))
-            metrics, done = jax.device_get(metrics), now.done + updates * update
-            failed = now.failed | _failures(group, metrics, done, keeper, now.failed)
+            metrics, done = jax.device_get(metrics), now.steps + updates * update
+            failed = now.failures | _failures(group, metrics, done, keeper, now.failures)
             seconds = time.perf_counter() - began
-            now = Standing(state, now.found, now.episodes + metrics["episodes"], done, seconds, failed)
-            _pause(now, keeper)
-        if len(now.failed) == len(group.cells):
+            now = GroupProgress(state, now.counts, now.episodes + metrics["episodes"], done, seconds, failed)
+            _save_or_stop(now, keeper)
+        if len(now.failures) == len(group.cells):
             break
-        _pause(now, keeper)  # an evaluation takes its time too, and several may follow each other
+        _save_or_stop(now, keeper)  # an evaluation takes its time too, and several may follow each other
         counted = program.measures[simulations](now.state.params, pools, hyper, evaluation_key())
-        measured = jax.device_get(distributed.whole(counted))
-        now = now._replace(found=(*now.found, measured))
+        measured = jax.device_get(distributed.gather(counted))
+        now = now._replace(found=(*now.counts, measured))
     return now._replace(seconds=time.perf_counter() - began)
 
 
-def _pause(now: Standing, keeper: Keeper | None) -> None:
+def _save_or_stop(now: GroupProgress, keeper: GroupCheckpointer | None) -> None:
     """Saves if it is time to, by the first process's clock.
 
     Raises:
         Stopped: on request, of any process.
     """
-    stop = distributed.anywhere(signals.requested.is_set())
-    if keeper and (stop or distributed.agreed([keeper.due()])[0]):
+    stop = distributed.any_process(signals.stop_requested.is_set())
+    if keeper and (stop or distributed.broadcast_from_primary([keeper.is_due()])[0]):
         keeper.save(now)
     if stop:
         raise Stopped
 
 
-def _trained(group: Group, now: Standing) -> list[Trained]:
+def _cell_results(group: CellGroup, now: GroupProgress) -> list[CellResult]:
     """What came of a group's cells."""
     first = group.cells[0]
-    evaluations = list(product((point for point, _ in first.points), first.simulations))
-    state, seconds = raw(now.state), now.seconds / len(group.cells)
+    evaluations = list(product((point for point, _ in first.evaluation_points), first.simulations))
+    state, seconds = to_numpy(now.state), now.seconds / len(group.cells)
     results = []
     for lane, cell in enumerate(group.cells):
         counts: list[np.ndarray] = [np.zeros(0, count_fields(cell.life))]
-        for (point, simulations), found in zip(evaluations, now.found, strict=False):  # fewer where all failed
-            for (family, splits), counted in zip(looked_at(cell, simulations), _lane(found, lane), strict=True):
+        for (point, simulations), found in zip(evaluations, now.counts, strict=False):  # fewer where all failed
+            for (family, splits), counted in zip(
+                evaluated_splits(cell, simulations), take_lane(found, lane), strict=True
+            ):
                 counts += _counts(cell, family, splits, point, simulations, counted)
-        own = _lane(state, lane)
+        own = take_lane(state, lane)
         results.append(
-            Trained(
+            CellResult(
                 cell,
                 np.concatenate(counts),
                 round(now.episodes[lane]),
                 seconds,
                 own.params,
-                digest(own),
-                now.failed.get(lane, ""),
+                tree_digest(own),
+                now.failures.get(lane, ""),
             )
         )
     return results
 
 
-def _started(state: lr.TrainState, cells: Sequence[Cell]) -> lr.TrainState:
+def _with_start_parameters(state: lr.TrainState, cells: Sequence[Cell]) -> lr.TrainState:
     """A fresh state, in which cells that start from a file have its parameters.
 
     Nothing else in it depends on parameters: no moments are gathered yet, and nobody has acted.
     """
     if not any(cell.training.start_from for cell in cells):
         return state
-    params = [_lane(state.params, lane) for lane in range(len(cells))]
+    params = [take_lane(state.params, lane) for lane in range(len(cells))]
     for lane, cell in enumerate(cells):
         if cell.training.start_from:
             params[lane] = load(cell.training.start_from, params[lane])
-    return state._replace(params=stack(params))
+    return state._replace(params=stack_trees(params))
 
 
 def _failures(
-    group: Group, metrics: dict[str, np.ndarray], done: int, keeper: Keeper | None, known: dict[int, str]
+    group: CellGroup, metrics: dict[str, np.ndarray], done: int, keeper: GroupCheckpointer | None, known: dict[int, str]
 ) -> dict[int, str]:
     """Why lanes are to be given up after a chunk: a metric that is no number. Their last checkpoint is kept."""
     found = {}
@@ -195,7 +223,7 @@ def _failures(
             values = ", ".join(f"{name} is {metrics[name][lane]}" for name in broken)
             found[lane] = f"{values} after {done:,} steps; try a lower learning_rate"
             if keeper:
-                keeper.spare(cell.id)
+                keeper.keep_for_inspection(cell.id)
     return found
 
 

@@ -18,17 +18,15 @@ from incentivize.envs.family import Family
 from incentivize.envs.gym import FamilyEnv
 from incentivize.envs.render import FAINT, GREEN, ORANGE, Picture, write_gif, write_png
 from incentivize.envs.wrappers.controls import CONTROLS
-from incentivize.experiments.errors import SettingsError, check_name
-from incentivize.experiments.viewing.captions import caption, ending, steps_of
+from incentivize.experiments.errors import InputError, check_name
+from incentivize.experiments.viewing.captions import caption, count_steps, describe_end
 from incentivize.experiments.viewing.terminal import Screen, key_presses
 
-PAUSE = 0.7  # seconds between the expert's steps
+PAUSE_SECONDS = 0.7  # seconds between the expert's steps
 QUIT, AGAIN = "q", "n"
 
 
-def environment(
-    name: str, control: str | None = None, task: int | None = None, knobs: tuple[str, ...] = ()
-) -> FamilyEnv:
+def make_env(name: str, control: str | None = None, task: int | None = None, knobs: tuple[str, ...] = ()) -> FamilyEnv:
     """The environment to play in.
 
     Args:
@@ -46,10 +44,10 @@ def environment(
     try:
         env = FamilyEnv(name, control=control, **dict(_knob(default, text) for text in knobs))
     except ValueError as error:
-        raise SettingsError(f"{name}: {error}") from error
+        raise InputError(f"{name}: {error}") from error
     count = env.family.tasks.split_size("training")
     if task is not None and not 0 <= task < count:
-        raise SettingsError(f"--task = {task}: {name} has the training tasks 0 to {count - 1:,}")
+        raise InputError(f"--task = {task}: {name} has the training tasks 0 to {count - 1:,}")
     return env
 
 
@@ -57,7 +55,7 @@ def _knob(default: Any, text: str) -> tuple[str, Any]:
     """Name and value of a knob, of the kind that the family as shipped has."""
     name, equals, written = text.partition("=")
     if not equals:
-        raise SettingsError(f"--knob {text!r}: want NAME=VALUE")
+        raise InputError(f"--knob {text!r}: want NAME=VALUE")
     check_name("--knob", name, [knob.name for knob in dataclasses.fields(default)])
     usual = getattr(default, name)
     value = written
@@ -65,7 +63,7 @@ def _knob(default: Any, text: str) -> tuple[str, Any]:
         with contextlib.suppress(ValueError):
             value = json.loads(written)
     if type(value) is not type(usual):
-        raise SettingsError(f"--knob {text!r}: want a value such as {json.dumps(usual)}")
+        raise InputError(f"--knob {text!r}: want a value such as {json.dumps(usual)}")
     return name, value
 
 
@@ -73,34 +71,34 @@ Choose = Callable[[FamilyEnv, np.ndarray], int | None]
 """A player: from the environment and the legal actions (int8 [A]) to an action, or None to stop."""
 
 
-def person(keys: Iterator[str], screen: Screen) -> Choose:
+def keyboard_policy(keys: Iterator[str], screen: Screen) -> Choose:
     """Plays by keys."""
 
     def choose(env: FamilyEnv, legal: np.ndarray) -> int | None:
         family = env.family
         names = dict(zip(family.keys, family.action_names, strict=True))
         wanted = ", ".join(f"{key} {name}" for (key, name), fits in zip(names.items(), legal, strict=True) if fits)
-        screen.say(f"{wanted}, {QUIT} quit", hint=True)
+        screen.print_line(f"{wanted}, {QUIT} quit", hint=True)
         for key in keys:
             if key == QUIT:
                 return None
             if key in names and legal[family.keys.index(key)]:
                 return family.keys.index(key)
             wrong = f"{key} ({names[key]}) cannot be done now" if key in names else f"{key!r} is no key here"
-            screen.say(f"{wrong}: want {wanted}, or {QUIT} to quit")
+            screen.print_line(f"{wrong}: want {wanted}, or {QUIT} to quit")
         return None
 
     return choose
 
 
-def expert(family: Family, pause: float) -> Choose:
+def expert_policy(family: Family, pause: float) -> Choose:
     """Plays as the expert does that knows what the rule's being shown or hidden lets it know."""
     best = jax.jit(partial(family.expert, kind="informed" if family.reveals_rule else "fair"))
 
     def choose(env: FamilyEnv, legal: np.ndarray) -> int:
         time.sleep(pause)
-        assert env.life is not None
-        return int(np.argmax(best(env.life.state)))
+        assert env.episode is not None
+        return int(np.argmax(best(env.episode.state)))
 
     return choose
 
@@ -111,17 +109,17 @@ def episode(env: FamilyEnv, choose: Choose, show: Callable[[Picture], None], tas
     _, info = env.reset(seed=seed, options={"task": task})
 
     def picture(text: str, ink: int = FAINT) -> None:
-        assert env.life is not None
-        show(family.render(env.life.state).captioned(text, ink))
+        assert env.episode is not None
+        show(family.render(env.episode.state).captioned(text, ink))
 
     picture(caption(family))
     while (action := choose(env, info["action_mask"])) is not None:
         _, _, terminated, truncated, info = env.step(action)
         steps += 1
         if terminated or truncated:
-            end = ending(info["succeeded"], terminated)
+            end = describe_end(info["succeeded"], terminated)
             picture(caption(family, steps, action, end), GREEN if info["succeeded"] else ORANGE)
-            return f"{end} after {steps_of(steps)}" if terminated else f"{end}: not done in {steps_of(steps)}"
+            return f"{end} after {count_steps(steps)}" if terminated else f"{end}: not done in {count_steps(steps)}"
         picture(caption(family, steps, action))
     return ""
 
@@ -157,13 +155,13 @@ def play(
 
     print(family.rules)
     with key_presses() if not by_expert else contextlib.nullcontext(iter(())) as keys:
-        pause = PAUSE if screen.terminal and not (gif or png) else 0.0
-        choose = expert(family, pause) if by_expert else person(keys, screen)
+        pause = PAUSE_SECONDS if screen.terminal and not (gif or png) else 0.0
+        choose = expert_policy(family, pause) if by_expert else keyboard_policy(keys, screen)
         while True:
             number = some_task(family, seed) if task is None else task
             print(f"\ntraining task {number}, seed {seed}\n")
             end = episode(env, choose, show, number, seed)
-            if by_expert or not end or not another(keys, screen, end):
+            if by_expert or not end or not wants_another(keys, screen, end):
                 break
             seed = int(seeds.integers(2**31))
     screen.leave(end or "stopped before the end")
@@ -178,13 +176,13 @@ def some_task(family: Family, seed: int) -> int:
     return int(np.random.default_rng(seed).integers(min(family.tasks.split_size("training"), 2**63 - 1)))
 
 
-def another(keys: Iterator[str], screen: Screen, end: str) -> bool:
+def wants_another(keys: Iterator[str], screen: Screen, end: str) -> bool:
     """Whether the player wants one more episode."""
-    screen.say(f"{end}: {AGAIN} for another one, {QUIT} to quit", hint=True)
+    screen.print_line(f"{end}: {AGAIN} for another one, {QUIT} to quit", hint=True)
     for key in keys:
         if key in (AGAIN, QUIT):
             if key == AGAIN:
                 screen.leave(end)
             return key == AGAIN
-        screen.say(f"{end}. {key!r} is no key here: want {AGAIN} for another one or {QUIT} to quit")
+        screen.print_line(f"{end}. {key!r} is no key here: want {AGAIN} for another one or {QUIT} to quit")
     return False

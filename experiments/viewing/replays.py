@@ -14,15 +14,15 @@ import numpy as np
 
 from incentivize.agents.evaluate import policy_of
 from incentivize.agents.networks import Network, Params
-from incentivize.agents.recording import Episode, expert_of, replay
+from incentivize.agents.recording import Trajectory, expert_of, record
 from incentivize.envs.family import Family, State
 from incentivize.envs.render import GREEN, INK, ORANGE, Picture, rgb, tiled
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.settings.schema import tasks_in
+from incentivize.experiments.settings.schema import describe_pool
 from incentivize.experiments.storage.parameters import load
-from incentivize.experiments.storage.run_directory import Store
+from incentivize.experiments.storage.run_directory import RunDirectory
 from incentivize.experiments.training.build import family_of, network_of
-from incentivize.experiments.viewing.captions import caption, ending
+from incentivize.experiments.viewing.captions import caption, describe_end
 
 KEY = 20_241_116  # of starts and of luck
 
@@ -40,7 +40,7 @@ class Replay(NamedTuple):
     player: str
     pictures: tuple[Picture, ...]  # of T + 1 moments
     captions: tuple[str, ...]  # of the same
-    won: bool
+    succeeded: bool
     actions: tuple[str, ...]  # in words, of the T steps
 
 
@@ -65,14 +65,16 @@ def players(cells: Sequence[Cell], family: str) -> list[Player]:
     shown = [size for size in sizes if size != 1] or sizes
     found = []
     for size in dict.fromkeys([*shown[:1], *shown[-1:]]):
-        found.append(Player(f"generalist, {tasks_in(size)}", (pools[size],)))
-    own = {cell.pool_first: cell for cell in mine if cell.role == "specialist" and cell.points[-1][1] == "full"}
+        found.append(Player(f"generalist, {describe_pool(size)}", (pools[size],)))
+    own = {
+        cell.pool_first: cell for cell in mine if cell.role == "specialist" and cell.evaluation_points[-1][1] == "full"
+    }
     if own and set(own) == set(range(len(own))):
         found.append(Player("specialist of this task", tuple(own[task] for task in range(len(own)))))
     return [*found, Player("expert", ())] if found else []
 
 
-def scenes(store: Store, cells: Sequence[Cell], family: str, count: int) -> Iterator[Scene]:
+def scenes(store: RunDirectory, cells: Sequence[Cell], family: str, count: int) -> Iterator[Scene]:
     """The first held-out tasks, `count` at most (those that have a specialist, where there are any).
 
     Raises:
@@ -94,11 +96,11 @@ def scenes(store: Store, cells: Sequence[Cell], family: str, count: int) -> Iter
         yield Scene(family, task, world.describe(digits), tuple(shown))
 
 
-Play = Callable[[int, State, jax.Array], Episode]
+Play = Callable[[int, State, jax.Array], Trajectory]
 """From the number of a task, a start and a key to what is played."""
 
 
-def _played(store: Store, family: Family, player: Player, most: int) -> Play:
+def _played(store: RunDirectory, family: Family, player: Player, most: int) -> Play:
     """How one plays: by a network and its parameters, one set for every task or one for all; or as the expert."""
     if not player.cells:
         return lambda _, start, key: _by_expert(family, start, key)
@@ -115,36 +117,41 @@ def _start(family: Family, key: jax.Array, task: jax.Array) -> State:
 
 
 @partial(jax.jit, static_argnums=0)
-def _by_expert(family: Family, start: State, key: jax.Array) -> Episode:
-    return replay(family, expert_of(family), (), start, key)
+def _by_expert(family: Family, start: State, key: jax.Array) -> Trajectory:
+    return record(family, expert_of(family), (), start, key)
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def _by_network(family: Family, network: Network, params: Params, start: State, key: jax.Array) -> Episode:
-    return replay(family, policy_of(family, network, params), network.initial_memory(), start, key)
+def _by_network(family: Family, network: Network, params: Params, start: State, key: jax.Array) -> Trajectory:
+    return record(family, policy_of(family, network, params), network.initial_memory(), start, key)
 
 
-def _replay(family: Family, player: str, episode: Episode) -> Replay:
+def _replay(family: Family, player: str, episode: Trajectory) -> Replay:
     """The pictures of an episode up to its end."""
-    over = np.asarray(episode.outcomes.over)
+    over = np.asarray(episode.outcomes.ends_episode)
     steps = int(over.argmax()) + 1 if over.any() else family.horizon
     won = bool(episode.outcomes.succeeded[steps - 1])
     pictures, captions = [], []
     actions = tuple(family.action_names[action] for action in episode.actions[:steps].tolist())
     for step in range(steps + 1):
         state = jax.tree.map(lambda leaf, step=step: jnp.asarray(leaf[step]), episode.states)
-        end = ending(won, bool(over[step - 1])) if step == steps else ""
+        end = describe_end(won, bool(over[step - 1])) if step == steps else ""
         pictures.append(family.render(state))
         captions.append(caption(family, step, int(episode.actions[step - 1]) if step else None, end))
     return Replay(player, tuple(pictures), tuple(captions), won, actions)
 
 
-def told(scene: Scene) -> dict[str, Any]:
+def to_json(scene: Scene) -> dict[str, Any]:
     """A scene for a page, as JSON has it: a moment names its text and its colours, which often stay the same."""
-    return {"family": scene.family, "task": scene.task, "told": scene.told, "replays": list(map(_told, scene.replays))}
+    return {
+        "family": scene.family,
+        "task": scene.task,
+        "told": scene.told,
+        "replays": list(map(_replay_to_json, scene.replays)),
+    }
 
 
-def _told(one: Replay) -> dict[str, Any]:
+def _replay_to_json(one: Replay) -> dict[str, Any]:
     palette: dict[tuple[int, int], int] = {}  # ink and paper, to their place, which is one character of a line
     texts: dict[tuple[str, ...], int] = {}
     colours: dict[tuple[str, ...], int] = {}
@@ -172,6 +179,6 @@ def frames(scene: Scene, columns: int) -> Iterator[Picture]:
         for one in scene.replays:
             at = min(moment, len(one.pictures) - 1)
             ended = at == len(one.pictures) - 1
-            ink = (GREEN if one.won else ORANGE) if ended else INK
+            ink = (GREEN if one.succeeded else ORANGE) if ended else INK
             shown.append(one.pictures[at].captioned(one.captions[at], ink).titled(one.player))
         yield tiled(shown, columns)

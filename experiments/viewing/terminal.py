@@ -50,7 +50,7 @@ class Screen:
             self.above = text.count("\n")
         print(text, end="" if self.terminal else "\n", flush=True)
 
-    def say(self, text: str, hint: bool = False) -> None:
+    def print_line(self, text: str, hint: bool = False) -> None:
         """One line below the picture: in a terminal until the next picture. Hints are for terminals alone."""
         if self.terminal:
             print(f"\r\x1b[K{text[: self.width - 1]}", end="", flush=True)
@@ -60,7 +60,7 @@ class Screen:
     def leave(self, text: str) -> None:
         """The last line below an episode's pictures, which stay: what comes next comes below."""
         self.above = 0
-        self.say(text)
+        self.print_line(text)
         if self.terminal:
             print()
 

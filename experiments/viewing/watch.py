@@ -8,20 +8,20 @@ from typing import Any
 from rich.console import Console
 
 from incentivize.envs.render import Picture, write_gif
-from incentivize.experiments.errors import SettingsError, check_name
-from incentivize.experiments.presentation.html import page
-from incentivize.experiments.storage.io import write
-from incentivize.experiments.storage.run_directory import Store
+from incentivize.experiments.errors import InputError, check_name
+from incentivize.experiments.presentation.html import render_page
+from incentivize.experiments.storage.io import write_atomic
+from incentivize.experiments.storage.run_directory import RunDirectory
 from incentivize.experiments.studies import cells_of_run
-from incentivize.experiments.viewing.play import PAUSE
-from incentivize.experiments.viewing.replays import Scene, frames, scenes, told
+from incentivize.experiments.viewing.play import PAUSE_SECONDS
+from incentivize.experiments.viewing.replays import Scene, frames, scenes, to_json
 from incentivize.experiments.viewing.terminal import Screen
 
 GIF_COLUMNS = 2  # players side by side in an animation
 
 
 def watch(
-    store: Store,
+    store: RunDirectory,
     console: Console,
     family: str | None,
     tasks: int,
@@ -55,20 +55,20 @@ def watch(
         if not shown:
             continue
         print(f"\n{scene.family}, held-out task {scene.task}: {scene.told}\n")
-        _show(scene, screen, PAUSE if screen.terminal and not (gif or html) else 0.0)
+        _show(scene, screen, PAUSE_SECONDS if screen.terminal and not (gif or html) else 0.0)
     if not kept:
-        raise SettingsError(f"{store.path}: {settings.study} has no generalist of {name} to watch")
+        raise InputError(f"{store.path}: {settings.study} has no generalist of {name} to watch")
     if gif:
         write_gif(gif, _pictures(kept, GIF_COLUMNS))
     if html:
-        write(html, page("watch.html", study=settings.study, scenes=[told(scene) for scene in kept]))
-    return {"study": settings.study, "family": name, "scenes": list(map(_said, kept))}
+        write_atomic(html, render_page("watch.html", study=settings.study, scenes=[to_json(scene) for scene in kept]))
+    return {"study": settings.study, "family": name, "scenes": list(map(_summary, kept))}
 
 
-def _said(scene: Scene) -> dict[str, Any]:
+def _summary(scene: Scene) -> dict[str, Any]:
     """A scene without its pictures."""
     replays = [
-        {"player": one.player, "succeeded": one.won, "actions": list(one.actions), "outcome": one.captions[-1]}
+        {"player": one.player, "succeeded": one.succeeded, "actions": list(one.actions), "outcome": one.captions[-1]}
         for one in scene.replays
     ]
     return {"task": scene.task, "told": scene.told, "replays": replays}

@@ -66,11 +66,11 @@ SHAPES = [  # steps, environments, actions
 def test_losses_fall_towards_what_is_paid_and_towards_labels(shape):
     """Of every step: its action becomes likelier if it was paid, and else less likely; labels become likelier."""
     logits, rollout = rollout_of(*shape)
-    hyper = lr.Hyper(entropy=0.0)
+    hyper = lr.Hyper(entropy_coef=0.0)
 
     @jax.jit
     def slopes(logits):
-        targets = ppo.prepare(rollout, hyper)
+        targets = ppo.compute_advantages(rollout, hyper)
         losses = ((ppo.loss, targets), (cloning.loss, ()), (cloning.loss_with_values, targets))
         return [
             jax.grad(lambda logits, loss=loss, beside=beside: loss(logits, rollout.value, rollout, beside, hyper)[0])(
@@ -104,7 +104,7 @@ def test_the_first_update_makes_the_right_action_likelier(num_envs, minibatches,
     own = {"algorithm": cloning.CLONING, "teacher": TEACHERS[teacher]} if teacher else {"algorithm": ppo.PPO}
     sizes = {"num_envs": num_envs, "steps": 16, "epochs": 1, "minibatches": minibatches}
     setup = lr.Setup(bandit, network, reward=rewards.make("sparse"), **sizes, **own)
-    hyper = lr.Hyper(learning_rate=1e-3, entropy=0.0, value=0.0)
+    hyper = lr.Hyper(learning_rate=1e-3, entropy_coef=0.0, value_coef=0.0)
     observation = bandit.observe(bandit.init(jax.random.key(0), jnp.zeros(2, jnp.uint8)))
 
     def right(params):
@@ -113,7 +113,7 @@ def test_the_first_update_makes_the_right_action_likelier(num_envs, minibatches,
     @jax.jit
     @jax.vmap
     def gained(seed):
-        state = lr.begin(setup, POOL, seed, hyper)
+        state = lr.init(setup, POOL, seed, hyper)
         after, _ = lr.update(setup, state, hyper, POOL)
         return right(after.params) - right(state.params)
 

@@ -23,12 +23,12 @@ def right(state, elapsed, memory, key):
 def test_a_perfect_and_a_perfectly_wrong_policy():
     tasks = jnp.zeros((5, 2), jnp.uint8)
     found = evaluate(Probe(pays="match"), right, (), tasks, KEY, 7)
-    assert found.greedy.tolist() == found.sampled.tolist() == [7] * 5
+    assert found.successes_greedy.tolist() == found.successes.tolist() == [7] * 5
 
     def wrong(*args):
         return -right(*args)[0], ()
 
-    assert evaluate(Probe(pays="match"), wrong, (), tasks, KEY, 7).greedy.tolist() == [0] * 5
+    assert evaluate(Probe(pays="match"), wrong, (), tasks, KEY, 7).successes_greedy.tolist() == [0] * 5
 
 
 def wavering(state, elapsed, memory, key):
@@ -37,8 +37,8 @@ def wavering(state, elapsed, memory, key):
 
 def test_greedy_and_sampled_differ_where_the_policy_wavers():
     found = evaluate(Probe(pays="action"), wavering, (), jnp.zeros((50, 2), jnp.uint8), KEY, 20)
-    assert (found.greedy == 20).all()
-    assert float(found.sampled.mean()) == pytest.approx(10.5, abs=1)
+    assert (found.successes_greedy == 20).all()
+    assert float(found.successes.mean()) == pytest.approx(10.5, abs=1)
 
 
 def test_only_the_first_end_counts():
@@ -48,7 +48,7 @@ def test_only_the_first_end_counts():
         return 20 * jax.nn.one_hot(state.step, 2), memory
 
     found = evaluate(Probe(pays="action"), first_wrong_then_right, (), jnp.zeros((5, 2), jnp.uint8), KEY, 4)
-    assert found.greedy.tolist() == [0] * 5
+    assert found.successes_greedy.tolist() == [0] * 5
 
 
 def test_the_best_of_three_attempts():
@@ -59,10 +59,10 @@ def test_the_best_of_three_attempts():
         return jnp.zeros(2), memory
 
     once, thrice = (evaluate(probe, even, (), tasks, KEY, 40, attempts) for attempts in (1, 3))
-    assert (once.best == once.sampled).all()
-    assert (thrice.sampled == once.sampled).all()
-    assert (thrice.greedy == once.greedy).all()
-    assert float(thrice.best.mean()) / 40 == pytest.approx(1 - 1 / 8, abs=0.02)
+    assert (once.successes_best == once.successes).all()
+    assert (thrice.successes == once.successes).all()
+    assert (thrice.successes_greedy == once.successes_greedy).all()
+    assert float(thrice.successes_best.mean()) / 40 == pytest.approx(1 - 1 / 8, abs=0.02)
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,9 @@ def test_steps_are_counted_where_the_first_attempt_succeeded():
         return 40 * jax.nn.one_hot(state.seen * (elapsed % 2), 2), memory
 
     found = evaluate(Walk(), every_other, (), jnp.zeros((5, 2), jnp.uint8), KEY, 20, attempts=2)
-    assert 0 < int(found.sampled.min()) < 20
-    assert (found.steps == 4 * found.sampled).all()
-    assert (found.expert_steps == 2 * found.sampled).all()
+    assert 0 < int(found.successes.min()) < 20
+    assert (found.steps == 4 * found.successes).all()
+    assert (found.expert_steps == 2 * found.successes).all()
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def test_attempts_of_a_life_are_counted_one_by_one_and_the_last_is_the_result():
     family, tasks = Lives(Probe(pays="match"), 3), jnp.zeros((5, 2), jnp.uint8)
     found = evaluate(family, right_from_the_second_on, (), tasks, KEY, 7)
     assert found.by_attempt.tolist() == [[0, 7, 7]] * 5
-    assert found.greedy.tolist() == found.sampled.tolist() == [7] * 5
+    assert found.successes_greedy.tolist() == found.successes.tolist() == [7] * 5
     found = evaluate(Lives(Probe(pays="match"), 1), right_from_the_second_on, (), tasks, KEY, 7)
     assert found.by_attempt.tolist() == [[0]] * 5
     assert evaluate(Probe(pays="match"), right, (), tasks, KEY, 7).by_attempt.tolist() == [[7]] * 5
@@ -130,9 +130,9 @@ def test_what_a_policy_draws_while_thinking_is_new_at_every_step_and_in_every_ep
 
     tasks = jnp.zeros((50, 2), jnp.uint8)
     one, two = (evaluate(probe, guess, (), tasks, KEY, 40, 2) for probe in (Probe(pays="action"), Walk(limit=2)))
-    assert float(one.sampled.mean()) / 40 == pytest.approx(1 / 2, abs=0.03)
-    assert float(one.best.mean()) / 40 == pytest.approx(3 / 4, abs=0.03)
-    assert float(two.sampled.mean()) / 40 == pytest.approx(1 / 4, abs=0.03)
+    assert float(one.successes.mean()) / 40 == pytest.approx(1 / 2, abs=0.03)
+    assert float(one.successes_best.mean()) / 40 == pytest.approx(3 / 4, abs=0.03)
+    assert float(two.successes.mean()) / 40 == pytest.approx(1 / 4, abs=0.03)
 
 
 def test_the_instances_do_not_depend_on_the_policy():
@@ -153,5 +153,5 @@ def test_tasks_after_those_that_are_left_out_meet_the_instances_that_they_would_
     tasks, probe = jnp.zeros((6, 2), jnp.uint8), Probe(pays="seen")  # an instance decides alone
     whole = evaluate(probe, wavering, (), tasks, KEY, 50)
     part = evaluate(probe, wavering, (), tasks[4:], KEY, 50, first=4)
-    assert part.greedy.tolist() == whole.greedy[4:].tolist()
-    assert len(set(whole.greedy.tolist())) > 1
+    assert part.successes_greedy.tolist() == whole.successes_greedy[4:].tolist()
+    assert len(set(whole.successes_greedy.tolist())) > 1

@@ -34,7 +34,7 @@ def taught(teacher="dagger", **own):
 @lru_cache
 def programs(setup):
     """A fresh run and an update, compiled once for all tests that ask."""
-    return jax.jit(partial(lr.begin, setup)), jax.jit(partial(lr.update, setup))
+    return jax.jit(partial(lr.init, setup)), jax.jit(partial(lr.update, setup))
 
 
 def collected(setup, seed=0):
@@ -42,7 +42,7 @@ def collected(setup, seed=0):
 
     @jax.jit
     def program():
-        state = lr.begin(setup, POOL, jnp.uint32(seed))
+        state = lr.init(setup, POOL, jnp.uint32(seed))
         return state, lr.collect(setup, state, POOL, state.key, lr.Hyper())[1]
 
     return program()
@@ -54,7 +54,7 @@ def test_actions_are_drawn_from_the_policy_they_are_weighed_by():
     setup = lr.Setup(
         probe, networks.make("mlp", probe, width=8), ppo.PPO, rewards.make("sparse"), num_envs=512, steps=40
     )
-    state = lr.begin(setup, POOL, jnp.uint32(0))
+    state = lr.init(setup, POOL, jnp.uint32(0))
     heads = state.params["heads"]["params"]
     skewed = heads["policy"] | {"bias": jnp.array([0.0, 1.5])}
     params = state.params | {"heads": {"params": heads | {"policy": skewed}}}
@@ -86,7 +86,7 @@ def test_advantages_of_a_rollout_equal_a_loop():
     _, rollout = collected(small_setup("mazes", "mlp"))
     assert rollout.truncated_after.any()
     assert rollout.terminated_after.any()
-    found = ppo.prepare(rollout, lr.Hyper(gamma=0.9, lam=0.8))
+    found = ppo.compute_advantages(rollout, lr.Hyper(gamma=0.9, lam=0.8))
     reward, value, following = (np.array(x) for x in (rollout.reward, rollout.value, rollout.next_value))
     ended = np.array(rollout.terminated_after | rollout.truncated_after)
     later = np.zeros(reward.shape[1])
@@ -142,7 +142,7 @@ def test_the_cloning_loss_is_the_cross_entropy_against_the_labels():
 )
 def test_one_compilation_for_all_pools_seeds_and_rates(setup):
     chex.clear_trace_counter()
-    begin = jax.jit(chex.assert_max_traces(lambda *args: lr.begin(setup, *args), n=1))
+    begin = jax.jit(chex.assert_max_traces(lambda *args: lr.init(setup, *args), n=1))
     train = jax.jit(chex.assert_max_traces(lambda *args: lr.train(setup, *args), n=1))
     found = []
     for pool, seed, rate, updates in [
@@ -183,7 +183,7 @@ def test_every_hyperparameter_does_something(knob):
 def test_training_in_pieces_equals_training_at_once():
     setup = small_setup()
     train = jax.jit(partial(lr.train, setup))
-    start = jax.jit(partial(lr.begin, setup))(POOL, jnp.uint32(0))
+    start = jax.jit(partial(lr.init, setup))(POOL, jnp.uint32(0))
     once, _ = train(start, lr.Hyper(), POOL, jnp.int32(5))
     first, _ = train(start, lr.Hyper(), POOL, jnp.int32(2))
     pieces, _ = train(first, lr.Hyper(), POOL, jnp.int32(3))
@@ -197,10 +197,10 @@ def test_runs_side_by_side_equal_runs_alone():
     pools = [make_pool(3), make_pool(None)]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *pools)
     seeds = jnp.arange(2, dtype=jnp.uint32)
-    state = jax.jit(jax.vmap(partial(lr.begin, setup)))(stacked, seeds)
+    state = jax.jit(jax.vmap(partial(lr.init, setup)))(stacked, seeds)
     together, _ = jax.jit(jax.vmap(train, in_axes=(0, None, 0, None)))(state, lr.Hyper(), stacked, jnp.int32(2))
     for lane, pool in enumerate(pools):
-        start = jax.jit(partial(lr.begin, setup))(pool, seeds[lane])
+        start = jax.jit(partial(lr.init, setup))(pool, seeds[lane])
         alone, _ = jax.jit(train)(start, lr.Hyper(), pool, jnp.int32(2))
         mine = jax.tree.map(lambda leaf, lane=lane: leaf[lane], together.params)
         chex.assert_trees_all_close(mine, alone.params, atol=1e-5)
@@ -212,13 +212,13 @@ def test_a_mixture_has_equal_shares_and_collects_every_family_as_if_alone():
     setup = lr.Setup(mixture, network, ppo.PPO, rewards.make("sparse"), num_envs=12, steps=12)
     state, rollout = collected(setup)
     assert (rollout.observation.context[..., 0] == jnp.repeat(jnp.arange(3), 4)).all()
-    for number, acting in enumerate(setup.actings):
+    for number, acting in enumerate(setup.actor_configs):
         key_bank, key_rollout = jax.random.split(jax.random.split(state.key, 3)[number])
 
         @jax.jit
         def alone(state, acting=acting, number=number, key_bank=key_bank, key_rollout=key_rollout):
             actors = state.actors[number]
-            bank = lr.refill(actors.bank, lr.draw_from(acting.family, POOL), key_bank)
+            bank = lr.refill(actors.bank, lr.start_sampler(acting.family, POOL), key_bank)
             return ro.collect(acting, state.params, actors._replace(bank=bank), key_rollout, 12, lr.Hyper())[1]
 
         mine = jax.tree.map(lambda leaf, number=number: leaf[:, 4 * number : 4 * number + 4], rollout)

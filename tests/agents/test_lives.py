@@ -12,7 +12,7 @@ from incentivize.agents import learner as lr
 from incentivize.agents import networks, ppo
 from incentivize.agents import rollout as ro
 from incentivize.agents.evaluate import evaluate, policy_of
-from incentivize.envs.episodes import draw_from, refill
+from incentivize.envs.episodes import refill, start_sampler
 from incentivize.envs.family import outcome
 from incentivize.envs.tasks import make_pool
 from incentivize.envs.wrappers.lives import Lives
@@ -38,9 +38,9 @@ class Notches:
 
 def test_memory_lasts_from_attempt_to_attempt_and_not_from_life_to_life():
     """Attempts of two steps, three to a life."""
-    acting = ro.Acting(Lives(Probe(steps=2), 3), Notches(), SPARSE)
-    draw = draw_from(acting.family, POOL)
-    actors = ro.begin(acting, draw, KEY, 2, 14)
+    acting = ro.ActorConfig(Lives(Probe(steps=2), 3), Notches(), SPARSE)
+    draw = start_sampler(acting.family, POOL)
+    actors = ro.init(acting, draw, KEY, 2, 14)
     actors = actors._replace(bank=refill(actors.bank, draw, KEY))
     _, found = jax.jit(lambda: ro.collect(acting, (), actors, KEY, 14, lr.Hyper()))()
     for env in (0, 1):
@@ -82,8 +82,8 @@ def test_only_an_agent_with_a_memory_learns_from_its_first_attempt(memory, expec
     family = Lives(Secret(), 2)
     network = networks.make("mlp", family, width=16, memory=memory)
     setup = lr.Setup(family, network, ppo.PPO, SPARSE, num_envs=64, steps=8, epochs=4, minibatches=2)
-    hyper = lr.Hyper(learning_rate=5e-3, gamma=0.9, entropy=0.01)
-    state = jax.jit(partial(lr.begin, setup))(POOL, jnp.uint32(0))
+    hyper = lr.Hyper(learning_rate=5e-3, gamma=0.9, entropy_coef=0.01)
+    state = jax.jit(partial(lr.init, setup))(POOL, jnp.uint32(0))
     state, _ = jax.jit(partial(lr.train, setup))(state, hyper, POOL, jnp.int32(150))
     tasks = jnp.array([[digit, 0] for digit in range(4)], jnp.uint8)  # either answer twice
     found = evaluate(family, policy_of(family, network, state.params), network.initial_memory(), tasks, KEY, 250)

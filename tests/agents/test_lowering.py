@@ -8,7 +8,7 @@ from jax import export
 from incentivize import envs, rewards
 from incentivize.agents import cloning, learner, networks, ppo
 from incentivize.agents.evaluate import evaluate
-from incentivize.agents.search import searching
+from incentivize.agents.search import search_policy
 from incentivize.agents.teachers import TEACHERS
 from incentivize.envs.tasks import make_pool
 
@@ -32,10 +32,10 @@ def test_training_and_evaluation_lower_for_gpu_and_tpu(name, who):
     hyper = learner.Hyper(*map(jnp.float32, learner.Hyper()))
 
     def run(pool, seed, hyper, key):
-        state, metrics = learner.train(setup, learner.begin(setup, pool, seed, hyper), hyper, pool, jnp.int32(2))
+        state, metrics = learner.train(setup, learner.init(setup, pool, seed, hyper), hyper, pool, jnp.int32(2))
         tasks = family.tasks.member(make_pool(8, split="heldout"), jnp.uint32(0))[None]
         thinks = 2 if family.reveals_rule else 0
-        policy = searching(family, network, state.params, thinks, gamma=hyper.gamma, values=True)
+        policy = search_policy(family, network, state.params, thinks, gamma=hyper.gamma, values=True)
         return metrics, evaluate(family, policy, network.initial_memory(), tasks, key, instances=2)
 
     exported = export.export(jax.jit(run), platforms=PLATFORMS)(

@@ -37,7 +37,7 @@ def second_rollout(setup, grain):
     pool = make_pool(None)
     hyper = lr.Hyper(*(jnp.asarray(value, grain) for value in lr.Hyper()))
     collect = jax.jit(partial(lr.collect, setup))
-    state = jax.jit(partial(lr.begin, setup))(pool, jnp.uint32(0))
+    state = jax.jit(partial(lr.init, setup))(pool, jnp.uint32(0))
     state = state._replace(params=jax.tree.map(lambda leaf: (3 * leaf).astype(grain), state.params))
     first, second = jax.random.split(state.key)
     state = state._replace(actors=collect(state, pool, first, hyper)[0])
@@ -99,7 +99,7 @@ def test_acting_forgets_where_an_episode_begins(memory):
     _, _, used = network.apply(params, seen(1), network.initial_memory())
     memories = jax.tree.map(lambda a, b: jnp.stack([a, b, a, b]), network.initial_memory(), used)
     resets = jnp.array([True, True, False, False])
-    kept = ro.emptied(network, ro.Actors(None, None, memories, resets))
+    kept = ro.reset_memory(network, ro.ActorState(None, None, memories, resets))
     same = [jax.tree.map(lambda leaf, i=i: (leaf[i] == leaf[i + 1]).all(), kept) for i in (0, 2)]
     assert all(jax.tree.leaves(same[0]))
     assert not all(jax.tree.leaves(same[1]))
@@ -116,12 +116,12 @@ def test_only_an_agent_with_a_memory_solves_delayed_recall(algorithm):
     for memory in MEMORIES:
         network = networks.make("mlp", family, width=16, memory=memory)
         setup = lr.Setup(family, network, reward=SPARSE, num_envs=64, steps=8, epochs=4, minibatches=2, **arm)
-        hyper = lr.Hyper(learning_rate=5e-3, gamma=0.9, entropy=0.01)
-        state = jax.jit(partial(lr.begin, setup))(pool, jnp.uint32(0))
+        hyper = lr.Hyper(learning_rate=5e-3, gamma=0.9, entropy_coef=0.01)
+        state = jax.jit(partial(lr.init, setup))(pool, jnp.uint32(0))
         state, _ = jax.jit(partial(lr.train, setup))(state, hyper, pool, jnp.int32(150))
         policy = policy_of(family, network, state.params)
         found = evaluate(family, policy, network.initial_memory(), jnp.zeros((20, 2), jnp.uint8), jax.random.key(1), 50)
-        won[memory] = float(found.sampled.mean()) / 50
+        won[memory] = float(found.successes.mean()) / 50
     assert won["none"] == pytest.approx(0.5, abs=0.06)
     assert min(won[name] for name in REMEMBERS) > 0.95
 

@@ -57,7 +57,7 @@ def test_every_network_trains_on_every_family(kind, name, memory):
     network = networks.make(kind, family, memory=memory, width=8)
     setup = lr.Setup(family, network, ppo.PPO, rewards.make("sparse"), num_envs=8, steps=8, minibatches=2)
     pool = make_pool(None)
-    state = jax.jit(partial(lr.begin, setup))(pool, jnp.uint32(0))
+    state = jax.jit(partial(lr.init, setup))(pool, jnp.uint32(0))
     after, metrics = jax.jit(partial(lr.train, setup))(state, lr.Hyper(), pool, jnp.int32(3))
     assert all(jnp.isfinite(value) for value in metrics.values())
     assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(after.params))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from incentivize import envs
-from incentivize.agents.recording import expert_of, replay
+from incentivize.agents.recording import expert_of, record
 
 KEY = jax.random.key(3)
 
@@ -13,7 +13,7 @@ KEY = jax.random.key(3)
 def test_the_expert_is_seen_to_win(name):
     family = envs.make(name)
     start = family.init(KEY, jnp.asarray(family.tasks.heldout(0)))
-    episode = jax.jit(lambda start: replay(family, expert_of(family), (), start, KEY))(start)
+    episode = jax.jit(lambda start: record(family, expert_of(family), (), start, KEY))(start)
     steps = int(episode.outcomes.over.argmax()) + 1
     assert episode.outcomes.over.any()
     assert episode.outcomes.succeeded[steps - 1]
@@ -31,7 +31,7 @@ def test_every_state_is_where_the_action_before_it_led():
     def by_turns(state, elapsed, memory, key):  # the memory counts, as does what has elapsed
         return jnp.where(memory == elapsed, 50.0, -50.0) * jax.nn.one_hot(memory % 4, 4), memory + 1
 
-    episode = replay(family, by_turns, jnp.int32(0), start, KEY)
+    episode = record(family, by_turns, jnp.int32(0), start, KEY)
     assert episode.actions.tolist() == [step % 4 for step in range(family.horizon)]
     state = start
     for step in range(family.horizon):

@@ -9,7 +9,7 @@ import pytest
 from incentivize import envs
 from incentivize.agents import networks
 from incentivize.agents.evaluate import evaluate, policy_of
-from incentivize.agents.search import searching
+from incentivize.agents.search import search_policy
 from incentivize.envs.family import outcome
 from incentivize.envs.wrappers.controls import CONTROLS
 from incentivize.envs.wrappers.lives import Lives
@@ -77,7 +77,7 @@ def thinker(family, simulations, **own):
 
     @jax.jit
     def think(opinion, elapsed):
-        policy = searching(family, Opinion(), opinion, simulations, gamma=0.9, **own)
+        policy = search_policy(family, Opinion(), opinion, simulations, gamma=0.9, **own)
         return policy(family.init(KEY, TASKS[0]), elapsed, jnp.int32(0), KEY)
 
     return lambda logits, value=0.0, elapsed=0: think((jnp.array(logits), jnp.float32(value)), jnp.int32(elapsed))
@@ -108,7 +108,7 @@ def test_no_simulations_are_the_network_alone():
     probe, opinion = Probe(pays="match"), ((0.0, 1.0), 0.0)
     alone, none = (
         played(probe, 50, policy, jnp.int32(0))
-        for policy in (policy_of(probe, Opinion(), opinion), searching(probe, Opinion(), opinion, 0, gamma=0.9))
+        for policy in (policy_of(probe, Opinion(), opinion), search_policy(probe, Opinion(), opinion, 0, gamma=0.9))
     )
     assert [leaf.tolist() for leaf in none] == [leaf.tolist() for leaf in alone]
 
@@ -119,7 +119,7 @@ def test_an_untrained_network_wins_by_thinking():
     network = networks.make("mlp", family, width=8)
     params = jax.jit(network.init)(jax.random.key(1))
     without, with_search = (
-        played(family, 25, searching(family, network, params, simulations, gamma=0.9), ()) for simulations in (0, 8)
+        played(family, 25, search_policy(family, network, params, simulations, gamma=0.9), ()) for simulations in (0, 8)
     )
     assert 10 < int(without.sampled.sum()) < 50
     assert with_search.greedy.tolist() == with_search.sampled.tolist() == [25] * 4
@@ -172,16 +172,16 @@ def test_illegal_actions_are_never_picked_nor_drawn():
 
 
 def test_luck_in_the_mind_is_not_luck_in_the_world():
-    policy = searching(Luck(), Opinion(), ((0.0, 0.0), 0.0), 4, gamma=0.9)
+    policy = search_policy(Luck(), Opinion(), ((0.0, 0.0), 0.0), 4, gamma=0.9)
     found = played(Luck(), 250, policy, jnp.int32(0))
     assert float(found.sampled.mean()) / 250 == pytest.approx(0.5, abs=0.05)
 
 
 def test_a_search_is_refused_where_it_would_tell_the_rule():
     def refused(family, why):
-        searching(family, Opinion(), (), 0, gamma=0.9)  # nothing is thought: nothing is told
+        search_policy(family, Opinion(), (), 0, gamma=0.9)  # nothing is thought: nothing is told
         with pytest.raises(ValueError, match=f"^simulations=4: a search with the true model of .* would tell {why}"):
-            searching(family, Opinion(), (), 4, gamma=0.9)
+            search_policy(family, Opinion(), (), 4, gamma=0.9)
 
     errands = envs.make("errands")
     refused(envs.make("codebooks"), "the rule")
@@ -194,6 +194,6 @@ def test_a_search_is_refused_where_it_would_tell_the_rule():
         refused(CONTROLS["duplicated"](envs.make("errands", name)), why)
         refused(Mixture((errands, envs.make("errands", name))).members[1], why)
     for name in ("duplicated", "leak"):
-        searching(envs.make("errands", name, life=2), Opinion(), (), 4, gamma=0.9)
+        search_policy(envs.make("errands", name, life=2), Opinion(), (), 4, gamma=0.9)
     with pytest.raises(ValueError, match="simulations=-1: want 0 or more"):
-        searching(errands, Opinion(), (), -1, gamma=0.9)
+        search_policy(errands, Opinion(), (), -1, gamma=0.9)

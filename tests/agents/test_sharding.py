@@ -15,7 +15,7 @@ import pytest
 from incentivize import envs, rewards
 from incentivize.agents import cloning, learner, networks, ppo
 from incentivize.agents.evaluate import evaluate, policy_of
-from incentivize.agents.sharding import mesh_of, spread
+from incentivize.agents.sharding import mesh_of, shard
 from incentivize.agents.teachers import TEACHERS
 from incentivize.envs.tasks import make_pool
 
@@ -37,7 +37,7 @@ def alone_and_spread():
     for arm in ARMS:
         found = []
         for setup in (setup_of(arm), setup_of(arm, mesh)):
-            state = jax.jit(partial(learner.begin, setup))(pool, jnp.uint32(0))
+            state = jax.jit(partial(learner.init, setup))(pool, jnp.uint32(0))
             held = state.actors[0].episodes.elapsed.sharding
             assert held.shard_shape((64,)) == ((64 // len(held.device_set),))
             train = jax.jit(partial(learner.train, setup)).lower(state, hyper, pool, jnp.int32(2)).compile()
@@ -57,7 +57,7 @@ def alone_and_spread():
         tasks = family.tasks.member(make_pool(8), jnp.uint32(0))[None].repeat(8, 0)
         policy, memory = policy_of(family, network, alone.params), network.initial_memory()
         counts = [evaluate(family, policy, memory, tasks, jax.random.key(0), 32, mesh=one) for one in (None, mesh)]
-        assert int(counts[0].sampled.sum()) > 0
+        assert int(counts[0].successes.sum()) > 0
         for one, other in zip(*counts, strict=True):
             np.testing.assert_array_equal(one, other)
 
@@ -70,9 +70,9 @@ def test_an_agent_on_four_devices_learns_what_it_does_on_one():
 
 
 def test_what_cannot_be_divided_is_left_whole_or_refused():
-    assert spread(None, jnp.arange(3)).tolist() == [0, 1, 2]
+    assert shard(None, jnp.arange(3)).tolist() == [0, 1, 2]
     tree = jnp.zeros(()), jnp.zeros((4, 2))
-    assert jax.tree.map(jnp.shape, spread(mesh_of(tuple(jax.devices())), tree, axis=1)) == ((), (4, 2))
+    assert jax.tree.map(jnp.shape, shard(mesh_of(tuple(jax.devices())), tree, axis=1)) == ((), (4, 2))
 
     class Three:
         size = 3

@@ -9,7 +9,7 @@ from incentivize import envs, rewards
 from incentivize.agents import cloning, networks
 from incentivize.agents import learner as lr
 from incentivize.agents.teachers import TEACHERS
-from incentivize.envs.episodes import draw_from
+from incentivize.envs.episodes import start_sampler
 from incentivize.envs.tasks import make_pool
 from tests.helpers.probes import Probe
 
@@ -45,7 +45,7 @@ def test_frozen_demonstrations_are_so_many_and_always_the_same():
     sizes = {"num_envs": 16, "steps": 60}
     setup = lr.Setup(family, network, cloning.CLONING, rewards.make("sparse"), TEACHERS["demonstrations"], **sizes)
     hyper, pool = lr.Hyper(demonstrations=5.0), make_pool(None, seed=3)
-    state = jax.jit(partial(lr.begin, setup))(pool, jnp.uint32(0), hyper)
+    state = jax.jit(partial(lr.init, setup))(pool, jnp.uint32(0), hyper)
     _, rollout = jax.jit(partial(lr.collect, setup))(state, pool, KEY, hyper)
     episodes = set()
     for env in range(16):
@@ -56,7 +56,7 @@ def test_frozen_demonstrations_are_so_many_and_always_the_same():
     assert len(episodes) == 5
     assert (rollout.labels.max(-1) == 1).all()
     assert rollout.succeeded.sum() == (rollout.terminated_after | rollout.truncated_after).sum()
-    drawn = jax.device_get(jax.vmap(draw_from(family, pool, starts=jnp.uint32(50)))(jax.random.split(KEY, 2000)))
+    drawn = jax.device_get(jax.vmap(start_sampler(family, pool, starts=jnp.uint32(50)))(jax.random.split(KEY, 2000)))
     assert len({tuple(np.concatenate([np.ravel(leaf[i]) for leaf in drawn])) for i in range(2000)}) == 50
 
 
@@ -66,7 +66,7 @@ def test_an_agent_that_will_be_incentivized_learns_values_while_it_is_taught():
     sizes = {"num_envs": 32, "steps": 8, "epochs": 4, "minibatches": 2}
     setup = lr.Setup(probe, network, cloning.CLONING_WITH_VALUES, rewards.make("sparse"), TEACHERS["dagger"], **sizes)
     pool = make_pool(None)
-    state = jax.jit(partial(lr.begin, setup))(pool, jnp.uint32(0))
+    state = jax.jit(partial(lr.init, setup))(pool, jnp.uint32(0))
     state, _ = jax.jit(partial(lr.train, setup))(state, lr.Hyper(learning_rate=3e-3), pool, jnp.int32(60))
     seen = probe.observe(probe.init(KEY, jnp.zeros(2, jnp.uint8)))
     assert float(network.apply(state.params, seen, ())[1]) == pytest.approx(1, abs=0.05)

@@ -10,11 +10,11 @@ import pytest
 from incentivize.experiments.cli.main import main
 from incentivize.experiments.execution import scheduler
 from incentivize.experiments.runtime import signals
-from incentivize.experiments.runtime.compilation_cache import keep_programs, programs_folder
+from incentivize.experiments.runtime.compilation_cache import cache_folder, enable_cache
 from incentivize.experiments.storage.ownership import set_status
-from incentivize.experiments.storage.run_directory import Store
+from incentivize.experiments.storage.run_directory import RunDirectory
 from incentivize.experiments.trackers import sync
-from incentivize.experiments.trackers.sync import following
+from incentivize.experiments.trackers.sync import open_tracker
 from tests.helpers.damage import copy
 
 
@@ -78,13 +78,13 @@ def test_a_run_is_done_whatever_becomes_of_its_report(
 def test_who_stops_a_run_while_it_reports_stops_it(unfinished, tiny_config, monkeypatch):
     for stop in (signals.Stopped, KeyboardInterrupt):
         monkeypatch.setattr("incentivize.experiments.presentation.charts.save", raising(stop()))
-        assert main(arguments(tiny_config, unfinished)) == signals.STATUS
+        assert main(arguments(tiny_config, unfinished)) == signals.STOPPED_STATUS
         assert state(unfinished) == "stopped"
 
 
 def test_a_run_that_once_failed_for_want_of_a_report_is_done(tiny_run, tiny_config, tmp_path):
     run = copy(tiny_run, tmp_path / "run")
-    set_status(Store(run), "failed", "closing tag '[/b]' doesn't match any open tag")
+    set_status(RunDirectory(run), "failed", "closing tag '[/b]' doesn't match any open tag")
     assert main(arguments(tiny_config, run)) == 0
     assert state(run) == "done"
 
@@ -93,7 +93,7 @@ def test_the_exit_status_is_said_where_nothing_else_can_be(monkeypatch, tmp_path
     monkeypatch.setattr(sys, "stderr", Gone(OSError(errno.EIO, "Input/output error")))
     assert main(["report", str(tmp_path / "nowhere")]) == 2
     monkeypatch.setattr("incentivize.experiments.cli.commands.run.keep_programs", raising(KeyboardInterrupt()))
-    assert main(["run", "task-count"]) == signals.STATUS
+    assert main(["run", "task-count"]) == signals.STOPPED_STATUS
 
 
 class Gone:
@@ -137,10 +137,10 @@ def test_a_tracker_that_fails_anywhere_ends_nothing(where, error, tiny_run, tmp_
             if here == where:
                 raise error
 
-    monkeypatch.setattr(sync, "load", lambda name: Failing)
-    with following("tensorboard", Store(copy(tiny_run, tmp_path / "run"))) as follower:
-        follower.settled()
-        follower.done()
+    monkeypatch.setattr(sync, "load_tracker", lambda name: Failing)
+    with open_tracker("tensorboard", RunDirectory(copy(tiny_run, tmp_path / "run"))) as follower:
+        follower.on_cells_finished()
+        follower.on_study_finished()
     warned = capsys.readouterr().err
     assert warned == "warning: --tracker tensorboard: no account; the study goes on without it\n"
 
@@ -164,7 +164,7 @@ def before_jax(monkeypatch):
 
 
 def kept_in():
-    keep_programs()
+    enable_cache()
     return os.environ.get("JAX_COMPILATION_CACHE_DIR")
 
 
@@ -196,9 +196,9 @@ def test_a_relative_cache_folder_is_no_value(before_jax, tmp_path):
     before_jax.chdir(tmp_path)
     before_jax.setenv("XDG_CACHE_HOME", "relative")
     before_jax.setenv("HOME", str(tmp_path / "home"))
-    assert programs_folder() == tmp_path / "home" / ".cache" / "incentivize"
+    assert cache_folder() == tmp_path / "home" / ".cache" / "incentivize"
     before_jax.setenv("HOME", "relative")
-    assert programs_folder() is None
+    assert cache_folder() is None
 
 
 @pytest.mark.parametrize("way", ["nobody", "a file", "below a file", "read-only", "no text", "no locks"])

@@ -76,9 +76,9 @@ def test_signals_are_as_before_once_they_are_no_longer_heeded():
     from incentivize.experiments.runtime import signals
 
     before = signal.getsignal(signal.SIGTERM)
-    with signals.heeded():
+    with signals.stop_on_signal():
         os.kill(os.getpid(), signal.SIGTERM)
-        assert signals.requested.wait(5)
+        assert signals.stop_requested.wait(5)
     assert signal.getsignal(signal.SIGTERM) == before
-    with signals.heeded():
-        assert not signals.requested.is_set()
+    with signals.stop_on_signal():
+        assert not signals.stop_requested.is_set()

@@ -18,8 +18,8 @@ from incentivize.experiments.cli import main
 from incentivize.experiments.cli.commands.run import Run, SettingsFlags
 from incentivize.experiments.settings.loading import dump, load
 from incentivize.experiments.settings.schema import FLAG_KEYS, TRAINING_KEYS, Settings
-from incentivize.experiments.storage.io import write
-from incentivize.experiments.storage.run_directory import Store
+from incentivize.experiments.storage.io import write_atomic
+from incentivize.experiments.storage.run_directory import RunDirectory
 from incentivize.experiments.studies import STUDIES, task_count
 from tests.helpers.damage import copy, damage
 
@@ -70,7 +70,7 @@ def attempt(text, folder, capsys, begun):
     path.write_bytes(text)
     study = random.Random(text).choice(list(STUDIES))
     command = Run(study=study, settings=SettingsFlags(), config=path, out=folder / "run", workers=1)
-    status = main.act(command)
+    status = main.dispatch(command)
     said = capsys.readouterr().err
     assert "Traceback" not in said
     assert not (folder / "run").exists()
@@ -120,12 +120,13 @@ def test_ten_thousand_configurations(tmp_path, capsys, begun):
 def damaged_runs(seeds, tiny_run, tiny_config, folder, capsys, monkeypatch):
     """Damages so many copies of a run and goes on with them; returns how often what came of it."""
     counts, drawn = Counter(), []
-    sound = Store(tiny_run)
+    sound = RunDirectory(tiny_run)
     wanted = sound.rows(), sound.tasks(10**6), sound.meta()["blind"], sound.meta()["ledger"]
     monkeypatch.setattr(task_count, "draw_task_count", lambda *_: drawn.append(1) or (None, []))
     monkeypatch.setattr("incentivize.experiments.reporting.report.panels", lambda _: [])
     monkeypatch.setattr(
-        "incentivize.experiments.presentation.charts.save", lambda *given: write(given[2] / f"{given[3]}.png", b"drawn")
+        "incentivize.experiments.presentation.charts.save",
+        lambda *given: write_atomic(given[2] / f"{given[3]}.png", b"drawn"),
     )
     for seed in seeds:
         rng = random.Random(seed)
@@ -145,8 +146,8 @@ def damaged_runs(seeds, tiny_run, tiny_config, folder, capsys, monkeypatch):
         assert status != 1 or "Is a directory" in said, (seed, done, said)  # nothing else ends a run that was damaged
         assert status == 0 or str(run) in said, (seed, done, said)
         if status == 0:
-            store = Store(run)
-            store.unchanged()
+            store = RunDirectory(run)
+            store.check_digests()
             found = store.rows(), store.tasks(10**6), store.meta()["blind"], store.meta()["ledger"]
             assert found[0] == wanted[0], (seed, done)
             assert (found[1] == wanted[1]).all(), (seed, done)

@@ -8,7 +8,7 @@ import pytest
 
 from incentivize.experiments import studies
 from incentivize.experiments.analysis import rows as rw
-from incentivize.experiments.analysis.table import Table
+from incentivize.experiments.analysis.table import ResultsTable
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import resolve
 from tests.helpers.counts import counted
@@ -54,7 +54,7 @@ def grid(request):
     """A study, its settings, its cells, and what came of each: counts and rows."""
     study = studies.load(request.param)
     base = {"study": request.param, "preset": "quick"} | study.PRESETS["quick"]
-    settings = resolve(base, presets.training("quick"), OWN.get(request.param, {}))
+    settings = resolve(base, presets.training_defaults("quick"), OWN.get(request.param, {}))
     cells = study.cells(settings)
     counts = {cell.id: made_up(cell) for cell in cells}
     return study, settings, cells, counts, [rw.rows_of(cell, counts[cell.id], 100) for cell in cells]
@@ -70,14 +70,14 @@ def shown(grid, missing):
         rows.append(
             level | {"success_greedy": None, "cell": f"uniform-{family}", "simulations": 0, "seed": None, "variant": ""}
         )
-    levels, sure = rw.levels(rows, cells)
-    rows = rw.scored(rows, {family: levels[family] for family in sure})
+    levels, sure = rw.blind_levels(rows, cells)
+    rows = rw.with_scores(rows, {family: levels[family] for family in sure})
     tasks = np.concatenate([counts[cell.id] for cell in kept]) if kept else made_up(cells[0])[:0]
     uniform = dict.fromkeys(settings.families, 0.1)
     blind = {family: level if family in sure else None for family, level in levels.items()}
     meta = {"blind": blind, "uniform": uniform, "tasks": dict.fromkeys(settings.families, 10**12)}
     meta["ledger"] = {cell.id: {"supervision_bits": 1000, "env_steps": cell.points[-1][0]} for cell in kept}
-    table = Table(rows, tasks, meta)
+    table = ResultsTable(rows, tasks, meta)
     claims = study.verdicts(table, settings)
     figure, _ = study.figure(table, settings)
     plt.close(figure)

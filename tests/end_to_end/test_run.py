@@ -17,10 +17,10 @@ from flax import serialization
 
 from incentivize.experiments.cli.main import main
 from incentivize.experiments.execution import study_run as experiments_main
-from incentivize.experiments.runtime.provenance import environment
+from incentivize.experiments.runtime.provenance import provenance
 from incentivize.experiments.settings import presets
-from incentivize.experiments.storage.ownership import owned
-from incentivize.experiments.storage.run_directory import Store
+from incentivize.experiments.storage.ownership import open_run_directory
+from incentivize.experiments.storage.run_directory import RunDirectory
 from incentivize.experiments.storage.schema import ROW_KEYS
 from incentivize.experiments.studies import task_count
 from tests.helpers.damage import copy
@@ -42,14 +42,16 @@ def test_the_directory_holds_what_was_promised(tiny_run):
 
 def test_rows_have_the_promised_columns_and_all_cells(tiny_run, rows):
     assert all(list(row) == list(ROW_KEYS) for row in rows)
-    cells = task_count.cells(Store(tiny_run).settings())
+    cells = task_count.cells(RunDirectory(tiny_run).settings())
     trained = {row["cell"] for row in rows if row["learner"] in ("ppo", "cloning")}
     assert trained == {cell.id for cell in cells}
     for cell in cells:
         mine = [row for row in rows if row["cell"] == cell.id]
         splits = {"seen", "specialty"} | (set() if cell.pool_split == "heldout" else {"unseen", "validation"})
-        assert {(row["env_steps"], row["split"]) for row in mine} == {(p, s) for p, _ in cell.points for s in splits}
-        assert {row["budget_kind"] for row in mine} == {kind for _, kind in cell.points}
+        assert {(row["env_steps"], row["split"]) for row in mine} == {
+            (p, s) for p, _ in cell.evaluation_points for s in splits
+        }
+        assert {row["budget_kind"] for row in mine} == {kind for _, kind in cell.evaluation_points}
         assert all(0 <= row["success"] <= 1 for row in mine)
         assert {row["pool_size"] for row in mine} == {cell.pool_size}
 
@@ -67,7 +69,7 @@ def test_scores_are_normalised_over_the_blind_level(tiny_run, rows):
 
 
 def test_counts_per_task_add_up_to_the_rows(tiny_run, rows):
-    tasks = Store(tiny_run).tasks(10**6)
+    tasks = RunDirectory(tiny_run).tasks(10**6)
     for row in rows:
         if row["learner"] in ("ppo", "cloning"):
             mine = tasks[
@@ -147,8 +149,8 @@ def test_the_same_settings_give_the_same_rows_and_a_stopped_run_goes_on(tiny_run
     assert main(["run", "task-count", "--config", str(tiny_config), "--out", str(again), "--workers", "1"]) == 0
     for name in ("results.jsonl", "claims.json", *(f"checkpoints/{path.stem}.msgpack" for path in cells)):
         assert (again / name).read_bytes() == (tiny_run / name).read_bytes()
-    assert (Store(again).tasks(10**6) == Store(tiny_run).tasks(10**6)).all()
-    digests = [{k: v["digest"] for k, v in Store(run).meta()["ledger"].items()} for run in (tiny_run, again)]
+    assert (RunDirectory(again).tasks(10**6) == RunDirectory(tiny_run).tasks(10**6)).all()
+    digests = [{k: v["digest"] for k, v in RunDirectory(run).meta()["ledger"].items()} for run in (tiny_run, again)]
     assert digests[0] == digests[1]
     assert len(set(digests[0].values())) == len(cells)
 
@@ -191,7 +193,7 @@ def test_another_run_in_the_same_directory_is_refused(tiny_run, tiny_config, cap
 
 def test_config_is_resolved(tiny_run):
     config = tomllib.loads((tiny_run / "config.toml").read_text())
-    shipped = presets.training("quick")["errands"]
+    shipped = presets.training_defaults("quick")["errands"]
     assert config["training"]["errands"]["learning_rate"] == shipped["learning_rate"]
     assert config["training"]["errands"]["width"] == 8
     assert config["pools"] == [1, 4, "new"]
@@ -218,7 +220,7 @@ def test_verdicts_of_before_do_not_stand_for_those_of_now(
 
 def test_a_report_knows_cells_that_were_finished_after_the_counts_were_written(tiny_run, tmp_path):
     run = copy(tiny_run, tmp_path / "run")
-    store = Store(run)
+    store = RunDirectory(run)
     counts = store.tasks(10**6)
     for left in (counts[:0], counts[counts["cell"] != counts["cell"][-1]]):
         store.publish(store.rows(), left)
@@ -228,7 +230,7 @@ def test_a_report_knows_cells_that_were_finished_after_the_counts_were_written(t
 
 def test_a_report_keeps_off_a_run_that_is_at_work(tiny_run, tmp_path, capsys):
     run = copy(tiny_run, tmp_path / "run")
-    with owned(run, Store(run).settings()):
+    with open_run_directory(run, RunDirectory(run).settings()):
         assert main(["report", str(run)]) == 2
         assert "is being written by another run" in capsys.readouterr().err
         assert main(["report", str(run), "--out", str(tmp_path / "there")]) == 0
@@ -239,7 +241,7 @@ def test_no_git_no_commit(monkeypatch):
         raise FileNotFoundError("git")
 
     monkeypatch.setattr("incentivize.experiments.storage.run_directory.subprocess.run", missing)
-    assert environment()["commit"] is None
+    assert provenance()["commit"] is None
 
 
 @pytest.mark.slow
@@ -255,7 +257,7 @@ def test_four_devices_give_the_rows_and_parameters_of_one_worker(tiny_config, tm
     assert len(json.loads((four / "meta.json").read_text())["devices"]) == 4
     assert (four / "results.jsonl").read_bytes() == (one / "results.jsonl").read_bytes()
     params = sorted((one / "checkpoints").glob("*.msgpack"))
-    assert len(params) == len(task_count.cells(Store(one).settings()))
+    assert len(params) == len(task_count.cells(RunDirectory(one).settings()))
     assert all((four / "checkpoints" / path.name).read_bytes() == path.read_bytes() for path in params)
     shared = tmp_path / "shared" / "run"
     close = [(shared / "checkpoints" / path.name).read_bytes() for path in params]

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from incentivize.experiments.cli.arguments import flags_of, words_of
-from incentivize.experiments.cli.choices import KNOWN
+from incentivize.experiments.cli.arguments import arguments_of, flags_of
+from incentivize.experiments.cli.choices import CHOICES
 from incentivize.experiments.cli.commands import COMMANDS
 from incentivize.experiments.cli.commands import run as run_command
 from incentivize.experiments.cli.commands.run import Run
@@ -81,16 +81,16 @@ def test_a_wrong_knob_in_a_file_is_named_with_what_was_meant(tmp_path, capsys):
 
 
 def test_flags_are_read_off_the_commands():
-    words = {word.name: word for word in words_of(Run)}
+    words = {word.name: word for word in arguments_of(Run)}
     assert next(iter(words)) == "study"
     assert {"--family", "--seeds", "--learning-rate", "--save-every", "--debug"} <= set(words)
-    assert (words["--debug"].value, words["--pools"].several, Path in words["--out"].kinds) == ("", True, True)
+    assert (words["--debug"].value, words["--pools"].takes_several, Path in words["--out"].kinds) == ("", True, True)
     assert (words["--taught-minibatches"].value, words["--entropy-end"].value) == ("INT", "FLOAT")
     assert "--families" not in words
     for kind in COMMANDS.values():
         assert len(set(flags_of(kind))) == len(flags_of(kind))
-        for word in words_of(kind):
-            assert word.name.startswith("--") or word.name in (*KNOWN, "runs", "run")
+        for word in arguments_of(kind):
+            assert word.name.startswith("--") or word.name in (*CHOICES, "runs", "run")
 
 
 @pytest.mark.parametrize(
@@ -104,9 +104,9 @@ def test_flags_are_read_off_the_commands():
 )
 def test_a_flag_of_several_values_adds_up_however_often_it_stands_there(arguments, families, monkeypatch):
     asked = []
-    monkeypatch.setattr(validation, "check", lambda settings, _: asked.append(settings))
+    monkeypatch.setattr(validation, "validate", lambda settings, _: asked.append(settings))
     monkeypatch.setattr("incentivize.experiments.execution.study_run.run_study", lambda *_, **__: None)
-    monkeypatch.setattr(run_command, "_told", lambda _: {})
+    monkeypatch.setattr(run_command, "_json_document", lambda _: {})
     assert main(["run", "task-count", *arguments]) == 0
     (settings,) = asked
     assert settings.families == families
@@ -116,9 +116,9 @@ def test_a_flag_of_several_values_adds_up_however_often_it_stands_there(argument
 
 def test_no_values_at_all_turn_a_list_off(monkeypatch):
     asked = []
-    monkeypatch.setattr(validation, "check", lambda settings, _: asked.append(settings))
+    monkeypatch.setattr(validation, "validate", lambda settings, _: asked.append(settings))
     monkeypatch.setattr("incentivize.experiments.execution.study_run.run_study", lambda *_, **__: None)
-    monkeypatch.setattr(run_command, "_told", lambda _: {})
+    monkeypatch.setattr(run_command, "_json_document", lambda _: {})
     assert main(["run", "task-count"]) == 0
     assert main(["run", "task-count", "--taught-pools"]) == 0
     as_shipped, without = asked

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 
 from incentivize.experiments.cli.main import main
-from incentivize.experiments.errors import SettingsError
+from incentivize.experiments.errors import InputError
 from incentivize.experiments.storage import parameters
 from incentivize.experiments.storage import run_directory as store_module
-from incentivize.experiments.storage.cell_store import Archive
-from incentivize.experiments.storage.io import ROOM
-from incentivize.experiments.storage.run_directory import Store
+from incentivize.experiments.storage.cell_store import CellStore
+from incentivize.experiments.storage.io import MAX_SETTINGS_BYTES
+from incentivize.experiments.storage.run_directory import RunDirectory
 from incentivize.experiments.studies import task_count
-from incentivize.experiments.training.checkpoints import Keeper
-from incentivize.experiments.training.groups import Group
+from incentivize.experiments.training.checkpoints import GroupCheckpointer
+from incentivize.experiments.training.groups import CellGroup
 from tests.helpers.damage import copy
 
 SCRIPT = "<script>alert(1)</script>\x1b[31m"
@@ -60,7 +60,7 @@ def test_it_would_be_noticed(tmp_path):
 def test_nothing_is_unpickled(content, run, tiny_config, trained, tmp_path, capsys):
     evil = content(Evil(tmp_path / "hurt"))
     files = ["tasks.npz", "meta.json", "config.toml", "results.jsonl", "status.json"]
-    cell = task_count.cells(Store(run).settings())[3].id
+    cell = task_count.cells(RunDirectory(run).settings())[3].id
     files += [f"cells/{cell}.npz", f"checkpoints/{cell}.msgpack"]
     for name in files:
         kept = (run / name).read_bytes()
@@ -69,14 +69,14 @@ def test_nothing_is_unpickled(content, run, tiny_config, trained, tmp_path, caps
         assert again(run, tiny_config) in (0, 2)
         (run / name).write_bytes(kept)
     (run / "params.msgpack").write_bytes(evil)
-    with pytest.raises(SettingsError, match="cannot be read as parameters"):
+    with pytest.raises(InputError, match="cannot be read as parameters"):
         parameters.load(str(run / "params.msgpack"), {"kernel": np.zeros(10_000, np.float32)})
     assert "Traceback" not in capsys.readouterr().err
     assert not (tmp_path / "hurt").exists()
 
 
 def test_counts_that_have_to_be_unpickled_are_refused_though_they_are_what_was_written(run, tmp_path, capsys):
-    store = Store(run)
+    store = RunDirectory(run)
     (run / "tasks.npz").write_bytes(objects(Evil(tmp_path / "hurt")))
     store.publish(store.rows())  # with the digest of these
     assert main(["report", str(run)]) == 2
@@ -85,9 +85,9 @@ def test_counts_that_have_to_be_unpickled_are_refused_though_they_are_what_was_w
 
 
 def test_a_checkpoint_of_pickles_is_no_checkpoint(tiny_run, tmp_path, capsys):
-    (cell, *_) = task_count.cells(Store(tiny_run).settings())
-    group = Group((cell,), 1)
-    keeper = Keeper(tmp_path, group, 0)
+    (cell, *_) = task_count.cells(RunDirectory(tiny_run).settings())
+    group = CellGroup((cell,), 1)
+    keeper = GroupCheckpointer(tmp_path, group, 0)
     for name in ("sealed.json", "manifest.ocdbt", "_METADATA", "default/_METADATA"):
         path = tmp_path / group.id / "512" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -100,16 +100,16 @@ def test_a_checkpoint_of_pickles_is_no_checkpoint(tiny_run, tmp_path, capsys):
 
 
 def test_a_file_that_unpacks_to_more_than_it_can_hold_is_not_unpacked(tiny_run, run, capsys):
-    cell = task_count.cells(Store(run).settings())[0]
+    cell = task_count.cells(RunDirectory(run).settings())[0]
     path = run / "cells" / f"{cell.id}.npz"
     with zipfile.ZipFile(path) as archive:
         sound = {name: archive.read(name) for name in ("about.npy", "counts.npy")}
     for name in sound:
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-            for member, content in (sound | {name: bytes(64 * ROOM)}).items():
+            for member, content in (sound | {name: bytes(64 * MAX_SETTINGS_BYTES)}).items():
                 archive.writestr(member, content)
-        assert path.stat().st_size < ROOM
-        assert Archive(run, None, {}).own(cell) is None
+        assert path.stat().st_size < MAX_SETTINGS_BYTES
+        assert CellStore(run, None, {}).load(cell) is None
         assert "it is larger than it can be" in capsys.readouterr().err
 
 
@@ -140,18 +140,18 @@ def test_a_pipe_in_a_files_place_is_not_waited_for(run, tiny_config, capsys):
 
 
 def test_texts_have_a_bound(run, monkeypatch, capsys):
-    monkeypatch.setattr(store_module, "MOST", 100)
+    monkeypatch.setattr(store_module, "MAX_ROWS_BYTES", 100)
     assert main(["report", str(run)]) == 2
     assert "it is larger than it can be" in capsys.readouterr().err
-    monkeypatch.setattr(store_module, "ROOM", 100)
+    monkeypatch.setattr(store_module, "MAX_SETTINGS_BYTES", 100)
     assert main(["report", str(run)]) == 2
     assert "not a run directory" in capsys.readouterr().err
 
 
 def test_counts_have_a_bound(run, capsys):
-    store = Store(run)
+    store = RunDirectory(run)
     with zipfile.ZipFile(run / "tasks.npz", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("tasks.npy", bytes(64 * ROOM))
+        archive.writestr("tasks.npy", bytes(64 * MAX_SETTINGS_BYTES))
     store.publish(store.rows())
     assert main(["report", str(run)]) == 2
     assert "tasks.npz: cannot be read as part of a run (ValueError: it is larger" in capsys.readouterr().err
@@ -183,26 +183,26 @@ def test_odd_files_in_runs_beside_do_not_matter(tiny_run, tiny_config, trained, 
     said = capsys.readouterr()
     assert f"{len(files) - len(changes) - 2} found in other runs" in said.out
     assert "damaged" not in said.err
-    assert Store(tmp_path / "run").rows() == Store(tiny_run).rows()
+    assert RunDirectory(tmp_path / "run").rows() == RunDirectory(tiny_run).rows()
 
 
 @pytest.mark.parametrize("packed", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_what_an_archive_says_of_its_size_is_not_believed(packed, run, capsys):
-    cell = task_count.cells(Store(run).settings())[0]
+    cell = task_count.cells(RunDirectory(run).settings())[0]
     path = run / "cells" / f"{cell.id}.npz"
     with zipfile.ZipFile(path, "w", packed) as archive:
-        archive.writestr("about.npy", bytes(300 * ROOM))
-    data, told = path.read_bytes(), (300 * ROOM).to_bytes(4, "little")
+        archive.writestr("about.npy", bytes(300 * MAX_SETTINGS_BYTES))
+    data, told = path.read_bytes(), (300 * MAX_SETTINGS_BYTES).to_bytes(4, "little")
     assert data.count(told) >= 1
     path.write_bytes(data.replace(told, (200).to_bytes(4, "little")))
     tracemalloc.start()
-    assert Archive(run, None, {}).own(cell) is None
-    assert tracemalloc.get_traced_memory()[1] < 100 * ROOM
+    assert CellStore(run, None, {}).load(cell) is None
+    assert tracemalloc.get_traced_memory()[1] < 100 * MAX_SETTINGS_BYTES
     tracemalloc.stop()
     assert "damaged" in capsys.readouterr().err
     with path.open("wb") as file:
         file.truncate(2**40)  # of nothing
-    assert Archive(run, None, {}).own(cell) is None
+    assert CellStore(run, None, {}).load(cell) is None
     assert "it is larger than it can be" in capsys.readouterr().err
 
 
@@ -211,25 +211,25 @@ def test_what_an_archive_says_of_its_size_is_not_believed(packed, run, capsys):
     [("cell", "other"), ("family", "mazes"), ("env_steps", 1), ("split", "odd"), ("episodes", 0), ("successes", 99)],
 )
 def test_counts_that_are_of_no_evaluation_are_no_counts(name, value, run, capsys):
-    cell = task_count.cells(Store(run).settings())[0]
+    cell = task_count.cells(RunDirectory(run).settings())[0]
     path = run / "cells" / f"{cell.id}.npz"
     with np.load(path) as archive:
         counts, about = archive["counts"], archive["about"]
     counts[name][0] = value
     np.savez_compressed(path, counts=counts, about=about)
-    assert Archive(run, None, {}).own(cell) is None
+    assert CellStore(run, None, {}).load(cell) is None
     assert "damaged" in capsys.readouterr().err
 
 
 def test_text_that_is_none_is_no_text(run, capsys):
-    cell = task_count.cells(Store(run).settings())[0]
+    cell = task_count.cells(RunDirectory(run).settings())[0]
     path = run / "cells" / f"{cell.id}.npz"
     with np.load(path) as archive:
         counts, about = archive["counts"], archive["about"]
     counts = counts.copy()
     counts["split"][:1].view(np.uint32)[0] = 2**31
     np.savez_compressed(path, counts=counts, about=about)
-    assert Archive(run, None, {}).own(cell) is None
+    assert CellStore(run, None, {}).load(cell) is None
     assert "its split" in capsys.readouterr().err
 
 
@@ -241,7 +241,7 @@ def test_what_cannot_be_gone_on_with_is_left_as_it_is(run, tiny_config, capsys):
 
 
 def test_links_to_themselves_or_to_nothing_and_tables_that_are_none(run, tiny_config, capsys):
-    store = Store(run)
+    store = RunDirectory(run)
     for target in ("odd", "nothing"):
         (run / "odd").symlink_to(run / target)
         assert main(["report", str(run)]) == 2
@@ -255,7 +255,7 @@ def test_links_to_themselves_or_to_nothing_and_tables_that_are_none(run, tiny_co
 
 
 def test_strings_from_files_are_escaped(run, tiny_run, capsys):
-    store = Store(run)
+    store = RunDirectory(run)
     meta, rows = store.meta(), store.rows()
     for row in rows:
         row["variant"] = row["network"] = SCRIPT
@@ -292,7 +292,7 @@ def test_strings_from_files_are_escaped(run, tiny_run, capsys):
     ],
 )
 def test_settings_name_what_there_is_and_nothing_else(old, new, named, run, tmp_path, capsys):
-    store = Store(run)
+    store = RunDirectory(run)
     text = (run / "config.toml").read_text()
     assert old in text
     (run / "config.toml").write_text(text.replace(old, new))

@@ -68,7 +68,7 @@ def test_gymnasium_plays_the_same_episodes_whatever_jax_is_set_to(name, plain, r
 def test_a_setting_of_one_thread_changes_no_episode(plain):
     with jax.enable_x64(True), jax.default_prng_impl("rbg"), jax.threefry_partitionable(False):
         assert same(played(), plain)
-        assert ambient.others() == {
+        assert ambient.unusual_settings() == {
             "jax_enable_x64": True,
             "jax_default_prng_impl": "rbg",
             "jax_threefry_partitionable": False,
@@ -99,7 +99,7 @@ def test_digits_may_be_of_numpy(family, knobs):
 
 
 def test_what_is_set_is_what_jax_ships_with_and_can_be_set():
-    assert ambient.others() == {}
+    assert ambient.unusual_settings() == {}
     known = jax.config.values
     assert {*ambient.NUMBERS, *ambient.GUARDS} <= set(known)
     assert ambient.NUMBERS.keys() - ambient._states().keys() == {"jax_disable_most_optimizations"}  # of no thread
@@ -109,10 +109,10 @@ def test_what_is_set_is_what_jax_ships_with_and_can_be_set():
 def test_variables_are_read_as_jax_reads_them():
     fine = {"JAX_ENABLE_X64": "False", "JAX_THREEFRY_PARTITIONABLE": "yes", "JAX_RANDOM_SEED_OFFSET": "0"}
     fine |= {"JAX_TRANSFER_GUARD": "log", "JAX_DEFAULT_PRNG_IMPL": "threefry2x32", "JAX_MEMORY_FITTING_EFFORT": "0"}
-    assert ambient.told_otherwise(fine) == {}
+    assert ambient.overridden_variables(fine) == {}
     told = {"JAX_ENABLE_X64": "1", "JAX_THREEFRY_PARTITIONABLE": "off", "JAX_RANDOM_SEED_OFFSET": "x"}
     told |= {"JAX_TRANSFER_GUARD": "disallow", "JAX_DEFAULT_PRNG_IMPL": "", "JAX_DEFAULT_MATMUL_PRECISION": "float32"}
-    assert ambient.told_otherwise(fine | told | {"JAX_PLATFORMS": "cpu"}) == told
+    assert ambient.overridden_variables(fine | told | {"JAX_PLATFORMS": "cpu"}) == told
 
 
 def test_a_process_is_set_and_so_are_those_that_it_starts(monkeypatch, restored):
@@ -129,8 +129,8 @@ def test_a_process_is_set_and_so_are_those_that_it_starts(monkeypatch, restored)
 
 
 def test_settings_of_another_thread_are_taken_over():
-    with ambient.under({"jax_enable_x64": True}):
-        assert ambient.others() == {"jax_enable_x64": True}
-        with ambient.under({}):
-            assert ambient.others() == {}
-    assert ambient.others() == {}
+    with ambient.with_settings({"jax_enable_x64": True}):
+        assert ambient.unusual_settings() == {"jax_enable_x64": True}
+        with ambient.with_settings({}):
+            assert ambient.unusual_settings() == {}
+    assert ambient.unusual_settings() == {}

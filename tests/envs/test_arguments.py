@@ -8,7 +8,7 @@ import pytest
 
 from incentivize import envs
 from incentivize.envs import arguments
-from incentivize.envs.arguments import integer, knobs_of, one_of, options_of
+from incentivize.envs.arguments import check_integer, check_knobs, check_one_of, check_options
 
 if TYPE_CHECKING:
     from nowhere import Unknown  # pyright: ignore[reportMissingImports]
@@ -40,34 +40,34 @@ class Unread:
 @pytest.mark.parametrize("value", ["4", None, 4.0, True, np.bool_(True), np.float64(4), float("nan"), [4], b"4", 4j])
 def test_what_is_no_integer_is_refused(value):
     with pytest.raises(ValueError, match=r"^count=.*: expected an integer from 1 to 1,000$"):
-        integer("count", value, 1, 1000)
+        check_integer("count", value, 1, 1000)
 
 
 @pytest.mark.parametrize("value", [4, np.int64(4), np.uint8(4), np.array(4)])
 def test_integers_of_numpy_are_integers(value):
-    found = integer("count", value, 4, 4)
+    found = check_integer("count", value, 4, 4)
     assert (type(found), found) == (int, 4)
     for least, most in ((5, None), (0, 3)):
         with pytest.raises(ValueError, match="count="):
-            integer("count", value, least, most)
+            check_integer("count", value, least, most)
 
 
 @pytest.mark.parametrize("value", ["c", None, 1, ["a"], np.array(["a", "b"]), {}])
 def test_what_is_no_known_name_is_refused(value):
     with pytest.raises(ValueError, match=r"letter=.*: want one of a, b"):
-        one_of("letter", value, ("a", "b"))
+        check_one_of("letter", value, ("a", "b"))
 
 
 def test_options_are_a_dict_of_known_ones():
-    assert options_of(None, ("task",)) == {}
-    assert options_of({"task": 5}, ("task",)) == {"task": 5}
+    assert check_options(None, ("task",)) == {}
+    assert check_options({"task": 5}, ("task",)) == {"task": 5}
     for options in ([], "task", 0, False, [("task", 5)], {"task"}):
         with pytest.raises(ValueError, match=r"options=.*: expected a dict with 'task', or None"):
-            options_of(options, ("task",))
+            check_options(options, ("task",))
     with pytest.raises(ValueError, match="no option 'tsk'; did you mean 'task'"):
-        options_of({"tsk": 1}, ("task", "reset_mask"))
+        check_options({"tsk": 1}, ("task", "reset_mask"))
     with pytest.raises(ValueError, match="no option 3; did you mean 'task' or 'reset_mask'"):
-        options_of({3: 1}, ("task", "reset_mask"))
+        check_options({3: 1}, ("task", "reset_mask"))
 
 
 @pytest.mark.parametrize(
@@ -85,24 +85,24 @@ def test_options_are_a_dict_of_known_ones():
 )
 def test_a_knob_of_another_type_than_its_annotation_is_refused(knob, value, text):
     with pytest.raises(ValueError, match=f"^{knob}=.*: {text}$"):
-        knobs_of("brought", Brought, {knob: value})
+        check_knobs("brought", Brought, {knob: value})
 
 
 def test_knobs_of_the_right_type_are_taken_as_pythons_own():
     given = {"whole": np.int64(3), "share": 1, "either": np.bool_(True), "word": np.str_("b"), "mode": 3, "most": None}
     given |= {"sizes": (1, 2), "anything": [1], "later": "x"}
-    found = knobs_of("brought", Brought, given)
+    found = check_knobs("brought", Brought, given)
     assert Brought(**found) == Brought(3, 1.0, True, "b", 3, None, (1, 2), [1], "x")
     assert [type(found[knob]) for knob in ("whole", "share", "either", "word")] == [int, float, bool, str]
 
 
 def test_what_cannot_be_given_is_no_knob():
     with pytest.raises(ValueError, match=r"made: no knob of brought; want one of whole, .*later$"):
-        knobs_of("brought", Brought, {"made": 3})
+        check_knobs("brought", Brought, {"made": 3})
 
 
 def test_an_annotation_that_cannot_be_read_is_left_to_the_family():
-    assert knobs_of("unread", Unread, {"knob": "anything"}) == {"knob": "anything"}
+    assert check_knobs("unread", Unread, {"knob": "anything"}) == {"knob": "anything"}
 
 
 @pytest.mark.parametrize("name", envs.names())

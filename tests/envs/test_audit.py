@@ -35,7 +35,7 @@ def test_the_planted_leak_trips_it(size):
 def test_a_leak_in_what_training_draws_from_trips_it(size, seed, monkeypatch):
     """One episode in eight is at any of the held-out tasks, which the task space itself knows nothing of."""
     family = envs.make("errands", values=11 + seed)  # of which nothing is compiled yet
-    honest = module.draw_from
+    honest = module.start_sampler
 
     def leaky(family, pool):
         def draw(key):
@@ -45,7 +45,7 @@ def test_a_leak_in_what_training_draws_from_trips_it(size, seed, monkeypatch):
 
         return draw
 
-    monkeypatch.setattr(module, "draw_from", leaky)
+    monkeypatch.setattr(module, "start_sampler", leaky)
     found = audit(family, make_pool(size, seed=seed), KEY)
     assert not found.sound
     assert found.strangers == pytest.approx(DRAWN / 8, rel=0.2)

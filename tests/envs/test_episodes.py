@@ -16,9 +16,9 @@ NUM_ENVS, STEPS = 32, 40
 
 def rollout(family, key, pool):
     """Random actions; all that happened, the starts that were taken, and the bank."""
-    draw = ep.draw_from(family, pool)
+    draw = ep.start_sampler(family, pool)
     key_begin, key_bank, key_steps = jax.random.split(key, 3)
-    episodes = ep.begin(draw, key_begin, NUM_ENVS)
+    episodes = ep.init(draw, key_begin, NUM_ENVS)
     bank = ep.refill(ep.empty_bank(draw, NUM_ENVS * STEPS), draw, key_bank)
     actions = jax.random.randint(key_steps, (STEPS, NUM_ENVS), 0, family.num_actions)
 
@@ -65,7 +65,7 @@ def test_bank_reset_equals_naive_reset_in_distribution():
     states, fresh = jax.jit(jax.vmap(banked))(jax.random.split(jax.random.key(1), 20))
     fresh = np.array(fresh)
     count = int(fresh.sum())
-    naive = jax.vmap(ep.draw_from(FAMILY, pool))(jax.random.split(jax.random.key(2), count))
+    naive = jax.vmap(ep.start_sampler(FAMILY, pool))(jax.random.split(jax.random.key(2), count))
     for read in (
         lambda s: s.task @ jnp.array([4, 1]),
         lambda s: s.agent,
@@ -78,7 +78,7 @@ def test_bank_reset_equals_naive_reset_in_distribution():
         assert stats.chi2_contingency(table).pvalue > 1e-3
 
 
-NEAR = ep.Near(jnp.float32(0.5), jnp.int32(2))
+NEAR = ep.NearSuccess(jnp.float32(0.5), jnp.int32(2))
 
 
 @pytest.mark.parametrize("told", [{}, {"near": NEAR}, {"starts": jnp.uint32(999)}], ids=["plain", "near", "starts"])
@@ -87,7 +87,7 @@ def test_every_start_is_at_a_task_of_the_pool(told):
     family = envs.make("errands", attributes=5, values=8)
     claims = [Claim(4), Claim(64, seed=3), Claim(9, first=5, split="heldout"), Claim(None, seed=1)]
     keys = jax.random.split(jax.random.key(0), 2000)
-    drawn = jax.jit(lambda pool: jax.vmap(ep.draw_from(family, pool, **told))(keys).task)
+    drawn = jax.jit(lambda pool: jax.vmap(ep.start_sampler(family, pool, **told))(keys).task)
     for claim in claims:
         pool = make_pool(claim.size, seed=claim.seed, split=claim.split, first=claim.first)
         tasks = np.asarray(drawn(pool))
@@ -97,7 +97,7 @@ def test_every_start_is_at_a_task_of_the_pool(told):
 
 
 def test_refill_replaces_used_states_only():
-    draw = ep.draw_from(FAMILY, make_pool(None))
+    draw = ep.start_sampler(FAMILY, make_pool(None))
     bank = ep.refill(ep.empty_bank(draw, 320), draw, jax.random.key(0))
     assert int(bank.cursor) == 0
     assert len(np.unique(np.array(bank.states.looks).reshape(320, -1), axis=0)) > 250
@@ -114,8 +114,8 @@ def test_refill_replaces_used_states_only():
 
 def test_the_time_limit_truncates_and_never_terminates():
     family = envs.make("mazes", rows=3, columns=5)
-    draw = ep.draw_from(family, make_pool(1))
-    episodes = ep.begin(draw, jax.random.key(0), 4)
+    draw = ep.start_sampler(family, make_pool(1))
+    episodes = ep.init(draw, jax.random.key(0), 4)
     corner = jnp.full(4, 0, jnp.uint8)
     episodes = episodes._replace(state=episodes.state._replace(agent=corner, goal=jnp.full(4, 14, jnp.uint8)))
     bank = ep.refill(ep.empty_bank(draw, 64), draw, jax.random.key(1))

@@ -63,8 +63,8 @@ def test_a_given_task_is_played(given):
     env = gym.FamilyEnv("mazes", split="heldout")
     for seed in range(3):
         env.reset(seed=seed, options={"task": given(env.family.tasks)})
-        assert env.life is not None
-        assert (env.life.state.task == env.family.tasks.heldout(5)).all()
+        assert env.episode is not None
+        assert (env.episode.state.task == env.family.tasks.heldout(5)).all()
 
 
 def test_a_pool_of_one_plays_one_task_and_a_fresh_one_many():
@@ -82,7 +82,7 @@ def test_the_expert_wins_through_the_door():
     env = gym.FamilyEnv("programs")
     env.reset(seed=0)
     for turn in range(7):
-        _, reward, terminated, _, info = env.step(int(jnp.argmax(env.family.expert(env.life.state))))
+        _, reward, terminated, _, info = env.step(int(jnp.argmax(env.family.expert(env.episode.state))))
         assert (reward, terminated, info["succeeded"]) == (float(turn == 6),) + (turn == 6,) * 2
 
 
@@ -148,11 +148,11 @@ def test_it_is_drawn_as_the_family_draws_it(name):
     with pytest.raises(gymnasium.error.ResetNeeded, match="before render"):
         env.render()
     env.reset(seed=1)
-    assert env.life is not None
-    assert (env.render() == to_image(env.family.render(env.life.state))).all()
+    assert env.episode is not None
+    assert (env.render() == to_image(env.family.render(env.episode.state))).all()
     text = gym.FamilyEnv(name, render_mode="ansi")
     text.reset(seed=1)
-    assert text.render() == to_text(env.family.render(env.life.state), colour=True)
+    assert text.render() == to_text(env.family.render(env.episode.state), colour=True)
 
 
 def test_without_a_render_mode_nothing_is_drawn_and_that_is_said():
@@ -209,7 +209,7 @@ def test_nonsense_is_refused():
     for seed in WRONG_SEEDS:
         with pytest.raises(ValueError, match=r"seed=.*: expected an integer of at least 0"):
             env.reset(seed=seed)
-    assert env.life is None
+    assert env.episode is None
     env.reset()
     for action in (4, -1, 1.0, float("nan"), [0], None):
         with pytest.raises(gymnasium.error.InvalidAction, match=r"action=.*: want 0 to 3$"):
@@ -238,5 +238,5 @@ def test_a_refused_reset_leaves_the_episode_as_it_is():
 def test_digits_of_numpy_are_digits_where_nothing_is_compiled():
     """As with JAX_DISABLE_JIT=1, where NumPy's arrays come through as they are."""
     for family in (envs.make("errands"), envs.make("puzzles", pairs="apart")):
-        begun = partial(gym.begin, family, make_pool(4), np.uint32(1), family.tasks.heldout(3))
+        begun = partial(gym.init, family, make_pool(4), np.uint32(1), family.tasks.heldout(3))
         assert jax.eval_shape(begun)[1].reward.shape == ()

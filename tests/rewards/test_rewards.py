@@ -7,10 +7,10 @@ import pytest
 
 from incentivize import envs, rewards
 from incentivize.agents.hyper import Hyper
-from incentivize.envs.episodes import Near, draw_from
+from incentivize.envs.episodes import NearSuccess, start_sampler
 from incentivize.envs.family import outcome
 from incentivize.envs.tasks import make_pool
-from incentivize.rewards import Move
+from incentivize.rewards import Transition
 from incentivize.rewards.taste import share
 from tests.helpers.probes import Probe
 
@@ -18,7 +18,7 @@ KEY = jax.random.key(0)
 
 
 def paid(name, ended, elapsed=0, before=None, after=None, family=None, key=KEY, **strength):
-    move = Move(before, jnp.int32(0), after, ended, jnp.int32(elapsed), key)
+    move = Transition(before, jnp.int32(0), after, ended, jnp.int32(elapsed), key)
     return rewards.make(name).pays(family, move, Hyper(**strength))
 
 
@@ -107,7 +107,7 @@ def test_the_share_of_episodes_begins_near_success(name):
     family, pool = envs.make(name), make_pool(None)
 
     def far(portion):
-        draw = draw_from(family, pool, Near(jnp.float32(portion), jnp.int32(2)))
+        draw = start_sampler(family, pool, NearSuccess(jnp.float32(portion), jnp.int32(2)))
         states = jax.vmap(draw)(jax.random.split(KEY, 2000))
         return jax.vmap(family.distance)(states) > 2
 
@@ -127,7 +127,7 @@ def test_shaping_never_pays_or_costs_more_than_the_whole_way(name):
         legal = jnp.where(jax.vmap(family.observe)(state).action_mask, 0.0, -jnp.inf)
         action = jax.random.categorical(key, legal)
         after, ended = jax.vmap(family.step)(state, action, jax.random.split(key, 64))
-        move = Move(state, action, after, ended, jnp.zeros(64, jnp.int32), jax.random.split(key, 64))
+        move = Transition(state, action, after, ended, jnp.zeros(64, jnp.int32), jax.random.split(key, 64))
         found = jax.vmap(lambda move: rewards.make("shaped").pays(family, move, Hyper(shaping=0.5, gamma=1.0)))(move)
         assert (jnp.abs(found) <= 0.5).all()
         state = after

@@ -9,13 +9,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from incentivize.experiments.analysis.claims import Claim, judge
-from incentivize.experiments.analysis.comparisons import paired, unlearnt, unscored
+from incentivize.experiments.analysis.comparisons import paired_difference, why_not_learnt, why_unscored
 from incentivize.experiments.analysis.pool_curves import unseen
-from incentivize.experiments.analysis.table import Table
+from incentivize.experiments.analysis.table import ResultsTable
 from incentivize.experiments.cells import Cell
 from incentivize.experiments.design.grid import blind_cells, cell_of, on_pool
-from incentivize.experiments.presentation.charts import BLUE, ORANGE, Drawn, against_pools, canvas, legend, seeds
-from incentivize.experiments.settings.schema import Settings, size_of, tasks_in
+from incentivize.experiments.presentation.charts import (
+    BLUE,
+    ORANGE,
+    PlotRows,
+    describe_seeds,
+    legend,
+    new_figure,
+    plot_by_pool,
+)
+from incentivize.experiments.settings.schema import Settings, describe_pool, size_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -58,36 +66,36 @@ def cells(settings: Settings) -> list[Cell]:
     return grid
 
 
-def verdicts(table: Table, settings: Settings) -> list[Claim]:
+def verdicts(table: ResultsTable, settings: Settings) -> list[Claim]:
     """One claim per family and pool."""
     claims, largest = [], settings.pools[-1]
     for family in settings.families:
         scores = (unseen(table, family, role, largest, "score") for role, _ in ROLES.values())
-        why = unscored(table, family) or unlearnt(*scores)
+        why = why_unscored(table, family) or why_not_learnt(*scores)
         for pool in settings.pools:
             with_stakes, without = (unseen(table, family, role, pool) for role in ("stakes", "generalist"))
-            claim = f"failures that cost something help: {tasks_in(size_of(pool))}"
-            effect = paired(with_stakes, without, settings)
-            rule = RULE.format(pool=tasks_in(size_of(pool)))
+            claim = f"failures that cost something help: {describe_pool(size_of(pool))}"
+            effect = paired_difference(with_stakes, without, settings)
+            rule = RULE.format(pool=describe_pool(size_of(pool)))
             claims.append(judge(STUDY, family, claim, rule, effect, supported_above=0, refuted_below=0, too_few=why))
     return claims
 
 
-def figure(table: Table, settings: Settings) -> tuple[Figure, Drawn]:
+def figure(table: ResultsTable, settings: Settings) -> tuple[Figure, PlotRows]:
     """A panel per family: success on unseen tasks against the pool's size, with stakes and without."""
-    drawn: Drawn = []
-    drawing, axes = canvas(1, len(settings.families))
+    drawn: PlotRows = []
+    drawing, axes = new_figure(1, len(settings.families))
     for axis, family in zip(axes.flat, settings.families, strict=True):
         mine = table.where(family=family, split="unseen").final()
         arms = {reward: (reward, colour, mine.where(role=role)) for reward, (role, colour) in ROLES.items()}
-        against_pools(axis, arms, drawn, family, settings.pools)
+        plot_by_pool(axis, arms, drawn, family, settings.pools)
         axis.set_title(family)
     legend(drawing, axes)
-    drawing.suptitle(f"{seeds(drawn)}, 95% Student t", fontsize=9)
+    drawing.suptitle(f"{describe_seeds(drawn)}, 95% Student t", fontsize=9)
     return drawing, drawn
 
 
-def tables(table: Table, settings: Settings) -> dict[str, list[dict[str, str]]]:
+def tables(table: ResultsTable, settings: Settings) -> dict[str, list[dict[str, str]]]:
     """Unseen success by pool and reward."""
     lines = []
     for family in settings.families:

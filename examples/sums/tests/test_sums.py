@@ -8,7 +8,7 @@ from incentivize_sums.reward import stakes
 from incentivize import envs
 from incentivize.envs.contract import CHECKS
 from incentivize.envs.family import outcome
-from incentivize.rewards import Move
+from incentivize.rewards import Transition
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
@@ -25,5 +25,5 @@ def test_three_and_four_are_two_modulo_five():
 @pytest.mark.parametrize(("failed", "paid"), [(True, -1.0), (False, 0.0)])
 def test_only_a_failure_costs(failed, paid):
     ended = outcome(jnp.bool_(not failed), jnp.bool_(failed))
-    move = Move(None, jnp.int32(0), None, ended, jnp.int32(0), jax.random.key(0))
+    move = Transition(None, jnp.int32(0), None, ended, jnp.int32(0), jax.random.key(0))
     assert stakes(envs.make("sums"), move, None) == paid

@@ -6,10 +6,10 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from incentivize.experiments.cli.choices import BENCHMARKS, check_known
-from incentivize.experiments.cli.options import JsonOptions, Repeatable, at_least_one, flat, one_of
+from incentivize.experiments.cli.choices import BENCHMARKS, check_choice
+from incentivize.experiments.cli.options import JsonOptions, Repeatable, check_at_least_one, flatten, one_of
 from incentivize.experiments.cli.result import Command, CommandResult
-from incentivize.experiments.runtime.ambient import enter
+from incentivize.experiments.runtime.ambient import set_up_process
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,14 @@ class Bench(Command):
 
     def execute(self, console: Console) -> CommandResult:
         """Measures speed."""
-        enter(compiles=True)
+        set_up_process(compiles=True)
         from incentivize import envs
 
-        families = flat(self.family)
+        families = flatten(self.family)
         for name in families:
-            check_known("--family", name)
-        check_known("WHAT", self.what)
-        at_least_one(repeats=self.repeats)
+            check_choice("--family", name)
+        check_choice("WHAT", self.what)
+        check_at_least_one(repeats=self.repeats)
         from incentivize.experiments.bench.suite import bench
 
         return CommandResult(bench(self.what, families or envs.names(), self.repeats, console))

@@ -6,7 +6,7 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from incentivize.experiments.cli.choices import SHELLS, check_known
+from incentivize.experiments.cli.choices import SHELLS, check_choice
 from incentivize.experiments.cli.options import CommonOptions, one_of
 from incentivize.experiments.cli.result import Command, CommandResult
 
@@ -21,8 +21,8 @@ class Completion(Command):
 
     def execute(self, console: Console) -> CommandResult:
         """Prints the script as it is."""
-        check_known("SHELL", self.shell)
-        from incentivize.experiments.cli.completion import script
+        check_choice("SHELL", self.shell)
+        from incentivize.experiments.cli.completion import completion_script
 
-        print(script(self.shell))
+        print(completion_script(self.shell))
         return CommandResult()

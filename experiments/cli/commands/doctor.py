@@ -8,7 +8,7 @@ from rich.console import Console
 
 from incentivize.experiments.cli.options import JsonOptions
 from incentivize.experiments.cli.result import Command, CommandResult
-from incentivize.experiments.doctor.run_checks import examined
+from incentivize.experiments.doctor.run_checks import run_checks
 
 STYLES = {"ok": "green", "warning": "yellow", "wrong": "bold red"}
 
@@ -22,7 +22,7 @@ class Doctor(Command):
     def execute(self, console: Console) -> CommandResult:
         """Says one line for every check; the exit status is 1 where one of them is wrong."""
         found = []
-        for finding in examined():
+        for finding in run_checks():
             found.append(finding)
             console.print(f"{finding.state:<8}", style=STYLES[finding.state], end="", highlight=False)
             line = f"{finding.check}: {finding.says}"

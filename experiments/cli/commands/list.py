@@ -8,7 +8,7 @@ from rich.console import Console
 
 from incentivize import envs, rewards
 from incentivize.experiments import studies
-from incentivize.experiments.cli.choices import TOPICS, check_known
+from incentivize.experiments.cli.choices import TOPICS, check_choice
 from incentivize.experiments.cli.docstrings import docstring
 from incentivize.experiments.cli.options import JsonOptions, one_of
 from incentivize.experiments.cli.result import Command, CommandResult
@@ -24,38 +24,38 @@ class List(Command):
 
     def execute(self, console: Console) -> CommandResult:
         """Lists what there is."""
-        check_known("TOPIC", self.topic)
-        found = {topic: listing(topic) for topic in TOPICS if self.topic in ("all", topic)}
+        check_choice("TOPIC", self.topic)
+        found = {topic: rows_of_topic(topic) for topic in TOPICS if self.topic in ("all", topic)}
         if not self.common.json:
             _show(found, console)
         return CommandResult(found if self.topic == "all" else found[self.topic])
 
 
 def _show(found: dict[str, list[dict[str, object]]], console: Console) -> None:
-    from incentivize.experiments.presentation.tables import number, rich_table
+    from incentivize.experiments.presentation.tables import format_value, rich_table
 
     for topic, rows in found.items():
         long = {"is", "knobs"} if topic == "families" else set()
-        shown = [{key: number(value) for key, value in row.items() if key not in long} for row in rows]
+        shown = [{key: format_value(value) for key, value in row.items() if key not in long} for row in rows]
         console.print(rich_table(topic, shown))
         for row in rows if long else ():
             console.print(f"{row['name']}: {row['is']} Knobs: {row['knobs']}.", highlight=False)
 
 
-NOTHING = "(it does not say)"
+NO_DESCRIPTION = "(it does not say)"
 
 
-def _said(thing: Any) -> str:
+def _first_line(thing: Any) -> str:
     """What a thing says of itself: its docstring's first line."""
-    return docstring(thing).strip().partition("\n")[0] or NOTHING
+    return docstring(thing).strip().partition("\n")[0] or NO_DESCRIPTION
 
 
-def listing(topic: str) -> list[dict[str, Any]]:
+def rows_of_topic(topic: str) -> list[dict[str, Any]]:
     """Rows of one topic: name, what it is, and what counts."""
     if topic == "families":
         return [_family(name) for name in envs.names()]
     if topic == "rewards":
-        return [{"name": name, "is": _said(rewards.REWARDS.load(name))} for name in rewards.names()]
+        return [{"name": name, "is": _first_line(rewards.REWARDS.load(name))} for name in rewards.names()]
     if topic == "learners":
         from incentivize.agents.teachers import TEACHERS
 
@@ -67,8 +67,8 @@ def listing(topic: str) -> list[dict[str, Any]]:
         from incentivize.agents.encoders import ENCODERS
         from incentivize.agents.memories import MEMORIES
 
-        rows = [{"name": name, "is": _said(ENCODERS.load(name))} for name in ENCODERS]
-        memories = [{"name": f"+ {name}", "is": _said(kind)} for name, kind in MEMORIES.items()]
+        rows = [{"name": name, "is": _first_line(ENCODERS.load(name))} for name in ENCODERS]
+        memories = [{"name": f"+ {name}", "is": _first_line(kind)} for name, kind in MEMORIES.items()]
         return [*rows, *memories[1:]]
     return [{"name": name, "asks": studies.load(name).QUESTION} for name in studies.names()]
 
@@ -78,7 +78,7 @@ def _family(name: str) -> dict[str, Any]:
     module = __import__(type(family).__module__, fromlist=["_"])
     return {
         "name": name,
-        "is": _said(module).partition(": ")[2] or NOTHING,
+        "is": _first_line(module).partition(": ")[2] or NO_DESCRIPTION,
         "tasks": family.tasks.size,
         "instances": family.instances,
         "actions": family.num_actions,

@@ -7,11 +7,11 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from incentivize.experiments.cli.choices import check_known
-from incentivize.experiments.cli.options import CommonOptions, Repeatable, flat
+from incentivize.experiments.cli.choices import check_choice
+from incentivize.experiments.cli.options import CommonOptions, Repeatable, flatten
 from incentivize.experiments.cli.result import Command, CommandResult
-from incentivize.experiments.errors import SettingsError
-from incentivize.experiments.runtime.ambient import enter
+from incentivize.experiments.errors import InputError
+from incentivize.experiments.runtime.ambient import set_up_process
 
 
 @dataclass(frozen=True)
@@ -38,16 +38,16 @@ class Play(Command):
 
     def execute(self, console: Console) -> CommandResult:
         """Plays a family, by hand or by its expert."""
-        enter()
-        check_known("FAMILY", self.family)
+        set_up_process()
+        check_choice("FAMILY", self.family)
         if self.seed is not None and self.seed < 0:
-            raise SettingsError(f"--seed = {self.seed}: want 0 or more")
-        from incentivize.experiments.cli.options import check_file
-        from incentivize.experiments.viewing.play import environment, play  # imports jax
+            raise InputError(f"--seed = {self.seed}: want 0 or more")
+        from incentivize.experiments.cli.options import check_can_write
+        from incentivize.experiments.viewing.play import make_env, play  # imports jax
 
-        check_file("--gif", self.gif, ".gif")
-        check_file("--picture", self.picture, ".png")
-        env = environment(self.family, self.control, self.task, flat(self.knob))
+        check_can_write("--gif", self.gif, ".gif")
+        check_can_write("--picture", self.picture, ".png")
+        env = make_env(self.family, self.control, self.task, flatten(self.knob))
         play(
             env,
             console,

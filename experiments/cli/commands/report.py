@@ -10,9 +10,9 @@ from rich.console import Console
 
 from incentivize.experiments.cli.options import JsonOptions
 from incentivize.experiments.cli.result import Command, CommandResult
-from incentivize.experiments.errors import SettingsError
-from incentivize.experiments.runtime.ambient import enter
-from incentivize.experiments.runtime.compilation_cache import keep_programs
+from incentivize.experiments.errors import InputError
+from incentivize.experiments.runtime.ambient import set_up_process
+from incentivize.experiments.runtime.compilation_cache import enable_cache
 
 
 @dataclass(frozen=True)
@@ -27,26 +27,26 @@ class Report(Command):
 
     def execute(self, console: Console) -> CommandResult:
         """Reports on run directories, one after the other, and on several a scoreboard too."""
-        enter()
-        keep_programs()
+        set_up_process()
+        enable_cache()
         from incentivize.experiments.reporting.report import report
         from incentivize.experiments.reporting.scoreboard import scoreboard
-        from incentivize.experiments.storage.ownership import alone
-        from incentivize.experiments.storage.run_directory import Store
+        from incentivize.experiments.storage.ownership import exclusive_lock
+        from incentivize.experiments.storage.run_directory import RunDirectory
 
         _check(self)
         claims: list[dict[str, Any]] = []
         pages: list[Path] = []
         for path in self.runs:
-            store = Store(path)
-            store.enclosed()
+            store = RunDirectory(path)
+            store.check_no_outside_links()
             store.settings()  # or else there is no run to keep others from
             out = self.out or path
-            target = Store(out / path.resolve().name if self.out and len(self.runs) > 1 else out)
+            target = RunDirectory(out / path.resolve().name if self.out and len(self.runs) > 1 else out)
             run = (target.path / "config.toml").exists()
             if run and self.out:
-                target.enclosed()
-            with alone(target) if run else nullcontext():
+                target.check_no_outside_links()
+            with exclusive_lock(target) if run else nullcontext():
                 claims += [claim | {"run": path.resolve().name} for claim in report(store, console, target.path)]
             pages.append(target.path / "report.html")
         if len(self.runs) > 1:
@@ -58,11 +58,9 @@ def _check(command: Report) -> None:
     """Refuses directories that will not do."""
     for path in command.runs:
         if not path.is_dir():
-            raise SettingsError(f"{path}: there is no such run directory")
+            raise InputError(f"{path}: there is no such run directory")
     if command.out and command.out.exists() and not command.out.is_dir():
-        raise SettingsError(f"--out {command.out}: is not a directory")
+        raise InputError(f"--out {command.out}: is not a directory")
     names = [path.resolve().name for path in command.runs]
     if command.out and len(set(names)) < len(names):
-        raise SettingsError(
-            f"--out {command.out}: runs of the same name would overwrite each other ({', '.join(names)})"
-        )
+        raise InputError(f"--out {command.out}: runs of the same name would overwrite each other ({', '.join(names)})")

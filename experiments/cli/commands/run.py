@@ -12,23 +12,30 @@ from rich.console import Console
 
 from incentivize.experiments import studies
 from incentivize.experiments.cli.arguments import FLAG_NAMES
-from incentivize.experiments.cli.choices import LAUNCHERS, check_known
-from incentivize.experiments.cli.options import JsonOptions, Repeatable, agree, at_least_one, flat, one_of
+from incentivize.experiments.cli.choices import LAUNCHERS, check_choice
+from incentivize.experiments.cli.options import (
+    JsonOptions,
+    Repeatable,
+    check_at_least_one,
+    check_file_matches,
+    flatten,
+    one_of,
+)
 from incentivize.experiments.cli.result import Command, CommandResult
-from incentivize.experiments.errors import SettingsError, check_name, nearest
-from incentivize.experiments.runtime.ambient import enter
-from incentivize.experiments.runtime.compilation_cache import keep_programs
+from incentivize.experiments.errors import InputError, check_name, did_you_mean
+from incentivize.experiments.runtime.ambient import set_up_process
+from incentivize.experiments.runtime.compilation_cache import enable_cache
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import load_file, resolve
 from incentivize.experiments.settings.schema import FLAG_KEYS, SAVE_EVERY, TRAINING_KEYS, Settings, Training
 
-NAMES = ("families", "specialist_learners")  # the lists of settings that hold no numbers
+LISTS_OF_NAMES = ("families", "specialist_learners")  # the lists of settings that hold no numbers
 
 
-def _kind(annotation: Any) -> str:
+def _value_name(annotation: Any) -> str:
     """What the help calls one value of a type, such as INT for `Annotated[int, ...] | None`."""
     inner = [part for part in get_args(annotation) if part is not type(None)]
-    return _kind(inner[0]) if inner else annotation.__name__.upper()
+    return _value_name(inner[0]) if inner else annotation.__name__.upper()
 
 
 def _settings_flags() -> list[tuple[str, Any, Any]]:
@@ -40,7 +47,7 @@ def _settings_flags() -> list[tuple[str, Any, Any]]:
             annotation: Any = info.annotation
             several = get_origin(annotation) is tuple
             kind_of = Repeatable[get_args(annotation)[0]] if several else annotation | None
-            kind = ("NAME" if key in NAMES else "N") if several else _kind(annotation)
+            kind = ("NAME" if key in LISTS_OF_NAMES else "N") if several else _value_name(annotation)
             known = schema is Training and info.default not in (None, "")
             argument = tyro.conf.arg(
                 name=FLAG_NAMES.get(key, key),
@@ -100,93 +107,93 @@ class Run(Command):
 
     def execute(self, console: Console) -> CommandResult:
         """Runs what is missing of a study, here or as a job."""
-        enter(compiles=True)
-        keep_programs()
+        set_up_process(compiles=True)
+        enable_cache()
         settings = _settings(self)
         _check_flags(self)
         if self.coordinator is not None:
-            from incentivize.experiments.runtime.distributed import join
+            from incentivize.experiments.runtime.distributed import initialize
 
-            join(self.coordinator, self.processes, self.process)
-        from incentivize.experiments.execution.validation import check  # imports jax, and little else
-        from incentivize.experiments.storage.start_files import recalled
+            initialize(self.coordinator, self.processes, self.process)
+        from incentivize.experiments.execution.validation import validate  # imports jax, and little else
+        from incentivize.experiments.storage.start_files import recall_start_files
 
         out = self.out or Path("runs") / f"{settings.study}-{settings.preset}"
-        settings, gone = recalled(settings, out)
-        check(settings, gone)
+        settings, gone = recall_start_files(settings, out)
+        validate(settings, gone)
         if self.launcher != "local":
             return CommandResult(_launch(self, settings, out, console))
         from incentivize.experiments.execution.study_run import run_study  # imports all the rest
 
         how = {"reuse": not self.alone, "debug": self.common.debug, "split": self.split, "tracker": self.tracker}
         run_study(settings, out, console, self.workers, self.save_every, **how)
-        return CommandResult(_told(out))
+        return CommandResult(_json_document(out))
 
 
 def _settings(command: Run) -> Settings:
     from incentivize import envs
 
-    check_known("STUDY", command.study)
+    check_choice("STUDY", command.study)
     study = studies.load(command.study)
     check_name("--preset", command.preset, study.PRESETS)
     given = {
-        key: flat(value) if isinstance(value, tuple) else value
+        key: flatten(value) if isinstance(value, tuple) else value
         for key, value in vars(command.settings).items()
         if value not in (None, ())
     }
     file = load_file(command.config) if command.config else {}
-    agree(file, command.config, study=command.study, preset=command.preset)
+    check_file_matches(file, command.config, study=command.study, preset=command.preset)
     wrong = []
     for source in (file, given):
         named = source.get("families")
         for name in map(str, named if isinstance(named, (list, tuple)) else ()):
-            wrong += [f"families: {name!r}: {nearest(name, envs.names())}"] * (name not in envs.names())
+            wrong += [f"families: {name!r}: {did_you_mean(name, envs.names())}"] * (name not in envs.names())
     base = {"study": command.study, "preset": command.preset} | study.PRESETS[command.preset]
     try:
-        settings = resolve(base, presets.training(command.preset), file, given)
-    except SettingsError as error:
-        raise SettingsError("\n".join([*wrong, str(error)])) from None
+        settings = resolve(base, presets.training_defaults(command.preset), file, given)
+    except InputError as error:
+        raise InputError("\n".join([*wrong, str(error)])) from None
     if wrong:
-        raise SettingsError("\n".join(wrong))
+        raise InputError("\n".join(wrong))
     return settings
 
 
 def _check_flags(command: Run) -> None:
     """Refuses flags that say how to run, and will not do."""
-    at_least_one(workers=command.workers, split=command.split)
-    check_known("--launcher", command.launcher)
+    check_at_least_one(workers=command.workers, split=command.split)
+    check_choice("--launcher", command.launcher)
     if command.job and command.launcher == "local":
-        raise SettingsError(f"--job {flat(command.job)[0]}: is for a job; want --launcher slurm, too")
+        raise InputError(f"--job {flatten(command.job)[0]}: is for a job; want --launcher slurm, too")
     if not 0 <= command.save_every < math.inf:
-        raise SettingsError(f"--save-every = {command.save_every}: want 0 or more seconds")
+        raise InputError(f"--save-every = {command.save_every}: want 0 or more seconds")
     if command.tracker is not None:
-        from incentivize.experiments.trackers.registry import load
+        from incentivize.experiments.trackers.registry import load_tracker
 
-        load(command.tracker)
+        load_tracker(command.tracker)
     if command.coordinator is None and (command.processes, command.process) != (1, 0):
-        raise SettingsError(f"--processes = {command.processes}: want --coordinator HOST:PORT, too")
+        raise InputError(f"--processes = {command.processes}: want --coordinator HOST:PORT, too")
     if command.coordinator is not None and command.launcher != "local":
-        raise SettingsError(f"--coordinator {command.coordinator}: want --launcher local")
+        raise InputError(f"--coordinator {command.coordinator}: want --launcher local")
 
 
 def _launch(command: Run, settings: Settings, out: Path, console: Console) -> dict[str, Any]:
     if find_spec("submitit") is None:
-        raise SettingsError(f"--launcher {command.launcher}: needs submitit: pip install 'incentivize[slurm]'")
+        raise InputError(f"--launcher {command.launcher}: needs submitit: pip install 'incentivize[slurm]'")
     from incentivize.experiments.execution.slurm import launch
 
     told = [f"--save-every={command.save_every}", f"--split={command.split}"]
     told += [f"--workers={command.workers}"] * (command.workers is not None)
     told += [f"--tracker={command.tracker}"] * (command.tracker is not None)
     told += ["--alone"] * command.alone + ["--debug"] * command.common.debug
-    job = launch(settings, out, command.launcher, told, flat(command.job), console)
+    job = launch(settings, out, command.launcher, told, flatten(command.job), console)
     return {"out": str(out), "submitted": None if job is None else job.job_id}
 
 
-def _told(out: Path) -> dict[str, Any]:
+def _json_document(out: Path) -> dict[str, Any]:
     """What `--json` says of a run that is done."""
-    from incentivize.experiments.storage.run_directory import Store
+    from incentivize.experiments.storage.run_directory import RunDirectory
 
-    store = Store(out)
+    store = RunDirectory(out)
     meta, claims = store.meta(), out / "claims.json"
     return {
         "out": str(out),

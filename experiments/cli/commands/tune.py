@@ -7,11 +7,11 @@ from typing import Annotated, ClassVar, Literal
 import tyro
 from rich.console import Console
 
-from incentivize.experiments.cli.choices import check_known
-from incentivize.experiments.cli.options import JsonOptions, agree, at_least_one
+from incentivize.experiments.cli.choices import check_choice
+from incentivize.experiments.cli.options import JsonOptions, check_at_least_one, check_file_matches
 from incentivize.experiments.cli.result import Command, CommandResult
-from incentivize.experiments.runtime.ambient import enter
-from incentivize.experiments.runtime.compilation_cache import keep_programs
+from incentivize.experiments.runtime.ambient import set_up_process
+from incentivize.experiments.runtime.compilation_cache import enable_cache
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import load_file, resolve
 from incentivize.experiments.settings.schema import ARMS
@@ -47,25 +47,25 @@ class Tune(Command):
 
     def execute(self, console: Console) -> CommandResult:
         """Searches for training settings."""
-        enter(compiles=True)
-        keep_programs()
-        check_known("FAMILY", self.family)
-        check_known("--preset", self.preset)
-        at_least_one(trials=self.trials, workers=self.workers)
+        set_up_process(compiles=True)
+        enable_cache()
+        check_choice("FAMILY", self.family)
+        check_choice("--preset", self.preset)
+        check_at_least_one(trials=self.trials, workers=self.workers)
         if self.arm is not None:
-            check_known("--arm", self.arm)
+            check_choice("--arm", self.arm)
         file = load_file(self.config) if self.config else {}
-        agree(file, self.config, study="tune", preset=self.preset)
+        check_file_matches(file, self.config, study="tune", preset=self.preset)
         from incentivize.experiments.execution.tuning import PRESET, tune  # imports jax
-        from incentivize.experiments.execution.validation import check
-        from incentivize.experiments.storage.start_files import recalled
+        from incentivize.experiments.execution.validation import validate
+        from incentivize.experiments.storage.start_files import recall_start_files
 
         said = {"families": [self.family], "seeds": self.seeds, "pools": [self.pool], "budget": self.budget}
         given = {key: value for key, value in said.items() if value is not None}
         base = PRESET | {"preset": self.preset}
-        settings = resolve(base, presets.training(self.preset), file, given)
+        settings = resolve(base, presets.training_defaults(self.preset), file, given)
         out = self.out or Path("runs") / f"tune-{self.family}"
-        settings, gone = recalled(settings, out)
-        check(settings, gone)
+        settings, gone = recall_start_files(settings, out)
+        validate(settings, gone)
         arms = ARMS if self.arm is None else (self.arm,)
         return CommandResult(tune(settings, self.trials, arms, out, console, self.workers))

@@ -7,11 +7,11 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from incentivize.experiments.cli.options import JsonOptions, at_least_one
+from incentivize.experiments.cli.options import JsonOptions, check_at_least_one
 from incentivize.experiments.cli.result import Command, CommandResult
-from incentivize.experiments.errors import SettingsError
-from incentivize.experiments.runtime.ambient import enter
-from incentivize.experiments.runtime.compilation_cache import keep_programs
+from incentivize.experiments.errors import InputError
+from incentivize.experiments.runtime.ambient import set_up_process
+from incentivize.experiments.runtime.compilation_cache import enable_cache
 
 
 @dataclass(frozen=True)
@@ -32,17 +32,17 @@ class Watch(Command):
 
     def execute(self, console: Console) -> CommandResult:
         """Shows the agents of a run."""
-        enter()
-        keep_programs()
-        from incentivize.experiments.cli.options import check_file
-        from incentivize.experiments.storage.run_directory import Store
+        set_up_process()
+        enable_cache()
+        from incentivize.experiments.cli.options import check_can_write
+        from incentivize.experiments.storage.run_directory import RunDirectory
         from incentivize.experiments.viewing.watch import watch  # imports jax
 
         if not self.run.is_dir():
-            raise SettingsError(f"{self.run}: there is no such run directory")
-        at_least_one(tasks=self.tasks)
-        check_file("--gif", self.gif, ".gif")
-        check_file("--page", self.page, ".html")
-        store = Store(self.run)
-        store.enclosed()
+            raise InputError(f"{self.run}: there is no such run directory")
+        check_at_least_one(tasks=self.tasks)
+        check_can_write("--gif", self.gif, ".gif")
+        check_can_write("--page", self.page, ".html")
+        store = RunDirectory(self.run)
+        store.check_no_outside_links()
         return CommandResult(watch(store, console, self.family, self.tasks, self.gif, self.page, not self.common.json))

@@ -117,7 +117,7 @@ def test_the_expert_wins_every_attempt_in_as_many_steps_as_their_starts_say(name
             states, running, won, steps = carry
             action = jnp.argmax(jax.vmap(family.expert)(states), -1)
             states, found = jax.vmap(family.step, (0, 0, None))(states, action, key)
-            return (states, running & ~found.over, won + (running & found.succeeded), steps + running), None
+            return (states, running & ~found.ends_episode, won + (running & found.succeeded), steps + running), None
 
         start = states, jnp.ones(64, bool), jnp.zeros(64, int), jnp.zeros(64, int)
         return jax.lax.scan(step, start, jax.random.split(KEY, family.horizon))[0]
@@ -182,8 +182,8 @@ def test_gymnasium_plays_a_life_as_one_episode():
     env.reset(seed=0)
     paid, expert = [], jax.jit(env.family.expert)
     for step in range(1, env.family.horizon + 1):
-        assert env.life is not None
-        _, reward, terminated, truncated, info = env.step(int(np.argmax(expert(env.life.state))))
+        assert env.episode is not None
+        _, reward, terminated, truncated, info = env.step(int(np.argmax(expert(env.episode.state))))
         assert not truncated
         assert terminated == (step == 18)
         assert info["succeeded"] == (step in (9, 18))

@@ -7,19 +7,19 @@ import pytest
 
 from incentivize.experiments.analysis.estimates import (
     bootstrap,
-    improvement,
     iqm,
     jackknife,
     mean,
-    normalised,
-    profile,
-    student,
-    welch,
+    normalised_score,
+    performance_profile,
+    probability_of_improvement,
+    t_interval,
+    welch_interval,
 )
 
 
 def test_student_by_hand():
-    found = student([1.0, 2.0, 3.0])
+    found = t_interval([1.0, 2.0, 3.0])
     assert found.mean == 2
     assert found.high - 2 == pytest.approx(4.302653 / math.sqrt(3))  # t(0.975, 2) times s / sqrt(n)
     assert 2 - found.low == pytest.approx(found.high - 2)
@@ -27,16 +27,16 @@ def test_student_by_hand():
 
 
 def test_welch_by_hand():
-    found = welch([1.0, 2.0, 3.0], [1.0, 1.0, 1.0])
+    found = welch_interval([1.0, 2.0, 3.0], [1.0, 1.0, 1.0])
     assert found == pytest.approx(
         (1, 1 - 4.302653 / math.sqrt(3), 1 + 4.302653 / math.sqrt(3), 3)
     )  # 2 degrees of freedom
-    assert welch([1.0] * 3, [0.5] * 4) == (0.5, 0.5, 0.5, 3)
+    assert welch_interval([1.0] * 3, [0.5] * 4) == (0.5, 0.5, 0.5, 3)
 
 
 def test_two_values_decide_nothing():
-    assert student([0.1, 0.1]) == (0.1, -math.inf, math.inf, 2)
-    assert welch([0.3, 0.3], [0.1] * 5)[1:] == (-math.inf, math.inf, 2)
+    assert t_interval([0.1, 0.1]) == (0.1, -math.inf, math.inf, 2)
+    assert welch_interval([0.3, 0.3], [0.1] * 5)[1:] == (-math.inf, math.inf, 2)
     assert bootstrap(np.full((2, 5, 9), 0.5)) == (0.5, -math.inf, math.inf, 2)
     assert bootstrap(np.full((9, 5, 2), 0.5)).n == 2
     assert bootstrap(np.full((9, 5, 2), 0.5), over_tasks=False).n == 9
@@ -44,7 +44,7 @@ def test_two_values_decide_nothing():
 
 def test_nothing_is_refused():
     with pytest.raises(ValueError, match="at least one value"):
-        student([])
+        t_interval([])
     with pytest.raises(ValueError, match="at least one value"):
         bootstrap(np.zeros((3, 0, 4)))
     with pytest.raises(ValueError, match="not imputed"):
@@ -52,9 +52,9 @@ def test_nothing_is_refused():
 
 
 def test_scores_by_hand():
-    assert normalised(0.75, 0.5) == 0.5
-    assert normalised(0.25, 0.5) == -0.5
-    assert normalised(1.0, 1.0) is None
+    assert normalised_score(0.75, 0.5) == 0.5
+    assert normalised_score(0.25, 0.5) == -0.5
+    assert normalised_score(1.0, 1.0) is None
 
 
 def test_aggregates_by_hand():
@@ -63,15 +63,17 @@ def test_aggregates_by_hand():
     assert iqm(sample) == 3.5  # of 2 3 4 5
     assert iqm(np.where(sample == 7, 100, sample)) == 3.5
     assert iqm(np.stack([sample, sample + 1])).tolist() == [3.5, 4.5]
-    assert improvement(np.array([[1.0], [2.0]]), np.array([[1.0], [0.0]])) == pytest.approx((0.5 + 1 + 1 + 1) / 4)
-    assert improvement(np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]])) == 0.5
-    assert profile(np.array([[0.0, 0.5], [0.5, 1.0]]), [-1, 0, 0.5, 1]).tolist() == [1, 0.75, 0.25, 0]
+    assert probability_of_improvement(np.array([[1.0], [2.0]]), np.array([[1.0], [0.0]])) == pytest.approx(
+        (0.5 + 1 + 1 + 1) / 4
+    )
+    assert probability_of_improvement(np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]])) == 0.5
+    assert performance_profile(np.array([[0.0, 0.5], [0.5, 1.0]]), [-1, 0, 0.5, 1]).tolist() == [1, 0.75, 0.25, 0]
 
 
 @pytest.mark.parametrize("n", [3, 5, 10])
 def test_student_covers_95_percent(n):
     samples = np.random.default_rng(0).normal(1, 2, (4000, n))
-    covered = np.mean([found.low <= 1 <= found.high for found in map(student, samples)])
+    covered = np.mean([found.low <= 1 <= found.high for found in map(t_interval, samples)])
     assert 0.94 < covered < 0.96
 
 
@@ -124,7 +126,7 @@ def test_the_bootstrap_covers_successes_at_ten_seeds():
 
 def test_one_kind_of_unit_left_out_once_each_is_student():
     values = np.array([0.1, 0.4, 0.3, 0.9])
-    found, known = jackknife(lambda kept: values[kept].mean(), (4,)), student(values)
+    found, known = jackknife(lambda kept: values[kept].mean(), (4,)), t_interval(values)
     assert found == pytest.approx(known)
 
 
@@ -148,6 +150,6 @@ def test_units_crossed_with_each_other_cover_95_percent(sizes, spread):
 
 
 def test_values_that_agree_are_not_surer_than_what_was_measured():
-    assert student([0.5, 0.5, 0.5]).low == 0.5
-    assert student([0.5, 0.5, 0.5], finest=1 / 16).low == pytest.approx(0.5 - 4.303 / 16 / np.sqrt(3), abs=1e-3)
-    assert student([0.4, 0.5, 0.6], finest=1 / 1000) == student([0.4, 0.5, 0.6])
+    assert t_interval([0.5, 0.5, 0.5]).low == 0.5
+    assert t_interval([0.5, 0.5, 0.5], finest=1 / 16).low == pytest.approx(0.5 - 4.303 / 16 / np.sqrt(3), abs=1e-3)
+    assert t_interval([0.4, 0.5, 0.6], finest=1 / 1000) == t_interval([0.4, 0.5, 0.6])

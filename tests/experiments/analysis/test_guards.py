@@ -8,8 +8,14 @@ import pytest
 from incentivize.experiments import studies
 from incentivize.experiments.analysis.claims import Claim, judge
 from incentivize.experiments.analysis.estimates import Estimate
-from incentivize.experiments.analysis.guards import above_teacher, guarded, not_beaten_specialists, teacher_of, teachers
-from incentivize.experiments.analysis.table import Table
+from incentivize.experiments.analysis.guards import (
+    guard_claims,
+    teacher_level_of,
+    teacher_levels,
+    why_above_teacher,
+    why_specialists_not_beaten,
+)
+from incentivize.experiments.analysis.table import ResultsTable
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import resolve
 from tests.helpers.counts import counted
@@ -51,7 +57,7 @@ def at_the_blind_level(study, settings):
                 counts += [(cell.id, point, split, task, round(1000 * success), 1000) for task in tasks]
     meta = {"ledger": ledger, "tasks": dict.fromkeys(settings.families, 10**12)}
     meta |= {key: dict.fromkeys(settings.families, BLIND) for key in ("blind", "uniform")}
-    return Table(rows, counted(*counts), meta)
+    return ResultsTable(rows, counted(*counts), meta)
 
 
 @pytest.mark.parametrize("name", studies.names())
@@ -59,7 +65,7 @@ def test_no_study_has_a_verdict_where_nobody_has_learnt_anything(name):
     study = studies.load(name)
     own = {key: value for key, value in FEW.items() if key in study.PRESETS["quick"] or key != "specialist_learners"}
     base = {"study": name, "preset": "quick"} | study.PRESETS["quick"] | own | OWN.get(name, {})
-    settings = resolve(base, presets.training("quick"))
+    settings = resolve(base, presets.training_defaults("quick"))
     claims = study.verdicts(at_the_blind_level(study, settings), settings)
     assert claims
     assert {claim.verdict for claim in claims} == {"inconclusive"}, [claim for claim in claims if claim.effect]
@@ -80,7 +86,7 @@ def plain(*scores, role="generalist", **own):
 
 SETTINGS = resolve(
     {"study": "specialty"} | studies.load("specialty").PRESETS["quick"] | {"families": ("errands",), "specialists": 4},
-    presets.training("quick"),
+    presets.training_defaults("quick"),
 )
 
 
@@ -99,14 +105,14 @@ SETTINGS = resolve(
 )
 def test_a_study_that_has_no_guard_of_its_own_gets_one(rows, verdict):
     for claim in (claim_of(), claim_of(family="all")):
-        (found,) = guarded([claim], Table(rows, counted(), {"blind": {"errands": BLIND}}), SETTINGS)
+        (found,) = guard_claims([claim], ResultsTable(rows, counted(), {"blind": {"errands": BLIND}}), SETTINGS)
         assert found.verdict == verdict
         assert ("nobody has learnt it" in found.reason) == (verdict == "inconclusive")
 
 
 def taught_by(success, *arms, kind="fair", episodes=512):
     meta = {"teacher": {"errands": {"kind": kind, "success": success, "n_tasks": 64, "n_episodes": episodes}}}
-    return Table([row for arm in arms for row in arm], counted(), meta)
+    return ResultsTable([row for arm in arms for row in arm], counted(), meta)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +131,7 @@ def taught_by(success, *arms, kind="fair", episodes=512):
     ],
 )
 def test_an_arm_above_its_teacher_is_noticed(success, arm, above):
-    why = above_teacher(taught_by(success, arm), "errands")
+    why = why_above_teacher(taught_by(success, arm), "errands")
     assert (why is not None) == above
     if why:
         assert f"is above its teacher ({success:.2f}): the teacher is no upper bound here" in why
@@ -134,18 +140,20 @@ def test_an_arm_above_its_teacher_is_noticed(success, arm, above):
 def test_a_run_that_has_not_measured_its_teacher_objects_nothing():
     arm = plain(0.9, 0.9, 0.9)
     for meta in ({}, {"teacher": {}}, {"teacher": {"errands": 3}}, {"teacher": {"errands": {"kind": "fair"}}}):
-        table = Table(arm, counted(), meta)
-        assert teacher_of(table, "errands") is None
-        assert above_teacher(table, "errands") is None
-        assert teachers(table, SETTINGS) == {}
-    (lines,) = teachers(taught_by(0.5, arm), SETTINGS).values()
+        table = ResultsTable(arm, counted(), meta)
+        assert teacher_level_of(table, "errands") is None
+        assert why_above_teacher(table, "errands") is None
+        assert teacher_levels(table, SETTINGS) == {}
+    (lines,) = teacher_levels(taught_by(0.5, arm), SETTINGS).values()
     assert list(lines[0].values()) == ["errands", "fair expert", "0.50", "generalist", "0.90"]
 
 
 def test_a_fair_teacher_says_nothing_of_specialists_whose_teacher_knows_the_rule():
     table = taught_by(0.5, plain(0.9, 0.9, 0.9))
-    assert above_teacher(table, "errands", ("informed",)) is None
-    assert above_teacher(taught_by(0.5, plain(0.9, 0.9, 0.9), kind="informed"), "errands", ("informed",)) is not None
+    assert why_above_teacher(table, "errands", ("informed",)) is None
+    assert (
+        why_above_teacher(taught_by(0.5, plain(0.9, 0.9, 0.9), kind="informed"), "errands", ("informed",)) is not None
+    )
 
 
 @pytest.mark.parametrize(
@@ -165,8 +173,8 @@ def test_specialists_who_have_not_learnt_their_task_do_not_make_a_generalist_ahe
         counts += [(f"g{seed}", 8, "specialty", task, round(900 + rng.normal()), 1000) for task in range(4)]
     specialists = plain(*levels, role="specialist", split="specialty")
     counts += [(row["cell"], 8, "specialty", row["seed"], round(1000 * row["success"]), 1000) for row in specialists]
-    table = Table(rows + specialists, counted(*counts), {})
-    why = not_beaten_specialists(table.where(role="generalist"), table.where(role="specialist"), SETTINGS)
+    table = ResultsTable(rows + specialists, counted(*counts), {})
+    why = why_specialists_not_beaten(table.where(role="generalist"), table.where(role="specialist"), SETTINGS)
     assert (why is None) == beaten
     if why:
         assert "specialists have not learnt their own task" in why
@@ -188,5 +196,5 @@ def test_counts_are_of_the_row_s_own_number_of_simulations():
     rows = plain(0.5, split="unseen", simulations=0) + plain(0.9, split="unseen", simulations=16)
     counts = counted(("generalist0", 8, "unseen", 0, 5, 10), ("generalist0", 8, "unseen", 0, 9, 10))
     counts["simulations"] = [0, 16]
-    table = Table(rows, counts, {})
+    table = ResultsTable(rows, counts, {})
     assert [table.where(simulations=many).per_task("unseen") for many in (0, 16)] == [{0: 0.5}, {0: 0.9}]

@@ -13,7 +13,7 @@ from incentivize.experiments.studies import signal_and_scope, weak_incentive
 
 def cells_of(study, name):
     base = {"study": name} | study.PRESETS["quick"] | {"families": ("errands",)}
-    return {cell.role: cell for cell in study.cells(resolve(base, presets.training("quick")))}
+    return {cell.role: cell for cell in study.cells(resolve(base, presets.training_defaults("quick")))}
 
 
 def spent(cell):
@@ -22,7 +22,7 @@ def spent(cell):
 
 def test_what_each_signal_tells_is_counted():
     cells = cells_of(weak_incentive, "weak-incentive")
-    steps = cells["taught"].points[-1][0]
+    steps = cells["taught"].evaluation_points[-1][0]
     assert spent(cells["taught"])["supervision_bits"] == 2 * steps
     assert spent(cells["generalist"])["supervision_bits"] == 100_000
     assert spent(cells["shaped"])["supervision_bits"] == round(100_000 + steps * math.log2(11))
@@ -32,7 +32,7 @@ def test_what_each_signal_tells_is_counted():
 
 def test_teaching_that_comes_first_counts_as_such():
     cell = cells_of(signal_and_scope, "signal-and-scope")["taught first"]
-    steps, taught = cell.points[-1][0], cell.training.taught_steps
+    steps, taught = cell.evaluation_points[-1][0], cell.training.taught_steps
     found = spent(cell)
     assert found["expert_labels"] == taught == pytest.approx(steps / 4, rel=0.1)
     assert found["supervision_bits"] == round(2 * taught + 100_000 * (steps - taught) / steps)
@@ -40,7 +40,7 @@ def test_teaching_that_comes_first_counts_as_such():
 
 def test_operations_go_with_decisions_and_passes():
     cell = cells_of(weak_incentive, "weak-incentive")["generalist"]
-    steps = cell.points[-1][0]
+    steps = cell.evaluation_points[-1][0]
     assert spent(cell)["acting_flops"] == 1000 * steps
     assert spent(cell)["learning_flops"] == 3 * 1000 * steps * 2
     once = replace(cell, training=cell.training.model_copy(update={"epochs": 1}))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from incentivize.experiments.analysis.thresholds import crossing, shape, threshold
+from incentivize.experiments.analysis.thresholds import crossing, jump_or_smooth, n_star_of_scores
 
 SIZES = [1, 4, 16, 64, 256, 1024, 4096, 16384]
 
@@ -21,7 +21,7 @@ def scores(rng, at, steep=1.5, top=0.9, low=0.05, seeds=10, shift=0.3, noise=0.0
 
 @pytest.mark.parametrize("at", [8, 200, 3000])
 def test_the_threshold_is_where_it_was_put(at):
-    found = threshold(SIZES, *scores(np.random.default_rng(0), at, low=0.0, seeds=200, noise=0.01))
+    found = n_star_of_scores(SIZES, *scores(np.random.default_rng(0), at, low=0.0, seeds=200, noise=0.01))
     assert found.at == pytest.approx(at, rel=0.1)
     assert found.low < at < found.high
     assert found.n == 200
@@ -30,20 +30,20 @@ def test_the_threshold_is_where_it_was_put(at):
 def test_half_is_half_of_every_episode_new_whatever_the_lowest_level():
     x = np.log(SIZES)
     curve = 0.3 + 0.5 * expit(2 * (x - math.log(300)))  # half of .8 where the share is .2
-    found = threshold(SIZES, np.tile(curve, (3, 1)), np.full(3, 0.8))
+    found = n_star_of_scores(SIZES, np.tile(curve, (3, 1)), np.full(3, 0.8))
     assert found.at == pytest.approx(300 * math.exp(math.log(0.2 / 0.8) / 2), rel=0.02)
 
 
 def test_a_threshold_that_is_not_there_is_not_identified():
     rng = np.random.default_rng(0)
     for at, why in ((0.02, "below the smallest"), (1e6, "beyond the largest")):
-        found = threshold(SIZES, *scores(rng, at))
+        found = n_star_of_scores(SIZES, *scores(rng, at))
         assert (found.at, found.low, found.high) == (None, -math.inf, math.inf)
         assert why in found.why
-    flat = threshold(SIZES, rng.normal(0, 0.01, (10, len(SIZES))), rng.normal(0, 0.01, 10))
+    flat = n_star_of_scores(SIZES, rng.normal(0, 0.01, (10, len(SIZES))), rng.normal(0, 0.01, 10))
     assert flat.at is None
     assert "no skill" in flat.why
-    few = threshold(SIZES, *scores(rng, 200, seeds=2))
+    few = n_star_of_scores(SIZES, *scores(rng, 200, seeds=2))
     assert few.at is not None
     assert (few.low, few.high) == (-math.inf, math.inf)
     assert "fewer than 3" in few.why
@@ -51,14 +51,14 @@ def test_a_threshold_that_is_not_there_is_not_identified():
 
 @pytest.mark.parametrize("curve", [(0, 0, 0.5, 0.5, 0.5, 0.5), (0, 0.05, 0.55, 0.6, 0.6, 0.6)])
 def test_where_pools_level_off_below_every_episode_new_no_curve_is_bent_to_fit(curve):
-    found = threshold(SIZES[:6], np.tile(curve, (3, 1)), np.full(3, 0.9))
+    found = n_star_of_scores(SIZES[:6], np.tile(curve, (3, 1)), np.full(3, 0.9))
     assert found.at is None
     assert "no logistic curve" in found.why
 
 
 def test_an_end_that_resamples_do_not_find_is_open():
     rng = np.random.default_rng(2)
-    found = threshold(SIZES, *scores(rng, 12_000, shift=1.0, seeds=5))
+    found = n_star_of_scores(SIZES, *scores(rng, 12_000, shift=1.0, seeds=5))
     assert found.at is not None
     assert found.high == math.inf
     assert 0 < found.low < found.at
@@ -67,8 +67,8 @@ def test_an_end_that_resamples_do_not_find_is_open():
 @pytest.mark.parametrize("n", [3, 5, 10])
 def test_its_interval_covers_95_percent(n):
     rng = np.random.default_rng(3)
-    found = [threshold(SIZES, *scores(rng, 200, low=0.0, noise=0.01, seeds=n)) for _ in range(150)]
-    truth = threshold(SIZES, *scores(rng, 200, low=0.0, seeds=2000, noise=0.01)).at  # of the mean curve
+    found = [n_star_of_scores(SIZES, *scores(rng, 200, low=0.0, noise=0.01, seeds=n)) for _ in range(150)]
+    truth = n_star_of_scores(SIZES, *scores(rng, 200, low=0.0, seeds=2000, noise=0.01)).at  # of the mean curve
     assert 0.91 <= np.mean([one.low <= truth <= one.high for one in found]) <= 0.99
 
 
@@ -137,7 +137,7 @@ def test_noise_seldom_crosses():
 )
 def test_shapes_are_told_apart(curve, best):
     rng = np.random.default_rng(0)
-    found = [shape(SIZES, curve(np.log(SIZES)) + 0.03 * rng.normal(size=(5, len(SIZES)))) for _ in range(20)]
+    found = [jump_or_smooth(SIZES, curve(np.log(SIZES)) + 0.03 * rng.normal(size=(5, len(SIZES)))) for _ in range(20)]
     assert np.mean([one.best == best for one in found]) >= 0.8
     if best in ("jump", "smooth"):
         assert all((one.ahead > 0) == (best == "jump") for one in found)
@@ -145,8 +145,8 @@ def test_shapes_are_told_apart(curve, best):
 
 def test_too_little_is_refused():
     with pytest.raises(ValueError, match="4 pools at least"):
-        threshold([1, 4, 16], np.zeros((3, 3)), np.ones(3))
+        n_star_of_scores([1, 4, 16], np.zeros((3, 3)), np.ones(3))
     with pytest.raises(ValueError, match="2 places"):
         crossing([1], np.zeros((3, 1)))
     with pytest.raises(ValueError, match="5 places"):
-        shape([1, 2, 3], np.zeros(3))
+        jump_or_smooth([1, 2, 3], np.zeros(3))

@@ -7,10 +7,10 @@ import pytest
 
 from incentivize import envs
 from incentivize.experiments import studies
-from incentivize.experiments.cli.arguments import flags_of, words_of
-from incentivize.experiments.cli.choices import KNOWN, SHELLS
+from incentivize.experiments.cli.arguments import arguments_of, flags_of
+from incentivize.experiments.cli.choices import CHOICES, SHELLS
 from incentivize.experiments.cli.commands import COMMANDS
-from incentivize.experiments.cli.completion import script
+from incentivize.experiments.cli.completion import completion_script
 from incentivize.experiments.cli.main import main
 
 COMPLETE = """
@@ -27,7 +27,7 @@ def bash():
     """From the words of a command line, the last of them unfinished, to what bash offers."""
     if shutil.which("bash") is None:
         pytest.skip("there is no bash")
-    made = script("bash")
+    made = completion_script("bash")
 
     def offered(*words, cwd=None):
         command = ["bash", "--norc", "-c", COMPLETE, "bash", *words]
@@ -71,7 +71,7 @@ def test_bash_completes_files_and_directories(bash, tmp_path):
 
 def test_every_command_and_flag_is_in_every_script():
     for shell in SHELLS:
-        made = script(shell)
+        made = completion_script(shell)
         for name, kind in COMMANDS.items():
             assert name in made
             for flag in flags_of(kind):
@@ -79,9 +79,9 @@ def test_every_command_and_flag_is_in_every_script():
 
 
 def test_every_kind_of_name_is_asked_for_somewhere():
-    words = {word.name.lstrip("-") for kind in COMMANDS.values() for word in words_of(kind)}
-    assert set(KNOWN) <= words
-    for names in KNOWN.values():
+    words = {word.name.lstrip("-") for kind in COMMANDS.values() for word in arguments_of(kind)}
+    assert set(CHOICES) <= words
+    for names in CHOICES.values():
         assert list(names())
 
 

@@ -13,13 +13,15 @@ from incentivize.agents.encoders import ENCODERS
 from incentivize.experiments import studies
 from incentivize.experiments.cli.main import main
 from incentivize.experiments.doctor import Finding, devices, machine, packages, plugins, run_checks
-from incentivize.experiments.doctor.isolated import Ran, apart
-from incentivize.experiments.runtime.cgroup import Limits
+from incentivize.experiments.doctor.isolated import IsolatedRun, run_isolated
+from incentivize.experiments.runtime.cgroup import CgroupLimits
 from incentivize.experiments.trackers.registry import TRACKERS
 from tests.helpers.paths import ROOT
 
 GIB = 2**30
-RUNS = Ran(0, json.dumps({"backend": "cpu", "devices": ["cpu:cpu"], "value": 512.0, "seconds": 2.0, "version": "1"}))
+RUNS = IsolatedRun(
+    0, json.dumps({"backend": "cpu", "devices": ["cpu:cpu"], "value": 512.0, "seconds": 2.0, "version": "1"})
+)
 INSTALLED = {"jax": "0.10.2", "flax": "0.12.8", "submitit": "1.5"}
 
 
@@ -71,18 +73,18 @@ def test_gymnasium_has_to_know_every_family():
     ("ran", "state", "says"),
     [
         (RUNS, "ok", "compiles and runs on cpu:cpu"),
-        (Ran(0, RUNS.out.replace(": 2.0", ": 50.0")), "warning", "slow"),
-        (Ran(0, RUNS.out.replace("512.0", "511.0")), "wrong", "computes 511.0 for 512.0"),
-        (Ran(0, "no answer"), "wrong", "does not run"),
-        (Ran(None, "120 s"), "wrong", "gave no answer in time (120 s)"),
-        (Ran(-11, "", ""), "wrong", "was ended by SIGSEGV: it said nothing"),
+        (IsolatedRun(0, RUNS.out.replace(": 2.0", ": 50.0")), "warning", "slow"),
+        (IsolatedRun(0, RUNS.out.replace("512.0", "511.0")), "wrong", "computes 511.0 for 512.0"),
+        (IsolatedRun(0, "no answer"), "wrong", "does not run"),
+        (IsolatedRun(None, "120 s"), "wrong", "gave no answer in time (120 s)"),
+        (IsolatedRun(-11, "", ""), "wrong", "was ended by SIGSEGV: it said nothing"),
         (
-            Ran(1, "", "Traceback\nImportError: libfoo is missing\n----\nhints"),
+            IsolatedRun(1, "", "Traceback\nImportError: libfoo is missing\n----\nhints"),
             "wrong",
             "ImportError: libfoo is missing",
         ),
         (
-            Ran(-6, "", "F1128 12:00:00.1 7 parse.cc:234] Unknown flag: --a\n@ stack"),
+            IsolatedRun(-6, "", "F1128 12:00:00.1 7 parse.cc:234] Unknown flag: --a\n@ stack"),
             "wrong",
             "SIGABRT: Unknown flag: --a",
         ),
@@ -112,12 +114,12 @@ def test_an_accelerator_that_is_there_should_be_used(files, libtpu, backend, ask
 
 
 def test_variables_that_change_jax_are_named():
-    assert devices.environment({"JAX_ENABLE_X64": "0", "XLA_FLAGS": "--fine"}, []).state == "ok"
+    assert devices.environment_variables({"JAX_ENABLE_X64": "0", "XLA_FLAGS": "--fine"}, []).state == "ok"
     for name in devices.NOTABLE:
-        found = devices.environment({name: "True"}, [])
+        found = devices.environment_variables({name: "True"}, [])
         assert found.state == "warning"
         assert name in found.says
-    found = devices.environment({"JAX_PLATFORMS": "cdua"}, ["JAX_PLATFORMS"])
+    found = devices.environment_variables({"JAX_PLATFORMS": "cdua"}, ["JAX_PLATFORMS"])
     assert (found.state, found.says) == (
         "wrong",
         "jax does not run with JAX_PLATFORMS = 'cdua', and does without: unset it",
@@ -142,17 +144,17 @@ def test_variables_that_change_jax_are_named():
     ],
 )
 def test_what_is_said_of_a_variable_is_what_becomes_of_it(variables, state, says):
-    found = devices.environment(variables, [])
+    found = devices.environment_variables(variables, [])
     assert found.state == state
     assert says in found.says
 
 
 def test_the_variable_to_blame_is_the_one_without_which_jax_runs():
     variables = {"HOME": "/", "JAX_PLATFORMS": "cdua", "XLA_FLAGS": "--nope"}
-    assert devices.blame(variables, lambda one: "XLA_FLAGS" not in one) == ["XLA_FLAGS"]
-    assert devices.blame(variables, lambda one: set(one) == {"HOME"}) == ["JAX_PLATFORMS", "XLA_FLAGS"]
-    assert devices.blame(variables, lambda _: False) == []
-    assert devices.blame({"HOME": "/"}, lambda _: True) == []
+    assert devices.offending_variables(variables, lambda one: "XLA_FLAGS" not in one) == ["XLA_FLAGS"]
+    assert devices.offending_variables(variables, lambda one: set(one) == {"HOME"}) == ["JAX_PLATFORMS", "XLA_FLAGS"]
+    assert devices.offending_variables(variables, lambda _: False) == []
+    assert devices.offending_variables({"HOME": "/"}, lambda _: True) == []
 
 
 def test_room_memory_and_cores():
@@ -167,7 +169,7 @@ def test_room_memory_and_cores():
 
 
 def test_limits_of_a_cgroup_are_those_that_runs_reckon_with(monkeypatch):
-    monkeypatch.setattr(run_checks.cgroup, "limits", lambda: Limits(2 * GIB, GIB // 4, 0.5))
+    monkeypatch.setattr(run_checks.cgroup, "limits", lambda: CgroupLimits(2 * GIB, GIB // 4, 0.5))
     found = {one.check: one for one in run_checks.CHECKS["machine"]()}
     assert found["memory"].state == "wrong"
     assert found["memory"].says.startswith("0.2 GiB free in this cgroup")
@@ -251,7 +253,7 @@ def test_no_plug_ins_are_no_fault():
 
 
 def test_code_apart_that_hangs_is_ended():
-    assert apart("import time; time.sleep(60)", limit=0.5).why() == "gave no answer in time (0.5 s)"
+    assert run_isolated("import time; time.sleep(60)", limit=0.5).why() == "gave no answer in time (0.5 s)"
 
 
 def _broken(monkeypatch, tmp_path, code):
@@ -279,7 +281,7 @@ def test_the_command_survives_a_broken_jax(code, says, monkeypatch, tmp_path, ca
 
 
 def test_the_command_says_a_line_for_each_check(monkeypatch, capsys):
-    monkeypatch.setattr(run_checks, "apart", lambda *_: RUNS)
+    monkeypatch.setattr(run_checks, "run_isolated", lambda *_: RUNS)
     assert main(["doctor"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) > 10
@@ -308,4 +310,4 @@ def test_without_an_installed_distribution_the_command_says_so(monkeypatch):
 
 
 def test_the_probe_itself_runs_here():
-    assert devices.computes(apart(devices.PROBE)).state in ("ok", "warning")
+    assert devices.computes(run_isolated(devices.PROBE)).state in ("ok", "warning")

@@ -7,11 +7,11 @@ import jax
 import psutil
 import pytest
 
-from incentivize.experiments.errors import SettingsError
+from incentivize.experiments.errors import InputError
 from incentivize.experiments.execution import memory_estimate
-from incentivize.experiments.execution.memory_estimate import check_memory, needed
-from incentivize.experiments.execution.planning import groups_of
-from incentivize.experiments.runtime.cgroup import Limits
+from incentivize.experiments.execution.memory_estimate import check_memory, group_bytes
+from incentivize.experiments.execution.planning import plan_groups
+from incentivize.experiments.runtime.cgroup import CgroupLimits
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import load_file, resolve
 from incentivize.experiments.studies import inference_search, mixture, task_count
@@ -20,11 +20,11 @@ from incentivize.experiments.studies import inference_search, mixture, task_coun
 def programs(*layers, study=task_count, family="errands"):
     base = {"study": study.STUDY, "preset": "quick"} | study.PRESETS["quick"]
     own = {} if study is not task_count else {"families": [family]}
-    return groups_of(study.cells(resolve(base, presets.training("quick"), own, *layers)))
+    return plan_groups(study.cells(resolve(base, presets.training_defaults("quick"), own, *layers)))
 
 
 def size(*layers):
-    return max(needed(group) for groups in programs(*layers) for group in groups)
+    return max(group_bytes(group) for groups in programs(*layers) for group in groups)
 
 
 def test_what_takes_memory_counts():
@@ -35,9 +35,9 @@ def test_what_takes_memory_counts():
 
 
 def test_what_does_not_fit_is_refused_and_says_why(monkeypatch):
-    monkeypatch.setattr(memory_estimate, "available", lambda: 2**30)
+    monkeypatch.setattr(memory_estimate, "available_bytes", lambda: 2**30)
     check_memory(programs(), 2)
-    with pytest.raises(SettingsError) as caught:
+    with pytest.raises(InputError) as caught:
         check_memory(programs({"num_envs": 2**16, "rollout_steps": 4096, "budget": 2**40}), 2)
     text = str(caught.value)
     assert "GiB of memory with 2 workers (num_envs = 65,536, rollout_steps = 4,096, " in text
@@ -47,33 +47,33 @@ def test_what_does_not_fit_is_refused_and_says_why(monkeypatch):
 def test_what_a_container_leaves_is_what_there_is(monkeypatch):
     total = psutil.virtual_memory().total
     for found, there in (
-        (Limits(), total),
-        (Limits(2**30, 2**29), 2**29),
-        (Limits(2**60 - 1, 2**60 - 2), total),
-        (Limits(2**30, 0), 0),
+        (CgroupLimits(), total),
+        (CgroupLimits(2**30, 2**29), 2**29),
+        (CgroupLimits(2**60 - 1, 2**60 - 2), total),
+        (CgroupLimits(2**30, 0), 0),
     ):
         monkeypatch.setattr(memory_estimate.cgroup, "limits", lambda found=found: found)
-        assert memory_estimate.available() == there
-    monkeypatch.setattr(memory_estimate.cgroup, "limits", lambda: Limits(2**30, 2**29))
-    with pytest.raises(SettingsError, match=r"left of the 1\.0 GiB that this container or job \(its cgroup\) may use"):
+        assert memory_estimate.available_bytes() == there
+    monkeypatch.setattr(memory_estimate.cgroup, "limits", lambda: CgroupLimits(2**30, 2**29))
+    with pytest.raises(InputError, match=r"left of the 1\.0 GiB that this container or job \(its cgroup\) may use"):
         check_memory(programs({"num_envs": 2**16, "rollout_steps": 4096, "budget": 2**40}), 2)
 
 
 def test_workers_and_lanes_add_up(monkeypatch, tiny_config):
     groups = programs(load_file(tiny_config))
     group = next(mine[0] for mine in groups if mine[0].lanes > 1)
-    assert needed(group) == pytest.approx(group.lanes * needed(group._replace(lanes=1)), rel=1e-6)
-    largest = sorted((needed(mine[0]) for mine in groups), reverse=True)
-    monkeypatch.setattr(memory_estimate, "available", lambda: largest[0] + largest[1] - 1)
+    assert group_bytes(group) == pytest.approx(group.lanes * group_bytes(group._replace(lanes=1)), rel=1e-6)
+    largest = sorted((group_bytes(mine[0]) for mine in groups), reverse=True)
+    monkeypatch.setattr(memory_estimate, "available_bytes", lambda: largest[0] + largest[1] - 1)
     check_memory(groups, 1)
-    with pytest.raises(SettingsError, match="with 2 workers"):
+    with pytest.raises(InputError, match="with 2 workers"):
         check_memory(groups, 2)
 
 
 def test_an_accelerator_has_to_hold_what_it_is_given_by_itself(monkeypatch):
     """A group is on one device: that others have room, too, does not help it."""
     groups = programs()
-    largest = max(needed(mine[0]) for mine in groups)
+    largest = max(group_bytes(mine[0]) for mine in groups)
 
     def devices(*limits):
         found = [SimpleNamespace(memory_stats=lambda limit=limit: {"bytes_limit": limit}) for limit in limits]
@@ -83,16 +83,18 @@ def test_an_accelerator_has_to_hold_what_it_is_given_by_itself(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     devices(*[largest] * 8)
     check_memory(groups, 8)
-    with pytest.raises(SettingsError, match="with 2 workers"):
+    with pytest.raises(InputError, match="with 2 workers"):
         check_memory(groups, 9)
     devices(*[largest] * 7, largest - 1)
-    with pytest.raises(SettingsError, match="needs about"):
+    with pytest.raises(InputError, match="needs about"):
         check_memory(groups, 8)
 
 
 def test_mixtures_and_searches_are_known():
-    assert all(needed(group) > 0 for groups in programs(study=mixture) for group in groups)
+    assert all(group_bytes(group) > 0 for groups in programs(study=mixture) for group in groups)
     group = programs(study=inference_search)[0][0]
     thinks = group._replace(cells=(replace(group.cells[0], simulations=(0, 4096)),))
-    assert needed(thinks) > 3 * needed(group._replace(cells=(replace(group.cells[0], simulations=(0,)),)))
-    assert needed(thinks) > 2 * needed(group._replace(cells=(replace(group.cells[0], simulations=(0, 1024)),)))
+    assert group_bytes(thinks) > 3 * group_bytes(group._replace(cells=(replace(group.cells[0], simulations=(0,)),)))
+    assert group_bytes(thinks) > 2 * group_bytes(
+        group._replace(cells=(replace(group.cells[0], simulations=(0, 1024)),))
+    )

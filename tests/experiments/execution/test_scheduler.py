@@ -11,19 +11,19 @@ import pytest
 from rich.console import Console
 
 from incentivize.agents import learner
-from incentivize.envs.episodes import draw_from
+from incentivize.envs.episodes import start_sampler
 from incentivize.envs.tasks import make_pool
-from incentivize.experiments.analysis.rows import final_success, measured
-from incentivize.experiments.analysis.table import Table
-from incentivize.experiments.errors import SettingsError
+from incentivize.experiments.analysis.rows import aggregate, final_success
+from incentivize.experiments.analysis.table import ResultsTable
+from incentivize.experiments.errors import InputError
 from incentivize.experiments.execution import auditing, scheduler
 from incentivize.experiments.execution.progress import Progress
-from incentivize.experiments.execution.workers import Work
+from incentivize.experiments.execution.workers import ExecutionOptions
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import load_file, resolve
 from incentivize.experiments.storage import cell_store
-from incentivize.experiments.storage.cell_store import Archive, Trained
-from incentivize.experiments.storage.run_directory import Store
+from incentivize.experiments.storage.cell_store import CellResult, CellStore
+from incentivize.experiments.storage.run_directory import RunDirectory
 from incentivize.experiments.studies import mixture, task_count
 from incentivize.experiments.training import loop
 from incentivize.experiments.training.build import pool_of
@@ -40,16 +40,16 @@ def results(cell):
         won = BLIND[family] if cell.role == "blind" else (int(cell.id, 16) + len(family)) % 11
         counts = [(cell.id, point, split, 0, won, 10) for point, _ in cell.points for split in splits]
         found.append(counted(*counts, family=family))
-    return Trained(cell, np.concatenate(found), 100, 1.0)
+    return CellResult(cell, np.concatenate(found), 100, 1.0)
 
 
 @pytest.fixture
 def study(tiny_config, tmp_path):
     """Settings, cells and an empty run directory."""
     base = {"study": "task-count", "preset": "quick"} | task_count.PRESETS["quick"]
-    settings = resolve(base, presets.training("quick"), load_file(tiny_config))
+    settings = resolve(base, presets.training_defaults("quick"), load_file(tiny_config))
     (tmp_path / "run").mkdir()
-    return settings, task_count.cells(settings), Store(tmp_path / "run")
+    return settings, task_count.cells(settings), RunDirectory(tmp_path / "run")
 
 
 def run(study, monkeypatch, order=1, results=results, beside=None):
@@ -62,8 +62,10 @@ def run(study, monkeypatch, order=1, results=results, beside=None):
             deliver([results(cell) for cell in group.cells])
 
     monkeypatch.setattr(scheduler, "run_groups", all_at_once)
-    archive = Archive(store.path, beside, {"commit": "abc"})
-    scheduler.run(cells, settings, store, archive, progress, Work(1), scheduler.find(cells, archive))
+    archive = CellStore(store.path, beside, {"commit": "abc"})
+    scheduler.run_missing_cells(
+        cells, settings, store, archive, progress, ExecutionOptions(1), scheduler.find_finished_cells(cells, archive)
+    )
     return progress.total
 
 
@@ -74,7 +76,7 @@ def test_a_run_measures_its_teacher_once(study, monkeypatch):
     family = settings.families[0]
     assert store.meta()["teacher"][family] == {"kind": "informed", "success": 1.0} | sizes
     assert {row["role"] for row in store.rows()}.isdisjoint({"expert", "teacher"})  # no agent of the study
-    monkeypatch.setattr(scheduler.teaching, "measured", None)
+    monkeypatch.setattr(scheduler.teaching, "teacher_entry", None)
     run(study, monkeypatch)
 
 
@@ -90,8 +92,8 @@ def test_what_was_measured_under_other_settings_before_the_first_cell_is_measure
     store.update_meta(
         ambient={"--xla_gpu_deterministic_ops": "true"}
     )  # with cells of another version: they go together
-    monkeypatch.setattr(Archive, "code", lambda *_: "another")
-    monkeypatch.setattr(scheduler, "audited", None)
+    monkeypatch.setattr(CellStore, "code_version", lambda *_: "another")
+    monkeypatch.setattr(scheduler, "audit_pools", None)
     run(study, monkeypatch)
     assert store.meta()["ambient"]
 
@@ -110,8 +112,8 @@ def test_scores_wait_for_the_blind_level(order, study, monkeypatch):
 def test_an_agent_of_several_families_has_rows_and_scores_in_each(tiny_config, tmp_path, monkeypatch):
     base = {"study": "mixture", "preset": "quick"} | mixture.PRESETS["quick"]
     own = {"families": ("errands", "mazes"), "pools": ("new",), "control_pools": (), "taught_pools": ()}
-    settings = resolve(base, presets.training("quick"), load_file(tiny_config), own)
-    cells, store = mixture.cells(settings), Store(tmp_path / "run")
+    settings = resolve(base, presets.training_defaults("quick"), load_file(tiny_config), own)
+    cells, store = mixture.cells(settings), RunDirectory(tmp_path / "run")
     store.path.mkdir()
     study = settings, cells, store
     assert run(study, monkeypatch) == len(cells)
@@ -134,7 +136,7 @@ def test_progress_tells_the_last_number_of_simulations(study):
 def test_rows_tell_success_by_attempt():
     counts = np.zeros(2, loop.count_fields(life=3))
     counts["episodes"], counts["by_attempt"] = 10, [[0, 5, 10], [2, 5, 8]]
-    assert measured(counts)["success_by_attempt"] == [0.1, 0.5, 0.9]
+    assert aggregate(counts)["success_by_attempt"] == [0.1, 0.5, 0.9]
 
 
 def damage(path):
@@ -174,37 +176,37 @@ def test_cells_of_other_runs_are_taken_over_where_they_mean_the_same(study, monk
     settings, cells, store = study
     assert run(study, monkeypatch) == len(cells)
     more = settings.model_copy(update={"pools": (1, 2, 4, "new")})
-    bigger = more, task_count.cells(more), Store(tmp_path / "bigger")
+    bigger = more, task_count.cells(more), RunDirectory(tmp_path / "bigger")
     bigger[2].path.mkdir()
     assert run(bigger, monkeypatch, beside=tmp_path) == 2  # the pools of two tasks
     assert {row["cell"] for row in store.rows()} < {row["cell"] for row in bigger[2].rows()}
     shutil.rmtree(store.path)  # what was taken over is there to stay
     assert run(bigger, monkeypatch) == 0
-    other = more, bigger[1], Store(tmp_path / "other")
+    other = more, bigger[1], RunDirectory(tmp_path / "other")
     other[2].path.mkdir()
     with monkeypatch.context() as patch:
-        patch.setattr(cell_store, "code_of", lambda *_: "changed")
+        patch.setattr(cell_store, "code_version", lambda *_: "changed")
         assert run(other, patch, beside=tmp_path) == len(bigger[1])
 
 
 def test_a_run_that_was_begun_with_other_code_is_not_gone_on_with(study, monkeypatch):
     _, cells, store = study
     run(study, monkeypatch)
-    monkeypatch.setattr(cell_store, "code_of", lambda *_: "changed")
+    monkeypatch.setattr(cell_store, "code_version", lambda *_: "changed")
     assert run(study, monkeypatch) == 0  # there is nothing to do
     (store.path / "cells" / f"{cells[3].id}.npz").unlink()
-    with pytest.raises(SettingsError, match="was begun with other code of this program \\(commit abc\\)"):
+    with pytest.raises(InputError, match="was begun with other code of this program \\(commit abc\\)"):
         run(study, monkeypatch)
 
 
 def test_a_run_that_was_begun_with_other_settings_of_jax_is_not_gone_on_with(study, monkeypatch):
     _, cells, store = study
     run(study, monkeypatch)
-    real = cell_store.code_of
-    monkeypatch.setattr(cell_store, "code_of", lambda *what: f"{real(*what)} jax_enable_x64=True")
+    real = cell_store.code_version
+    monkeypatch.setattr(cell_store, "code_version", lambda *what: f"{real(*what)} jax_enable_x64=True")
     (store.path / "cells" / f"{cells[3].id}.npz").unlink()
     with pytest.raises(
-        SettingsError, match=r"begun where jax or XLA was told .*, and here .*jax_enable_x64=True: numbers"
+        InputError, match=r"begun where jax or XLA was told .*, and here .*jax_enable_x64=True: numbers"
     ):
         run(study, monkeypatch)
 
@@ -221,7 +223,7 @@ def test_a_cell_that_is_given_up_leaves_a_gap_and_is_not_tried_again(study, monk
     assert store.meta()["given_up"] == {lost.id: f"{lost.label}: loss is nan"}
     assert {row["score"] for row in store.rows()} == {None}  # the level lacks what was given up
     assert run(study, monkeypatch) == 0
-    table = Table(store.rows(), store.tasks(10**6), store.meta())
+    table = ResultsTable(store.rows(), store.tasks(10**6), store.meta())
     (store.path / "cells" / f"{lost.id}.npz").unlink()  # to try again, which goes well
     assert run(study, monkeypatch) == 1
     assert store.meta()["given_up"] == {}
@@ -237,7 +239,7 @@ def test_a_run_is_audited_and_a_leak_stops_it(study, monkeypatch, tmp_path):
     pools = {(cell.pool_size, cell.pool_seed, cell.pool_split, cell.pool_first) for cell in study[1]}
     assert found["pools"] == len(pools) > 3
     settings = study[0].model_copy(update={"control": "leak"})
-    leaky = settings, task_count.cells(settings), Store(tmp_path / "leaky")
+    leaky = settings, task_count.cells(settings), RunDirectory(tmp_path / "leaky")
     leaky[2].path.mkdir()
     told = "errands: 8 held-out tasks are drawn for training, of which 8 are evaluated: nothing could be concluded"
     with pytest.raises(loop.RunError, match=told):
@@ -248,9 +250,9 @@ def leaky(family, pool, near=None, starts=None):
     """One episode in eight is at a held-out task."""
 
     def draw(key):
-        held = draw_from(family, make_pool(None, split="heldout"), near, starts)(key)
+        held = start_sampler(family, make_pool(None, split="heldout"), near, starts)(key)
         leaks = jax.random.bernoulli(jax.random.fold_in(key, 1), 1 / 8)
-        ours = draw_from(family, pool, near, starts)(key)
+        ours = start_sampler(family, pool, near, starts)(key)
         return jax.tree.map(lambda own, other: jnp.where(leaks, other, own), ours, held)
 
     return draw
@@ -259,7 +261,7 @@ def leaky(family, pool, near=None, starts=None):
 def later_seeds(family, pool, near=None, starts=None):
     """Finite pools of later seeds are drawn from held-out tasks."""
     leaks = (pool.seed > 0) & ~pool.fresh
-    return draw_from(family, pool._replace(split=jnp.where(leaks, 2, pool.split)), near, starts)
+    return start_sampler(family, pool._replace(split=jnp.where(leaks, 2, pool.split)), near, starts)
 
 
 def held_out(cell):
@@ -294,5 +296,5 @@ def test_a_run_notices_whatever_draws_other_tasks_than_its_cells_say(where, name
 def test_an_audit_says_where_agents_come_from_elsewhere(study):
     _, cells, _ = study
     own = cells[0].training.model_copy(update={"start_from": "elsewhere.msgpack"})
-    found = auditing.audited("errands", [replace(cell, training=own) for cell in cells], 8)
+    found = auditing.audit_pools("errands", [replace(cell, training=own) for cell in cells], 8)
     assert found["trained_before"] == "on tasks that the file of start_from does not tell"

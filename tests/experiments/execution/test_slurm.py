@@ -16,8 +16,8 @@ from submitit.local.local import LocalJobEnvironment
 
 from incentivize.experiments.cli.main import main
 from incentivize.experiments.execution import slurm as launcher
-from incentivize.experiments.execution.slurm import Job, asked_for
-from incentivize.experiments.storage.run_directory import Store
+from incentivize.experiments.execution.slurm import SlurmJob, parse_job_options
+from incentivize.experiments.storage.run_directory import RunDirectory
 
 TWO_BY_TWO = ["--seeds", "2", "--pools", "1", "new", "--specialists", "1"]
 
@@ -56,7 +56,7 @@ def test_the_job_is_the_command_with_the_settings_resolved_and_what_was_asked_fo
     assert cluster == "slurm"
     assert (parameters["timeout_min"], parameters["slurm_partition"]) == (240, "gpu")
     assert not (out / "cells").exists()
-    settings = Store(out).settings()
+    settings = RunDirectory(out).settings()
     assert settings.training["errands"].learning_rate == 0.002
     assert settings.pools == (1, "new")
     flags = dict(zip(job.arguments[2::2], job.arguments[3::2], strict=False))
@@ -154,7 +154,7 @@ def test_what_cannot_be_submitted_is_refused_before_anything_is_begun(tiny_confi
 
 def test_what_is_asked_for_has_the_kind_that_submitit_wants():
     said = ["mem_gb=1.5", "slurm_account=007", "slurm_setup=module load cuda", "slurm_srun_args=--mpi none"]
-    assert asked_for(said) == {
+    assert parse_job_options(said) == {
         "mem_gb": 1.5,
         "slurm_account": "007",
         "slurm_setup": ["module load cuda"],
@@ -181,10 +181,10 @@ def commanded(monkeypatch):
 def test_a_job_ends_as_its_command_does(commanded):
     for status in (0, 75):
         commanded.append(f"raise SystemExit({status})")
-        assert Job(["run", "task-count"])() == status
+        assert SlurmJob(["run", "task-count"])() == status
     commanded.append("raise SystemExit(2)")
     with pytest.raises(RuntimeError, match="incentivize run task-count: ended with status 2"):
-        Job(["run", "task-count"])()
+        SlurmJob(["run", "task-count"])()
 
 
 SAVES = (
@@ -199,7 +199,7 @@ def test_a_job_asked_for_a_checkpoint_ends_its_command_in_time_and_is_queued_aga
     """While the job waits for its command, as a signal's handler does; one that takes too long is killed."""
     commanded.append(line)
     monkeypatch.setattr(slurm, "PATIENCE", 0.5)
-    job, found = Job(["run", "task-count"]), []
+    job, found = SlurmJob(["run", "task-count"]), []
 
     def preempt(*_):
         found.append(job.checkpoint())
@@ -224,7 +224,7 @@ def test_a_job_told_to_end_has_its_command_save_once(monkeypatch, commanded):
     monkeypatch.setattr(slurm.time, "sleep", waited.append)
     timer = threading.Timer(2, lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGTERM))
     timer.start()
-    assert Job(["run", "task-count"])() == 75
+    assert SlurmJob(["run", "task-count"])() == 75
     assert waited == [slurm.GRACE]
 
 
@@ -233,7 +233,7 @@ def test_a_job_gives_the_rows_of_the_command_though_it_is_interrupted(tiny_confi
     """It makes room once a cell is finished, and goes on when it is queued again. A second one is not submitted."""
     here, there = tmp_path / "here" / "run", tmp_path / "there" / "run"
     assert command(tiny_config, here) == 0
-    settings = Store(here).settings()
+    settings = RunDirectory(here).settings()
     job = slurm.launch(settings, there, "trial", ["--save-every=0"], [], slurm.Console())
     until = time.monotonic() + 300
     while not list((there / "cells").glob("*.npz")):

@@ -12,7 +12,7 @@ from incentivize.envs.tasks import make_pool
 from incentivize.experiments.execution import teacher_level
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import resolve
-from incentivize.experiments.storage.schema import BLOCKS
+from incentivize.experiments.storage.schema import EVALUATED_BLOCKS
 from incentivize.experiments.studies import task_count
 from incentivize.experiments.training.evaluation import evaluation_key
 
@@ -39,8 +39,10 @@ def test_the_fair_expert_is_measured_apart_from_who_knows_the_task():
     slots = jnp.arange(TASKS, dtype=jnp.uint32)
     pools = (make_pool(1), make_pool(TASKS, split="validation"), *(make_pool(TASKS, split="heldout") for _ in range(2)))
     tasks = jnp.concatenate([jax.vmap(partial(family.tasks.member, pool))(slots) for pool in pools])
-    agents = evaluate(family, policy, (), tasks, evaluation_key(), INSTANCES).sampled.reshape(len(BLOCKS), TASKS)
-    assert fair == int(agents[BLOCKS.index("unseen")].sum()) / (TASKS * INSTANCES)  # the very instances
+    agents = evaluate(family, policy, (), tasks, evaluation_key(), INSTANCES).successes.reshape(
+        len(EVALUATED_BLOCKS), TASKS
+    )
+    assert fair == int(agents[EVALUATED_BLOCKS.index("unseen")].sum()) / (TASKS * INSTANCES)  # the very instances
 
 
 def test_what_the_teacher_knows_is_what_the_headline_s_does(monkeypatch):
@@ -49,8 +51,8 @@ def test_what_the_teacher_knows_is_what_the_headline_s_does(monkeypatch):
         teacher_level, "expert_success", lambda family, kind, *sizes: asked.append((kind, sizes)) or 0.5
     )
     base = {"study": "task-count"} | task_count.PRESETS["quick"] | {"families": ("errands", "codebooks")}
-    settings = resolve(base, presets.training("quick"))
-    found = [teacher_level.measured(family, settings) for family in settings.families]
+    settings = resolve(base, presets.training_defaults("quick"))
+    found = [teacher_level.teacher_entry(family, settings) for family in settings.families]
     assert [one["kind"] for one in found] == ["informed", "fair"]
     assert [kind for kind, _ in asked] == ["informed", "fair"]
     assert found[1] == {"kind": "fair", "success": 0.5, "n_tasks": 128, "n_episodes": 512}

@@ -10,7 +10,7 @@ import pytest
 from incentivize import envs
 from incentivize.experiments.cli.main import main
 from incentivize.experiments.execution import scheduler, tuning, workers
-from incentivize.experiments.execution.planning import groups_of
+from incentivize.experiments.execution.planning import plan_groups
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import load_file, resolve
 from incentivize.experiments.settings.schema import ARMS, Training
@@ -22,7 +22,7 @@ SHIPPED = Training(num_envs=16, budget=1024, rollout_steps=8, minibatches=2, ent
 
 def settings_of(tiny_config, **more):
     base = tuning.PRESET | {"preset": "quick"}
-    return resolve(base, presets.training("quick"), load_file(tiny_config), {"pools": ["new"]} | more)
+    return resolve(base, presets.training_defaults("quick"), load_file(tiny_config), {"pools": ["new"]} | more)
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def made_up(monkeypatch):
             trained.append(cell)
             if cell.role in broken:
                 none = np.zeros(0, loop.count_fields(cell.life))
-                deliver([loop.Trained(cell, none, 1, 1.0, failure="loss is nan")])
+                deliver([loop.CellResult(cell, none, 1, 1.0, failure="loss is nan")])
                 continue
             splits = evaluation.sizes_of(cell).blocks()
             assert len(splits) == 2
@@ -49,7 +49,7 @@ def made_up(monkeypatch):
             found = loop.Successes(*[won] * 5, won[..., None], np.zeros(won.shape, np.float32), 0 * won)
             points = [point for point, _ in cell.points]
             counts = [np.concatenate(loop._counts(cell, cell.family, splits, point, 0, found)) for point in points]
-            deliver([loop.Trained(cell, np.concatenate(counts), 1, 1.0)])
+            deliver([loop.CellResult(cell, np.concatenate(counts), 1, 1.0)])
 
     monkeypatch.setattr(scheduler, "run_groups", run_groups)
     return trained, broken
@@ -94,13 +94,13 @@ def test_both_arms_have_as_many_trials_and_meet_no_heldout_task(tiny_config):
 
 def test_a_hidden_rule_is_taught_by_the_teacher_who_knows_what_the_agent_was_shown():
     base = tuning.PRESET | {"preset": "quick", "families": ["codebooks"], "pools": ["new"]}
-    (cell, _) = tuning.cells(resolve(base, presets.training("quick")), [("taught", 0)])["taught", 0]
+    (cell, _) = tuning.cells(resolve(base, presets.training_defaults("quick")), [("taught", 0)])["taught", 0]
     assert cell.teacher == "fair-dagger"
 
 
 def test_trials_that_differ_in_traced_values_share_a_program(tiny_config):
     grid = tuning.cells(settings_of(tiny_config), [("incentivized", number) for number in range(8)])
-    programs = groups_of([cell for mine in grid.values() for cell in mine])
+    programs = plan_groups([cell for mine in grid.values() for cell in mine])
     assert sorted(groups[0].cells[0].training.minibatches for groups in programs) == [2, 4, 8, 16]
 
 

@@ -5,17 +5,17 @@ import pytest
 from incentivize import envs
 from incentivize.experiments import studies
 from incentivize.experiments.cli.main import main
-from incentivize.experiments.design.grid import hidden
-from incentivize.experiments.errors import SettingsError
-from incentivize.experiments.execution.unused_settings import check_idle
+from incentivize.experiments.design.grid import has_hidden_rule
+from incentivize.experiments.errors import InputError
+from incentivize.experiments.execution.unused_settings import check_unused_settings
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import resolve
 
 
 def check(study, **own):
     base = {"study": study, "preset": "quick"} | studies.load(study).PRESETS["quick"] | {"families": ("mazes",)}
-    settings = resolve(base, presets.training("quick"), own)
-    check_idle(settings, studies.load(study).cells(settings))
+    settings = resolve(base, presets.training_defaults("quick"), own)
+    check_unused_settings(settings, studies.load(study).cells(settings))
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def check(study, **own):
 )
 def test_what_would_do_nothing_is_refused(study, idle, more):
     key, value = list(idle.items())[-1]
-    with pytest.raises(SettingsError, match=f"^{key} = {value!r}: would do nothing in {study}: [^\n]*$"):
+    with pytest.raises(InputError, match=f"^{key} = {value!r}: would do nothing in {study}: [^\n]*$"):
         check(study, **idle)
     if more:
         check(study, **(idle | more))
@@ -48,21 +48,21 @@ def test_what_would_do_nothing_is_refused(study, idle, more):
 @pytest.mark.parametrize("constant", [{"entropy": 0.02}, {"entropy_steps": 0}, {"entropy": 0.02, "entropy_steps": 0}])
 def test_a_bonus_that_falls_as_shipped_may_be_made_constant(constant):
     base = {"study": "task-count"} | studies.load("task-count").PRESETS["quick"] | {"families": ("errands",)}
-    settings = resolve(base, presets.training("quick"), constant)
-    check_idle(settings, studies.load("task-count").cells(settings))
+    settings = resolve(base, presets.training_defaults("quick"), constant)
+    check_unused_settings(settings, studies.load("task-count").cells(settings))
 
 
 @pytest.mark.parametrize("study", studies.names())
 @pytest.mark.parametrize("preset", presets.PRESETS)
 def test_what_is_shipped_is_never_refused(study, preset):
     for family in envs.names():
-        if (study == "test-time" and hidden(family)) or (study == "memory" and not hidden(family)):
+        if (study == "test-time" and has_hidden_rule(family)) or (study == "memory" and not has_hidden_rule(family)):
             continue
         several = ("codebooks", "errands") if study == "mixture" else (family,)
         base = {"study": study, "preset": preset} | studies.load(study).PRESETS[preset] | {"families": several}
-        settings = resolve(base, presets.training(preset))
-        check_idle(settings, studies.load(study).cells(settings))
-        check_idle(settings, [])  # as it is for a resolved file with every value in it
+        settings = resolve(base, presets.training_defaults(preset))
+        check_unused_settings(settings, studies.load(study).cells(settings))
+        check_unused_settings(settings, [])  # as it is for a resolved file with every value in it
 
 
 def test_the_command_refuses_it_before_anything_is_made(tiny_config, tmp_path, capsys):

@@ -8,11 +8,11 @@ from types import SimpleNamespace
 import jax
 import pytest
 
-from incentivize.experiments.errors import RunError, reason
+from incentivize.experiments.errors import RunError, explain
 from incentivize.experiments.execution import workers
-from incentivize.experiments.execution.workers import Work, run_groups
+from incentivize.experiments.execution.workers import ExecutionOptions, run_groups
 from incentivize.experiments.runtime import cgroup
-from incentivize.experiments.storage.lock import locked
+from incentivize.experiments.storage.lock import file_lock
 
 
 @pytest.fixture
@@ -38,21 +38,21 @@ def shared_out(monkeypatch):
 
 
 def test_every_device_of_a_host_trains_its_share_of_one_program(shared_out):
-    found = shared_out(list(range(16)), Work(workers.usual()))
+    found = shared_out(list(range(16)), ExecutionOptions(workers.default_workers()))
     assert found == sorted([(f"device {number}",) for number in range(8)] * 2)
 
 
 def test_devices_that_share_agents_go_together(shared_out):
-    found = shared_out(list(range(8)), Work(workers.usual(split=2), split=2))
+    found = shared_out(list(range(8)), ExecutionOptions(workers.default_workers(split=2), devices_per_agent=2))
     assert found == sorted([(f"device {number}", f"device {number + 1}") for number in (0, 2, 4, 6)] * 2)
 
 
 def test_a_cpu_has_a_worker_to_a_core_and_an_accelerator_one_each(monkeypatch):
-    assert workers.apart()
+    assert workers.workers_are_processes()
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert (workers.apart(), workers.usual()) == (False, 1)
+    assert (workers.workers_are_processes(), workers.default_workers()) == (False, 1)
     monkeypatch.setattr(jax, "device_count", lambda: 4)
-    assert workers.usual() == 4
+    assert workers.default_workers() == 4
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), OSError(errno.EROFS, "Read-only"),
@@ -64,21 +64,21 @@ def test_without_semaphores_shared_memory_is_to_blame(error, monkeypatch):
 
     monkeypatch.setattr(workers, "ProcessPoolExecutor", lacking)
     with pytest.raises(RunError, match=r"shared memory \(/dev/shm\) has none to give") as caught:
-        run_groups([[None]], Work(1), lambda trained: None)
-    assert reason(caught.value) == str(caught.value)
-    assert "the disk is full" not in reason(caught.value)
-    assert "--shm-size" in reason(caught.value)
+        run_groups([[None]], ExecutionOptions(1), lambda trained: None)
+    assert explain(caught.value) == str(caught.value)
+    assert "the disk is full" not in explain(caught.value)
+    assert "--shm-size" in explain(caught.value)
 
 
 def test_a_worker_waits_for_another_of_its_group_and_then_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(workers, "ORPHANED", 0.05)
     group = SimpleNamespace(id="abc")
-    with locked(tmp_path / "abc.lock"), pytest.raises(RunError, match="another process trains the same"):
-        workers._train(group, Work(1, tmp_path), ())
+    with file_lock(tmp_path / "abc.lock"), pytest.raises(RunError, match="another process trains the same"):
+        workers._train(group, ExecutionOptions(1, tmp_path), ())
 
 
 def test_a_container_has_a_worker_to_a_core_of_its_time(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
     for cores, many in ((None, 8), (3.5, 3), (0.5, 1), (64.0, 8)):
-        monkeypatch.setattr(cgroup, "limits", lambda _, cores=cores: cgroup.Limits(cores=cores))
-        assert workers.usual() == many
+        monkeypatch.setattr(cgroup, "limits", lambda _, cores=cores: cgroup.CgroupLimits(cores=cores))
+        assert workers.default_workers() == many

@@ -5,9 +5,9 @@ import json
 import numpy as np
 from matplotlib.figure import Figure
 
-from incentivize.experiments.analysis.estimates import student
-from incentivize.experiments.presentation.charts import BLUE, GREY, curve, pool_axis
-from incentivize.experiments.presentation.plotly_panels import panels
+from incentivize.experiments.analysis.estimates import t_interval
+from incentivize.experiments.presentation.charts import BLUE, GREY, draw_curve, label_pool_axis
+from incentivize.experiments.presentation.plotly_panels import plotly_panels
 
 POOLS = (1, 64, "new")
 
@@ -17,18 +17,18 @@ def drawn():
     axis, gone = figure.subplots(1, 2)
     gone.set_visible(False)
     points = [(1, {0: 0.1, 1: 0.2, 2: 0.3}), (64, {0: 0.4, 1: 0.5, 2: 0.6}), ("new", {0: 0.8, 1: 0.9, 2: 1.0})]
-    curve(axis, points, "an arm", BLUE, [], family="f", series="s", line="--", pools=POOLS)
+    draw_curve(axis, points, "an arm", BLUE, [], family="f", series="s", line="--", pools=POOLS)
     axis.scatter([1, 64], [0.2, 0.5], color=BLUE)
     axis.errorbar([64], [0.3], yerr=[[0.1], [0.2]], color=GREY, label="another")
     axis.axhline(0.25, color="black", linestyle=":", label="a level")
     axis.plot([1, 64], [np.nan, 0.7], color=GREY)
-    pool_axis(axis, POOLS)
+    label_pool_axis(axis, POOLS)
     axis.set_title("$1.1 \\times 10^{12}$ tasks")
     return figure
 
 
 def test_everything_that_was_drawn_is_there_and_belongs_to_its_arm():
-    (panel,) = panels(drawn())
+    (panel,) = plotly_panels(drawn())
     assert panel["title"] == "1.1 \u00d7 10\u00b9\u00b2 tasks"
     of = {arm: [trace for trace in panel["data"] if trace["arm"] == arm] for arm in ("an arm", "another", "a level")}
     assert sum(map(len, of.values())) == len(panel["data"])
@@ -40,7 +40,7 @@ def test_everything_that_was_drawn_is_there_and_belongs_to_its_arm():
     assert line["x"] == [1, 64, 512]
     np.testing.assert_allclose(line["y"], [0.2, 0.5, 0.9])
     assert line["line"]["dash"] == "dash"
-    ends = [student([0.1, 0.2, 0.3]).low, student([0.8, 0.9, 1.0]).high]
+    ends = [t_interval([0.1, 0.2, 0.3]).low, t_interval([0.8, 0.9, 1.0]).high]
     np.testing.assert_allclose([min(band["y"]), max(band["y"])], ends)
     assert [(one["seed"], one["x"], one["y"]) for one in seeds] == [
         ("seed 0", [1, 64, 512], [0.1, 0.4, 0.8]),
@@ -58,7 +58,7 @@ def test_everything_that_was_drawn_is_there_and_belongs_to_its_arm():
 
 
 def test_axes_are_those_of_the_figure_and_all_is_json():
-    (panel,) = panels(drawn())
+    (panel,) = plotly_panels(drawn())
     axis = panel["layout"]["xaxis"]
     assert axis["type"] == "log"
     assert axis["tickvals"] == [1, 64, 512]
@@ -72,15 +72,15 @@ def test_axes_are_those_of_the_figure_and_all_is_json():
 def test_one_seed_has_no_dots_beside_its_curve_nor_have_units_that_are_no_seeds():
     figure = Figure()
     axis = figure.subplots()
-    curve(axis, [(1, {0: 0.1}), (4, {0: 0.2})], "one seed", BLUE, [], family="f", series="s")
-    curve(axis, [(1, {0: 0.1, 1: 0.3})], "tasks", GREY, [], family="f", series="t", each=False)
-    (panel,) = panels(figure)
+    draw_curve(axis, [(1, {0: 0.1}), (4, {0: 0.2})], "one seed", BLUE, [], family="f", series="s")
+    draw_curve(axis, [(1, {0: 0.1, 1: 0.3})], "tasks", GREY, [], family="f", series="t", each=False)
+    (panel,) = plotly_panels(figure)
     assert [trace["arm"] for trace in panel["data"]] == ["one seed", "tasks"]
 
 
 def test_a_seed_that_is_missing_at_a_place_leaves_the_others():
     figure, rows = Figure(), []
-    curve(figure.subplots(), [(1, {0: 0.1, 2: 0.3}), (4, {2: 0.5})], "arm", BLUE, rows, family="f", series="s")
-    found = [(trace["seed"], trace["x"], trace["y"]) for trace in panels(figure)[0]["data"] if "seed" in trace]
+    draw_curve(figure.subplots(), [(1, {0: 0.1, 2: 0.3}), (4, {2: 0.5})], "arm", BLUE, rows, family="f", series="s")
+    found = [(trace["seed"], trace["x"], trace["y"]) for trace in plotly_panels(figure)[0]["data"] if "seed" in trace]
     assert found == [("seed 0", [1], [0.1]), ("seed 2", [1, 4], [0.3, 0.5])]
     assert [(row["x"], row["mean"], row["n"]) for row in rows] == [(1, 0.2, 2), (4, 0.5, 1)]

@@ -7,8 +7,8 @@ import sys
 import pytest
 from matplotlib.figure import Figure
 
-from incentivize.experiments.presentation.charts import canvas, literal, style
-from incentivize.experiments.presentation.plotly_panels import panels
+from incentivize.experiments.presentation.charts import escape_mathtext, new_figure, style
+from incentivize.experiments.presentation.plotly_panels import plotly_panels
 from incentivize.experiments.reporting.scoreboard import _figure
 from tests.experiments.reporting.test_scoreboard import claim
 
@@ -76,11 +76,11 @@ def test_the_house_style_lasts_no_longer_than_a_figure():
 
 def test_dollar_signs_in_names_are_dollar_signs():
     with style():
-        figure, axes = canvas(1, 1)
+        figure, axes = new_figure(1, 1)
         axes[0, 0].set_title("$a$b: $1.1 \\times 10^{12}$ tasks")
         axes[0, 0].set_xlabel("cash$ & <b>")
-        literal(figure, ["$a", "$a$b", "cash$"])
-        (panel,) = panels(figure)
+        escape_mathtext(figure, ["$a", "$a$b", "cash$"])
+        (panel,) = plotly_panels(figure)
     assert panel["title"] == "$a$b: 1.1 \u00d7 10\u00b9\u00b2 tasks"
     assert panel["layout"]["xaxis"]["title"] == "cash$ &amp; &lt;b&gt;"  # which Plotly reads as HTML
     board = _figure([claim(family="$\\nothing$", setting="${$")])
@@ -91,4 +91,4 @@ def test_dollar_signs_in_names_are_dollar_signs():
 def test_braces_outside_of_formulas_stay():
     figure = Figure()
     figure.subplots().set_title("f{a} costs 3$")
-    assert panels(figure)[0]["title"] == "f{a} costs 3$"
+    assert plotly_panels(figure)[0]["title"] == "f{a} costs 3$"

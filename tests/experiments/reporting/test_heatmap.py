@@ -6,11 +6,11 @@ import math
 import numpy as np
 import pytest
 
-from incentivize.experiments.analysis.table import Table
-from incentivize.experiments.reporting.heatmap import INSIDE, NSTAR, explored, heat_map
+from incentivize.experiments.analysis.table import ResultsTable
+from incentivize.experiments.reporting.heatmap import INSIDE, NSTAR, heat_map, interactive_panels
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import resolve
-from incentivize.experiments.settings.schema import budgets_of, size_of
+from incentivize.experiments.settings.schema import evaluation_budgets, size_of
 from incentivize.experiments.studies import signal_and_scope
 from tests.helpers.counts import counted
 
@@ -21,11 +21,11 @@ BLIND = 0.2
 def settings_of(**own):
     base = {"study": "signal-and-scope"} | signal_and_scope.PRESETS["quick"]
     given = {"families": ("errands",), "seeds": 4, "pools": POOLS, "evaluations": 3} | own
-    return resolve(base | given, presets.training("quick"), {})
+    return resolve(base | given, presets.training_defaults("quick"), {})
 
 
 SETTINGS = settings_of()
-BUDGETS = budgets_of(SETTINGS, "errands")
+BUDGETS = evaluation_budgets(SETTINGS, "errands")
 TURNS = dict(zip(BUDGETS, (None, 20.0, 80.0), strict=True))  # at the first nothing is learnt
 
 
@@ -45,7 +45,7 @@ def table_of(settings=SETTINGS, blind=BLIND, leave_out=None):
                     row = {"cell": f"{pool}-{seed}", "family": family, "role": "generalist", "split": "unseen"}
                     row |= {"seed": seed, "pool_size": size_of(pool), "env_steps": steps, "simulations": 0}
                     rows.append(row | {"success": BLIND + 0.8 * score, "score": None if blind is None else score})
-    return Table(rows, counted(), {"blind": dict.fromkeys(settings.families, blind)})
+    return ResultsTable(rows, counted(), {"blind": dict.fromkeys(settings.families, blind)})
 
 
 def test_every_pool_at_every_budget_is_a_row_with_the_threshold_of_that_budget():
@@ -68,7 +68,7 @@ def test_every_pool_at_every_budget_is_a_row_with_the_threshold_of_that_budget()
 
 def test_the_page_has_the_tiles_and_the_line_and_they_say_what_they_are():
     figure, drawn = heat_map(table_of(), SETTINGS)
-    (panel,) = explored(figure, drawn)
+    (panel,) = interactive_panels(figure, drawn)
     json.dumps(panel, allow_nan=False)
     assert panel["arms"] == [[NSTAR, INSIDE, "solid"]]
     (tiles,) = (trace for trace in panel["data"] if trace.get("type") == "heatmap")
@@ -112,7 +112,7 @@ def test_a_threshold_that_cannot_be_asked_for_leaves_the_tiles():
 def test_a_pool_that_is_missing_at_one_budget_is_an_empty_tile():
     table = table_of().where(lambda row: (row["pool_size"], row["env_steps"]) != (4, BUDGETS[0]))
     figure, drawn = heat_map(table, SETTINGS)
-    (tiles,) = (trace for trace in explored(figure, drawn)[0]["data"] if trace.get("type") == "heatmap")
+    (tiles,) = (trace for trace in interactive_panels(figure, drawn)[0]["data"] if trace.get("type") == "heatmap")
     assert (tiles["z"][0][1], tiles["text"][0][1]) == (None, "")
     assert tiles["text"][1][1].startswith("pool 4<br>")
 
@@ -120,11 +120,11 @@ def test_a_pool_that_is_missing_at_one_budget_is_an_empty_tile():
 def test_families_have_panels_and_those_with_nothing_to_compare_none():
     settings = settings_of(families=("errands", "puzzles", "mazes", "codebooks"))
     figure, drawn = heat_map(table_of(settings), settings)
-    assert [panel["title"] for panel in explored(figure, drawn)] == list(settings.families)
+    assert [panel["title"] for panel in interactive_panels(figure, drawn)] == list(settings.families)
     table = table_of(settings)
     one_pool = table.where(lambda row: row["family"] == "puzzles" or row["pool_size"] is None)
     figure, drawn = heat_map(one_pool, settings)
-    assert [panel["title"] for panel in explored(figure, drawn)] == ["puzzles"]
+    assert [panel["title"] for panel in interactive_panels(figure, drawn)] == ["puzzles"]
     assert heat_map(table.where(pool_size=None), settings) is None
     assert heat_map(table.where(env_steps=BUDGETS[-1]), settings) is None
     assert heat_map(table.where(role="taught"), settings) is None

@@ -14,13 +14,13 @@ import pytest
 
 from incentivize.envs import ambient as settings
 from incentivize.experiments.cli.main import main
-from incentivize.experiments.errors import STATUS as STOPPED
-from incentivize.experiments.errors import SettingsError
+from incentivize.experiments.errors import STOPPED_STATUS as STOPPED
+from incentivize.experiments.errors import InputError
 from incentivize.experiments.runtime import ambient
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import resolve
 from incentivize.experiments.storage import run_directory
-from incentivize.experiments.storage.code_version import CHECKED, code_of, parts
+from incentivize.experiments.storage.code_version import CHECKED, code_version, parts
 from incentivize.experiments.studies import task_count
 
 RELAXED = "--xla_cpu_enable_fast_math=true"
@@ -35,7 +35,7 @@ GATE = {
 @pytest.fixture
 def cell():
     base = {"study": "task-count", "preset": "quick", "families": ("errands",)} | task_count.PRESETS["quick"]
-    return task_count.cells(resolve(base, presets.training("quick")))[0]
+    return task_count.cells(resolve(base, presets.training_defaults("quick")))[0]
 
 
 @pytest.fixture
@@ -71,16 +71,16 @@ def test_flags_of_xla_are_judged(text, unusual, relaxing, tmp_path):
     file = tmp_path / "flags"
     file.write_text(text.replace(" ", "\n"))
     for variables in ({"XLA_FLAGS": text}, {"XLA_FLAGS": str(file)}, {"LIBTPU_INIT_ARGS": text}):
-        assert ambient.unusual(variables) == unusual
-        assert len(ambient.relaxing(variables)) == relaxing
+        assert ambient.unusual_flags(variables) == unusual
+        assert len(ambient.relaxing_flags(variables)) == relaxing
 
 
 def test_flags_of_a_file_stay_flags_where_more_are_added(tmp_path):
     (tmp_path / "flags").write_text("--xla_a=1\n--xla_b\n")
-    assert ambient.spelt_out(str(tmp_path / "flags")) == "--xla_a=1 --xla_b"
-    assert ambient.spelt_out("--xla_a  --xla_b") == "--xla_a  --xla_b"
-    assert ambient.spelt_out("") == ""
-    assert ambient.spelt_out("/no/such/file") == "/no/such/file"
+    assert ambient.spell_out(str(tmp_path / "flags")) == "--xla_a=1 --xla_b"
+    assert ambient.spell_out("--xla_a  --xla_b") == "--xla_a  --xla_b"
+    assert ambient.spell_out("") == ""
+    assert ambient.spell_out("/no/such/file") == "/no/such/file"
 
 
 @pytest.mark.parametrize("arguments", [["run", "task-count"], ["tune", "errands"], ["bench", "envs"]])
@@ -106,34 +106,34 @@ def test_at_entry_variables_are_set_aside_in_one_line(plain, capsys):
     for name, value in {"jax_enable_x64": True, "jax_default_prng_impl": "rbg"}.items():
         jax.config.update(name, value)
     flax.config.update("flax_fix_rng_separator", True)
-    ambient.enter(compiles=True)
+    ambient.set_up_process(compiles=True)
     said = capsys.readouterr().err
     assert len(said.splitlines()) == 1
     assert all(f"{name} = {value!r}" in said for name, value in told.items())
     assert not told.keys() & os.environ.keys()
     assert jax.config.values == before
     assert not flax.config.flax_fix_rng_separator
-    ambient.enter(compiles=True)
+    ambient.set_up_process(compiles=True)
     assert capsys.readouterr().err == ""
 
 
 def test_a_version_says_what_changes_numbers_and_nothing_else(plain, cell):
-    usual = code_of(cell)
+    usual = code_version(cell)
     assert re.fullmatch("[0-9a-f]{16}", usual)
     plain.setenv("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
     jax.config.update("jax_numpy_rank_promotion", "warn")
-    assert code_of(cell) == usual
+    assert code_version(cell) == usual
     plain.setenv("XLA_FLAGS", "--xla_gpu_deterministic_ops=true")
     jax.config.update("jax_threefry_partitionable", False)
     flax.config.update("flax_fix_rng_separator", True)
     plain.setenv("NVIDIA_TF32_OVERRIDE", "1")
     told = "--xla_gpu_deterministic_ops=true NVIDIA_TF32_OVERRIDE=1 flax_fix_rng_separator=True"
     told += " jax_threefry_partitionable=False"
-    assert code_of(cell) == f"{usual} {told}"
-    assert code_of(cell, checked=True) == f"{usual} {told}{CHECKED}"
-    assert parts(code_of(cell, checked=True)) == (usual, told)
-    assert run_directory.environment()["ambient"] == ambient.otherwise()
-    assert len(ambient.otherwise()) == 4
+    assert code_version(cell) == f"{usual} {told}"
+    assert code_version(cell, checked=True) == f"{usual} {told}{CHECKED}"
+    assert parts(code_version(cell, checked=True)) == (usual, told)
+    assert run_directory.environment()["ambient"] == ambient.unusual_settings()
+    assert len(ambient.unusual_settings()) == 4
 
 
 @pytest.mark.parametrize("name", [name for name in settings.NUMBERS if name in settings._states()])
@@ -141,23 +141,23 @@ def test_every_setting_that_changes_numbers_is_told(name):
     other = {None: "float32", "warn": "allow", "threefry2x32": "rbg", "UNKNOWN": "O1", "O2": "O1"}
     value = settings.NUMBERS[name]
     value = not value if isinstance(value, bool) else other[value] if value in other else value + 1
-    with settings.under({name: value}):
-        assert ambient.otherwise().keys() - {f"--{flag}" for flag in ambient.unusual(os.environ)} == {name}
+    with settings.with_settings({name: value}):
+        assert ambient.unusual_settings().keys() - {f"--{flag}" for flag in ambient.unusual_flags(os.environ)} == {name}
 
 
 def test_a_worker_computes_as_it_is_told(plain):
     told = {"jax_enable_x64": True, "jax_default_prng_impl": "rbg"}
-    with ambient.alike(told):
-        assert ambient.otherwise() == dict(sorted(told.items()))
+    with ambient.ambient_for_workers(told):
+        assert ambient.unusual_settings() == dict(sorted(told.items()))
     with (
-        pytest.raises(SettingsError, match="NVIDIA_TF32_OVERRIDE = 1: set in this process but not in its workers"),
-        ambient.alike({"NVIDIA_TF32_OVERRIDE": "1"}),
+        pytest.raises(InputError, match="NVIDIA_TF32_OVERRIDE = 1: set in this process but not in its workers"),
+        ambient.ambient_for_workers({"NVIDIA_TF32_OVERRIDE": "1"}),
     ):
         pass
 
 
 def test_python_functions_refuse_to_begin_without_jit():
-    with jax.disable_jit(), pytest.raises(SettingsError, match="jax_disable_jit = True: runs are compiled"):
+    with jax.disable_jit(), pytest.raises(InputError, match="jax_disable_jit = True: runs are compiled"):
         ambient.check_compiled()
 
 
@@ -205,7 +205,7 @@ def started(config, out, **variables):
 
 
 def rows(out):
-    return (out / "results.jsonl").read_bytes(), run_directory.Store(out).meta()["ambient"]
+    return (out / "results.jsonl").read_bytes(), run_directory.RunDirectory(out).meta()["ambient"]
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from incentivize.experiments.runtime import cgroup
-from incentivize.experiments.runtime.cgroup import Limits, limits
+from incentivize.experiments.runtime.cgroup import CgroupLimits, limits
 
 GIB = 2**30
 UNLIMITED = str(2**63 - 4096)
@@ -31,9 +31,9 @@ V1 = mount("/sys/fs/cgroup/memory", "cgroup", more="rw,memory") + mount(
 
 
 def test_without_groups_there_are_no_limits(tmp_path):
-    assert limits(tmp_path) == Limits()
-    assert limits(tmp_path / "none") == Limits()
-    assert limits(tree(tmp_path, "0::/\n", V2)) == Limits()
+    assert limits(tmp_path) == CgroupLimits()
+    assert limits(tmp_path / "none") == CgroupLimits()
+    assert limits(tree(tmp_path, "0::/\n", V2)) == CgroupLimits()
 
 
 def test_the_own_group_of_version_2_counts(tmp_path):
@@ -44,7 +44,7 @@ def test_the_own_group_of_version_2_counts(tmp_path):
         f"{own}/memory.stat": f"anon 5\nactive_file {GIB // 2}\ninactive_file {GIB // 2}\nfile {2 * GIB}\n",
         f"{own}/cpu.max": "150000 100000\n",
     }
-    assert limits(tree(tmp_path, "0::/job/7\n", V2, **files)) == Limits(4 * GIB, 2 * GIB, 1.5)
+    assert limits(tree(tmp_path, "0::/job/7\n", V2, **files)) == CgroupLimits(4 * GIB, 2 * GIB, 1.5)
 
 
 def test_the_smallest_limit_of_the_groups_above_counts(tmp_path):
@@ -58,7 +58,7 @@ def test_the_smallest_limit_of_the_groups_above_counts(tmp_path):
         "sys/fs/cgroup/a/cpu.max": "200000 100000\n",
         "sys/fs/cgroup/other/memory.max": "1\n",
     }
-    assert limits(tree(tmp_path, "0::/a/b/c\n", V2, **files)) == Limits(2 * GIB, GIB, 2.0)
+    assert limits(tree(tmp_path, "0::/a/b/c\n", V2, **files)) == CgroupLimits(2 * GIB, GIB, 2.0)
 
 
 def test_version_1_has_a_tree_for_each_controller(tmp_path):
@@ -73,7 +73,7 @@ def test_version_1_has_a_tree_for_each_controller(tmp_path):
         "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us": "100000\n",
     }
     groups = "4:memory:/slurm/job/step\n2:cpu,cpuacct:/batch\n1:name=systemd:/x\n"
-    assert limits(tree(tmp_path, groups, V1, **files)) == Limits(6 * GIB, 3 * GIB, 3.0)
+    assert limits(tree(tmp_path, groups, V1, **files)) == CgroupLimits(6 * GIB, 3 * GIB, 3.0)
 
 
 def test_a_group_of_version_1_knows_limits_above_what_is_mounted(tmp_path):
@@ -96,7 +96,7 @@ def test_a_container_sees_its_own_group_as_the_root(tmp_path):
             ("", ""),
         ]
     ):
-        assert limits(tree(tmp_path / str(number), groups, mounts, **files)) == Limits(GIB, GIB, 0.5), groups
+        assert limits(tree(tmp_path / str(number), groups, mounts, **files)) == CgroupLimits(GIB, GIB, 0.5), groups
 
 
 def test_a_part_that_is_mounted_elsewhere_is_found(tmp_path):
@@ -111,7 +111,7 @@ def test_both_versions_at_once_count(tmp_path):
         "sys/fs/cgroup/memory/job/memory.limit_in_bytes": f"{3 * GIB}\n",
         "sys/fs/cgroup/unified/job/cpu.max": "100000 100000\n",
     }
-    assert limits(tree(tmp_path, "4:memory:/job\n0::/job\n", mounts, **files)) == Limits(3 * GIB, 3 * GIB, 1.0)
+    assert limits(tree(tmp_path, "4:memory:/job\n0::/job\n", mounts, **files)) == CgroupLimits(3 * GIB, 3 * GIB, 1.0)
 
 
 def test_memory_that_is_throttled_counts_as_limited(tmp_path):
@@ -123,19 +123,19 @@ def test_memory_that_is_throttled_counts_as_limited(tmp_path):
 def test_what_cannot_be_understood_is_no_limit(text, tmp_path):
     names = ("memory.max", "cpu.max", "memory.current", "memory.stat", "memory.limit_in_bytes")
     files = {f"sys/fs/cgroup/{name}": text for name in names}
-    assert limits(tree(tmp_path, "0::/\n", V2, **files)) == Limits()
+    assert limits(tree(tmp_path, "0::/\n", V2, **files)) == CgroupLimits()
 
 
 def test_garbage_in_place_of_files_is_no_limit(tmp_path):
     tree(tmp_path, "x\n:\n0:\n\n4:memory\n", "x\n - cgroup2\n1 2 3 4 /\\999 - cgroup2 c rw\n")
     (tmp_path / "sys/fs/cgroup/memory.max").mkdir(parents=True)
     (tmp_path / "sys/fs/cgroup/cpu.max").write_bytes(b"\xff\xfe\x00")
-    assert limits(tmp_path) == Limits()
+    assert limits(tmp_path) == CgroupLimits()
 
 
 def test_more_is_used_than_allowed_leaves_nothing(tmp_path):
     files = {"sys/fs/cgroup/memory.max": "1000\n", "sys/fs/cgroup/memory.current": "2000\n"}
-    assert limits(tree(tmp_path, "0::/\n", V2, **files)) == Limits(1000, 0)
+    assert limits(tree(tmp_path, "0::/\n", V2, **files)) == CgroupLimits(1000, 0)
 
 
 @pytest.mark.parametrize(

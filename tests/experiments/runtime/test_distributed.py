@@ -13,9 +13,9 @@ import pytest
 from flax import serialization
 
 from incentivize.experiments.cli.main import main
-from incentivize.experiments.errors import SettingsError
+from incentivize.experiments.errors import InputError
 from incentivize.experiments.runtime import distributed
-from incentivize.experiments.runtime.distributed import agreed, anywhere, check_alike, whole
+from incentivize.experiments.runtime.distributed import any_process, broadcast_from_primary, check_alike, gather
 
 SMALL = "--pools new --control-pools new --taught-pools new --seeds 1 --specialists 1 --evaluations 1 --budget 512"
 ENTRY = [sys.executable, "-c", "from incentivize.experiments.cli.main import entry; entry()"]
@@ -52,20 +52,20 @@ def together(config, out, heartbeat=10):
 
 
 def test_alone_everything_is_agreed():
-    assert agreed([True, False]) == [True, False]
-    assert anywhere(True)
-    assert not anywhere(False)
+    assert broadcast_from_primary([True, False]) == [True, False]
+    assert any_process(True)
+    assert not any_process(False)
     tree = {"a": 1}
-    assert whole(tree) == tree
+    assert gather(tree) == tree
 
 
 @pytest.mark.parametrize("other", [10**12 + 24_576, 10**12 + 1, 2**24 + 1, 2**32 + 10**12, -1])
 def test_processes_that_are_a_step_apart_are_not_alike(other, monkeypatch):
     there = np.array([other, 3], np.int64).view(np.uint32)
-    monkeypatch.setattr(distributed, "several", lambda: True)
+    monkeypatch.setattr(distributed, "is_distributed", lambda: True)
     monkeypatch.setattr(distributed.multihost_utils, "process_allgather", lambda mine: np.stack([mine, there]))
     for mine in (10**12, 2**24):
-        with pytest.raises(SettingsError, match="the checkpoints of"):
+        with pytest.raises(InputError, match="the checkpoints of"):
             check_alike([mine, 3], "the checkpoints")
     check_alike([other, 3], "the checkpoints")
 

@@ -12,7 +12,14 @@ from incentivize.envs.render import BOX
 from incentivize.experiments.cli.main import main
 from incentivize.experiments.execution.progress import Progress
 from incentivize.experiments.presentation.tables import rich_table
-from incentivize.experiments.runtime.streams import Unbroken, coloured, is_terminal, moves, nowhere, unbroken
+from incentivize.experiments.runtime.streams import (
+    TolerantStream,
+    discard_output,
+    is_terminal,
+    supports_colour,
+    supports_cursor,
+    tolerate_broken_streams,
+)
 from incentivize.experiments.viewing import terminal
 from tests.end_to_end.test_shell import CODE, PLAIN, _in_a_terminal
 
@@ -35,8 +42,12 @@ def plain(monkeypatch):
 
 
 def test_a_terminal_has_a_cursor_and_colours_and_a_file_has_none(plain):
-    assert (is_terminal(Tty()), moves(Tty()), coloured(Tty())) == (True, True, True)
-    assert (is_terminal(io.StringIO()), moves(io.StringIO()), coloured(io.StringIO())) == (False, False, False)
+    assert (is_terminal(Tty()), supports_cursor(Tty()), supports_colour(Tty())) == (True, True, True)
+    assert (is_terminal(io.StringIO()), supports_cursor(io.StringIO()), supports_colour(io.StringIO())) == (
+        False,
+        False,
+        False,
+    )
     closed = io.StringIO()
     closed.close()
     for nothing in (None, object(), closed):
@@ -61,7 +72,7 @@ def test_variables_ask_for_colours_and_never_for_a_cursor(variables, cursor, col
     for stream, moving, coloured_ in ((Tty(), cursor, colour), (io.StringIO(), False, in_a_file)):
         plain.setattr(sys, "stdout", stream)
         console = terminal.console_for()
-        assert (moves(stream), coloured(stream)) == (moving, coloured_)
+        assert (supports_cursor(stream), supports_colour(stream)) == (moving, coloured_)
         assert console.is_terminal is moving
         screen = terminal.Screen(console)
         assert (screen.terminal, screen.colour) == (moving, coloured_)
@@ -114,14 +125,14 @@ def test_a_stream_that_breaks_says_no_more_and_ends_nothing(monkeypatch):
 
     for stream in (Broken(), None, io.TextIOWrapper(io.BytesIO(), "ascii")):
         monkeypatch.setattr(sys, "stdout", stream)
-        with unbroken():
-            assert isinstance(sys.stdout, Unbroken)
+        with tolerate_broken_streams():
+            assert isinstance(sys.stdout, TolerantStream)
             print("\u00fc", flush=True)
         assert sys.stdout is stream
     assert stream.buffer.getvalue() == b"\\xfc\n"
-    with pytest.raises(ValueError, match="an error"), unbroken():
+    with pytest.raises(ValueError, match="an error"), tolerate_broken_streams():
         raise ValueError("an error")
-    nowhere(None)
+    discard_output(None)
 
 
 def shell(script, **variables):

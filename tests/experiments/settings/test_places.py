@@ -4,11 +4,11 @@ import os
 
 import pytest
 
-from incentivize.experiments.cli.arguments import at_home
+from incentivize.experiments.cli.arguments import expand_home
 from incentivize.experiments.cli.main import main
-from incentivize.experiments.errors import SettingsError
+from incentivize.experiments.errors import InputError
 from incentivize.experiments.settings.loading import resolve
-from incentivize.experiments.settings.places import check_place, local
+from incentivize.experiments.settings.places import check_usable_path, expand_local_path
 
 ADDRESSES = [
     "gs://bucket/run",
@@ -25,25 +25,25 @@ PATHS = ["run", "/a/b", "./gs:", "lr=0.1,seed:3", "a:b/c", "C:/x", "a b/ö", "a/
 @pytest.mark.parametrize("said", ADDRESSES)
 def test_an_address_is_no_path(said):
     with pytest.raises(ValueError, match="is an address"):
-        local(said)
+        expand_local_path(said)
 
 
 @pytest.mark.parametrize("said", PATHS)
 def test_any_other_text_is_a_path(said):
-    assert local(said) == said
-    check_place(said)
+    assert expand_local_path(said) == said
+    check_usable_path(said)
 
 
 def test_a_home_folder_is_found_or_said_not_to_be_there(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert local("~") == str(tmp_path)
-    assert local("~/a/b") == f"{tmp_path}/a/b"
-    assert local("~root/x").endswith("/x")
-    assert os.path.isabs(local("~root/x"))
+    assert expand_local_path("~") == str(tmp_path)
+    assert expand_local_path("~/a/b") == f"{tmp_path}/a/b"
+    assert expand_local_path("~root/x").endswith("/x")
+    assert os.path.isabs(expand_local_path("~root/x"))
     for home, said in (("", "~/run"), ("rel", "~/run"), (str(tmp_path), "~nobody-of-this-name/x")):
         monkeypatch.setenv("HOME", home)
         with pytest.raises(ValueError, match="there is no home folder ~"):
-            local(said)
+            expand_local_path(said)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_a_home_folder_is_found_or_said_not_to_be_there(tmp_path, monkeypatch):
 )
 def test_what_cannot_be_a_path_is_refused(said, why):
     with pytest.raises(ValueError, match=why):
-        check_place(said)
+        check_usable_path(said)
 
 
 COMMANDS = [
@@ -92,7 +92,7 @@ def test_home_folders_are_put_into_a_command_line(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     line = ["task-count", "--out=~/run", "--config", "~/c.toml", "--job", "slurm_setup=cd ~", "--alone"]
     expected = ["task-count", f"--out={tmp_path}/run", "--config", f"{tmp_path}/c.toml", "--job", "slurm_setup=cd ~"]
-    assert at_home(line) == [*expected, "--alone"]
+    assert expand_home(line) == [*expected, "--alone"]
 
 
 def test_a_configuration_may_name_a_home_folder_and_no_address(tmp_path, monkeypatch):
@@ -101,5 +101,5 @@ def test_a_configuration_may_name_a_home_folder_and_no_address(tmp_path, monkeyp
     at_home = resolve(base, {}, {"training": {"errands": {"start_from": "~/a.msgpack"}}})
     assert at_home.training["errands"].start_from == f"{tmp_path}/a.msgpack"
     for layer in ({"start_from": "gs://b/a"}, {"training": {"errands": {"start_from": "gs://b/a"}}}):
-        with pytest.raises(SettingsError, match=r"training.errands.start_from = 'gs://b/a': is an address"):
+        with pytest.raises(InputError, match=r"training.errands.start_from = 'gs://b/a': is an address"):
             resolve(base, {}, layer)

@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
 
-from incentivize.experiments.errors import SettingsError
+from incentivize.experiments.errors import InputError
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import dump, load, load_file, resolve
 from incentivize.experiments.settings.schema import Settings, Training
@@ -15,7 +15,7 @@ DEFAULTS = {"errands": {"learning_rate": 3e-3, "budget": 500_000}}
 
 
 def wrong(*layers, base=BASE):
-    with pytest.raises(SettingsError) as caught:
+    with pytest.raises(InputError) as caught:
         resolve(base, DEFAULTS, *layers)
     return str(caught.value)
 
@@ -88,13 +88,13 @@ def test_pools_are_put_in_order():
 
 
 def test_files_that_cannot_be_read(tmp_path):
-    with pytest.raises(SettingsError, match="no such file"):
+    with pytest.raises(InputError, match="no such file"):
         load_file(tmp_path / "none.toml")
     broken = tmp_path / "broken.toml"
     broken.write_text("seeds = ")
-    with pytest.raises(SettingsError, match="not a readable TOML file"):
+    with pytest.raises(InputError, match="not a readable TOML file"):
         load_file(broken)
-    with pytest.raises(SettingsError, match="not a resolved configuration"):
+    with pytest.raises(InputError, match="not a resolved configuration"):
         load("seeds = 3", Path("config.toml"))
 
 
@@ -119,14 +119,14 @@ def test_resolved_settings_load_to_themselves(seeds, pools, rate, knobs):
 
 @pytest.mark.parametrize("preset", presets.PRESETS)
 def test_shipped_values_are_valid(preset):
-    for values in presets.training(preset).values():
+    for values in presets.training_defaults(preset).values():
         Training.model_validate(values)
 
 
 def test_a_family_without_settings_of_its_own_is_tiny_too_where_the_preset_is():
     own = {"study": "task-count", "families": ("sums",)}
-    assert resolve(own, presets.training("tiny")).training["sums"].budget == 1024
-    assert resolve(own, presets.training("quick")).training["sums"] == Training()
+    assert resolve(own, presets.training_defaults("tiny")).training["sums"].budget == 1024
+    assert resolve(own, presets.training_defaults("quick")).training["sums"] == Training()
 
 
 TEXT = 'seeds = 3\nfamilies = ["errands"]\n'
@@ -145,7 +145,7 @@ def test_a_file_of_any_editor_is_read(text, encoding, tmp_path):
 )
 def test_a_file_in_another_encoding_is_refused_by_its_name(encoding, named, tmp_path):
     (tmp_path / "c.toml").write_bytes(f"# läufe\n{TEXT}".encode(encoding))
-    with pytest.raises(SettingsError, match="not a readable TOML file") as caught:
+    with pytest.raises(InputError, match="not a readable TOML file") as caught:
         load_file(tmp_path / "c.toml")
     assert named in str(caught.value)
     assert "save it as UTF-8" in str(caught.value)

@@ -8,15 +8,15 @@ import pytest
 
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import resolve
-from incentivize.experiments.storage import code_version
-from incentivize.experiments.storage.code_version import code_of
+from incentivize.experiments.storage import code_version as code_version_module
+from incentivize.experiments.storage.code_version import code_version
 from incentivize.experiments.studies import task_count
 
 
 @pytest.fixture
 def cells():
     base = {"study": "task-count", "preset": "quick", "families": ("errands", "mazes")} | task_count.PRESETS["quick"]
-    return {cell.family: cell for cell in task_count.cells(resolve(base, presets.training("quick")))}
+    return {cell.family: cell for cell in task_count.cells(resolve(base, presets.training_defaults("quick")))}
 
 
 @pytest.fixture
@@ -39,13 +39,13 @@ def copied(tmp_path, monkeypatch):
 def changed(copied, cells, name, old, new):
     """The families whose version changes with one edit."""
     folder, forget = copied
-    before = {family: code_of(cell) for family, cell in cells.items()}
+    before = {family: code_version(cell) for family, cell in cells.items()}
     path = folder / name
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new, 1))
     forget()
-    found = {family for family, cell in cells.items() if code_of(cell) != before[family]}
+    found = {family for family, cell in cells.items() if code_version(cell) != before[family]}
     path.write_text(text)
     forget()
     return found
@@ -86,7 +86,7 @@ def test_a_cells_reward_and_families_count(cells):
     cell = cells["errands"]
     hungry = replace(cell, training=cell.training.model_copy(update={"reward": "sparse+hunger"}))
     both = replace(cell, family="errands+mazes")
-    assert len({code_of(one) for one in (cell, hungry, both)}) == 3
+    assert len({code_version(one) for one in (cell, hungry, both)}) == 3
 
 
 def test_what_is_left_of_a_module_is_still_a_module():

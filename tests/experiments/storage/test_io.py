@@ -6,9 +6,9 @@ import stat
 
 import pytest
 
-from incentivize.experiments.errors import SettingsError, reason
+from incentivize.experiments.errors import InputError, explain
 from incentivize.experiments.storage import io
-from incentivize.experiments.storage.io import sound, write
+from incentivize.experiments.storage.io import reading, write_atomic
 
 
 def folders_answer(monkeypatch, number, call):
@@ -29,7 +29,7 @@ def test_what_cannot_be_done_with_a_folder_does_not_matter(name, tmp_path, monke
     for call in ("open", "fsync"):
         with monkeypatch.context() as patch:
             folders_answer(patch, getattr(errno, name), call)
-            write(tmp_path / call, "text")
+            write_atomic(tmp_path / call, "text")
         assert (tmp_path / call).read_text() == "text"
     assert len(list(tmp_path.iterdir())) == 2
 
@@ -38,8 +38,8 @@ def test_what_cannot_be_done_with_a_folder_does_not_matter(name, tmp_path, monke
 def test_what_is_lost_is_said_with_the_file(name, tmp_path, monkeypatch):
     folders_answer(monkeypatch, getattr(errno, name), "fsync")
     with pytest.raises(OSError, match=os.strerror(getattr(errno, name))) as caught:
-        write(tmp_path / "file", "text")
-    assert str(tmp_path / "file") in reason(caught.value)
+        write_atomic(tmp_path / "file", "text")
+    assert str(tmp_path / "file") in explain(caught.value)
 
 
 def test_a_full_disk_names_the_file_that_found_it_so(tmp_path, monkeypatch):
@@ -48,9 +48,9 @@ def test_a_full_disk_names_the_file_that_found_it_so(tmp_path, monkeypatch):
 
     monkeypatch.setattr(io.os, "fsync", full)
     with pytest.raises(OSError, match="No space") as caught:
-        write(tmp_path / "file", "text")
-    assert "the disk is full; " in reason(caught.value)
-    assert str(tmp_path / "file") in reason(caught.value)
+        write_atomic(tmp_path / "file", "text")
+    assert "the disk is full; " in explain(caught.value)
+    assert str(tmp_path / "file") in explain(caught.value)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -59,7 +59,7 @@ def test_a_full_disk_names_the_file_that_found_it_so(tmp_path, monkeypatch):
     [MemoryError(), OSError(errno.EMFILE, "Too many open files"), OSError(errno.ENOMEM, "Cannot allocate memory")],
 )
 def test_too_little_of_the_machine_is_no_damage(error, tmp_path):
-    with pytest.raises(type(error)), sound(tmp_path / "meta.json"):
+    with pytest.raises(type(error)), reading(tmp_path / "meta.json"):
         raise error
-    with pytest.raises(SettingsError, match="cannot be read as part of a run"), sound(tmp_path / "meta.json"):
+    with pytest.raises(InputError, match="cannot be read as part of a run"), reading(tmp_path / "meta.json"):
         raise ValueError("so it is")

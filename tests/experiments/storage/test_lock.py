@@ -9,10 +9,10 @@ from contextlib import suppress
 import pytest
 from filelock import FileLock, Timeout
 
-from incentivize.experiments.errors import SettingsError
+from incentivize.experiments.errors import InputError
 from incentivize.experiments.settings.schema import Settings
-from incentivize.experiments.storage.lock import Held, locked
-from incentivize.experiments.storage.ownership import owned
+from incentivize.experiments.storage.lock import LockHeld, file_lock
+from incentivize.experiments.storage.ownership import open_run_directory
 
 SETTINGS = Settings(study="task-count", families=("errands",))
 
@@ -25,18 +25,18 @@ def no_locks(monkeypatch, number):
 
 
 def test_one_holds_it_at_a_time(tmp_path):
-    with locked(tmp_path / "lock"), pytest.raises(Held), locked(tmp_path / "lock"):
+    with file_lock(tmp_path / "lock"), pytest.raises(LockHeld), file_lock(tmp_path / "lock"):
         pass
-    with locked(tmp_path / "lock"), pytest.raises(Held), locked(tmp_path / "lock", 0.05):
+    with file_lock(tmp_path / "lock"), pytest.raises(LockHeld), file_lock(tmp_path / "lock", 0.05):
         pass
-    with locked(tmp_path / "lock"):
+    with file_lock(tmp_path / "lock"):
         pass
 
 
 @pytest.mark.parametrize("name", ["ENOLCK", "EOPNOTSUPP", "ENOTSUP", "EIO", "EINVAL", "ESTALE"])
 def test_a_file_system_without_locks_is_named(name, tmp_path, monkeypatch):
     no_locks(monkeypatch, getattr(errno, name))
-    with pytest.raises(SettingsError) as caught, owned(tmp_path / "run", SETTINGS):
+    with pytest.raises(InputError) as caught, open_run_directory(tmp_path / "run", SETTINGS):
         pass
     assert str(caught.value).startswith(f"{tmp_path / 'run'}: its file system has no locks (")
     assert os.strerror(getattr(errno, name)) in str(caught.value)
@@ -46,11 +46,11 @@ def test_a_file_system_without_locks_is_named(name, tmp_path, monkeypatch):
 def test_where_there_is_no_such_call_it_is_held_by_a_file_or_refused(tmp_path, monkeypatch):
     """New versions of filelock make a file then, old ones refuse."""
     no_locks(monkeypatch, errno.ENOSYS)
-    with warnings.catch_warnings(), suppress(SettingsError):
+    with warnings.catch_warnings(), suppress(InputError):
         warnings.simplefilter("ignore")
-        with locked(tmp_path / "lock"):
+        with file_lock(tmp_path / "lock"):
             return
-    with pytest.raises(SettingsError, match="has no locks"), locked(tmp_path / "lock"):
+    with pytest.raises(InputError, match="has no locks"), file_lock(tmp_path / "lock"):
         pass
 
 
@@ -62,10 +62,10 @@ def test_a_lock_that_times_out_whatever_is_wrong_is_asked_why(said, tmp_path, mo
         raise said
 
     monkeypatch.setattr(FileLock, "acquire", acquire)
-    with pytest.raises(Held), locked(tmp_path / "lock"):
+    with pytest.raises(LockHeld), file_lock(tmp_path / "lock"):
         pass
     no_locks(monkeypatch, errno.ENOLCK)
-    with pytest.raises(SettingsError, match=r"its file system has no locks .* remove it"), locked(tmp_path / "lock"):
+    with pytest.raises(InputError, match=r"its file system has no locks .* remove it"), file_lock(tmp_path / "lock"):
         pass
 
 
@@ -75,7 +75,7 @@ def test_a_folder_that_may_not_be_written_is_named(name, tmp_path, monkeypatch):
         raise OSError(getattr(errno, name), os.strerror(getattr(errno, name)), str(tmp_path / "lock"))
 
     monkeypatch.setattr(FileLock, "acquire", acquire)
-    with pytest.raises(SettingsError, match="cannot be written to") as caught, locked(tmp_path / "lock"):
+    with pytest.raises(InputError, match="cannot be written to") as caught, file_lock(tmp_path / "lock"):
         pass
     assert str(caught.value).startswith(f"{tmp_path}: ")
 
@@ -85,15 +85,15 @@ def test_what_is_full_is_not_called_without_locks(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "lock"))
 
     monkeypatch.setattr(FileLock, "acquire", acquire)
-    with pytest.raises(OSError, match="No space left"), locked(tmp_path / "lock"):
+    with pytest.raises(OSError, match="No space left"), file_lock(tmp_path / "lock"):
         pass
 
 
 def test_nobody_is_told_of_a_process_called_none(tmp_path):
     with (
-        owned(tmp_path / "run", SETTINGS),
-        pytest.raises(SettingsError, match="is being written by another run") as caught,
-        owned(tmp_path / "run", SETTINGS),
+        open_run_directory(tmp_path / "run", SETTINGS),
+        pytest.raises(InputError, match="is being written by another run") as caught,
+        open_run_directory(tmp_path / "run", SETTINGS),
     ):
         pass
     assert "None" not in str(caught.value)

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from incentivize.experiments.errors import SettingsError, Stopped
+from incentivize.experiments.errors import InputError, Stopped
 from incentivize.experiments.settings.schema import Settings
 from incentivize.experiments.storage import ownership
-from incentivize.experiments.storage.io import write
-from incentivize.experiments.storage.ownership import owned, set_status
-from incentivize.experiments.storage.run_directory import Store
+from incentivize.experiments.storage.io import write_atomic
+from incentivize.experiments.storage.ownership import open_run_directory, set_status
+from incentivize.experiments.storage.run_directory import RunDirectory
 
 SETTINGS = Settings(study="task-count", families=("errands",))
 
@@ -27,14 +27,14 @@ def status(path):
 
 
 def test_a_directory_is_made_with_its_configuration_in_one_step(tmp_path, monkeypatch):
-    with owned(tmp_path / "deep" / "run", SETTINGS) as store:
+    with open_run_directory(tmp_path / "deep" / "run", SETTINGS) as store:
         assert store.settings() == SETTINGS
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["run"]
     (tmp_path / "empty").mkdir()
-    with owned(tmp_path / "empty", SETTINGS) as store:
+    with open_run_directory(tmp_path / "empty", SETTINGS) as store:
         assert store.settings() == SETTINGS
-    monkeypatch.setattr(ownership, "write", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
-    with pytest.raises(SettingsError, match="cannot be written"), owned(tmp_path / "full", SETTINGS):
+    monkeypatch.setattr(ownership, "write_atomic", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(InputError, match="cannot be written"), open_run_directory(tmp_path / "full", SETTINGS):
         pass
     assert not (tmp_path / "full").exists()
     assert not list(tmp_path.glob(".*"))
@@ -42,11 +42,11 @@ def test_a_directory_is_made_with_its_configuration_in_one_step(tmp_path, monkey
 
 def test_the_directory_one_stands_in_will_do_if_it_is_empty(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with owned(Path("."), SETTINGS):
-        assert Store(tmp_path).settings() == SETTINGS
+    with open_run_directory(Path("."), SETTINGS):
+        assert RunDirectory(tmp_path).settings() == SETTINGS
     (tmp_path / "config.toml").unlink()  # as where a process was killed before it wrote it
-    with owned(Path("."), SETTINGS):
-        assert Store(tmp_path).settings() == SETTINGS
+    with open_run_directory(Path("."), SETTINGS):
+        assert RunDirectory(tmp_path).settings() == SETTINGS
 
 
 @pytest.mark.parametrize("number", [errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM])
@@ -55,7 +55,7 @@ def test_where_no_directory_can_be_renamed_it_is_filled_where_it_lies(number, tm
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(ownership.os, "rename", rename)
-    with owned(tmp_path / "run", SETTINGS) as store:
+    with open_run_directory(tmp_path / "run", SETTINGS) as store:
         assert store.settings() == SETTINGS
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
@@ -65,34 +65,34 @@ def test_what_processes_of_the_same_number_have_left_is_in_nobodys_way_and_stays
     left = tmp_path / f".run.{os.getpid()}.part"
     left.mkdir()
     (left / "config.toml").touch()
-    with owned(tmp_path / "run", SETTINGS) as store:
+    with open_run_directory(tmp_path / "run", SETTINGS) as store:
         assert store.settings() == SETTINGS
     assert (left / "config.toml").exists()
 
 
-@pytest.mark.parametrize("error", [None, SettingsError("no")])
+@pytest.mark.parametrize("error", [None, InputError("no")])
 def test_what_a_process_of_the_same_number_has_said_stays(error, tmp_path):
-    with owned(tmp_path / "run", SETTINGS):
+    with open_run_directory(tmp_path / "run", SETTINGS):
         pass
     said = {"state": "running", "reason": "", "since": "", "host": socket.gethostname(), "process": os.getpid()}
     for token in ({}, {"token": "0" * 16}):
         (tmp_path / "run" / "status.json").write_text(json.dumps(said | token))
         before = (tmp_path / "run" / "status.json").read_bytes()
-        with suppress(SettingsError), owned(tmp_path / "run", SETTINGS):
+        with suppress(InputError), open_run_directory(tmp_path / "run", SETTINGS):
             if error:
                 raise error
         assert (tmp_path / "run" / "status.json").read_bytes() == before
 
 
 def test_a_long_name_is_a_name(tmp_path):
-    with owned(tmp_path / ("ö" * 127), SETTINGS) as store:
+    with open_run_directory(tmp_path / ("ö" * 127), SETTINGS) as store:
         assert store.settings() == SETTINGS
 
 
 def test_what_cannot_be_a_directory_is_refused_with_the_reason(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     for path, why in ((tmp_path / "link", "is a link to "), (tmp_path / ("a" * 300), "File name too long")):
-        with pytest.raises(SettingsError, match=why) as caught, owned(path, SETTINGS):
+        with pytest.raises(InputError, match=why) as caught, open_run_directory(path, SETTINGS):
             pass
         assert str(caught.value).startswith(f"--out {path}: ")
 
@@ -102,26 +102,26 @@ def test_who_is_second_to_make_it_takes_what_the_first_has_made(tmp_path, monkey
 
     def lose(source, target):
         target.mkdir()
-        write(target / "config.toml", (source / "config.toml").read_text())
+        write_atomic(target / "config.toml", (source / "config.toml").read_text())
         rename(source, target)
 
     monkeypatch.setattr(ownership.os, "rename", lose)
-    with owned(tmp_path / "run", SETTINGS) as store:
+    with open_run_directory(tmp_path / "run", SETTINGS) as store:
         assert store.settings() == SETTINGS
     assert not list(tmp_path.glob(".*"))
 
 
 def test_a_second_writer_is_refused_and_told_who_the_first_is(tmp_path):
-    with owned(tmp_path / "run", SETTINGS) as store:
+    with open_run_directory(tmp_path / "run", SETTINGS) as store:
         set_status(store, "running")
         with (
-            pytest.raises(SettingsError, match="is being written by another run") as caught,
-            owned(tmp_path / "run", SETTINGS),
+            pytest.raises(InputError, match="is being written by another run") as caught,
+            open_run_directory(tmp_path / "run", SETTINGS),
         ):
             pass
         assert f"process {os.getpid()} on " in str(caught.value)
         assert status(tmp_path / "run")["state"] == "running"
-    with owned(tmp_path / "run", SETTINGS):
+    with open_run_directory(tmp_path / "run", SETTINGS):
         pass
 
 
@@ -134,16 +134,16 @@ def test_what_a_killed_process_held_is_free(tmp_path):
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "run")], stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "held\n"
-    with pytest.raises(SettingsError, match=f"process {process.pid} on"), owned(tmp_path / "run", SETTINGS):
+    with pytest.raises(InputError, match=f"process {process.pid} on"), open_run_directory(tmp_path / "run", SETTINGS):
         pass
     process.kill()
     process.wait()
     process.stdout.close()
     for _ in range(100):
         try:
-            with owned(tmp_path / "run", SETTINGS):
+            with open_run_directory(tmp_path / "run", SETTINGS):
                 break
-        except SettingsError:
+        except InputError:
             time.sleep(0.05)
     else:
         raise AssertionError("it is still held")
@@ -161,7 +161,7 @@ def test_what_a_killed_process_held_is_free(tmp_path):
 )
 def test_the_status_says_how_it_ended(error, state, reason, tmp_path):
     try:
-        with owned(tmp_path / "run", SETTINGS) as store:
+        with open_run_directory(tmp_path / "run", SETTINGS) as store:
             set_status(store, "running")
             if error:
                 raise error
@@ -172,48 +172,54 @@ def test_the_status_says_how_it_ended(error, state, reason, tmp_path):
 
 
 def test_who_only_looks_changes_nothing(tmp_path):
-    with owned(tmp_path / "run", SETTINGS) as store:
+    with open_run_directory(tmp_path / "run", SETTINGS) as store:
         set_status(store, "running")
     before = (tmp_path / "run" / "status.json").read_bytes()
-    with owned(tmp_path / "run", SETTINGS):
+    with open_run_directory(tmp_path / "run", SETTINGS):
         pass
-    with pytest.raises(SettingsError, match="no"), owned(tmp_path / "run", SETTINGS):
-        raise SettingsError("no")
+    with pytest.raises(InputError, match="no"), open_run_directory(tmp_path / "run", SETTINGS):
+        raise InputError("no")
     assert (tmp_path / "run" / "status.json").read_bytes() == before
 
 
 def test_other_settings_are_refused_with_the_difference(tmp_path):
-    with owned(tmp_path / "run", SETTINGS):
+    with open_run_directory(tmp_path / "run", SETTINGS):
         pass
     other = SETTINGS.model_copy(update={"seeds": 3, "pools": (1, "new")})
-    with pytest.raises(SettingsError, match="holds a run of other settings") as caught, owned(tmp_path / "run", other):
+    with (
+        pytest.raises(InputError, match="holds a run of other settings") as caught,
+        open_run_directory(tmp_path / "run", other),
+    ):
         pass
     assert "pools: [1, 4, 64, 'new'] there, [1, 'new'] now; seeds: 2 there, 3 now" in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["cells", "figures", "results.jsonl", "checkpoints/abc.msgpack"])
 def test_a_directory_that_leads_out_of_itself_is_refused(name, tmp_path):
-    with owned(tmp_path / "run", SETTINGS):
+    with open_run_directory(tmp_path / "run", SETTINGS):
         pass
     (tmp_path / "secret").mkdir()
     link = tmp_path / "run" / name
     link.parent.mkdir(exist_ok=True)
     link.symlink_to(tmp_path / "secret")
-    with pytest.raises(SettingsError, match="leads out of the run directory"), owned(tmp_path / "run", SETTINGS):
+    with (
+        pytest.raises(InputError, match="leads out of the run directory"),
+        open_run_directory(tmp_path / "run", SETTINGS),
+    ):
         pass
     link.unlink()
     link.symlink_to(tmp_path / "run" / "config.toml")  # within, it may
-    with owned(tmp_path / "run", SETTINGS):
+    with open_run_directory(tmp_path / "run", SETTINGS):
         pass
 
 
 @pytest.mark.parametrize("name", ["config.toml", "results.jsonl", "meta.json"])
 def test_files_that_changed_since_are_noticed(name, tmp_path):
-    with owned(tmp_path / "run", SETTINGS) as store:
-        store.unchanged()  # nothing is known of them yet
+    with open_run_directory(tmp_path / "run", SETTINGS) as store:
+        store.check_digests()  # nothing is known of them yet
         store.publish([{"cell": "a"}], None, blind={"errands": 0.25})
-    store.unchanged()
+    store.check_digests()
     path = tmp_path / "run" / name
     path.write_text(path.read_text().replace("a", "b", 1))
-    with pytest.raises(SettingsError, match=f"{name}: .*what"):
-        Store(tmp_path / "run").unchanged()
+    with pytest.raises(InputError, match=f"{name}: .*what"):
+        RunDirectory(tmp_path / "run").check_digests()

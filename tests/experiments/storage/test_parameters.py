@@ -9,12 +9,12 @@ import pytest
 from flax import serialization
 
 from incentivize.experiments.cli.main import main
-from incentivize.experiments.errors import SettingsError
+from incentivize.experiments.errors import InputError
 from incentivize.experiments.storage import parameters
-from incentivize.experiments.storage.run_directory import Store
+from incentivize.experiments.storage.run_directory import RunDirectory
 from incentivize.experiments.studies import task_count
 from incentivize.experiments.training import loop
-from incentivize.experiments.training.groups import Group
+from incentivize.experiments.training.groups import CellGroup
 
 PARAMS = {"encoder": {"kernel": np.arange(6, dtype=np.float32).reshape(2, 3)}, "memory": {}, "heads": np.ones(3, "f4")}
 
@@ -30,7 +30,9 @@ def saved(tmp_path):
 @pytest.fixture(scope="module")
 def generalist(tiny_run):
     """A finished cell, and its file."""
-    cell = next(c for c in task_count.cells(Store(tiny_run).settings()) if c.role == "generalist" and not c.pool_size)
+    cell = next(
+        c for c in task_count.cells(RunDirectory(tiny_run).settings()) if c.role == "generalist" and not c.pool_size
+    )
     return cell, tiny_run / "checkpoints" / f"{cell.id}.msgpack"
 
 
@@ -69,7 +71,7 @@ def whole():
 )
 def test_a_file_that_will_not_do_is_refused_by_name(content, named, saved):
     saved.write_bytes(content)
-    with pytest.raises(SettingsError) as caught:
+    with pytest.raises(InputError) as caught:
         parameters.load(str(saved), PARAMS)
     assert str(caught.value).startswith(f"{saved}: ")
     assert named in str(caught.value)
@@ -77,19 +79,19 @@ def test_a_file_that_will_not_do_is_refused_by_name(content, named, saved):
 
 def test_a_file_that_changes_is_refused(saved):
     assert params_equal(parameters.load(f"{saved}#sha256={parameters.short_digest(whole())}", PARAMS), PARAMS)
-    with pytest.raises(SettingsError, match="has changed"):
+    with pytest.raises(InputError, match="has changed"):
         parameters.load(f"{saved}#sha256={'0' * 16}", PARAMS)
 
 
 @pytest.mark.parametrize("name", ["none.msgpack", "", "a\0b", "."])
 def test_what_is_no_file_is_refused(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SettingsError):
+    with pytest.raises(InputError):
         parameters.load(name, PARAMS)
 
 
 def test_every_cell_leaves_its_parameters(tiny_run):
-    cells = task_count.cells(Store(tiny_run).settings())
+    cells = task_count.cells(RunDirectory(tiny_run).settings())
     assert {path.stem for path in (tiny_run / "checkpoints").iterdir()} == {cell.id for cell in cells}
 
 
@@ -99,12 +101,12 @@ def test_fine_tuning_starts_from_exactly_the_saved_parameters_and_trains_on(gene
     last = cell.points[-1][0]
     tuned = replace(cell, training=own, pool_size=4, pool_seed=7, points=((0, "total"), (last, "total")))
     fresh = replace(tuned, training=cell.training)  # beside it in the same program
-    start, other = loop.train(Group(tuple(replace(c, points=((0, "total"),)) for c in (tuned, fresh)), 2))
+    start, other = loop.train(CellGroup(tuple(replace(c, points=((0, "total"),)) for c in (tuned, fresh)), 2))
     saved = parameters.load(str(path), start.params)
     assert params_equal(start.params, saved)
     assert not params_equal(other.params, saved)
-    after, _ = loop.train(Group((tuned, fresh), 2))
-    counts = Store(tiny_run).tasks(10**6)
+    after, _ = loop.train(CellGroup((tuned, fresh), 2))
+    counts = RunDirectory(tiny_run).tasks(10**6)
     for split in ("validation", "unseen", "specialty"):  # the tasks and instances that both are evaluated on
         before = counts[(counts["cell"] == cell.id) & (counts["env_steps"] == last) & (counts["split"] == split)]
         begin = after.counts[(after.counts["env_steps"] == 0) & (after.counts["split"] == split)]
@@ -123,9 +125,9 @@ def test_a_study_starts_from_a_file_and_goes_on_only_with_the_same(
     arguments = ["run", "test-time", "--config", str(tiny_config), "--out", str(out), "--workers", "1", "--seeds", "1"]
     arguments += ["--simulations", "0", "--attempts", "1", "--start-from", str(mine)]
     assert main([*arguments, "--debug"]) == 0
-    begin = Store(out).tasks(10**6)
+    begin = RunDirectory(out).tasks(10**6)
     begin = begin[(begin["env_steps"] == 0) & (begin["split"] == "unseen")]
-    end = Store(tiny_run).tasks(10**6)
+    end = RunDirectory(tiny_run).tasks(10**6)
     end = end[(end["cell"] == cell.id) & (end["env_steps"] == cell.points[-1][0]) & (end["split"] == "unseen")]
     assert len(begin)
     assert (begin["successes"] == end["successes"]).all()
@@ -151,7 +153,7 @@ def test_a_study_starts_from_a_file_and_goes_on_only_with_the_same(
     kept.unlink()
     assert main(arguments) == 2
     assert f"start_from = '{mine}': there is no such file any more" in capsys.readouterr().err
-    assert Store(out).status()["state"] == "done"  # nothing was begun
+    assert RunDirectory(out).status()["state"] == "done"  # nothing was begun
     kept.write_bytes(content)
     other = next(p for p in sorted(path.parent.iterdir()) if p != path and p.stat().st_size == path.stat().st_size)
     mine.write_bytes(other.read_bytes())

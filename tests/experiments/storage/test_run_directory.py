@@ -3,8 +3,8 @@ import re
 import numpy as np
 import pytest
 
-from incentivize.experiments.errors import SettingsError
-from incentivize.experiments.storage.run_directory import Store
+from incentivize.experiments.errors import InputError
+from incentivize.experiments.storage.run_directory import RunDirectory
 from incentivize.experiments.storage.schema import ROW_KEYS
 from tests.helpers.counts import counted
 
@@ -16,7 +16,7 @@ def result(cell, success):
 
 
 def test_what_is_published_is_read_and_replaces_what_was_there(tmp_path):
-    store = Store(tmp_path)
+    store = RunDirectory(tmp_path)
     store.publish(*result("b", 0.1), seconds=1)
     store.publish(*result("a", 0.2), blind={"mazes": 0.1})
     store.publish(*result("a", 0.2), blind={"errands": 0.5})  # in place of what was said before
@@ -30,7 +30,7 @@ def test_what_is_published_is_read_and_replaces_what_was_there(tmp_path):
 
 
 def test_a_line_that_was_cut_off_is_left_out(tmp_path):
-    store = Store(tmp_path)
+    store = RunDirectory(tmp_path)
     store.publish(*result("a", 0.2))
     with (tmp_path / "results.jsonl").open("a") as file:
         file.write('{"cell": "b", "succ')
@@ -39,7 +39,7 @@ def test_a_line_that_was_cut_off_is_left_out(tmp_path):
 
 def test_a_row_that_is_there_twice_is_refused_and_read_by_nobody(tmp_path):
     """It would count as another agent: n would be twice the number of seeds."""
-    store = Store(tmp_path)
+    store = RunDirectory(tmp_path)
     rows, counts = result("a", 0.2)
     again = [*rows, rows[0] | {"success": 0.3}]
     told = "two rows are of cell a, family errands, role generalist, env_steps 8, simulations 0, split unseen"
@@ -50,21 +50,21 @@ def test_a_row_that_is_there_twice_is_refused_and_read_by_nobody(tmp_path):
     assert len(store.rows()) == 5
     path = tmp_path / "results.jsonl"
     path.write_text(2 * path.read_text())
-    with pytest.raises(SettingsError, match=re.escape(f"{path}: cannot be read as part of a run") + f".*{told}"):
+    with pytest.raises(InputError, match=re.escape(f"{path}: cannot be read as part of a run") + f".*{told}"):
         store.rows()
 
 
 def test_meta_is_merged_one_level_deep(tmp_path):
-    store = Store(tmp_path)
+    store = RunDirectory(tmp_path)
     store.update_meta(blind={"errands": 0.2}, seconds=1)
     store.update_meta(blind={"mazes": 0.5}, seconds=2)
     assert store.meta() == {"blind": {"errands": 0.2, "mazes": 0.5}, "seconds": 2}
 
 
 def test_counts_of_another_version_are_refused_in_a_sentence(tmp_path):
-    store = Store(tmp_path)
+    store = RunDirectory(tmp_path)
     store.publish(*result("a", 0.2))
     counts = store.tasks(10**6)
     np.savez(tmp_path / "tasks.npz", tasks=counts[[name for name in counts.dtype.names if name != "family"]])
-    with pytest.raises(SettingsError, match="another version of incentivize wrote it, without family"):
+    with pytest.raises(InputError, match="another version of incentivize wrote it, without family"):
         store.tasks(10**6)

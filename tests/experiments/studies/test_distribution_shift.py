@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from incentivize import envs
-from incentivize.experiments.analysis.table import Table
-from incentivize.experiments.analysis.task_distance import nearest
-from incentivize.experiments.errors import SettingsError
+from incentivize.experiments.analysis.table import ResultsTable
+from incentivize.experiments.analysis.task_distance import distances_to_pool
+from incentivize.experiments.errors import InputError
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import resolve
 from incentivize.experiments.studies import distribution_shift as study
@@ -18,7 +18,7 @@ OWN = {"families": ("errands",), "seeds": 3, "eval_tasks": 40}
 
 def settings_of(**own):
     base = {"study": study.STUDY, "preset": "quick"} | study.PRESETS["quick"] | OWN
-    return resolve(base, presets.training("quick"), own)
+    return resolve(base, presets.training_defaults("quick"), own)
 
 
 SETTINGS = settings_of()
@@ -34,7 +34,7 @@ def table_of(unseen=0.9, pairs=0.9, objects=0.9, row=0.9, noise=0.01, nearness=0
     for cell in study.cells(SETTINGS):
         if cell.role == leave_out and cell.seed == 0:
             continue
-        point = cell.points[-1][0]
+        point = cell.evaluation_points[-1][0]
         for split, level in levels.items():
             learnt = cell.role != "blind" and cell.pool_size != 64
             success = (level if learnt else BLIND) + noise * rng.normal()
@@ -42,10 +42,10 @@ def table_of(unseen=0.9, pairs=0.9, objects=0.9, row=0.9, noise=0.01, nearness=0
             row |= {"pool_size": cell.pool_size, "split": split, "success": success}
             rows.append(row | {"score": (success - BLIND) / (1 - BLIND) if split == "unseen" else None})
         if cell.role == "generalist" and cell.pool_size not in (None, 64):
-            away = np.array(nearest("errands", knobs, cell.pool_size, cell.seed, SETTINGS.eval_tasks))
+            away = np.array(distances_to_pool("errands", knobs, cell.pool_size, cell.seed, SETTINGS.eval_tasks))
             each = np.clip(unseen - nearness * (away >= away.mean()), 0, 1)
             counts += [(cell.id, point, "unseen", task, round(100 * won), 100) for task, won in enumerate(each)]
-    return Table(rows, counted(*counts), {"blind": {"errands": BLIND}})
+    return ResultsTable(rows, counted(*counts), {"blind": {"errands": BLIND}})
 
 
 def test_agents_are_trained_without_what_they_are_asked_for():
@@ -75,7 +75,7 @@ def test_every_verdict(own, expected):
 
 def test_distances_are_those_of_the_digits():
     space = envs.make("errands").tasks
-    found = nearest("errands", (), 50, 3, 5)
+    found = distances_to_pool("errands", (), 50, 3, 5)
     pool = np.stack([space.task("training", index, seed=3) for index in range(50)])
     assert list(found) == [(space.heldout(task) != pool).sum(1).min() for task in range(5)]
 
@@ -95,5 +95,5 @@ def test_the_figure_and_the_tables_show_what_was_found():
 
 
 def test_a_network_that_is_another_there_is_refused():
-    with pytest.raises(SettingsError, match=r"network = 'mlp': .*objects=4.*want one that fits both"):
+    with pytest.raises(InputError, match=r"network = 'mlp': .*objects=4.*want one that fits both"):
         study.cells(settings_of(network="mlp"))

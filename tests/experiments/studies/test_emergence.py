@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from incentivize.experiments.analysis.table import Table
+from incentivize.experiments.analysis.table import ResultsTable
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import resolve
-from incentivize.experiments.settings.schema import budgets_of
+from incentivize.experiments.settings.schema import evaluation_budgets
 from incentivize.experiments.studies import emergence, task_count
 from tests.helpers.counts import counted
 
 BASE = emergence.PRESETS["quick"] | {"families": ("errands",), "seeds": 4}
-SETTINGS = resolve({"study": "emergence", "preset": "quick"} | BASE, presets.training("quick"))
-STEPS = budgets_of(SETTINGS, "errands")
+SETTINGS = resolve({"study": "emergence", "preset": "quick"} | BASE, presets.training_defaults("quick"))
+STEPS = evaluation_budgets(SETTINGS, "errands")
 PLACES = len(SETTINGS.pools)
 LINE = np.linspace(-3, -0.05, PLACES)
 STEP = np.where(np.arange(PLACES) < 5, -3.0, -0.05)
@@ -25,18 +25,18 @@ def table_of(logs, noise=0.02, decisions=6, top=None, leave_out=None):
         if cell.role == leave_out and cell.seed == 0:
             continue
         pool = PLACES - 1 if cell.pool_size is None else SETTINGS.pools.index(cell.pool_size)
-        for place, (point, _) in enumerate(cell.points):
+        for place, (point, _) in enumerate(cell.evaluation_points):
             told = logs[min(place + PLACES - len(STEPS), pool)] + noise * rng.normal()
             success = np.exp(decisions * told) if top is None else top
             row = {"cell": cell.id, "family": cell.family, "role": cell.role, "seed": cell.seed, "env_steps": point}
             row |= {"pool_size": cell.pool_size, "split": "unseen", "success": success, "score": success}
             rows.append(row | {"log_likelihood": told})
-    return Table(rows, counted(), {"blind": {"errands": 0.0}})
+    return ResultsTable(rows, counted(), {"blind": {"errands": 0.0}})
 
 
 def test_its_agents_are_those_of_task_count():
     base = {"study": "task-count", "preset": "quick", "likelihood": True} | task_count.PRESETS["quick"] | BASE
-    others = task_count.cells(resolve(base, presets.training("quick")))
+    others = task_count.cells(resolve(base, presets.training_defaults("quick")))
     mine = emergence.cells(SETTINGS)
     assert {cell.id for cell in mine} == {cell.id for cell in others if cell.role in ("generalist", "blind")}
     assert all(cell.likelihood for cell in mine)
@@ -65,13 +65,13 @@ def test_success_may_jump_where_single_decisions_do_not():
 
 def test_pools_that_are_closer_than_the_rule_has_them_show_no_jump_but_the_threshold():
     own = {"pools": (64, 128, 256, 512, 1024, 2048, 4096, "new")}
-    closer = resolve({"study": "emergence", "preset": "quick"} | BASE, presets.training("quick"), own)
+    closer = resolve({"study": "emergence", "preset": "quick"} | BASE, presets.training_defaults("quick"), own)
     table = table_of(STEP)
     same = dict(zip(SETTINGS.pools, closer.pools, strict=True))
     rows = [
         row | {"pool_size": None if (size := same[row["pool_size"] or "new"]) == "new" else size} for row in table.rows
     ]
-    table = Table(rows, table.tasks, table.meta)
+    table = ResultsTable(rows, table.tasks, table.meta)
     tasks, training = emergence.verdicts(table, closer)
     assert (tasks.verdict, training.verdict) == ("inconclusive", "supported")
     assert tasks.reason == "neighbouring pools are 2-fold apart, and the rule is for 4-fold"
@@ -81,7 +81,7 @@ def test_pools_that_are_closer_than_the_rule_has_them_show_no_jump_but_the_thres
 
 def test_the_step_to_every_episode_new_shows_no_jump_as_it_is_a_wide_one():
     own = {"pools": (1, 4, 16, 64, 256, "new")}
-    fewer = resolve({"study": "emergence", "preset": "quick"} | BASE, presets.training("quick"), own)
+    fewer = resolve({"study": "emergence", "preset": "quick"} | BASE, presets.training_defaults("quick"), own)
     table = table_of(STEP).where(lambda row: row["pool_size"] in (None, *fewer.pools))
     tasks, training = emergence.verdicts(table, fewer)
     assert (tasks.verdict, training.verdict) == ("inconclusive", "supported")

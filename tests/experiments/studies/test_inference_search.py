@@ -3,23 +3,25 @@
 import numpy as np
 import pytest
 
-from incentivize.experiments.analysis.table import Table
-from incentivize.experiments.errors import SettingsError
+from incentivize.experiments.analysis.table import ResultsTable
+from incentivize.experiments.errors import InputError
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import resolve
 from incentivize.experiments.studies import inference_search as study
 from tests.helpers.counts import counted
 
 BASE = {"study": "test-time"} | study.PRESETS["quick"]
-SETTINGS = resolve(BASE | {"families": ("puzzles",), "seeds": 3, "simulations": (0, 16)}, presets.training("quick"))
-LAST = study.cells(SETTINGS)[0].points[-1][0]
+SETTINGS = resolve(
+    BASE | {"families": ("puzzles",), "seeds": 3, "simulations": (0, 16)}, presets.training_defaults("quick")
+)
+LAST = study.cells(SETTINGS)[0].evaluation_points[-1][0]
 
 
 def table_of(untrained, thinking, alone, noise=0.01):
     """A run in which success grows in a straight line with the share of the budget, with and without search."""
     rng, rows = np.random.default_rng(0), []
     for cell in study.cells(SETTINGS):
-        for point, _ in cell.points:
+        for point, _ in cell.evaluation_points:
             share = point / LAST
             for simulations, start, end in ((0, 0.0, alone), (16, untrained, thinking)):
                 # With search the end is reached at a quarter of the budget.
@@ -28,7 +30,7 @@ def table_of(untrained, thinking, alone, noise=0.01):
                 row |= {"env_steps": point, "split": "unseen", "simulations": simulations}
                 rows.append(row | {"success": success, "success_best": success + 0.1})
     rows.append({"cell": "uniform", "family": "puzzles", "role": "uniform", "split": "unseen", "env_steps": 0})
-    return Table([{"simulations": 0, "seed": None, "success": 0.05} | row for row in rows], counted(), {})
+    return ResultsTable([{"simulations": 0, "seed": None, "success": 0.05} | row for row in rows], counted(), {})
 
 
 @pytest.mark.parametrize(
@@ -64,13 +66,13 @@ def test_equal_scores_are_read_off_between_budgets():
 
 def test_cells_begin_with_an_agent_that_has_learnt_nothing():
     cells = study.cells(SETTINGS)
-    assert {cell.points[0][0] for cell in cells} == {0}
+    assert {cell.evaluation_points[0][0] for cell in cells} == {0}
     assert {cell.simulations for cell in cells} == {(0, 16)}
 
 
 def test_a_hidden_rule_is_refused_before_anything_runs():
-    hidden = resolve(BASE | {"families": ("codebooks",)}, presets.training("quick"))
-    with pytest.raises(SettingsError, match="--family codebooks: its rule is hidden"):
+    hidden = resolve(BASE | {"families": ("codebooks",)}, presets.training_defaults("quick"))
+    with pytest.raises(InputError, match="--family codebooks: its rule is hidden"):
         study.cells(hidden)
 
 

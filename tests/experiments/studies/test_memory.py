@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from incentivize.experiments.analysis.table import Table
-from incentivize.experiments.errors import SettingsError
+from incentivize.experiments.analysis.table import ResultsTable
+from incentivize.experiments.errors import InputError
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import resolve
 from incentivize.experiments.studies import memory
@@ -13,7 +13,7 @@ from tests.helpers.counts import counted
 
 def settings_of(**own):
     base = {"study": "memory", "preset": "quick"} | memory.PRESETS["quick"]
-    return resolve(base, presets.training("quick"), own)
+    return resolve(base, presets.training_defaults("quick"), own)
 
 
 SETTINGS = settings_of()
@@ -31,10 +31,10 @@ def table_of(gains, noise=0.003, leave_out=None, first=0.3):
         for split in ("seen", "unseen"):
             gain = gains.get((cell.role, split, cell.pool_size), 0.0) + noise * rng.normal()
             row = {"cell": cell.id, "family": cell.family, "role": cell.role, "seed": cell.seed, "split": split}
-            row |= {"env_steps": cell.points[-1][0], "pool_size": cell.pool_size}
+            row |= {"env_steps": cell.evaluation_points[-1][0], "pool_size": cell.pool_size}
             level = first if cell.role == "generalist" else 0.2
             rows.append(row | {"success_by_attempt": (level + gain * np.linspace(0, 1, SETTINGS.life)).tolist()})
-    return Table(rows, counted(), {})
+    return ResultsTable(rows, counted(), {})
 
 
 FINDS = {("generalist", "unseen", None): 0.3, ("generalist", "seen", None): 0.3, ("generalist", "seen", 16): 0.3}
@@ -51,7 +51,8 @@ def test_arms_differ_in_their_memory_and_in_nothing_else():
     kept = {(cell.role, cell.training.memory) for cell in cells}
     assert kept == {("generalist", "gru"), ("forgetful", "none")}
     alike = {
-        (cell.seed, cell.pool_size, cell.points, cell.training.model_copy(update={"memory": ""})) for cell in cells
+        (cell.seed, cell.pool_size, cell.evaluation_points, cell.training.model_copy(update={"memory": ""}))
+        for cell in cells
     }
     assert len(alike) * 2 == len(cells)
     assert {(cell.life, dict(cell.knobs)["variant"]) for cell in cells} == {(8, "try")}
@@ -107,7 +108,7 @@ def test_the_figure_and_the_table_show_what_was_found():
     ],
 )
 def test_what_has_nothing_to_be_remembered_is_refused(own, named):
-    with pytest.raises(SettingsError, match=named):
+    with pytest.raises(InputError, match=named):
         memory.cells(settings_of(**own))
 
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from incentivize import envs
-from incentivize.experiments.analysis.table import Table
-from incentivize.experiments.errors import SettingsError
+from incentivize.experiments.analysis.table import ResultsTable
+from incentivize.experiments.errors import InputError
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import resolve
 from incentivize.experiments.studies import mixture
-from incentivize.experiments.training.build import setup_of
+from incentivize.experiments.training.build import build_setup
 from tests.helpers.counts import counted
 
 FAMILIES = ("errands", "codebooks", "puzzles")
@@ -17,7 +17,7 @@ FAMILIES = ("errands", "codebooks", "puzzles")
 
 def settings_of(*layers, families=FAMILIES):
     base = {"study": "mixture"} | mixture.PRESETS["quick"] | {"families": families}
-    return resolve(base, presets.training("quick"), *layers)
+    return resolve(base, presets.training_defaults("quick"), *layers)
 
 
 SETTINGS = settings_of()
@@ -30,13 +30,13 @@ def table_of(alone=0.8, mixed=0.8, wide=0.8, noise=0.01, leave_out=None):
     for cell in mixture.cells(SETTINGS):
         if cell.role == leave_out and cell.seed == 0:
             continue
-        for point, _ in cell.points:
+        for point, _ in cell.evaluation_points:
             for family in cell.members:
-                score = level[cell.role] * (1 if point == cell.points[-1][0] else 0.5) + noise * rng.normal()
+                score = level[cell.role] * (1 if point == cell.evaluation_points[-1][0] else 0.5) + noise * rng.normal()
                 row = {"cell": cell.id, "family": family, "role": cell.role, "seed": cell.seed, "env_steps": point}
                 row |= {"success": 0.1 + 0.9 * score, "score": score}
                 rows += [row | {"split": split} for split in ("seen", "unseen")]
-    return Table(rows, counted(), {"blind": dict.fromkeys(FAMILIES, 0.1)})
+    return ResultsTable(rows, counted(), {"blind": dict.fromkeys(FAMILIES, 0.1)})
 
 
 def verdicts(**own):
@@ -65,20 +65,22 @@ def test_an_agent_of_all_has_as_many_steps_and_gradient_steps_in_each_family():
     wide = next(cell for cell in cells if cell.role == "wide")
     assert mixed.members == FAMILIES == tuple(alone)
     for cell in alone.values():
-        assert [(len(FAMILIES) * point, kind) for point, kind in cell.points] == list(mixed.points)
-        mine, theirs = (setup_of(one) for one in (cell, mixed))
+        assert [(len(FAMILIES) * point, kind) for point, kind in cell.evaluation_points] == list(
+            mixed.evaluation_points
+        )
+        mine, theirs = (build_setup(one) for one in (cell, mixed))
         assert theirs.num_envs == len(FAMILIES) * mine.num_envs
         assert theirs.num_envs // theirs.minibatches == mine.num_envs // mine.minibatches
         assert mixed.training.entropy_steps == len(FAMILIES) * cell.training.entropy_steps
     assert wide.training.width == 2 * mixed.training.width
-    assert wide.points == mixed.points
+    assert wide.evaluation_points == mixed.evaluation_points
 
 
 def test_a_mixture_keeps_every_family_s_knobs():
     settings = settings_of({"knobs": {"codebooks": {"variant": "try"}, "errands": {"values": 5}}})
     mixed = next(cell for cell in mixture.cells(settings) if cell.role == "mixture")
     assert dict(mixed.knobs) == {"codebooks.variant": "try", "errands.values": 5}
-    errands, codebooks, puzzles = (member.family for member in setup_of(mixed).family.members)
+    errands, codebooks, puzzles = (member.family for member in build_setup(mixed).family.members)
     plain = [envs.make(family) for family in FAMILIES]
     assert errands != plain[0]
     assert codebooks != plain[1]
@@ -105,15 +107,15 @@ def test_who_is_taught_first_has_the_same_teacher_in_any_order():
 
 
 def test_one_family_or_different_training_is_refused():
-    with pytest.raises(SettingsError, match=r"families = \['errands'\]: a mixture has two at least"):
+    with pytest.raises(InputError, match=r"families = \['errands'\]: a mixture has two at least"):
         mixture.cells(settings_of(families=("errands",)))
-    with pytest.raises(SettingsError, match=r"training.puzzles.gamma = 0.5, but 0.95 for errands"):
+    with pytest.raises(InputError, match=r"training.puzzles.gamma = 0.5, but 0.95 for errands"):
         mixture.cells(settings_of({"training": {"puzzles": {"gamma": 0.5}}}))
-    with pytest.raises(SettingsError, match=r"parameters = 9000: want width"):
+    with pytest.raises(InputError, match=r"parameters = 9000: want width"):
         mixture.cells(settings_of({"parameters": 9000}))
-    with pytest.raises(SettingsError, match=r"pools = \[64\]: want \[\"new\"\]"):
+    with pytest.raises(InputError, match=r"pools = \[64\]: want \[\"new\"\]"):
         mixture.cells(settings_of({"pools": (64,)}))
-    with pytest.raises(SettingsError, match=r"start_from = 'a.msgpack': no parameters fit"):
+    with pytest.raises(InputError, match=r"start_from = 'a.msgpack': no parameters fit"):
         mixture.cells(settings_of({"start_from": "a.msgpack"}))
 
 

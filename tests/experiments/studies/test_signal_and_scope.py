@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from incentivize.experiments.analysis.table import Table
-from incentivize.experiments.errors import SettingsError
+from incentivize.experiments.analysis.table import ResultsTable
+from incentivize.experiments.errors import InputError
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import resolve
 from incentivize.experiments.studies import signal_and_scope
@@ -15,7 +15,7 @@ OWN = {"families": ("errands",), "seeds": 4, "pools": (1, 4, 16, 64, 256, 1024, 
 
 def settings_of(**own):
     base = {"study": "signal-and-scope"} | signal_and_scope.PRESETS["quick"] | OWN
-    return resolve(base, presets.training("quick"), own)
+    return resolve(base, presets.training_defaults("quick"), own)
 
 
 SETTINGS = settings_of()
@@ -29,14 +29,14 @@ def table_of(tops, noise=0.01, leave_out=None, blind=0.2, low=0.2, by_heart=None
         if cell.role == "blind" or ((cell.role, cell.pool_size) == leave_out and cell.seed == 0):
             continue
         row = {"cell": cell.id, "family": cell.family, "role": cell.role, "seed": cell.seed}
-        row |= {"pool_size": cell.pool_size, "env_steps": cell.points[-1][0]}
+        row |= {"pool_size": cell.pool_size, "env_steps": cell.evaluation_points[-1][0]}
         success = low + (tops[cell.role] - low) * TURN[cell.pool_size] + noise * rng.normal()
         known = {"unseen": success, "seen": (by_heart or {}).get(cell.role, success)}
         for split, found in known.items():
             score = None if blind is None else (found - blind) / (1 - blind)
             rows.append(row | {"split": split, "success": found, "success_greedy": found, "score": score})
     meta = {} if teacher is None else {"teacher": {"errands": {"kind": "informed", "success": teacher}}}
-    return Table(rows, counted(), {"blind": {"errands": blind}} | meta)
+    return ResultsTable(rows, counted(), {"blind": {"errands": blind}} | meta)
 
 
 INCENTIVE = {"generalist": 0.9, "taught": 0.25, "noisy": 0.25, "taught first": 0.9}
@@ -57,7 +57,7 @@ def test_arms_differ_in_their_signal_and_in_nothing_else():
         "noisy": ("cloning", "dagger", 0.2, 0),
         "taught first": ("ppo", "dagger", 0.0, quarter),
     }
-    assert len({cell.points for cell in cells}) == 1
+    assert len({cell.evaluation_points for cell in cells}) == 1
     pools = {(cell.pool_size, cell.pool_seed, cell.seed) for cell in cells}
     assert len(pools) == 4 * 7  # the same for every arm
 
@@ -99,12 +99,12 @@ def test_where_an_agent_is_above_its_teacher_nothing_is_said_against_teaching(to
 
 
 def test_half_of_the_score_is_found():
-    found = signal_and_scope.half(table_of(DIVERSITY), SETTINGS, "errands", "taught")
+    found = signal_and_scope.n_star(table_of(DIVERSITY), SETTINGS, "errands", "taught")
     assert found.low < found.at < found.high
     assert found.at == pytest.approx(64, rel=0.1)
-    assert signal_and_scope.half(table_of(DIVERSITY, leave_out=("taught", 4)), SETTINGS, "errands", "taught") is None
-    assert signal_and_scope.half(table_of(DIVERSITY, blind=None), SETTINGS, "errands", "taught") is None
-    flat = signal_and_scope.half(table_of(INCENTIVE), SETTINGS, "errands", "noisy")
+    assert signal_and_scope.n_star(table_of(DIVERSITY, leave_out=("taught", 4)), SETTINGS, "errands", "taught") is None
+    assert signal_and_scope.n_star(table_of(DIVERSITY, blind=None), SETTINGS, "errands", "taught") is None
+    flat = signal_and_scope.n_star(table_of(INCENTIVE), SETTINGS, "errands", "noisy")
     assert "no skill" in flat.why
 
 
@@ -125,5 +125,5 @@ def test_the_figure_and_the_tables_show_what_was_found():
     [({"taught_steps": 8192}, "taught_steps"), ({"noise": 0.1}, "noise"), ({"budget": 8192}, "want 4 updates")],
 )
 def test_what_the_study_varies_is_refused(own, named):
-    with pytest.raises(SettingsError, match=named):
+    with pytest.raises(InputError, match=named):
         signal_and_scope.cells(settings_of(**own))

@@ -3,17 +3,18 @@
 import numpy as np
 import pytest
 
-from incentivize.experiments.analysis.table import Table
+from incentivize.experiments.analysis.table import ResultsTable
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import resolve
-from incentivize.experiments.settings.schema import budgets_of
+from incentivize.experiments.settings.schema import evaluation_budgets
 from incentivize.experiments.studies import slopes, weak_incentive
 from tests.helpers.counts import counted
 
 SETTINGS = resolve(
-    {"study": "slopes"} | slopes.PRESETS["quick"] | {"families": ("mazes",), "seeds": 4}, presets.training("quick")
+    {"study": "slopes"} | slopes.PRESETS["quick"] | {"families": ("mazes",), "seeds": 4},
+    presets.training_defaults("quick"),
 )
-STEPS = np.array(budgets_of(SETTINGS, "mazes"), float)
+STEPS = np.array(evaluation_budgets(SETTINGS, "mazes"), float)
 
 
 def table_of(exponents, noise=0.02, leave_out=None):
@@ -23,11 +24,11 @@ def table_of(exponents, noise=0.02, leave_out=None):
         if cell.role == leave_out and cell.seed == 0:
             continue
         shift = noise * rng.normal()
-        for point, _ in cell.points:
+        for point, _ in cell.evaluation_points:
             failures = 0.9 * (point / STEPS[0]) ** (exponents.get(cell.role, 0.0) + shift)
             row = {"cell": cell.id, "family": cell.family, "role": cell.role, "seed": cell.seed, "env_steps": point}
             rows.append(row | {"split": "unseen", "success": 1 - failures, "score": 1 - failures / 0.9})
-    return Table(rows, counted(), {"blind": {"mazes": 0.1}})
+    return ResultsTable(rows, counted(), {"blind": {"mazes": 0.1}})
 
 
 STEEP = {"taught": -0.3, "shaped": -0.3, "generalist": -0.8}

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from incentivize.experiments.analysis.table import Table
-from incentivize.experiments.errors import SettingsError
+from incentivize.experiments.analysis.table import ResultsTable
+from incentivize.experiments.errors import InputError
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import resolve
 from incentivize.experiments.studies import specialty
@@ -15,7 +15,7 @@ OWN = {"families": ("errands",), "seeds": 4, "specialists": 4}
 
 def settings_of(**own):
     base = {"study": "specialty"} | specialty.PRESETS["quick"] | OWN
-    return resolve(base, presets.training("quick"), own)
+    return resolve(base, presets.training_defaults("quick"), own)
 
 
 SETTINGS = settings_of()
@@ -31,7 +31,7 @@ def table_of(generalist=RISING, taught=0.55, incentivized=0.55, noise=0.01, leav
         if cell.role == leave_out and cell.seed == 0:
             continue
         tasks = [cell.pool_first] if "specialist" in cell.role else range(4)
-        for (point, kind), level in zip(cell.points, levels.get(cell.role, generalist), strict=True):
+        for (point, kind), level in zip(cell.evaluation_points, levels.get(cell.role, generalist), strict=True):
             won = [round(1000 * (level + noise * rng.normal())) for _ in tasks]
             counts += [(cell.id, point, "specialty", t, w, 1000) for t, w in zip(tasks, won, strict=True)]
             row = {"cell": cell.id, "family": cell.family, "role": cell.role, "seed": cell.seed, "env_steps": point}
@@ -44,7 +44,7 @@ def table_of(generalist=RISING, taught=0.55, incentivized=0.55, noise=0.01, leav
                     "score": np.mean(won) / 1000,
                 }
             )
-    return Table(rows, counted(*counts), {"blind": {"errands": 0.0}})
+    return ResultsTable(rows, counted(*counts), {"blind": {"errands": 0.0}})
 
 
 def verdicts(**own):
@@ -57,15 +57,21 @@ def test_specialists_have_a_share_of_the_steps_and_one_task_each():
     assert [round(step / STEPS[0]) for step in STEPS] == [1, 2, 4, 8]
     for cell in cells:
         if "specialist" in cell.role:
-            assert cell.points == ((STEPS[0] // 512 * 512, "own"),)  # in updates of 32 environments x 16 steps
-            assert (cell.pool_split, cell.pool_size, cell.training.budget) == ("heldout", 1, cell.points[0][0])
+            assert cell.evaluation_points == (
+                (STEPS[0] // 512 * 512, "own"),
+            )  # in updates of 32 environments x 16 steps
+            assert (cell.pool_split, cell.pool_size, cell.training.budget) == (
+                "heldout",
+                1,
+                cell.evaluation_points[0][0],
+            )
             assert cell.training.num_envs == 32  # a twelfth of 1,000 updates would be few
             assert (
                 cell.training.entropy_steps
                 == SETTINGS.training["errands"].entropy_steps * cell.training.budget // 750_000
             )
         else:
-            assert [step for step, _ in cell.points] == list(STEPS)
+            assert [step for step, _ in cell.evaluation_points] == list(STEPS)
             assert (cell.pool_split, cell.pool_size) == ("training", None)
     told = {cell.role: (cell.learner, cell.teacher) for cell in specialty.cells(settings_of(families=("codebooks",)))}
     assert told["specialist"] == ("cloning", "dagger")
@@ -121,5 +127,5 @@ def test_the_figure_and_the_tables_show_what_was_found():
 
 @pytest.mark.parametrize(("own", "named"), [({"pools": (4, "new")}, "want one"), ({"evaluations": 1}, "two budgets")])
 def test_what_is_no_comparison_is_refused(own, named):
-    with pytest.raises(SettingsError, match=named):
+    with pytest.raises(InputError, match=named):
         specialty.cells(settings_of(**own))

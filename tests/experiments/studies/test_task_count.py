@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from incentivize.experiments.analysis.comparisons import crossed
-from incentivize.experiments.analysis.table import Table
+from incentivize.experiments.analysis.comparisons import seeds_by_tasks
+from incentivize.experiments.analysis.table import ResultsTable
 from incentivize.experiments.design import specialists
-from incentivize.experiments.errors import SettingsError
+from incentivize.experiments.errors import InputError
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import resolve
-from incentivize.experiments.settings.schema import TAUGHT
+from incentivize.experiments.settings.schema import TAUGHT_OVERRIDES
 from incentivize.experiments.studies import task_count
 from tests.helpers.counts import counted
 
@@ -19,7 +19,7 @@ from tests.helpers.counts import counted
 def settings_of(preset="quick", **own):
     base = {"study": "task-count", "preset": preset, "families": ("errands",)} | task_count.PRESETS[preset]
     base["families"] = ("errands",)
-    return resolve(base, presets.training(preset), own)
+    return resolve(base, presets.training_defaults(preset), own)
 
 
 SETTINGS = settings_of(seeds=5, control_seeds=5, specialists=4, pools=(4, 64, 1024, "new"), taught_pools=("new",))
@@ -33,8 +33,8 @@ def table_of(unseen, shuffled=0.02, taught=0.9, specialist=0.9, incentivized=0.7
     rng = np.random.default_rng(0)
     rows, counts = [], []
     for cell in task_count.cells(settings):
-        for point, kind in cell.points:
-            full = point == cell.points[-1][0] or "specialist" in cell.role
+        for point, kind in cell.evaluation_points:
+            full = point == cell.evaluation_points[-1][0] or "specialist" in cell.role
             level = {
                 "generalist": unseen.get("new" if cell.pool_size is None else cell.pool_size, 0.0),
                 "control": shuffled,
@@ -63,7 +63,7 @@ def table_of(unseen, shuffled=0.02, taught=0.9, specialist=0.9, incentivized=0.7
                 for o in ordinals
             ]
     meta = {"blind": {"errands": 0.25}, "uniform": {"errands": 0.18}, "tasks": {"errands": 16**10}}
-    return Table(rows, counted(*counts), meta)
+    return ResultsTable(rows, counted(*counts), meta)
 
 
 def verdicts(*args, settings=SETTINGS, **own):
@@ -106,16 +106,16 @@ def test_where_nobody_has_learnt_anything_skill_is_not_said_to_be_missing():
 def test_agents_that_know_their_pool_by_heart_and_no_more_refute_it():
     table = table_of(FLAT, taught=0.25)
     rows = [row | {"score": 0.9} if row["split"] == "seen" else row for row in table.rows]
-    assert task_count.verdicts(Table(rows, table.tasks, table.meta), SETTINGS)[0].verdict == "refuted"
+    assert task_count.verdicts(ResultsTable(rows, table.tasks, table.meta), SETTINGS)[0].verdict == "refuted"
 
 
 def test_rows_that_stand_twice_make_no_second_seed():
     settings = settings_of(seeds=3, control_seeds=3, specialists=3, pools=(4, "new"), taught_pools=("new",))
     table = table_of(RISING, settings=settings)
     rows = [row for row in table.rows if row["role"] != "control" or row["seed"] != 2]
-    doubled = Table([row for row in rows for _ in range(2)], table.tasks, table.meta)
+    doubled = ResultsTable([row for row in rows for _ in range(2)], table.tasks, table.meta)
     assert task_count.verdicts(doubled, settings)[0].reason == "the control is not complete"
-    _, once = task_count.figure(Table(rows, table.tasks, table.meta), settings)
+    _, once = task_count.figure(ResultsTable(rows, table.tasks, table.meta), settings)
     _, twice = task_count.figure(doubled, settings)
     assert twice == once
     assert max(row["n"] for row in once) == 3
@@ -155,7 +155,9 @@ def test_an_incomplete_grid_decides_nothing(role):
 
 def test_a_blind_level_without_room_decides_nothing():
     table = table_of(RISING)
-    full = Table([row | {"score": None} for row in table.rows], table.tasks, table.meta | {"blind": {"errands": 1.0}})
+    full = ResultsTable(
+        [row | {"score": None} for row in table.rows], table.tasks, table.meta | {"blind": {"errands": 1.0}}
+    )
     assert "no room" in task_count.verdicts(full, SETTINGS)[0].reason
 
 
@@ -172,8 +174,8 @@ def test_what_differs_widens_the_interval_against_specialists(scattered):
             counts += [(f"g{s}", 1, "specialty", t, round(1000 * (0.5 + level[s, t])), 1000) for t in range(4)]
         rows += [{"cell": f"s{t}", "family": "errands", "seed": t, "env_steps": 1, "role": "other"} for t in range(4)]
         counts += [(f"s{t}", 1, "specialty", t, 500, 1000) for t in range(4)]
-        table = Table(rows, counted(*counts), {})
-        found = crossed(table.where(role="generalist"), table.where(role="other"), SETTINGS)
+        table = ResultsTable(rows, counted(*counts), {})
+        found = seeds_by_tasks(table.where(role="generalist"), table.where(role="other"), SETTINGS)
         wrong += not found.low <= 0 <= found.high
     assert wrong <= 5
 
@@ -233,7 +235,7 @@ def test_incentivized_specialists_are_like_the_taught_but_for_what_they_learn_fr
     )
     assert len(taught) == len(incentivized) == 2 * CROSSED.specialists
     as_taught = {"role": "specialist", "learner": "cloning", "teacher": "dagger"}
-    tuned = {key: getattr(taught[0].training, key) for key in TAUGHT}
+    tuned = {key: getattr(taught[0].training, key) for key in TAUGHT_OVERRIDES}
     assert [
         replace(cell, training=cell.training.model_copy(update=tuned), **as_taught) for cell in incentivized
     ] == taught
@@ -252,7 +254,7 @@ def test_signal_and_scope_are_crossed_in_one_table():
 
 
 def test_missing_cells_are_not_imputed():
-    empty = Table([], counted(), {"blind": {"errands": 0.25}})
+    empty = ResultsTable([], counted(), {"blind": {"errands": 0.25}})
     claims = task_count.verdicts(empty, SETTINGS)
     assert {claim.verdict for claim in claims} == {"inconclusive"}
     assert {claim.effect for claim in claims} == {None}
@@ -309,7 +311,7 @@ def test_other_pools_leave_the_specialists_their_tasks():
 def test_a_hidden_rule_has_a_control_and_two_teachers_of_its_own():
     """The one to compare with knows what the agent was shown; the one who knows the rule stands beside it."""
     base = {"study": "task-count"} | task_count.PRESETS["quick"] | {"families": ("codebooks",)}
-    cells = task_count.cells(resolve(base, presets.training("quick")))
+    cells = task_count.cells(resolve(base, presets.training_defaults("quick")))
     assert {(cell.role, cell.control, cell.learner, cell.teacher) for cell in cells} == {
         ("blind", "blind", "ppo", None),
         ("generalist", None, "ppo", None),
@@ -328,9 +330,9 @@ def test_a_life_goes_into_every_cell_and_leaves_other_cells_what_they_were():
     assert not {cell.id for cell in lives} & {cell.id for cell in task_count.cells(settings_of())}
     assert all("life" not in cell.variant_of(cell.family) for cell in task_count.cells(settings_of()))
     base = {"study": "task-count"} | task_count.PRESETS["quick"] | {"families": ("codebooks",)}
-    with pytest.raises(SettingsError, match=r"^life = 4: codebooks has no control of skill then.*want control_pools"):
-        task_count.cells(resolve(base, presets.training("quick"), {"life": 4}))
-    assert task_count.cells(resolve(base, presets.training("quick"), {"life": 4, "control_pools": ()}))
+    with pytest.raises(InputError, match=r"^life = 4: codebooks has no control of skill then.*want control_pools"):
+        task_count.cells(resolve(base, presets.training_defaults("quick"), {"life": 4}))
+    assert task_count.cells(resolve(base, presets.training_defaults("quick"), {"life": 4, "control_pools": ()}))
 
 
 def test_a_standard_run_has_what_a_verdict_needs():
@@ -375,14 +377,14 @@ def test_no_band_from_two_seeds():
 
 def test_taught_agents_may_have_a_step_size_and_minibatches_of_their_own():
     base = {"study": "task-count", "preset": "quick"} | task_count.PRESETS["quick"]
-    plain = resolve(base, presets.training("quick"))
+    plain = resolve(base, presets.training_defaults("quick"))
     flags = {"taught_learning_rate": 5e-4, "taught_minibatches": 2}
     for before, cell in zip(
-        task_count.cells(plain), task_count.cells(resolve(base, presets.training("quick"), flags)), strict=True
+        task_count.cells(plain), task_count.cells(resolve(base, presets.training_defaults("quick"), flags)), strict=True
     ):
         if cell.learner == "cloning":
             assert (cell.training.learning_rate, cell.training.minibatches) == (5e-4, 2)
         else:
             assert cell == before
-    with pytest.raises(SettingsError, match="taught_minibatches = 5 must divide num_envs = 512"):
-        resolve(base, presets.training("quick"), {"taught_minibatches": 5})
+    with pytest.raises(InputError, match="taught_minibatches = 5 must divide num_envs = 512"):
+        resolve(base, presets.training_defaults("quick"), {"taught_minibatches": 5})

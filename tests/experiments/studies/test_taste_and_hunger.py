@@ -3,14 +3,16 @@
 import numpy as np
 import pytest
 
-from incentivize.experiments.analysis.table import Table
+from incentivize.experiments.analysis.table import ResultsTable
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import resolve
 from incentivize.experiments.studies import taste_and_hunger
 from tests.helpers.counts import counted
 
 OWN = {"families": ("mazes",), "seeds": 4, "tastes": (0.0, 0.25, 0.5), "hungers": (0.0, 0.02)}
-SETTINGS = resolve({"study": "taste-and-hunger"} | taste_and_hunger.PRESETS["quick"] | OWN, presets.training("quick"))
+SETTINGS = resolve(
+    {"study": "taste-and-hunger"} | taste_and_hunger.PRESETS["quick"] | OWN, presets.training_defaults("quick")
+)
 
 
 def table_of(gain=0.0, saved=0.0, noise=0.01, leave_out=None):
@@ -19,12 +21,12 @@ def table_of(gain=0.0, saved=0.0, noise=0.01, leave_out=None):
     for cell in taste_and_hunger.cells(SETTINGS):
         if cell.role == leave_out and cell.seed == 0:
             continue
-        for point, _ in cell.points:
+        for point, _ in cell.evaluation_points:
             success = 0.5 + gain * ("taste" in cell.training.reward) + noise * rng.normal()
             path = 1.5 - saved * ("hunger" in cell.training.reward) + noise * rng.normal()
             row = {"cell": cell.id, "family": cell.family, "role": cell.role, "seed": cell.seed, "env_steps": point}
             rows += [row | {"split": split, "success": success, "path": path} for split in ("seen", "unseen")]
-    return Table(rows, counted(), {})
+    return ResultsTable(rows, counted(), {})
 
 
 def verdicts(**own):

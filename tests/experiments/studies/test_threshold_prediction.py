@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from incentivize.experiments.analysis.table import Table
-from incentivize.experiments.errors import SettingsError
+from incentivize.experiments.analysis.table import ResultsTable
+from incentivize.experiments.errors import InputError
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import resolve
 from incentivize.experiments.studies import threshold_prediction as study
@@ -16,7 +16,7 @@ from tests.helpers.counts import counted
 
 def settings_of(**own):
     base = {"study": study.STUDY, "preset": "quick"} | study.PRESETS["quick"] | {"families": ("errands",)}
-    return resolve(base, presets.training("quick"), own)
+    return resolve(base, presets.training_defaults("quick"), own)
 
 
 SETTINGS = settings_of()
@@ -44,7 +44,7 @@ def table_of(turn=(SKILL - ONE) / TASK, leave_out=None, skill=SKILL, spread=1.0)
             "seed": cell.seed,
         }
         size = math.inf if cell.pool_size is None else cell.pool_size
-        for point, _ in cell.points:
+        for point, _ in cell.evaluation_points:
             rise = {
                 "seen": ONE + TASK * slower * min(size, 10**6),
                 "unseen": skill,
@@ -57,7 +57,7 @@ def table_of(turn=(SKILL - ONE) / TASK, leave_out=None, skill=SKILL, spread=1.0)
                     score = 0
                 success = BLIND + (1 - BLIND) * score + 0.002 * rng.normal() * (cell.control is None)
                 rows.append(row | {"split": split, "env_steps": point, "success": success, "success_greedy": success})
-    return Table(rows, counted(), {})
+    return ResultsTable(rows, counted(), {})
 
 
 def test_settings_differ_in_what_they_say():
@@ -66,7 +66,7 @@ def test_settings_differ_in_what_they_say():
     of = {cell.role: cell for cell in cells}
     assert dict(of["errands, 64 values"].knobs) == {"values": 64}
     assert of["errands, width 32"].training.width == 32
-    assert of["errands, half the budget"].points[-1][0] <= of["errands"].points[-1][0] / 2
+    assert of["errands, half the budget"].evaluation_points[-1][0] <= of["errands"].evaluation_points[-1][0] / 2
     assert of["errands: blind"].control == "blind"
     seeds = {name: {cell.seed for cell in cells if cell.role == name} for name in NAMES}
     assert seeds["errands"].isdisjoint(seeds["errands, half the budget"])  # else one would begin as the other
@@ -76,9 +76,9 @@ def test_the_threshold_is_foretold_by_what_every_task_takes_without_a_look_at_th
     found = study.turn_of(table_of(), SETTINGS, "errands", study.SETTINGS["errands"][0])
     assert found.task == pytest.approx(TASK, rel=0.15)
     assert found.skill == pytest.approx(SKILL, rel=0.1)
-    assert found.foretold == pytest.approx(250, rel=0.25)
+    assert found.forecast == pytest.approx(250, rel=0.25)
     elsewhere = study.turn_of(table_of(turn=2000), SETTINGS, "errands", study.SETTINGS["errands"][0])
-    assert elsewhere.foretold == pytest.approx(found.foretold, rel=0.05)
+    assert elsewhere.forecast == pytest.approx(found.forecast, rel=0.05)
     assert elsewhere.measured.at > 4 * found.measured.at
 
 
@@ -130,5 +130,5 @@ def test_figure_and_table_tell_of_every_setting():
 
 @pytest.mark.parametrize("pools", [(64, 256, 1024, 4096, "new"), (4, 16, 64, 256, 1024), (4, 16, "new")])
 def test_pools_that_cannot_tell_are_refused(pools):
-    with pytest.raises(SettingsError, match="two of them up to 64"):
+    with pytest.raises(InputError, match="two of them up to 64"):
         study.cells(settings_of(pools=pools))

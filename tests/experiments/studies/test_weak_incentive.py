@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from incentivize.experiments.analysis.table import Table
-from incentivize.experiments.errors import SettingsError
+from incentivize.experiments.analysis.table import ResultsTable
+from incentivize.experiments.errors import InputError
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import resolve
-from incentivize.experiments.settings.schema import budgets_of
+from incentivize.experiments.settings.schema import evaluation_budgets
 from incentivize.experiments.studies import weak_incentive
 from tests.helpers.counts import counted
 
@@ -16,11 +16,11 @@ OWN = {"families": ("mazes",), "seeds": 4}
 
 def settings_of(**own):
     base = {"study": "weak-incentive"} | weak_incentive.PRESETS["quick"] | OWN
-    return resolve(base, presets.training("quick"), own)
+    return resolve(base, presets.training_defaults("quick"), own)
 
 
 SETTINGS = settings_of()
-STEPS = budgets_of(SETTINGS, "mazes")
+STEPS = evaluation_budgets(SETTINGS, "mazes")
 BLIND = 0.1
 RISE = np.linspace(0, 1, len(STEPS))
 
@@ -32,13 +32,13 @@ def table_of(curves, noise=0.01, leave_out=None, taught_bits=1000, teacher=None)
         if cell.role == leave_out and cell.seed == 0:
             continue
         ledger[cell.id] = {"supervision_bits": taught_bits if cell.role == "taught" else 10, "env_steps": STEPS[-1]}
-        for (point, _), success in zip(cell.points, curves.get(cell.role, BLIND + 0 * RISE), strict=True):
+        for (point, _), success in zip(cell.evaluation_points, curves.get(cell.role, BLIND + 0 * RISE), strict=True):
             row = {"cell": cell.id, "family": cell.family, "role": cell.role, "seed": cell.seed, "env_steps": point}
             for split in ("seen", "unseen"):
                 found = success + noise * rng.normal()
                 rows.append(row | {"split": split, "success": found, "score": (found - BLIND) / (1 - BLIND)})
     meta = {} if teacher is None else {"teacher": {"mazes": {"kind": "informed", "success": teacher}}}
-    return Table(rows, counted(), {"ledger": ledger, "blind": {"mazes": BLIND}} | meta)
+    return ResultsTable(rows, counted(), {"ledger": ledger, "blind": {"mazes": BLIND}} | meta)
 
 
 CROSSES = {"taught": 0.4 + 0.2 * RISE, "shaped": 0.3 + 0.2 * RISE, "generalist": 0.1 + 0.8 * RISE}
@@ -57,7 +57,7 @@ def test_arms_differ_in_what_they_are_told_and_in_nothing_else():
         "shaped": ("ppo", None, "sparse+shaped"),
         "generalist": ("ppo", None, "sparse"),
     }
-    assert {cell.points for cell in cells} == {tuple((step, "total") for step in STEPS)}
+    assert {cell.evaluation_points for cell in cells} == {tuple((step, "total") for step in STEPS)}
     assert {cell.pool_size for cell in cells} == {None}
 
 
@@ -135,5 +135,5 @@ def test_the_figure_and_the_tables_show_what_was_found():
     ("own", "named"), [({"pools": (4, "new")}, "want one"), ({"reward": "sparse+hunger"}, "want sparse")]
 )
 def test_what_is_no_comparison_is_refused(own, named):
-    with pytest.raises(SettingsError, match=named):
+    with pytest.raises(InputError, match=named):
         weak_incentive.cells(settings_of(**own))

@@ -13,11 +13,11 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from incentivize.experiments.cli.main import main
-from incentivize.experiments.storage.run_directory import Store
+from incentivize.experiments.storage.run_directory import RunDirectory
 from incentivize.experiments.trackers import sync
-from incentivize.experiments.trackers.record import MEASURES, Record, of_cells, of_study
+from incentivize.experiments.trackers.record import MEASURES, TrackerRun, run_of_study, runs_of_cells
 from incentivize.experiments.trackers.registry import TRACKERS
-from incentivize.experiments.trackers.sync import Follower, following
+from incentivize.experiments.trackers.sync import TrackerSync, open_tracker
 from tests.helpers.paths import DOCS
 
 DOC = (DOCS / "trackers.md").read_text(encoding="utf-8")
@@ -26,7 +26,7 @@ DOC = (DOCS / "trackers.md").read_text(encoding="utf-8")
 @pytest.fixture
 def store(tiny_run, tmp_path):
     """A finished run of one's own."""
-    return Store(Path(shutil.copytree(tiny_run, tmp_path / "run")))
+    return RunDirectory(Path(shutil.copytree(tiny_run, tmp_path / "run")))
 
 
 class Kept:
@@ -52,13 +52,13 @@ class Kept:
 def kept(monkeypatch):
     """The tracker `tensorboard`, replaced by one that keeps what it is given."""
     kept = Kept()
-    monkeypatch.setattr(sync, "load", lambda name: kept)
+    monkeypatch.setattr(sync, "load_tracker", lambda name: kept)
     return kept
 
 
 def follow(store, name="tensorboard"):
-    with following(name, store) as follower:
-        follower.done()
+    with open_tracker(name, store) as follower:
+        follower.on_study_finished()
 
 
 def files(folder):
@@ -111,31 +111,31 @@ def test_only_what_has_changed_is_written_again_and_all_where_the_folder_is_gone
 
 def test_rows_whose_scores_may_still_come_wait(store, kept):
     store.update_meta(blind={"errands": None})
-    with following("tensorboard", store) as follower:
-        follower.settled()
+    with open_tracker("tensorboard", store) as follower:
+        follower.on_cells_finished()
         assert not kept.opened
-        follower.done()
+        follower.on_study_finished()
     assert len(kept.names) > 10
     assert kept.closed == 1
 
 
 def test_runs_are_named_by_what_they_are(store):
-    records = of_cells(store, whole=True)
+    records = runs_of_cells(store, whole=True)
     names = {record.name for record in records}
     assert len(names) == len(records)
     row = next(row for row in store.rows() if row["role"] == "generalist" and row["pool_size"] is None)
     assert f"errands/generalist/pool-new/seed-{row['seed']}/{row['cell']}" in names
     assert {record.group for record in records} == {"run"}
-    assert [record.name for record in of_study(store)] == ["study"]
+    assert [record.name for record in run_of_study(store)] == ["study"]
     (store.path / "claims.json").unlink()
-    assert not of_study(store)
+    assert not run_of_study(store)
 
 
 def test_a_mixture_and_a_search_have_tags_of_their_own(store):
     row = next(row for row in store.rows() if row["role"] == "generalist")
     row |= {"role": "mixture", "success_by_attempt": [0.25, 0.5]}
     store.publish([row, row | {"family": "mazes", "simulations": 16, "success": 0.75}])
-    (record,) = of_cells(store, whole=True)
+    (record,) = runs_of_cells(store, whole=True)
     split = row["split"]
     assert record.config["family"] == "errands+mazes"
     ((_, scalars),) = record.points.items()
@@ -180,10 +180,10 @@ def offline(monkeypatch, tmp_path):
 
 
 def test_under_the_agent_of_a_sweep_records_stay_apart(offline, tmp_path, capsys):
-    made = sync.load("wandb")(tmp_path)
+    made = sync.load_tracker("wandb")(tmp_path)
     try:
         for name in ("one", "two"):
-            made.write(Record(name, "group", {"role": name}, {1: {"success/unseen": 0.5}}))
+            made.write(TrackerRun(name, "group", {"role": name}, {1: {"success/unseen": 0.5}}))
     finally:
         made.close()
     assert len({path.name.rpartition("-")[2] for path in tmp_path.glob("offline-run-*")}) == 2
@@ -204,7 +204,7 @@ def test_names_are_as_long_as_the_server_of_wandb_takes_them(tmp_path, monkeypat
     tracker = object.__new__(weights_and_biases.WandB)
     tracker.folder, tracker.mode, tracker.settings = tmp_path, "offline", None
     for name, group in (("a", "g" * 128), ("n" * 129, "g" * 129), ("n" * 129, "g" * 130)):
-        tracker.write(Record(name, group, {}))
+        tracker.write(TrackerRun(name, group, {}))
     assert begun[0]["group"] == "g" * 128
     assert len({how["group"] for how in begun}) == 3
     assert all(len(how[key]) <= 128 for how in begun for key in ("name", "group", "job_type"))
@@ -216,13 +216,13 @@ def test_a_tracker_that_raises_is_one_warning(where, store, kept, monkeypatch, c
         raise OSError(28, "No space left on device")
 
     if where == "open":
-        monkeypatch.setattr(sync, "load", fail)
+        monkeypatch.setattr(sync, "load_tracker", fail)
     else:
         monkeypatch.setattr(kept, where, fail)
-    with following("tensorboard", store) as follower:
-        follower.settled()
-        follower.settled()
-        follower.done()
+    with open_tracker("tensorboard", store) as follower:
+        follower.on_cells_finished()
+        follower.on_cells_finished()
+        follower.on_study_finished()
     said = capsys.readouterr().err
     assert said.count("warning: --tracker tensorboard: the disk is full") == 1
     assert len(said.splitlines()) == 1
@@ -233,7 +233,7 @@ def test_a_tracker_leaves_the_run_and_its_exit_status_as_they_are(store, kept, m
     def fail(_):
         raise RuntimeError("the server is gone\nfor good")
 
-    monkeypatch.setattr(kept, "write", fail)
+    monkeypatch.setattr(kept, "write_atomic", fail)
     before = files(store.path)
     arguments = ["run", "task-count", "--config", str(tiny_config), "--out", str(store.path), "--tracker", "wandb"]
     assert main(arguments) == 0
@@ -245,10 +245,10 @@ def test_a_tracker_leaves_the_run_and_its_exit_status_as_they_are(store, kept, m
 
 def test_a_run_is_followed_while_it_is_made(tiny_config, tmp_path, trained, kept, monkeypatch):
     seen = []
-    monkeypatch.setattr(Follower, "done", lambda self: seen.append(len(kept.names)))
+    monkeypatch.setattr(TrackerSync, "on_study_finished", lambda self: seen.append(len(kept.names)))
     arguments = ["run", "task-count", "--config", str(tiny_config), "--out", str(tmp_path / "run"), "--alone"]
     assert main([*arguments, "--tracker", "tensorboard"]) == 0
-    assert seen == [len(of_cells(Store(tmp_path / "run"), whole=True))]  # all of them, before it was done
+    assert seen == [len(runs_of_cells(RunDirectory(tmp_path / "run"), whole=True))]  # all of them, before it was done
     assert (kept.opened, kept.closed) == (1, 1)
 
 
@@ -286,7 +286,7 @@ def test_the_tracker_of_the_docs_runs(tmp_path):
     names = {}
     exec(compile(code, "trackers.md", "exec"), names)
     tracker = names[entry.attr](tmp_path)
-    tracker.write(Record("errands/generalist", "mine", {"seed": 0}, {1024: {"success/unseen": 0.5}}))
+    tracker.write(TrackerRun("errands/generalist", "mine", {"seed": 0}, {1024: {"success/unseen": 0.5}}))
     tracker.close()
     said = json.loads((tmp_path / "errands_generalist.json").read_text())
     assert said["points"] == {"1024": {"success/unseen": 0.5}}

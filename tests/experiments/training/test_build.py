@@ -15,14 +15,14 @@ from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import load_file, resolve
 from incentivize.experiments.studies import distribution_shift, task_count
 from incentivize.experiments.training import evaluation
-from incentivize.experiments.training.build import hyper_of, pool_of, setup_of, teaching_of
+from incentivize.experiments.training.build import build_setup, build_warm_start, hyper_of, pool_of
 
 
 @pytest.fixture
 def cell(tiny_config):
     """An incentivized generalist."""
     base = {"study": "task-count", "preset": "quick"} | task_count.PRESETS["quick"]
-    cells = task_count.cells(resolve(base, presets.training("quick"), load_file(tiny_config)))
+    cells = task_count.cells(resolve(base, presets.training_defaults("quick"), load_file(tiny_config)))
     return next(cell for cell in cells if cell.role == "generalist")
 
 
@@ -33,15 +33,15 @@ def with_training(cell, **own):
 @pytest.mark.parametrize("reward", [*rewards.names(), "sparse+hunger", "sparse+shaped", "sparse+taste"])
 def test_a_cell_is_paid_by_its_reward_and_no_other(cell, reward):
     mine = with_training(cell, reward=reward)
-    assert setup_of(mine).reward == rewards.make(reward)
+    assert build_setup(mine).reward == rewards.make(reward)
     taught = replace(mine, teacher="dagger")  # before it is incentivized
-    assert teaching_of(taught).reward == setup_of(taught).reward == rewards.make(reward)
+    assert build_warm_start(taught).reward == build_setup(taught).reward == rewards.make(reward)
 
 
 def test_the_incentive_of_a_cell_is_one_for_success_and_nothing_else(cell):
     """To the last bit of a whole rollout, in which some succeed."""
-    setup, pool = setup_of(with_training(cell, reward="sparse", num_envs=64)), pool_of(cell)
-    state = jax.jit(lambda: lr.begin(setup, pool, jnp.uint32(0)))()
+    setup, pool = build_setup(with_training(cell, reward="sparse", num_envs=64)), pool_of(cell)
+    state = jax.jit(lambda: lr.init(setup, pool, jnp.uint32(0)))()
     rollout = jax.jit(lambda state: lr.collect(setup, state, pool, state.key, hyper_of(cell))[1])(state)
     assert rollout.succeeded.any()
     assert not rollout.succeeded.all()
@@ -54,7 +54,7 @@ def test_the_incentive_of_a_cell_is_one_for_success_and_nothing_else(cell):
 )
 def test_a_cell_has_its_own_algorithm_teacher_and_sizes(cell, learner, teacher, algorithm, taught_by):
     mine = replace(cell, learner=learner, teacher=teacher)
-    setup, before, training = setup_of(mine), teaching_of(mine), cell.training
+    setup, before, training = build_setup(mine), build_warm_start(mine), cell.training
     assert (setup.algorithm.name, setup.teacher) == (algorithm, TEACHERS.get(taught_by))
     assert before is None if learner == "cloning" or not teacher else before.teacher == TEACHERS[teacher]
     sizes = (training.num_envs, training.rollout_steps, training.epochs, training.minibatches)
@@ -65,7 +65,7 @@ def test_every_block_and_shift_is_evaluated_on_its_own_tasks(monkeypatch):
     """Seen tasks are the pool's, and those of every shift are held out, whatever the pool."""
     base = {"study": "distribution-shift", "preset": "quick"} | distribution_shift.PRESETS["quick"]
     own = {"families": ("errands",), "pools": (64,), "eval_tasks": 6}
-    cells = distribution_shift.cells(resolve(base, presets.training("quick"), own))
+    cells = distribution_shift.cells(resolve(base, presets.training_defaults("quick"), own))
     mine = replace(next(cell for cell in cells if cell.role == "generalist"), pool_seed=3)
     assert len(mine.shifts) > 1
     looked_at = []
@@ -76,8 +76,8 @@ def test_every_block_and_shift_is_evaluated_on_its_own_tasks(monkeypatch):
         return Successes(*[nothing] * 5, by_attempt=nothing[:, None], log_likelihood=nothing, decisions=nothing)
 
     monkeypatch.setattr(evaluation, "evaluate", record)
-    setup, sizes = setup_of(mine), evaluation.sizes_of(mine)._replace(likelihood=False)
-    evaluation.measure(setup, sizes, 0, (), pool_of(mine), hyper_of(mine), jax.random.key(0))
+    setup, sizes = build_setup(mine), evaluation.sizes_of(mine)._replace(likelihood=False)
+    evaluation.count_successes(setup, sizes, 0, (), pool_of(mine), hyper_of(mine), jax.random.key(0))
     own, *shifts = looked_at
     blocks = dict(zip(sizes.blocks(), own.reshape(len(sizes.blocks()), 6, -1), strict=True))
     space, slots = setup.family.tasks, range(6)

@@ -12,14 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from incentivize.experiments.errors import SettingsError
+from incentivize.experiments.errors import InputError
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import load_file, resolve
 from incentivize.experiments.studies import task_count
 from incentivize.experiments.training import checkpoints
-from incentivize.experiments.training.checkpoints import Keeper, Standing
-from incentivize.experiments.training.groups import Group
-from incentivize.experiments.training.trees import digest, raw
+from incentivize.experiments.training.checkpoints import GroupCheckpointer, GroupProgress
+from incentivize.experiments.training.groups import CellGroup
+from incentivize.experiments.training.trees import to_numpy, tree_digest
 from tests.helpers.damage import copy, damage
 
 LANES = 2
@@ -46,7 +46,7 @@ def standing(number):
     """How far a group is after so many chunks."""
     found = tuple(np.full((LANES, 5), place, np.int32) for place in range(number))
     failed = {1: "loss is nan"} if number > 1 else {}
-    return Standing(state_of(number), found, np.full(LANES, 7.5 * number), number * 10**10, 1.5 * number, failed)
+    return GroupProgress(state_of(number), found, np.full(LANES, 7.5 * number), number * 10**10, 1.5 * number, failed)
 
 
 def name(number):
@@ -57,22 +57,22 @@ def name(number):
 def same(first, second):
     """Whether two standings are one, bit for bit."""
     rest = [(s.done, s.seconds, s.failed) for s in (first, second)]
-    return digest(tuple(first[:3])) == digest(tuple(second[:3])) and rest[0] == rest[1]
+    return tree_digest(tuple(first[:3])) == tree_digest(tuple(second[:3])) and rest[0] == rest[1]
 
 
 @pytest.fixture(scope="module")
 def group(tiny_config):
     base = {"study": "task-count", "preset": "quick"} | task_count.PRESETS["quick"]
-    cells = task_count.cells(resolve(base, presets.training("quick"), load_file(tiny_config)))
+    cells = task_count.cells(resolve(base, presets.training_defaults("quick"), load_file(tiny_config)))
     points = tuple((steps, "total") for steps in (256, 512, 1024))  # for as many evaluations as `standing` has
-    return Group(tuple(replace(cell, points=points) for cell in cells[:LANES]), LANES)
+    return CellGroup(tuple(replace(cell, points=points) for cell in cells[:LANES]), LANES)
 
 
 @pytest.fixture(scope="module")
 def saved(group, tmp_path_factory):
     """A folder with two checkpoints of the group; there were three."""
     folder = tmp_path_factory.mktemp("groups")
-    keeper = Keeper(folder, group, 0)
+    keeper = GroupCheckpointer(folder, group, 0)
     for number in (1, 2, 3):
         keeper.save(standing(number))
     keeper.close()
@@ -80,7 +80,7 @@ def saved(group, tmp_path_factory):
 
 
 def load(folder, group, like=None):
-    keeper = Keeper(folder, group, 0)
+    keeper = GroupCheckpointer(folder, group, 0)
     try:
         return keeper.load(like or state_of(0), counted)
     finally:
@@ -93,7 +93,7 @@ def test_what_is_saved_comes_back_whole_and_the_last_two_are_kept(saved, group):
     assert jax.tree.structure(found.state) == jax.tree.structure(standing(3).state)
     assert jnp.issubdtype(found.state.key.dtype, jax.dtypes.prng_key)
     assert jax.random.uniform(found.state.key[1]) == jax.random.uniform(standing(3).state.key[1])
-    assert type(found.done) is int  # beyond 2^31
+    assert type(found.steps) is int  # beyond 2^31
     assert sorted(path.name for path in (saved / group.id).iterdir()) == sorted([name(2), name(3)])
 
 
@@ -110,8 +110,8 @@ def test_a_digest_tells_values_types_shapes_and_names_apart():
         {"c": one["a"], "b": one["b"]},
         one | {"b": jax.random.key(1)},
     ]
-    assert digest(one) == digest(dict(one))
-    assert len({digest(tree) for tree in (one, *others)}) == 1 + len(others)
+    assert tree_digest(one) == tree_digest(dict(one))
+    assert len({tree_digest(tree) for tree in (one, *others)}) == 1 + len(others)
 
 
 def test_the_one_before_is_taken_where_the_newest_is_damaged(saved, group, tmp_path, capsys):
@@ -160,12 +160,12 @@ def test_arrays_that_are_not_what_was_written_are_noticed_whatever_orbax_says(sa
 
 
 def test_of_as_many_steps_the_one_with_more_evaluations_stays(tmp_path, group):
-    keeper = Keeper(tmp_path, group, 0)
+    keeper = GroupCheckpointer(tmp_path, group, 0)
     keeper.save(standing(1))
-    fewer, more = (standing(2)._replace(found=standing(number).found) for number in (1, 2))
+    fewer, more = (standing(2)._replace(found=standing(number).counts) for number in (1, 2))
     keeper.save(fewer)
     keeper.close()
-    keeper = Keeper(tmp_path, group, 0)  # another process, that goes on from there
+    keeper = GroupCheckpointer(tmp_path, group, 0)  # another process, that goes on from there
     assert same(keeper.load(state_of(0), counted), fewer)
     keeper.save(fewer)
     keeper.save(more)
@@ -183,7 +183,7 @@ def test_a_checkpoint_of_other_steps_than_it_says_counts_for_nothing(saved, grou
 def test_after_a_damaged_one_has_been_passed_over_its_steps_are_saved_anew(saved, group, tmp_path):
     folder = copy(saved, tmp_path / "groups")
     (folder / group.id / name(3) / "sealed.json").unlink()  # killed between the arrays and the seal
-    keeper = Keeper(folder, group, 0)
+    keeper = GroupCheckpointer(folder, group, 0)
     assert same(keeper.load(state_of(0), counted), standing(2))
     keeper.save(standing(3))
     keeper.close()
@@ -206,9 +206,9 @@ def test_half_a_checkpoint_counts_for_nothing(saved, group, tmp_path):
 )
 def test_one_of_other_settings_is_refused_with_the_difference(own, named, saved, group, tmp_path):
     cells = [replace(cell, training=cell.training.model_copy(update=own)) for cell in group.cells]
-    other = Group(tuple(cells), LANES)
+    other = CellGroup(tuple(cells), LANES)
     copy(saved / group.id, tmp_path / other.id)
-    with pytest.raises(SettingsError, match="is a checkpoint of something else") as caught:
+    with pytest.raises(InputError, match="is a checkpoint of something else") as caught:
         load(tmp_path, other)
     assert f"{tmp_path / other.id / name(3)}: " in str(caught.value)
     assert named in str(caught.value)
@@ -226,20 +226,20 @@ def test_one_of_other_settings_is_refused_with_the_difference(own, named, saved,
     ],
 )
 def test_one_of_other_shapes_or_types_is_refused(like, named, saved, group):
-    with pytest.raises(SettingsError) as caught:
+    with pytest.raises(InputError) as caught:
         load(saved, group, like)
     assert named in str(caught.value)
 
 
 def test_one_of_other_code_is_refused(saved, group, monkeypatch):
-    monkeypatch.setattr(checkpoints, "code_of", lambda *_: "changed")
-    with pytest.raises(SettingsError, match=r"code\..* there, changed here"):
+    monkeypatch.setattr(checkpoints, "code_version", lambda *_: "changed")
+    with pytest.raises(InputError, match=r"code\..* there, changed here"):
         load(saved, group)
 
 
 def test_a_full_disk_is_noticed_before_anything_is_written(group, tmp_path, monkeypatch):
-    keeper = Keeper(tmp_path, group, 0)
-    monkeypatch.setattr(checkpoints, "ROOM", 2**60)
+    keeper = GroupCheckpointer(tmp_path, group, 0)
+    monkeypatch.setattr(checkpoints, "MAX_SETTINGS_BYTES", 2**60)
     with pytest.raises(OSError, match="No space left"):
         keeper.save(standing(1))
     keeper.close()
@@ -248,8 +248,8 @@ def test_a_full_disk_is_noticed_before_anything_is_written(group, tmp_path, monk
 
 def test_the_last_good_one_is_kept_for_a_cell_that_is_given_up(saved, group, tmp_path):
     folder = copy(saved, tmp_path / "checkpoints" / "groups")
-    keeper = Keeper(folder, group, 0)
-    keeper.spare("abc")
+    keeper = GroupCheckpointer(folder, group, 0)
+    keeper.keep_for_inspection("abc")
     keeper.close()
     assert [path.name for path in (tmp_path / "checkpoints" / "diverged" / "abc").iterdir()] == [name(3)]
 
@@ -257,12 +257,12 @@ def test_the_last_good_one_is_kept_for_a_cell_that_is_given_up(saved, group, tmp
 def test_it_is_due_after_so_many_seconds(group, tmp_path, monkeypatch):
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    keeper = Keeper(tmp_path, group, 60)
-    assert not keeper.due()
+    keeper = GroupCheckpointer(tmp_path, group, 60)
+    assert not keeper.is_due()
     now[0] += 60
-    assert keeper.due()
+    assert keeper.is_due()
     keeper.save(standing(1))
-    assert not keeper.due()
+    assert not keeper.is_due()
     keeper.close()
 
 
@@ -275,7 +275,7 @@ def damaged_checkpoints(saved, group, folder, seeds):
         done = damage(folder / group.id, rng)
         try:
             result = load(folder, group)
-        except SettingsError:
+        except InputError:
             found["refused"] += 1
             continue
         if result is None:
@@ -296,6 +296,6 @@ def test_a_damaged_checkpoint_is_never_taken_for_a_sound_one(saved, group, tmp_p
 
 def test_keys_are_data_and_the_rest_is_as_it_was():
     tree = {"key": jax.random.key(3), "x": np.arange(3.0)}
-    found = raw(tree)
+    found = to_numpy(tree)
     assert found["key"].dtype == np.uint32
     assert found["x"].dtype == np.float64

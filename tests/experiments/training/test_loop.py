@@ -14,31 +14,31 @@ from incentivize.experiments.analysis.rows import rows_of
 from incentivize.experiments.runtime import signals
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import load_file, resolve
-from incentivize.experiments.storage.schema import BLOCKS
+from incentivize.experiments.storage.schema import EVALUATED_BLOCKS
 from incentivize.experiments.studies import task_count
 from incentivize.experiments.training import evaluation, loop
 from incentivize.experiments.training.build import pool_of
-from incentivize.experiments.training.evaluation import Evaluation
-from incentivize.experiments.training.groups import Group
+from incentivize.experiments.training.evaluation import EvaluationConfig
+from incentivize.experiments.training.groups import CellGroup
 
 
 @pytest.fixture
 def cells(tiny_config):
     base = {"study": "task-count", "preset": "quick"} | task_count.PRESETS["quick"]
-    return task_count.cells(resolve(base, presets.training("quick"), load_file(tiny_config)))
+    return task_count.cells(resolve(base, presets.training_defaults("quick"), load_file(tiny_config)))
 
 
 def test_every_split_is_evaluated_on_its_own_tasks(cells):
     for cell in cells:
         family = envs.make(cell.family, **dict(cell.knobs))
-        sizes = Evaluation(cell.eval_tasks, cell.eval_instances, cell.eval_specialists)
+        sizes = EvaluationConfig(cell.eval_tasks, cell.eval_instances, cell.eval_specialists)
         tasks = np.array(evaluation._tasks(family, evaluation._blocks(pool_of(cell), sizes, 0), sizes))
-        tasks = tasks.reshape(len(BLOCKS), cell.eval_tasks, -1)
-        splits = dict(zip(BLOCKS, (cell.pool_split, "validation", "heldout", "heldout"), strict=True))
+        tasks = tasks.reshape(len(EVALUATED_BLOCKS), cell.eval_tasks, -1)
+        splits = dict(zip(EVALUATED_BLOCKS, (cell.pool_split, "validation", "heldout", "heldout"), strict=True))
         for block, (name, split) in enumerate(splits.items()):
             seed = cell.pool_seed if name == "seen" else 0
             found = [family.tasks.locate(task, seed) for task in tasks[block]]
-            assert found == [(split, ordinal) for ordinal in evaluation.block_ordinals(cell, BLOCKS)[block]]
+            assert found == [(split, ordinal) for ordinal in evaluation.block_ordinals(cell, EVALUATED_BLOCKS)[block]]
 
 
 class State(NamedTuple):
@@ -68,10 +68,10 @@ class Recorder:
 
     def measure(self, params, pools, hyper, key):
         self.measured.append(self.updates)
-        counts = jnp.broadcast_to(jnp.arange(self.sizes.tasks), (self.lanes, len(BLOCKS), self.sizes.tasks))
+        counts = jnp.broadcast_to(jnp.arange(self.sizes.tasks), (self.lanes, len(EVALUATED_BLOCKS), self.sizes.tasks))
         own = {"greedy": counts, "best": counts, "steps": counts, "expert_steps": counts}
         own |= {"log_likelihood": -counts.astype(jnp.float32), "decisions": counts}
-        return (Successes(**own, sampled=counts + 100, by_attempt=counts[..., None] + 100),)
+        return (Successes(**own, successes=counts + 100, by_attempt=counts[..., None] + 100),)
 
 
 def test_cells_are_trained_and_evaluated_as_long_as_they_say(cells, monkeypatch):
@@ -81,9 +81,9 @@ def test_cells_are_trained_and_evaluated_as_long_as_they_say(cells, monkeypatch)
         recorders.append(Recorder(*args))
         return recorders[-1]
 
-    monkeypatch.setattr(loop, "_program", record)
+    monkeypatch.setattr(loop, "_compiled_group", record)
     for cell in cells:
-        (trained,) = loop.train(Group((cell,), 1))
+        (trained,) = loop.train(CellGroup((cell,), 1))
         per_update = recorders[-1].setup.steps_per_update
         assert [n * per_update for n in recorders[-1].measured] == [steps for steps, _ in cell.points]
         assert trained.episodes == 3 * recorders[-1].updates
@@ -92,31 +92,31 @@ def test_cells_are_trained_and_evaluated_as_long_as_they_say(cells, monkeypatch)
 
 def test_an_agent_is_taught_first_and_incentivized_after(cells, monkeypatch):
     recorders = []
-    monkeypatch.setattr(loop, "_program", lambda *args: recorders.append(Recorder(*args)) or recorders[-1])
+    monkeypatch.setattr(loop, "_compiled_group", lambda *args: recorders.append(Recorder(*args)) or recorders[-1])
     cell = next(cell for cell in cells if cell.role == "generalist")
     per_update = cell.training.steps_per_update
     own = cell.training.model_copy(update={"taught_steps": 5 * per_update // 2})
     for learner, teacher, expected in (("ppo", "dagger", 2), ("ppo", None, 0), ("cloning", "dagger", 0)):
-        loop.train(Group((replace(cell, learner=learner, teacher=teacher, training=own),), 1))
+        loop.train(CellGroup((replace(cell, learner=learner, teacher=teacher, training=own),), 1))
         assert recorders[-1].taught == expected
         assert recorders[-1].updates == cell.points[-1][0] // per_update
 
 
 def test_every_number_of_simulations_is_evaluated_at_every_point_and_also_before_learning(cells, monkeypatch):
-    monkeypatch.setattr(loop, "_program", Recorder)
+    monkeypatch.setattr(loop, "_compiled_group", Recorder)
     points = ((0, "total"), *cells[0].points)
-    counts = loop.train(Group((replace(cells[0], simulations=(0, 4), points=points),), 1))[0].counts
+    counts = loop.train(CellGroup((replace(cells[0], simulations=(0, 4), points=points),), 1))[0].counts
     found = set(counts[["env_steps", "simulations"]].tolist())
     assert found == {(steps, simulations) for steps, _ in points for simulations in (0, 4)}
 
 
 def test_counts_belong_to_the_tasks_of_the_slots(cells, monkeypatch):
-    monkeypatch.setattr(loop, "_program", Recorder)
+    monkeypatch.setattr(loop, "_compiled_group", Recorder)
     for cell in cells:
-        counts = loop.train(Group((cell,), 1))[0].counts
+        counts = loop.train(CellGroup((cell,), 1))[0].counts
         counts = counts[counts["env_steps"] == cell.points[-1][0]]
-        ordinals = evaluation.block_ordinals(cell, BLOCKS)
-        for block, split in enumerate(BLOCKS):
+        ordinals = evaluation.block_ordinals(cell, EVALUATED_BLOCKS)
+        for block, split in enumerate(EVALUATED_BLOCKS):
             mine = counts[counts["split"] == split]
             if cell.role == "specialist" and split in ("unseen", "validation"):
                 assert not len(mine)
@@ -137,15 +137,15 @@ def test_a_cell_whose_numbers_are_none_is_given_up_and_the_others_go_on(cells, m
             loss = jnp.where((jnp.arange(self.lanes) == 1) & (self.updates > 4), jnp.nan, 1.0)
             return state, metrics | {"loss": loss}
 
-    monkeypatch.setattr(loop, "_program", Broken)
-    monkeypatch.setattr(loop, "CHUNK", 4)
+    monkeypatch.setattr(loop, "_compiled_group", Broken)
+    monkeypatch.setattr(loop, "MAX_UPDATES_PER_CALL", 4)
     mine = [cell for cell in cells if cell.role == "generalist" and cell.pool_size == 4]
-    first, second = loop.train(Group(tuple(mine), 2))
+    first, second = loop.train(CellGroup(tuple(mine), 2))
     assert first.failure == ""
     assert set(first.counts["env_steps"].tolist()) == {point for point, _ in mine[0].points}
     steps = 8 * mine[1].training.steps_per_update
     assert second.failure == f"loss is nan after {steps:,} steps; try a lower learning_rate"
-    (alone,) = loop.train(Group((mine[0],), 1))  # in the only lane, which is sound
+    (alone,) = loop.train(CellGroup((mine[0],), 1))  # in the only lane, which is sound
     assert alone.failure == ""
 
 
@@ -157,9 +157,9 @@ def test_a_group_of_which_all_are_given_up_is_not_trained_on(cells, monkeypatch)
             state, metrics = super().train(*args)
             return state, metrics | {"params_norm": jnp.full(self.lanes, jnp.inf)}
 
-    monkeypatch.setattr(loop, "_program", lambda *args: recorders.append(Broken(*args)) or recorders[-1])
-    monkeypatch.setattr(loop, "CHUNK", 1)
-    (trained,) = loop.train(Group((cells[0],), 1))
+    monkeypatch.setattr(loop, "_compiled_group", lambda *args: recorders.append(Broken(*args)) or recorders[-1])
+    monkeypatch.setattr(loop, "MAX_UPDATES_PER_CALL", 1)
+    (trained,) = loop.train(CellGroup((cells[0],), 1))
     assert trained.failure.startswith("params_norm is inf after 128 steps")
     assert recorders[0].updates == 1
     assert recorders[0].measured == []
@@ -192,21 +192,21 @@ def test_a_request_to_stop_is_heeded_between_evaluations_too(cells, monkeypatch,
 
         def measure(self, *args):
             if ask and len(self.measured) == 1:
-                signals.requested.set()
+                signals.stop_requested.set()
             return super().measure(*args)
 
-    monkeypatch.setattr(loop, "_program", Asked)
-    monkeypatch.setattr(loop, "Keeper", Kept)
-    monkeypatch.setattr(signals, "requested", threading.Event())
+    monkeypatch.setattr(loop, "_compiled_group", Asked)
+    monkeypatch.setattr(loop, "GroupCheckpointer", Kept)
+    monkeypatch.setattr(signals, "stop_requested", threading.Event())
     monkeypatch.setattr(Kept, "saved", [])
-    group, ask = Group((replace(cells[0], simulations=(0, 4, 8)),), 1), False
+    group, ask = CellGroup((replace(cells[0], simulations=(0, 4, 8)),), 1), False
     (whole,) = loop.train(group)
     ask = True
     with pytest.raises(signals.Stopped):
         loop.train(group, tmp_path)
     assert len(Kept.saved[-1].found) == 2  # of three at the first point
     ask = False
-    signals.requested.clear()
+    signals.stop_requested.clear()
     (found,) = loop.train(group, tmp_path)
     assert (found.counts == whole.counts).all()
     assert found.episodes == whole.episodes
@@ -214,7 +214,7 @@ def test_a_request_to_stop_is_heeded_between_evaluations_too(cells, monkeypatch,
 
 def test_with_a_search_held_out_tasks_alone_are_played_once_and_rows_say_so(cells):
     cell = next(replace(cell, simulations=(0, 2), attempts=3) for cell in cells if cell.role == "generalist")
-    (found,) = loop.train(Group((cell,), 1))
+    (found,) = loop.train(CellGroup((cell,), 1))
     rows = rows_of(cell, found.counts, 1)
     splits = {(row["simulations"], row["attempts"], row["split"]) for row in rows}
     assert splits == {(0, 3, "seen"), (0, 3, "validation"), (0, 3, "unseen"), (0, 3, "specialty"), (2, 1, "unseen")}

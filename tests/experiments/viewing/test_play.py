@@ -30,7 +30,7 @@ def experts_keys(name, task, seed, kind):
     env.reset(seed=seed, options={"task": task})
     keys, ended = "", False
     while not ended:
-        action = int(jnp.argmax(env.family.expert(env.life.state, kind)))
+        action = int(jnp.argmax(env.family.expert(env.episode.state, kind)))
         keys += env.family.keys[action]
         _, _, terminated, truncated, _ = env.step(action)
         ended = terminated or truncated
@@ -154,7 +154,7 @@ def test_in_a_terminal_pictures_are_drawn_over_each_other(capsys):
     for no_color in (False, True):
         screen = terminal.Screen(Console(force_terminal=True, no_color=no_color, width=20))
         screen.show(picture)
-        screen.say("x" * 99)
+        screen.print_line("x" * 99)
         screen.show(picture)
         screen.leave("won")
         shown = capsys.readouterr().out
@@ -185,5 +185,5 @@ def test_keys_are_read_as_they_are_pressed():
 def test_actions_are_chosen_by_the_family_keys():
     env = FamilyEnv("codebooks")
     screen = terminal.Screen(Console(force_terminal=False))
-    choose = play.person(iter("3pq"), screen)
+    choose = play.keyboard_policy(iter("3pq"), screen)
     assert [choose(env, np.ones(5, np.int8)) for _ in range(4)] == [3, 4, None, None]

@@ -11,16 +11,16 @@ from PIL import Image
 
 from incentivize.experiments.cli.main import main
 from incentivize.experiments.reporting.report import _scenes
-from incentivize.experiments.storage.run_directory import Store
+from incentivize.experiments.storage.run_directory import RunDirectory
 from incentivize.experiments.studies import cells_of_run
-from incentivize.experiments.viewing.replays import players, scenes, told
+from incentivize.experiments.viewing.replays import players, scenes, to_json
 
 NAMES = ("generalist, 4 training tasks", "generalist, every episode a new task", "specialist of this task", "expert")
 
 
 @pytest.fixture(scope="module")
 def kept(tiny_run):
-    store = Store(tiny_run)
+    store = RunDirectory(tiny_run)
     return list(scenes(store, cells_of_run(store, store.settings()), "errands", 9))
 
 
@@ -37,7 +37,7 @@ def test_all_players_begin_alike_at_tasks_that_have_specialists(kept):
 
 
 def test_a_pool_of_one_and_controls_are_left_out(tiny_run):
-    store = Store(tiny_run)
+    store = RunDirectory(tiny_run)
     cells = cells_of_run(store, store.settings())
     assert tuple(player.name for player in players(cells, "errands")) == NAMES
     shown = [cell for player in players(cells, "errands") for cell in player.cells]
@@ -49,9 +49,9 @@ def test_a_pool_of_one_and_controls_are_left_out(tiny_run):
 
 def test_agents_act_by_their_own_parameters(kept, tiny_run, tmp_path):
     """With others of the first agent, that one plays otherwise, and nobody else."""
-    store = Store(tiny_run)
+    store = RunDirectory(tiny_run)
     cells = cells_of_run(store, store.settings())
-    other = Store(copytree(tiny_run, tmp_path / "run"))
+    other = RunDirectory(copytree(tiny_run, tmp_path / "run"))
     path = other.path / "checkpoints" / f"{players(cells, 'errands')[0].cells[0].id}.msgpack"
     path.write_bytes(to_bytes(jax.tree.map(lambda leaf: -50 * leaf, msgpack_restore(path.read_bytes()))))
     pairs = list(zip(kept, scenes(other, cells, "errands", 9), strict=True))
@@ -65,7 +65,7 @@ def alike(before, after):
 
 def test_a_page_holds_what_was_seen(kept):
     for scene in kept:
-        for one, there in zip(scene.replays, json.loads(json.dumps(told(scene)))["replays"], strict=True):
+        for one, there in zip(scene.replays, json.loads(json.dumps(to_json(scene)))["replays"], strict=True):
             assert [moment["caption"] for moment in there["moments"]] == list(one.captions)
             for picture, moment in zip(one.pictures, there["moments"], strict=True):
                 assert there["texts"][moment["text"]] == ["".join(line) for line in picture.characters]
@@ -110,7 +110,7 @@ def test_there_has_to_be_a_run(tmp_path, capsys):
 
 def test_a_report_says_why_it_has_no_replays(tiny_run, tmp_path):
     run = copytree(tiny_run, tmp_path / "run")
-    cells = cells_of_run(Store(run), Store(run).settings())
+    cells = cells_of_run(RunDirectory(run), RunDirectory(run).settings())
     path = run / "checkpoints" / f"{players(cells, 'errands')[0].cells[0].id}.msgpack"
     for damaged, why in ((b"junk", "cannot be read as parameters"), (None, "there is no such file")):
         path.write_bytes(damaged) if damaged else path.unlink()
@@ -120,6 +120,6 @@ def test_a_report_says_why_it_has_no_replays(tiny_run, tmp_path):
         assert told.startswith(f"errands has no replays: checkpoints/{path.name}: {why}")
         assert 'class="scenes"' not in page
     blind = [cell for cell in cells if cell.role == "blind"]
-    found, (told,) = _scenes(Store(run), Store(run).settings(), blind)
+    found, (told,) = _scenes(RunDirectory(run), RunDirectory(run).settings(), blind)
     assert found == []
     assert told == "errands has no replays: no generalist of this study plays it alone and in no control"
