@@ -118,7 +118,7 @@ def levels(name: str) -> Levels:
         eval_specialists=1,
     )
     counts = train(CellGroup((cell,), lanes=1))[0].counts
-    unseen = counts[counts["split"] == "unseen"]
+    unseen = counts[counts["evaluated_on"] == "unseen"]
     trained = max(unseen[key].sum() / unseen["episodes"].sum() for key in ("successes", "successes_greedy"))
     return Levels(uniform, max(scripted, default=uniform), float(trained), steps)
 

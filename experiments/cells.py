@@ -7,6 +7,9 @@ from typing import Any
 
 from incentivize.experiments.settings.schema import Training
 
+NAMES_IN_IDENTITY = {"entropy_coef": "entropy", "entropy_coef_final": "entropy_end", "value_coef": "value"}
+"""Settings that ids know by an older name, so that a cell keeps its id."""
+
 Knobs = tuple[tuple[str, bool | int | str], ...]
 
 
@@ -21,7 +24,7 @@ class Cell:
         pool_size: of every family; None stands for "every episode a new task".
         pool_first: where the pool begins among the tasks of `pool_split`.
         points: where it is evaluated, rising: environment steps, and what they are to the study ("total" for an agent
-            that has them all to itself; "full", "split" or "share" for a specialist's). The last is its budget; 0 steps
+            that has them all to itself; "full", "equal_share" or "share" for a specialist's). The last is its budget; 0 steps
             are an agent that has learnt nothing.
         simulations: at every point it is evaluated once with each of these numbers of model steps per decision.
         eval_specialists: held-out tasks that have a specialist; 0 for a cell that looks at no held-out task.
@@ -63,8 +66,9 @@ class Cell:
     @property
     def identity(self) -> dict[str, Any]:
         """All that decides what it computes, as JSON has it."""
-        settings = asdict(self) | {"training": self.training.model_dump()}
-        del settings["study"], settings["role"]
+        training = {NAMES_IN_IDENTITY.get(key, key): value for key, value in self.training.model_dump().items()}
+        settings = asdict(self) | {"training": training}
+        del settings["study"], settings["role"], settings["evaluation_points"]
         settings["points"] = [steps for steps, _ in self.evaluation_points]
         settings["training"]["start_from"] = self.training.start_from.rpartition("#")[2]  # wherever the file lies
         return dict(json.loads(json.dumps(settings)))

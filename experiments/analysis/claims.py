@@ -28,7 +28,7 @@ class Claim:
     rule: str
     family: str
     reason: str
-    split: str = "unseen"
+    evaluated_on: str = "unseen"
 
     def row(self) -> dict[str, object]:
         """The claim as JSON has it."""
@@ -47,22 +47,25 @@ def judge(
     objection: str | None = None,
     against: str | None = None,
     too_few: str | None = None,
-    split: str = "unseen",
+    evaluated_on: str = "unseen",
 ) -> Claim:
     """Applies a rule of the usual form to an effect.
 
     Args:
-        study: as in the row.
-        family: likewise.
-        claim: likewise.
-        rule: likewise.
-        effect: None where a cell is missing: nothing is imputed.
+        study: the study's name.
+        family: the family that the claim is about; "" for all.
+        claim: the claim in words.
+        rule: the rule in words, as it was written before the run.
+        effect: the estimated effect; None where a cell is missing, as nothing is imputed.
         supported_above: supported where the whole interval lies above.
         refuted_below: refuted where the whole interval lies below.
         objection: something a control found that makes the claim void whatever its effect.
         against: something beside the effect that refutes the claim by its own rule.
         too_few: why no verdict may be given, where n alone does not say so.
-        split: as in the row.
+        evaluated_on: the tasks that the effect is measured on, one of `storage.schema.EVALUATED_BLOCKS` or a shift.
+
+    Returns:
+        The claim with its verdict and the reason for it.
     """
     verdict: Verdict = "inconclusive"
     if effect is None:
@@ -88,9 +91,9 @@ def judge(
         return value if math.isfinite(value) else None
 
     if effect is None:
-        return Claim(study, claim, verdict, None, None, None, 0, rule, family, reason, split)
+        return Claim(study, claim, verdict, None, None, None, 0, rule, family, reason, evaluated_on)
     found = (effect.mean, known(effect.low), known(effect.high), effect.n)
-    return Claim(study, claim, verdict, *found, rule, family, reason, split)
+    return Claim(study, claim, verdict, *found, rule, family, reason, evaluated_on)
 
 
 def leave_open(claim: Claim, why: str | None, verdicts: Sequence[Verdict] = ("supported", "refuted")) -> Claim:

@@ -48,7 +48,7 @@ class BestOfArm(NamedTuple):
 
 def own_scores(arm: ResultsTable, splits: Sequence[str] = ("seen", "unseen")) -> list[dict[int, float]]:
     """An arm's scores by seed on the tasks of its pool, and on unseen ones: memorising is learning, too."""
-    found = (by_seed(arm.where(split=split), "score") for split in splits)
+    found = (by_seed(arm.where(evaluated_on=split), "score") for split in splits)
     return [scores for scores in found if scores]
 
 
@@ -123,7 +123,7 @@ def arms_of(table: ResultsTable, family: str) -> list[BestOfArm]:
     """What every arm reaches on unseen tasks, at every pool and budget."""
     groups: dict[tuple[Any, ...], dict[int, float]] = {}
     base = base_variants(table.rows).get(family)
-    for row in table.where(family=family, split="unseen").rows:
+    for row in table.where(family=family, evaluated_on="unseen").rows:
         if base is not None and row.get("variant") != base:
             continue  # the teacher was measured in the family as the run has it
         if row["role"] not in ROLES_WITHOUT_SKILL and not row.get("simulations") and row.get("success") is not None:
@@ -195,6 +195,6 @@ def _families_nobody_learnt(table: ResultsTable, families: Sequence[str]) -> str
             if level is None or level >= 1 or row.get("success") is None:
                 return None
             score = normalised_score(row["success"], level) or 0.0
-        key = ("family", "variant", "role", "pool_size", "env_steps", "split", "simulations")
+        key = ("family", "variant", "role", "pool_size", "env_steps", "evaluated_on", "simulations")
         groups.setdefault(tuple(map(row.get, key)), []).append(float(score))
     return why_not_learnt(*(dict(enumerate(scores)) for scores in groups.values())) if groups else None

@@ -12,7 +12,7 @@ def unseen(
     table: ResultsTable, family: str, role: str, pool: PoolSize, key: str = "success", steps: int | None = None
 ) -> dict[int, float]:
     """Success on unseen tasks, or another column of the rows, by seed: at the last budget, if not at `steps`."""
-    mine = table.where(family=family, split="unseen", role=role, pool_size=size_of(pool))
+    mine = table.where(family=family, evaluated_on="unseen", role=role, pool_size=size_of(pool))
     return by_seed(mine.final() if steps is None else mine.where(env_steps=steps), key)
 
 

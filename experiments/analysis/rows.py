@@ -40,11 +40,11 @@ def rows_of(cell: Cell, counts: np.ndarray, n_params: int) -> list[Row]:
     for family, (point, kind), simulations in product(cell.members, cell.evaluation_points, cell.simulations):
         mine = (counts["family"] == family) & (counts["env_steps"] == point) & (counts["simulations"] == simulations)
         now = counts[mine]
-        for split in dict.fromkeys(now["split"].tolist()):
-            row = {"family": family, "variant": cell.variant_of(family, split), "split": split}
+        for split in dict.fromkeys(now["evaluated_on"].tolist()):
+            row = {"family": family, "variant": cell.variant_of(family, split), "evaluated_on": split}
             row |= {"budget_kind": kind, "env_steps": point, "simulations": simulations}
             row |= {"attempts": 1 if simulations else cell.attempts}
-            rows.append(fixed | row | aggregate(now[now["split"] == split]))
+            rows.append(fixed | row | aggregate(now[now["evaluated_on"] == split]))
     return rows
 
 
@@ -101,7 +101,7 @@ def blind_levels(rows: Sequence[Row], cells: Sequence[Cell]) -> tuple[dict[str, 
     final: dict[str, list[float]] = {}
     for row in rows:
         last = blind[row["cell"]][1] if row["cell"] in blind else 0
-        if row["role"] in BASELINE_ROLES and (row["split"], row["env_steps"]) == ("unseen", last):
+        if row["role"] in BASELINE_ROLES and (row["evaluated_on"], row["env_steps"]) == ("unseen", last):
             both = (row["success"], row["success_greedy"])
             final.setdefault(row["family"], []).extend(value for value in both if value is not None)
             missing.discard(row["cell"])
@@ -115,5 +115,5 @@ def final_success(rows: Sequence[Row], cell: Cell) -> dict[str, float]:
     last = (cell.id, cell.evaluation_points[-1][0], cell.simulations[-1])
     for row in rows:
         if (row["cell"], row["env_steps"], row["simulations"]) == last:
-            found.setdefault(row["split"], []).append(row["success"])
+            found.setdefault(row["evaluated_on"], []).append(row["success"])
     return {split: sum(values) / len(values) for split, values in found.items()}

@@ -40,7 +40,7 @@ class ResultsTable:
         totals: dict[int, list[int]] = {}
         for row in self.rows:
             wanted = {key: row[key] for key in ("cell", "family", "env_steps")}
-            wanted |= {"simulations": row.get("simulations") or 0, "split": split}
+            wanted |= {"simulations": row.get("simulations") or 0, "evaluated_on": split}
             mine = np.logical_and.reduce([self.tasks[key] == value for key, value in wanted.items()])
             for task in self.tasks[mine]:
                 total = totals.setdefault(int(task["ordinal"]), [0, 0])

@@ -52,7 +52,7 @@ def forecast_threshold(
         return ThresholdForecast(None, None, None, None, "a blind agent leaves no room")
 
     def column(pool: Any, split: str, step: int) -> list[float] | None:
-        found = by_seed(mine.where(pool_size=size_of(pool), split=split, env_steps=step))
+        found = by_seed(mine.where(pool_size=size_of(pool), evaluated_on=split, env_steps=step))
         scores = [normalised_score(found[seed], level) for seed in seeds if seed in found]
         return [score for score in scores if score is not None] if set(found) == set(seeds) else None
 

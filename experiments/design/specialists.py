@@ -28,7 +28,7 @@ def specialist_points(settings: Settings, training: Training) -> tuple[dict[int,
     """
     budget = training.budget
     wanted = [(budget // size, "share") for size in finite_pools(settings)]
-    wanted += [(budget // settings.specialists, "split"), (budget, "full")]
+    wanted += [(budget // settings.specialists, "equal_share"), (budget, "full")]
     large, small = training.steps_per_update, small_batch(settings, training).steps_per_update
     at_large: dict[int, str] = {}
     at_small: dict[int, str] = {}

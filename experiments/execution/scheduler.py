@@ -90,8 +90,8 @@ def find_finished_cells(cells: Sequence[Cell], archive: CellStore) -> FinishedCe
     own = {key: found for key, cell in wanted.items() if (found := archive.load(cell)) is not None}
     missing = [cell for key, cell in wanted.items() if key not in own]
     other = [found for found in own.values() if found.about["code"] != archive.code_version(found.cell)]
-    if missing and other and {found.about["code"].endswith(CHECKED) for found in other} != {archive.checked}:
-        how = ("without", "with")[not archive.checked]
+    if missing and other and {found.about["code"].endswith(CHECKED) for found in other} != {archive.checkify}:
+        how = ("without", "with")[not archive.checkify]
         raise InputError(
             f"--out {archive.run}: was begun {how} --debug, by other programs; want that, or another --out"
         )
@@ -140,7 +140,7 @@ def _scripted(name: str, settings: Settings, store: RunDirectory) -> None:
         learner = "scripted" if which else "uniform"
         row = {"cell": f"{learner}-{which}-{name}", "study": settings.study, "family": name, "learner": learner}
         row["variant"] = describe_variant(settings.knobs.get(name, {}), settings.life)
-        row |= {"role": learner, "env_steps": 0, "simulations": 0, "split": "unseen", "n_tasks": sizes.tasks}
+        row |= {"role": learner, "env_steps": 0, "simulations": 0, "evaluated_on": "unseen", "n_tasks": sizes.tasks}
         success = float(successes.mean() / sizes.instances)
         row |= {"success": success, "success_greedy": None, "n_episodes": sizes.tasks * sizes.instances}
         rows.append(row)

@@ -39,10 +39,10 @@ def run_study(
     out: Path,
     console: Console,
     workers: int | None = None,
-    every: float = SAVE_EVERY,
+    save_every: float = SAVE_EVERY,
     reuse: bool = True,
-    debug: bool = False,
-    split: int = 1,
+    checkify: bool = False,
+    devices_per_agent: int = 1,
     tracker: str | None = None,
 ) -> None:
     """Runs what is missing of a study, and reports.
@@ -65,11 +65,11 @@ def run_study(
     """
     ambient.check_compiled()
     settings = pin_start_from(settings)
-    many = workers or default_workers(split)
+    many = workers or default_workers(devices_per_agent)
     cells, groups = plan(settings)
-    check_devices_per_agent(cells, split)
+    check_devices_per_agent(cells, devices_per_agent)
     check_memory([[group for group in program if _is_missing(group, out)] for program in groups], many)
-    work = ExecutionOptions(many, out / "checkpoints" / "groups", every, debug, split)
+    work = ExecutionOptions(many, out / "checkpoints" / "groups", save_every, checkify, devices_per_agent)
     if not distributed.is_primary():
         with signals.stop_on_signal():
             train_missing(cells, set(), work, lambda _: None)
@@ -80,7 +80,7 @@ def run_study(
         open_run_directory(out, settings) as store,
         open_tracker(tracker, store) as follower,
     ):
-        archive = CellStore(out, out.absolute().parent if reuse else None, provenance(), debug)
+        archive = CellStore(out, out.absolute().parent if reuse else None, provenance(), checkify)
         if all_trained(store, archive, cells):
             train_missing(cells, {cell.id for cell in cells}, work, lambda _: None)  # nothing; others have to hear it
             _warn_if_fails(lambda: _report(store, cells, console, again=False), store)

@@ -36,10 +36,10 @@ from incentivize.experiments.storage.start_files import check_start_files
 PRESET: dict[str, Any] = {"study": "tune", "seeds": 2, "eval_tasks": 256, "eval_instances": 4, "evaluations": 3}
 
 SEED = 20_250_101  # of all draws
-RANGES = {"learning_rate": (3e-4, 1e-2), "entropy": (1e-3, 0.2), "entropy_end": (0.03, 1.0)}  # log-uniform
-"""`entropy_end` is drawn as a share of `entropy`, and reached when the setting as shipped says, or else at the end."""
+RANGES = {"learning_rate": (3e-4, 1e-2), "entropy_coef": (1e-3, 0.2), "entropy_coef_final": (0.03, 1.0)}  # log-uniform
+"""`entropy_coef_final` is drawn as a share of `entropy_coef`, and reached when the setting as shipped says, or else at the end."""
 CHOICES = {"gamma": (0.8, 0.9, 0.95, 0.99, 1.0), "lam": (0.8, 0.9, 0.95, 1.0), "minibatches": (4, 8, 16)}
-TUNED = ("learning_rate", "entropy", "entropy_end", "entropy_steps", "gamma", "lam", "minibatches")
+TUNED = ("learning_rate", "entropy_coef", "entropy_coef_final", "entropy_steps", "gamma", "lam", "minibatches")
 
 Trial = tuple[str, int]  # arm and number
 
@@ -52,7 +52,7 @@ def draw(training: Training, trial: Trial) -> dict[str, Any]:
     for key, options in CHOICES.items():
         fit = [option for option in options if key != "minibatches" or training.num_envs % option == 0]
         drawn[key] = rng.choice(fit or [training.minibatches]).item()
-    drawn["entropy_end"] *= drawn["entropy"]
+    drawn["entropy_coef_final"] *= drawn["entropy_coef"]
     values = {key: float(f"{value:.4g}") if key in RANGES else value for key, value in drawn.items()}
     values["entropy_steps"] = training.entropy_steps or training.budget
     if number == 0:
@@ -132,7 +132,7 @@ def _measured(runs: Sequence[StoredCell]) -> dict[str, Any]:
         return {"seeds": seeds, "validation": {}, "score": None, "seconds": seconds, "reason": given_up[0]}
     by_budget: dict[int, list[float]] = {}
     for run in runs:
-        counts = run.counts[run.counts["split"] == "validation"]
+        counts = run.counts[run.counts["evaluated_on"] == "validation"]
         for point, _ in run.cell.evaluation_points:
             now = counts[counts["env_steps"] == point]
             by_budget.setdefault(point, []).append(float(now["successes"].sum() / now["episodes"].sum()))

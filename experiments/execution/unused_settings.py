@@ -25,7 +25,7 @@ def _taught(frozen: bool) -> Callable[[Cell], bool]:
 def _changes(cell: Cell) -> bool:
     """Whether a cell's entropy bonus changes."""
     training = cell.training
-    return training.entropy_steps > 0 and training.entropy_end not in (None, training.entropy)
+    return training.entropy_steps > 0 and training.entropy_coef_final not in (None, training.entropy_coef)
 
 
 TAKES_EFFECT_WHEN: dict[str, tuple[Callable[[Cell], bool], str]] = {
@@ -39,11 +39,11 @@ TAKES_EFFECT_WHEN: dict[str, tuple[Callable[[Cell], bool], str]] = {
     "taste": (_rewarded("taste"), "this number is no agent's share in the reward taste"),
     "taste_steps": (_rewarded("taste"), "no agent has the reward taste"),
     "near": (_rewarded("taste"), "no agent has the reward taste"),
-    "entropy_end": (
+    "entropy_coef_final": (
         _changes,
-        "the entropy bonus does not change; it needs entropy_steps, and another value of entropy",
+        "the entropy bonus does not change; it needs entropy_steps, and another value of entropy_coef",
     ),
-    "entropy_steps": (_changes, "the entropy bonus does not change; it needs another value as entropy_end"),
+    "entropy_steps": (_changes, "the entropy bonus does not change; it needs another value as entropy_coef_final"),
     "reward": (lambda cell: cell.learner == "ppo", "the study gives its agents rewards of its own"),
     "width": (lambda cell: not cell.training.parameters, "parameters finds the width"),
 }

@@ -127,32 +127,32 @@ def workers_are_processes() -> bool:
     return jax.default_backend() == "cpu" and jax.device_count() == 1
 
 
-def check_devices_per_agent(cells: Sequence[Cell], split: int) -> None:
+def check_devices_per_agent(cells: Sequence[Cell], devices_per_agent: int) -> None:
     """Refuses to divide what cannot be divided evenly.
 
     Raises:
         SettingsError: the devices of this host, or the environments of a minibatch.
     """
     devices = jax.device_count()
-    if devices % split:
-        raise InputError(f"--split = {split}: want what divides the number of devices, {devices}")
-    if distributed.is_distributed() and split != devices:
+    if devices % devices_per_agent:
+        raise InputError(f"--devices-per-agent = {devices_per_agent}: want what divides the number of devices, {devices}")
+    if distributed.is_distributed() and devices_per_agent != devices:
         raise InputError(
-            f"--split = {split}: want {devices}, all devices: that is what {jax.process_count()} processes are for"
+            f"--devices-per-agent = {devices_per_agent}: want {devices}, all devices: that is what {jax.process_count()} processes are for"
         )
     for training in (cell.training for cell in cells):
         each = training.num_envs // training.minibatches
-        if each % split:
+        if each % devices_per_agent:
             raise InputError(
-                f"--split = {split}: want what divides a minibatch, of {each} environments (num_envs = "
+                f"--devices-per-agent = {devices_per_agent}: want what divides a minibatch, of {each} environments (num_envs = "
                 f"{training.num_envs}, minibatches = {training.minibatches})"
             )
 
 
-def default_workers(split: int = 1) -> int:
+def default_workers(devices_per_agent: int = 1) -> int:
     """One worker to a core that this process can keep busy, or one to an accelerator, or to so many of them."""
     if not workers_are_processes():
-        return jax.device_count() // split
+        return jax.device_count() // devices_per_agent
     return cgroup.cores()
 
 
@@ -185,7 +185,7 @@ def _train_alike(group: CellGroup, work: ExecutionOptions, devices: Devices) -> 
 def _train(group: CellGroup, work: ExecutionOptions, devices: Devices) -> list[CellResult]:
     """Trains a group, once nobody else does: a worker whose parent was killed may still be at it."""
     if work.folder is None:
-        return train(group, checked=work.checkify, devices=devices)
+        return train(group, checkify=work.checkify, devices=devices)
     work.folder.mkdir(parents=True, exist_ok=True)
     if not distributed.is_primary():
         return train(group, work.folder, work.save_every, work.checkify, devices)

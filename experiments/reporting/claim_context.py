@@ -34,8 +34,8 @@ def control_results(table: ResultsTable, settings: Settings, claim: Claim) -> li
     for family in families_of(claim, settings):
         fit = fitting(family_from_settings(settings, family)) if settings.control == "none" else ()
         for control in (*(name for name in fit if name in EMPTY), "blind"):
-            mine = table.where(family=family, control=control, split=claim.split, simulations=0).final()
-            own = {"family": family, "control": control, "split": claim.split}
+            mine = table.where(family=family, control=control, evaluated_on=claim.evaluated_on, simulations=0).final()
+            own = {"family": family, "control": control, "evaluated_on": claim.evaluated_on}
             sizes = sorted({row["pool_size"] for row in mine.rows}, key=lambda size: (size is None, size))
             for size in sizes:
                 rows = mine.where(pool_size=size).rows

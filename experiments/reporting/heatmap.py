@@ -43,7 +43,7 @@ def heat_map(table: ResultsTable, settings: Settings) -> tuple[Figure, PlotRows]
         The figure, and a row for each of its tiles: `family, pool, budget, success, n, N*, low, high, method`, of which
         the last four are the budget's. None where there is no such family.
     """
-    mine = table.where(role=ROLE, split="unseen", simulations=0)
+    mine = table.where(role=ROLE, evaluated_on="unseen", simulations=0)
     grids = {family: _Grid(table, mine.where(family=family), settings, family) for family in settings.families}
     grids = {family: grid for family, grid in grids.items() if len(grid.pools) > 1 and len(grid.budgets) > 1}
     if not grids:

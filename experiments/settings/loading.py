@@ -30,7 +30,10 @@ def load_file(path: Path) -> dict[str, Any]:
         raise InputError(f"--config {path}: not a readable TOML file ({error})") from None
 
 
-FOLLOWERS = {key: f"taught_{key}" for key in TAUGHT_OVERRIDES} | {"entropy": "entropy_end"}
+RENAMED = {"entropy": "entropy_coef", "entropy_end": "entropy_coef_final", "value": "value_coef"}
+"""Training settings of run directories that older versions wrote, and their names now."""
+
+FOLLOWERS = {key: f"taught_{key}" for key in TAUGHT_OVERRIDES} | {"entropy_coef": "entropy_coef_final"}
 """Keys whose absence means "the same", by the key that they follow: who sets that alone sets both."""
 
 
@@ -102,6 +105,18 @@ def dump(settings: Settings) -> str:
     return tomli_w.dumps(settings.model_dump(mode="json", exclude_none=True))  # TOML has no null
 
 
+def _with_current_names(tables: dict[str, Any]) -> dict[str, Any]:
+    """Returns resolved settings with the names that training settings have now."""
+    training = tables.get("training")
+    if not isinstance(training, dict):
+        return tables
+    renamed = {
+        family: {RENAMED.get(key, key): value for key, value in table.items()} if isinstance(table, dict) else table
+        for family, table in training.items()
+    }
+    return tables | {"training": renamed}
+
+
 def load(text: str, path: Path) -> Settings:
     """The settings of a resolved TOML text, which came from `path`.
 
@@ -109,7 +124,7 @@ def load(text: str, path: Path) -> Settings:
         SettingsError: where it is none.
     """
     try:
-        return Settings.model_validate(tomllib.loads(text))
+        return Settings.model_validate(_with_current_names(tomllib.loads(text)))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise InputError(f"{path}: not a readable TOML file ({error})") from None
     except ValidationError as error:

@@ -32,7 +32,7 @@ from incentivize.experiments.storage.io import (
     write_atomic,
 )
 from incentivize.experiments.storage.parameters import save, short_digest
-from incentivize.experiments.storage.schema import EVALUATED_BLOCKS, count_fields, evaluated_blocks
+from incentivize.experiments.storage.schema import EVALUATED_BLOCKS, count_fields, evaluated_blocks, rename_fields
 
 ABOUT_TYPES: dict[str, Any] = {
     "computed": dict,
@@ -82,11 +82,11 @@ class CellStore:
 
         `checked`: whether the programs that train here check every number: they are others, and count as other code.
         """
-        self.run, self.siblings, self.made_with, self.checked = run, beside, made_with, checked
+        self.run, self.siblings, self.made_with, self.checkify = run, beside, made_with, checked
 
     def code_version(self, cell: Cell) -> str:
         """The version of the code by which a cell counts here."""
-        return code_version(cell, self.checked)
+        return code_version(cell, self.checkify)
 
     @cached_property
     def sibling_files(self) -> dict[str, list[Path]]:
@@ -178,7 +178,7 @@ def _read(path: Path, cell: Cell) -> tuple[StoredCell, bytes]:
     fields = np.dtype(count_fields(cell.life))
     most = max_count_rows(cell) * fields.itemsize
     with open_npz(path, most) as archive:
-        about, counts = read_about(archive), read_npz_array(archive, "counts", most)
+        about, counts = read_about(archive), rename_fields(read_npz_array(archive, "counts", most))
     if about["computed"] != cell.identity:
         raise ValueError("it is of another training run")
     if counts.dtype != fields or (len(counts) == 0) != bool(about["failure"]):
@@ -200,7 +200,7 @@ def _validate_counts(counts: np.ndarray, cell: Cell) -> None:
     known = {
         "cell": [cell.id],
         "family": cell.members,
-        "split": [*EVALUATED_BLOCKS, *(name for name, _ in cell.shifts)],
+        "evaluated_on": [*EVALUATED_BLOCKS, *(name for name, _ in cell.shifts)],
         "simulations": cell.simulations,
     }
     known["env_steps"] = [steps for steps, _ in cell.evaluation_points]

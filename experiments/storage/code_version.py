@@ -24,7 +24,7 @@ LOOKS = ("incentivize.envs.render",)  # what a task looks like to a person
 CHECKED = " checked"  # said of code that stops where a number first is none
 
 
-def code_version(cell: Cell, checked: bool = False) -> str:
+def code_version(cell: Cell, checkify: bool = False) -> str:
     """The version of the code that defines a cell: a hash of all modules of ours that it needs, 16 hexadecimal digits.
 
     So do those of another package that brings its family, reward or network. Comments, docstrings and layout do not
@@ -39,7 +39,7 @@ def code_version(cell: Cell, checked: bool = False) -> str:
     entries = [*families, *paid, ENCODERS[cell.training.network]]
     brought = frozenset(entry.module.partition(".")[0] for entry in entries if entry.dist)
     told = "".join(f" {name}={value}" for name, value in unusual_settings().items())
-    return _hash(frozenset([TRAINER, *(entry.module for entry in entries)]), brought) + told + CHECKED * checked
+    return _hash(frozenset([TRAINER, *(entry.module for entry in entries)]), brought) + told + CHECKED * checkify
 
 
 def parts(code: str) -> tuple[str, str]:

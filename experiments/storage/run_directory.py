@@ -32,7 +32,14 @@ from incentivize.experiments.storage.io import (
     reading,
     write_atomic,
 )
-from incentivize.experiments.storage.schema import ROW_IDENTITY, ROW_KEYS, TASK_FIELDS, Row
+from incentivize.experiments.storage.schema import (
+    ROW_IDENTITY,
+    ROW_KEYS,
+    TASK_FIELDS,
+    Row,
+    rename_fields,
+    with_current_names,
+)
 
 META_TABLES = (
     "files", "versions", "blind", "uniform", "ledger", "given_up", "audit", "scripted", "teacher", "tasks",
@@ -126,7 +133,7 @@ class RunDirectory:
                     break
                 if not {"cell", "family", "role"} <= set(row):
                     raise ValueError(f"line {number} is no row")
-                rows.append(row)
+                rows.append(with_current_names(row))
             _check_unique(rows)
             return rows
 
@@ -153,7 +160,7 @@ class RunDirectory:
             return np.empty(0, TASK_FIELDS)
         size = min(most, MAX_TASK_COUNTS) * np.dtype(TASK_FIELDS).itemsize
         with reading(path), open_npz(path, size) as archive:
-            found = read_npz_array(archive, "tasks", size)
+            found = rename_fields(read_npz_array(archive, "tasks", size))
             missing = {name for name, *_ in TASK_FIELDS}.difference(found.dtype.names or ())
             if missing:
                 raise ValueError(f"another version of incentivize wrote it, without {', '.join(sorted(missing))}")

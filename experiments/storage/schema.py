@@ -10,7 +10,7 @@ Row = dict[str, Any]
 # fmt: off
 ROW_KEYS = (
     "cell", "study", "family", "variant", "control", "learner", "teacher", "reward", "network", "n_params", "pool_size",
-    "pool_seed", "seed", "budget_kind", "env_steps", "simulations", "split", "success", "score", "n_tasks",
+    "pool_seed", "seed", "budget_kind", "env_steps", "simulations", "evaluated_on", "success", "score", "n_tasks",
     "n_episodes", "role", "success_greedy", "success_best", "attempts", "path",
     "success_by_attempt", "log_likelihood",
 )
@@ -22,7 +22,7 @@ at its task, all of these are of the last of them; `success_by_attempt` lists th
 `log_likelihood` is of the expert's actions, nats a decision, where a study asks for it (`incentivize.agents.likelihood`)."""
 
 
-ROW_IDENTITY = ("cell", "family", "role", "budget_kind", "env_steps", "simulations", "split")
+ROW_IDENTITY = ("cell", "family", "role", "budget_kind", "env_steps", "simulations", "evaluated_on")
 """What a row is of: no two are of the same."""
 
 
@@ -31,7 +31,7 @@ TASK_FIELDS = [
     ("family", "U32"),  # a cell whose agent plays several is counted in each
     ("env_steps", np.int64),
     ("simulations", np.int32),
-    ("split", "U16"),
+    ("evaluated_on", "U16"),
     ("ordinal", np.int64),
     ("successes", np.int32),
     ("successes_greedy", np.int32),
@@ -43,6 +43,12 @@ TASK_FIELDS = [
     ("decisions", np.int32),  # that it is the sum over
 ]
 
+
+RENAMED_COLUMN = ("split", "evaluated_on")
+"""A column of rows and of counts per task that older versions wrote, and its name now."""
+
+RENAMED_BUDGET_KIND = ("split", "equal_share")
+"""A value of the column `budget_kind` that older versions wrote, and its name now."""
 
 EVALUATED_BLOCKS = ("seen", "validation", "unseen", "specialty")
 """Evaluated sets of tasks: the cell's pool; validation tasks; held-out tasks; the specialists' held-out tasks."""
@@ -56,3 +62,22 @@ def evaluated_blocks(specialists: int) -> tuple[str, ...]:
 def count_fields(life: int) -> list[Any]:
     """What is counted per task: TASK_FIELDS, and successes by attempt of a life, int32 [life]."""
     return [*TASK_FIELDS, ("by_attempt", np.int32, (life,))]
+
+
+def with_current_names(row: Row) -> Row:
+    """Returns a row with the names that columns have now, whichever version wrote it."""
+    old, new = RENAMED_COLUMN
+    row = {new if key == old else key: value for key, value in row.items()}
+    if row.get("budget_kind") == RENAMED_BUDGET_KIND[0]:
+        row["budget_kind"] = RENAMED_BUDGET_KIND[1]
+    return row
+
+
+def rename_fields(counts: np.ndarray) -> np.ndarray:
+    """Returns counts per task with the names that fields have now, whichever version wrote them."""
+    old, new = RENAMED_COLUMN
+    names = tuple(new if name == old else name for name in counts.dtype.names or ())
+    if names != counts.dtype.names and counts.dtype.names is not None:
+        counts = counts.copy()
+        counts.dtype.names = names
+    return counts

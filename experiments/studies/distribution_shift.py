@@ -134,7 +134,7 @@ def shifts_of(settings: Settings, family: str) -> dict[str, dict[str, Any]]:
 
 
 def _in(table: ResultsTable, family: str, role: str, split: str, pool: Any = "new") -> dict[int, float]:
-    return by_seed(table.where(family=family, role=role, split=split, pool_size=size_of(pool)).final())
+    return by_seed(table.where(family=family, role=role, evaluated_on=split, pool_size=size_of(pool)).final())
 
 
 def verdicts(table: ResultsTable, settings: Settings) -> list[Claim]:
@@ -147,7 +147,7 @@ def verdicts(table: ResultsTable, settings: Settings) -> list[Claim]:
             whole = len(mine) == settings.seeds and len(blind) == settings.control_seeds
             effect = welch_interval(list(mine.values()), list(blind.values())) if whole else None
             claim = f"what was learnt carries over to a shift: {name}"
-            own: dict[str, Any] = {"too_few": why, "split": name}
+            own: dict[str, Any] = {"too_few": why, "evaluated_on": name}
             claims.append(judge(STUDY, family, claim, CARRIES, effect, supported_above=RISE, refuted_below=FLAT, **own))
         effect, few = _far(table, settings, family)
         claim = "the nearest training task does not explain success on unseen tasks"
@@ -194,7 +194,7 @@ def _by_distance(
     """Success per unseen task, of those nearer to the pool than the mean, and of those further."""
     from incentivize.experiments.analysis.task_distance import distances_to_pool  # and with it jax
 
-    mine = table.where(family=family, role="generalist", pool_size=pool, seed=seed, split="unseen").final()
+    mine = table.where(family=family, role="generalist", pool_size=pool, seed=seed, evaluated_on="unseen").final()
     success = mine.per_task("unseen")
     knobs = tuple(sorted(settings.knobs.get(family, {}).items()))
     away = distances_to_pool(family, knobs, pool, settings.pool_seed + seed, settings.eval_tasks)
@@ -211,7 +211,7 @@ def figure(table: ResultsTable, settings: Settings) -> tuple[Figure, PlotRows]:
     for row, family in zip(axes, settings.families, strict=True):
         splits = ["unseen", *shifts_of(settings, family)]
         for axis, split in zip(row, splits, strict=False):
-            mine = table.where(family=family, split=split).final()
+            mine = table.where(family=family, evaluated_on=split).final()
             arms = {
                 f"{role}, {split}": (label, colour, mine.where(role=role)) for role, (label, colour) in ARMS.items()
             }
@@ -235,7 +235,7 @@ def tables(table: ResultsTable, settings: Settings) -> dict[str, list[dict[str, 
     lines, distances, largest = [], [], settings.pools[-1]
     for family in settings.families:
         for split in ("unseen", *shifts_of(settings, family)):
-            line = {"family": family, "split": split}
+            line = {"family": family, "evaluated_on": split}
             for role in ARMS:
                 line[role] = _mean(list(_in(table, family, role, split, largest).values()))
             lines.append(line | {"blind": _mean(list(_in(table, family, "blind", split).values()))})

@@ -95,7 +95,7 @@ def cells(settings: Settings) -> list[Cell]:
 
 def measured(table: ResultsTable, settings: Settings, family: str, axis: str, measure: str) -> np.ndarray | None:
     """A measure on unseen tasks [seeds, places of the axis]; None where a cell is missing."""
-    mine = table.where(family=family, role="generalist", split="unseen")
+    mine = table.where(family=family, role="generalist", evaluated_on="unseen")
     if axis == "tasks":
         places = [mine.where(pool_size=size_of(pool)).final() for pool in settings.pools]
     else:
@@ -125,7 +125,9 @@ def verdicts(table: ResultsTable, settings: Settings) -> list[Claim]:
     """Per family, one row for each axis."""
     claims = []
     for family in settings.families:
-        largest = table.where(family=family, role="generalist", split="unseen", pool_size=size_of(settings.pools[-1]))
+        largest = table.where(
+            family=family, role="generalist", evaluated_on="unseen", pool_size=size_of(settings.pools[-1])
+        )
         why = why_unscored(table, family) or why_not_learnt(by_seed(largest.final(), "score"))
         for axis, along in AXES.items():
             found = measured(table, settings, family, axis, "log-likelihood")

@@ -101,7 +101,7 @@ def _check(settings: Settings) -> None:
 
 
 def _unseen(table: ResultsTable, family: str, simulations: int) -> ResultsTable:
-    return table.where(family=family, split="unseen", simulations=simulations, role="generalist")
+    return table.where(family=family, evaluated_on="unseen", simulations=simulations, role="generalist")
 
 
 def _steps(table: ResultsTable) -> list[int]:

@@ -122,7 +122,7 @@ def cells(settings: Settings) -> list[Cell]:
 
 def _attempts(table: ResultsTable, family: str, role: str, split: str, pool: PoolSize) -> dict[int, list[float]]:
     """Success by attempt, of every seed, at the last budget."""
-    mine = table.where(family=family, role=role, split=split, pool_size=size_of(pool)).final()
+    mine = table.where(family=family, role=role, evaluated_on=split, pool_size=size_of(pool)).final()
     return {row["seed"]: row["success_by_attempt"] for row in mine.rows}
 
 

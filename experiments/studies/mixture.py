@@ -64,8 +64,8 @@ _QUICK: dict[str, Any] = {
     "learning_rate": 2e-3,
     "gamma": 0.95,
     "lam": 0.9,
-    "entropy": 0.03,
-    "entropy_end": 0.003,
+    "entropy_coef": 0.03,
+    "entropy_coef_final": 0.003,
     "entropy_steps": 2_000_000,
 }
 # One setting for both families, as their own differ.
@@ -77,7 +77,7 @@ _TINY = {
     "gamma": 0.95,
     "lam": 0.9,
 }
-_TINY |= {"entropy": 0.01, "entropy_end": 0.01, "entropy_steps": 0}
+_TINY |= {"entropy_coef": 0.01, "entropy_coef_final": 0.01, "entropy_steps": 0}
 PRESETS = with_large(
     {
         "tiny": TINY | {"families": ("errands", "mazes"), "pools": ("new",)} | _TINY,
@@ -179,7 +179,7 @@ def _mixed(settings: Settings, role: str, seed: int, wider: int = 1, learner: st
 
 def _final(table: ResultsTable, family: str, role: str) -> dict[int, float]:
     """Unseen score at the last budget, by seed."""
-    return by_seed(table.where(family=family, split="unseen", role=role).final(), "score")
+    return by_seed(table.where(family=family, evaluated_on="unseen", role=role).final(), "score")
 
 
 def _mean(scores: dict[int, float]) -> float | None:
@@ -237,7 +237,7 @@ def figure(table: ResultsTable, settings: Settings) -> tuple[Figure, PlotRows]:
     for axis in axes.flat[len(settings.families) :]:
         axis.set_visible(False)
     for axis, family in zip(axes.flat, settings.families, strict=False):
-        _panel(axis, table.where(family=family, split="unseen"), settings, family, drawn)
+        _panel(axis, table.where(family=family, evaluated_on="unseen"), settings, family, drawn)
     legend(drawing, axes)
     taught = [row for row in drawn if row["series"] == "taught"]
     others = [row for row in drawn if row["series"] != "taught"]

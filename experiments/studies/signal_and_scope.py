@@ -188,7 +188,7 @@ def figure(table: ResultsTable, settings: Settings) -> tuple[Figure, PlotRows]:
     drawn: PlotRows = []
     drawing, axes = new_figure(1, len(settings.families), width=4.6)
     for axis, family in zip(axes[0], settings.families, strict=True):
-        mine = table.where(family=family, split="unseen").final()
+        mine = table.where(family=family, evaluated_on="unseen").final()
         arms = {role: (label, colour, mine.where(role=role)) for role, (colour, label) in ARMS.items()}
         plot_by_pool(axis, arms, drawn, family, settings.pools)
         greedy = {

@@ -93,7 +93,7 @@ def figure(table: ResultsTable, settings: Settings) -> tuple[Figure, PlotRows]:
     drawing, axes = new_figure(1, len(settings.families))
     for axis, family in zip(axes[0], settings.families, strict=True):
         for role, (colour, label) in ARMS.items():
-            rows = table.where(family=family, split="unseen", role=role)
+            rows = table.where(family=family, evaluated_on="unseen", role=role)
             steps = sorted({row["env_steps"] for row in rows.rows})
             each = [(float(step), by_seed(rows.where(env_steps=step))) for step in steps]
             points = [

@@ -130,7 +130,7 @@ def verdicts(table: ResultsTable, settings: Settings) -> list[Claim]:
                 claim = f"generalists with {multiple} times the compute beat {kind} specialists in their specialty"
                 rule = BEATS.format(multiple=multiple, kind=kind, learnt=LEARNT_SCORE)
                 own: dict[str, Any] = {"too_few": why_specialists_open(table, family, *parts)}
-                own |= {"supported_above": 0, "refuted_below": 0, "split": "specialty"}
+                own |= {"supported_above": 0, "refuted_below": 0, "evaluated_on": "specialty"}
                 judged = judge(STUDY, family, claim, rule, seeds_by_tasks(*parts, settings), **own)
                 why = why_specialists_not_beaten(*parts, settings) or why_above_their_teacher(table, family, learner)
                 claims.append(leave_open(judged, why, ("supported",)))
@@ -141,7 +141,7 @@ def _parts(
     table: ResultsTable, family: str, learner: str, step: int, role: str = "generalist"
 ) -> tuple[ResultsTable, ResultsTable]:
     """Rows in the specialty: of generalists at a budget, and of specialists."""
-    mine = table.where(family=family, split="specialty")
+    mine = table.where(family=family, evaluated_on="specialty")
     return mine.where(role=role, env_steps=step), mine.where(role=ROLES[learner])
 
 

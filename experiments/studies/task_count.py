@@ -151,7 +151,7 @@ def _control(table: ResultsTable, settings: Settings) -> tuple[str | None, str |
     if settings.control_seeds < MIN_SEEDS:
         return None, f"the control has {settings.control_seeds} of {MIN_SEEDS} seeds"
     for size in settings.control_pools:
-        scores = by_seed(table.where(role="control", split="unseen", pool_size=size_of(size)), "score")
+        scores = by_seed(table.where(role="control", evaluated_on="unseen", pool_size=size_of(size)), "score")
         if len(scores) < settings.control_seeds:
             return None, "the control is not complete"
         if (mean := sum(scores.values()) / len(scores)) > FLAT:
@@ -167,7 +167,7 @@ def _appears(table: ResultsTable, settings: Settings, family: str) -> Claim:
     if why := why_unscored(table, family):
         too_few = why
     elif not too_few:
-        generalist = final.where(role="generalist", split="unseen")
+        generalist = final.where(role="generalist", evaluated_on="unseen")
         ends = (by_seed(generalist.where(pool_size=size_of(end)), "score") for end in (largest, smallest))
         high, low = map(floor_at_zero, ends)
         effect = paired_difference(high, low, settings)
@@ -191,14 +191,14 @@ def _beats(
     objection, _ = _control(table.where(family=family).final(), settings)
     final = table.where(family=family)
     size, too_few = size_of(settings.pools[-1]), None
-    specialists = final.where(role=ROLES[learner], split="specialty", budget_kind=kind)
+    specialists = final.where(role=ROLES[learner], evaluated_on="specialty", budget_kind=kind)
     if kind == "share":
         steps, size = _smallest_share(settings, family)
         specialists = specialists.where(env_steps=steps)
         which += f" = B/{size:,}" if size else ""
         too_few = None if size else "no share of the steps is as much as one small update"
     mine = final.where(role=MET) if met else final.where(role="generalist", pool_size=size)
-    generalists = mine.where(split="specialty").final()
+    generalists = mine.where(evaluated_on="specialty").final()
     effect = None if too_few else seeds_by_tasks(generalists, specialists, settings)
     arms = {"taught": "a generalist beats supervised", "incentivized": "an incentivized generalist beats incentivized"}
     who = arms[learner].replace("generalist", "generalist that met the tasks") if met else arms[learner]
@@ -208,7 +208,9 @@ def _beats(
     )
     own: dict[str, Any] = {"too_few": too_few or why_specialists_open(table, family, generalists, specialists)}
     own["objection"] = objection
-    judged = judge(STUDY, family, claim, rule, effect, supported_above=0, refuted_below=0, split="specialty", **own)
+    judged = judge(
+        STUDY, family, claim, rule, effect, supported_above=0, refuted_below=0, evaluated_on="specialty", **own
+    )
     why = why_specialists_not_beaten(generalists, specialists, settings) or why_above_their_teacher(
         table, family, learner
     )
@@ -235,7 +237,7 @@ def verdicts(table: ResultsTable, settings: Settings) -> list[Claim]:
         if "incentivized" in settings.specialist_learners:
             claims.append(_beats(table, settings, family, "full", "B steps each", "incentivized"))
         if settings.specialists > 1:  # one has all of B
-            claims.append(_beats(table, settings, family, "split", f"B/{settings.specialists} steps each"))
+            claims.append(_beats(table, settings, family, "equal_share", f"B/{settings.specialists} steps each"))
         claims.append(_beats(table, settings, family, "share", "a share of steps"))
     return claims
 
@@ -268,7 +270,7 @@ def _by_pool(table: ResultsTable, settings: Settings) -> list[dict[str, str]]:
         final, blind = table.where(family=family).final(), table.meta["blind"][family]
 
         def cell(role: str, split: str, size: int | None, final: ResultsTable = final) -> str:
-            values = final.where(role=role, split=split, pool_size=size).values()
+            values = final.where(role=role, evaluated_on=split, pool_size=size).values()
             return f"{sum(values) / len(values):.2f}" if values else "-"
 
         for pool in settings.pools:
@@ -292,7 +294,7 @@ def _crossing(table: ResultsTable, settings: Settings) -> list[dict[str, str]]:
     """Signal x scope on the specialists' held-out tasks, the same instances for all."""
     lines = []
     for family in settings.families:
-        there = table.where(family=family, split="specialty")
+        there = table.where(family=family, evaluated_on="specialty")
         pool = settings.pools[-1]
         largest = there.where(pool_size=size_of(pool)).final()
         met = {"incentivized": there.where(role=MET).final(), "taught": there.where(role="nobody")}

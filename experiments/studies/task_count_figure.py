@@ -72,7 +72,7 @@ class _Panel:
         final = self.table.final()
 
         def count(role: str) -> str:
-            mine = final.where(role=role, split="unseen")
+            mine = final.where(role=role, evaluated_on="unseen")
             sizes = [mine.where(pool_size=size).rows for size in {row["pool_size"] for row in mine.rows}]
             return describe_seeds([{"n": len({row["seed"] for row in rows})} for rows in sizes])
 
@@ -123,7 +123,7 @@ class _Panel:
         self, final: ResultsTable, role: str, split: str, label: str, colour: str, line: Any, marker: str, width: float
     ) -> None:
         """Means over seeds with an interval where n >= 3, every seed as a dot, and the end of the axis set apart."""
-        mine = final.where(role=role, split=split)
+        mine = final.where(role=role, evaluated_on=split)
         sizes = sorted({row["pool_size"] for row in mine.rows}, key=self.place)
         points, each = [], []
         for size in sizes:
@@ -158,10 +158,10 @@ class _Panel:
     def specialists(self) -> None:
         """Supervised ones, and beside them incentivized ones where there are any."""
         count = self.settings.specialists
-        full = len(by_seed(self.table.where(role="specialist", split="specialty", budget_kind="full")))
+        full = len(by_seed(self.table.where(role="specialist", evaluated_on="specialty", budget_kind="full")))
         labels = {
             "full": f"supervised specialists, B steps each (mean of {full} task{'s' * (full != 1)})",
-            "split": f"specialists, B/{count} steps each",
+            "equal_share": f"specialists, B/{count} steps each",
             "share": "specialists, a share B/N (ends where it is less than one update)",
         }
         self.specialist("specialist", labels, ORANGE, "^")
@@ -173,8 +173,8 @@ class _Panel:
 
         All are of the instances that generalists play in the specialty, as in the claims.
         """
-        mine = self.table.where(role=role, split="specialty")
-        for kind, line in (("full", "-"), ("split", "--")):
+        mine = self.table.where(role=role, evaluated_on="specialty")
+        for kind, line in (("full", "-"), ("equal_share", "--")):
             rows = mine.where(budget_kind=kind)
             if rows.rows and kind in labels:
                 found = t_interval([*by_seed(rows).values()])  # by task

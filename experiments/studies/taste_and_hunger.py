@@ -97,7 +97,7 @@ def cells(settings: Settings) -> list[Cell]:
 
 
 def _final(table: ResultsTable, family: str, taste: float, hunger: float) -> ResultsTable:
-    return table.where(family=family, split="unseen", role=_role(taste, hunger)).final()
+    return table.where(family=family, evaluated_on="unseen", role=_role(taste, hunger)).final()
 
 
 def _means(tables: Sequence[ResultsTable]) -> dict[int, float]:
@@ -173,7 +173,7 @@ def _way(axis: Axes, table: ResultsTable, settings: Settings, family: str, drawn
 
 def _budget(axis: Axes, table: ResultsTable, family: str, arms: Arms, title: str, drawn: PlotRows) -> None:
     """Success on unseen tasks against environment steps, a curve per arm."""
-    mine = table.where(family=family, split="unseen")
+    mine = table.where(family=family, evaluated_on="unseen")
     shown = {
         f"success, taste {taste:g}, hunger {hunger:g}": (label, colour, mine.where(role=_role(taste, hunger)))
         for colour, (label, (taste, hunger)) in zip(COLOURS * 3, arms.items(), strict=False)

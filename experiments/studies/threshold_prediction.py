@@ -151,7 +151,7 @@ def _budgets(settings: Settings, training: Training) -> tuple[int, ...]:
 def turn_of(table: ResultsTable, settings: Settings, family: str, setting: Setting) -> ThresholdForecast:
     """A setting's threshold, measured and foretold."""
     mine = table.where(family=family, role=setting.name)
-    blind = table.where(family=family, role=f"{setting.name}: blind", split="unseen").final()
+    blind = table.where(family=family, role=f"{setting.name}: blind", evaluated_on="unseen").final()
     if len(blind.rows) < settings.control_seeds:
         return ThresholdForecast(None, None, None, None, "a blind agent is missing")
     level = max(value for key in ("success", "success_greedy") for value in blind.values(key))

@@ -125,7 +125,7 @@ def cells(settings: Settings) -> list[Cell]:
 
 
 def _arm(table: ResultsTable, family: str, role: str) -> ResultsTable:
-    return table.where(family=family, split="unseen", role=role)
+    return table.where(family=family, evaluated_on="unseen", role=role)
 
 
 def _at(table: ResultsTable, family: str, role: str, steps: int, key: str = "success") -> dict[int, float]:
@@ -165,8 +165,10 @@ def _thriftier(table: ResultsTable, settings: Settings, family: str, other: str,
     bits = {row["seed"]: _bits(table, row) for row in _arm(table, family, "generalist").where(env_steps=last).rows}
     mine = _at(table, family, "generalist", last)
     more, fewer = (_beside(table, family, other, bits, above=side) for side in (True, False))
-    ahead, behind = (paired_difference(mine, by_seed(rows.where(split="unseen")), settings) for rows in (more, fewer))
-    scores = (by_seed(rows.where(split="unseen"), "score") for rows in (more, fewer))
+    ahead, behind = (
+        paired_difference(mine, by_seed(rows.where(evaluated_on="unseen")), settings) for rows in (more, fewer)
+    )
+    scores = (by_seed(rows.where(evaluated_on="unseen"), "score") for rows in (more, fewer))
     why = why_unscored(table, family) or why_not_learnt(
         _at(table, family, "generalist", last, "score"), *filter(None, scores)
     )
@@ -184,7 +186,7 @@ def _thriftier(table: ResultsTable, settings: Settings, family: str, other: str,
 def _beside(table: ResultsTable, family: str, role: str, bits: dict[int, float], above: bool) -> ResultsTable:
     """Rows of an arm at the evaluation next above so many bits of supervision by seed, or next below."""
     arm, then = table.where(family=family, role=role), {}
-    for row in sorted(arm.where(split="unseen").rows, key=lambda row: row["env_steps"], reverse=above):
+    for row in sorted(arm.where(evaluated_on="unseen").rows, key=lambda row: row["env_steps"], reverse=above):
         wanted = bits.get(row["seed"], math.nan)
         if _bits(table, row) >= wanted if above else _bits(table, row) <= wanted:
             then[row["seed"]] = row["env_steps"]  # the last one that is written down lies next

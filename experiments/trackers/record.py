@@ -82,7 +82,7 @@ def _of_part(rows: Sequence[Row], group: str) -> TrackerRun:
 
 def _scalars(row: Row, several: bool) -> dict[str, float]:
     """What a row measures, by tag: the measure, the family if there are several, the split, the simulations if any."""
-    place = f"{row['family']}/" * several + row["split"]
+    place = f"{row['family']}/" * several + row["evaluated_on"]
     place += f"/simulations-{row['simulations']}" * bool(row["simulations"])
     found = {f"{key}/{place}": row[key] for key in MEASURES if row[key] is not None}
     attempts = row["success_by_attempt"] or ()

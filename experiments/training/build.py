@@ -76,8 +76,8 @@ def network_of(training: Training, family: Playable) -> networks.Network:
 def hyper_of(cell: Cell) -> lr.Hyper:
     """A cell's traced hyperparameters."""
     values = {name: getattr(cell.training, name) for name in lr.Hyper._fields}
-    if values["entropy_end"] is None:
-        values["entropy_end"] = values["entropy"]
+    if values["entropy_coef_final"] is None:
+        values["entropy_coef_final"] = values["entropy_coef"]
     return lr.Hyper(**{name: jnp.float32(value) for name, value in values.items()})
 
 

@@ -81,7 +81,7 @@ class GroupCheckpointer:
             checked: whether every number is checked.
         """
         self.path = folder / group.id
-        self.every, self.last = every, time.monotonic()
+        self.save_every, self.last = every, time.monotonic()
         self.evaluations = len(group.cells[0].evaluation_points) * len(group.cells[0].simulations)
         self.of = {"lanes": group.lanes, "cells": [cell.identity for cell in group.cells]}
         self.code = {cell.id: code_version(cell, checked) for cell in group.cells}
@@ -98,7 +98,7 @@ class GroupCheckpointer:
 
     def is_due(self) -> bool:
         """Whether it is time for another checkpoint."""
-        return time.monotonic() - self.last >= self.every
+        return time.monotonic() - self.last >= self.save_every
 
     def save(self, standing: GroupProgress) -> None:
         """Writes a checkpoint, unless there is one that is as far, and drops all but the last two.

@@ -29,7 +29,7 @@ class CompiledGroup(NamedTuple):
 
 
 def compile_program(
-    setup: lr.Setup, teaching: lr.Setup | None, sizes: EvaluationConfig, lanes: int, checked: bool = False
+    setup: lr.Setup, teaching: lr.Setup | None, sizes: EvaluationConfig, lanes: int, checkify: bool = False
 ) -> CompiledGroup:
     """Compiles all functions, ahead of their use; where `checked`, training stops where a number first is none."""
     # What runs seldom need not be quick: less optimisation saves some 2 s per program, of 17.
@@ -47,7 +47,7 @@ def compile_program(
         )
 
     def trainer(setup: lr.Setup) -> Train:
-        if checked:
+        if checkify:
             return _train_with_checkify(setup)
         train = jax.vmap(partial(lr.train, setup), in_axes=(0, 0, 0, None))
         jitted = jax.jit(train, donate_argnums=0, out_shardings=spread and (spread, None))

@@ -41,32 +41,19 @@ MAX_UPDATES_PER_CALL = (
     32  # updates per jitted call at most, so that a request to stop and a loss that is no number are noticed
 )
 
-COUNTED = (
-    "successes_greedy",
-    "successes",
-    "successes_best",
-    "steps",
-    "expert_steps",
-    "by_attempt",
-    "log_likelihood",
-    "decisions",
-)
-"""As `Successes` has them. `by_attempt` is of every attempt of a life, and goes into the rows only."""
-
-
 @lru_cache(maxsize=16)
 def _compiled_group(
-    setup: lr.Setup, teaching: lr.Setup | None, sizes: EvaluationConfig, lanes: int, checked: bool, devices: Devices
+    setup: lr.Setup, teaching: lr.Setup | None, sizes: EvaluationConfig, lanes: int, checkify: bool, devices: Devices
 ) -> CompiledGroup:
     """A program of its own for every device, or for several together; a host has 8 as a rule."""
     if len(devices) > 1:
         mesh = mesh_of(devices)
         setup, teaching = replace(setup, mesh=mesh), teaching and replace(teaching, mesh=mesh)
-    return compile_program(setup, teaching, sizes, lanes, checked)
+    return compile_program(setup, teaching, sizes, lanes, checkify)
 
 
 def train(
-    group: CellGroup, folder: Path | None = None, every: float = math.inf, checked: bool = False, devices: Devices = ()
+    group: CellGroup, checkpoint_folder: Path | None = None, save_every: float = math.inf, checkify: bool = False, devices: Devices = ()
 ) -> list[CellResult]:
     """Trains a group of cells, from its last checkpoint if there is one.
 
@@ -84,17 +71,17 @@ def train(
         SettingsError: where a checkpoint is of something else.
     """
     with jax.default_device(devices[0] if devices and not distributed.is_distributed() else None):
-        return _train_on_device(group, folder, every, checked, devices)
+        return _train_on_device(group, checkpoint_folder, save_every, checkify, devices)
 
 
 def _train_on_device(
-    group: CellGroup, folder: Path | None, every: float, checked: bool, devices: Devices
+    group: CellGroup, folder: Path | None, save_every: float, checkify: bool, devices: Devices
 ) -> list[CellResult]:
     if distributed.any_process(signals.stop_requested.is_set()):
         raise Stopped
     first = group.cells[0]
     program = _compiled_group(
-        build_setup(first), build_warm_start(first), evaluation_config(first), group.lanes, checked, devices
+        build_setup(first), build_warm_start(first), evaluation_config(first), group.lanes, checkify, devices
     )
     padded = [*group.cells, *[group.cells[-1]] * (group.lanes - len(group.cells))]
     inputs = stack_trees([hyper_of(cell) for cell in padded]), stack_trees([pool_of(cell) for cell in padded])
@@ -104,7 +91,7 @@ def _train_on_device(
     )
     if folder is None:
         return _cell_results(group, _train(group, program, inputs, begun, None))
-    keeper = GroupCheckpointer(folder, group, every, checked)
+    keeper = GroupCheckpointer(folder, group, save_every, checkify)
     try:
         counted = program.count_shapes.values()
         found = keeper.load(begun.state, lambda number: tuple(islice(cycle(counted), number)))
@@ -124,7 +111,7 @@ def _train(
     program: CompiledGroup,
     inputs: tuple[lr.Hyper, Pool],
     now: GroupProgress,
-    keeper: GroupCheckpointer | None,
+    checkpointer: GroupCheckpointer | None,
 ) -> GroupProgress:
     """The host loop: chunks of updates up to every point, where policies are evaluated."""
     hyper, pools = inputs
@@ -144,28 +131,28 @@ def _train(
             updates = min(MAX_UPDATES_PER_CALL, (until - now.steps) // update)
             state, metrics = step(now.state, hyper, pools, jnp.int32(updates))
             metrics, done = jax.device_get(metrics), now.steps + updates * update
-            failed = now.failures | _failures(group, metrics, done, keeper, now.failures)
+            failed = now.failures | _failures(group, metrics, done, checkpointer, now.failures)
             seconds = time.perf_counter() - began
             now = GroupProgress(state, now.counts, now.episodes + metrics["episodes"], done, seconds, failed)
-            _save_or_stop(now, keeper)
+            _save_or_stop(now, checkpointer)
         if len(now.failures) == len(group.cells):
             break
-        _save_or_stop(now, keeper)  # an evaluation takes its time too, and several may follow each other
+        _save_or_stop(now, checkpointer)  # an evaluation takes its time too, and several may follow each other
         counted = program.measures[simulations](now.state.params, pools, hyper, evaluation_key())
         measured = jax.device_get(distributed.gather(counted))
         now = now._replace(found=(*now.counts, measured))
     return now._replace(seconds=time.perf_counter() - began)
 
 
-def _save_or_stop(now: GroupProgress, keeper: GroupCheckpointer | None) -> None:
+def _save_or_stop(now: GroupProgress, checkpointer: GroupCheckpointer | None) -> None:
     """Saves if it is time to, by the first process's clock.
 
     Raises:
         Stopped: on request, of any process.
     """
     stop = distributed.any_process(signals.stop_requested.is_set())
-    if keeper and (stop or distributed.broadcast_from_primary([keeper.is_due()])[0]):
-        keeper.save(now)
+    if checkpointer and (stop or distributed.broadcast_from_primary([checkpointer.is_due()])[0]):
+        checkpointer.save(now)
     if stop:
         raise Stopped
 
@@ -242,9 +229,9 @@ def _counts(
             slots = (ordinals[block] - cell.pool_first < (cell.pool_size or 0)) & (ordinals[block] >= cell.pool_first)
         known, places = np.unique(ordinals[block][slots], return_inverse=True)
         counts = np.zeros(len(known), count_fields(cell.life))
-        counts["cell"], counts["env_steps"], counts["split"], counts["ordinal"] = cell.id, point, split, known
+        counts["cell"], counts["env_steps"], counts["evaluated_on"], counts["ordinal"] = cell.id, point, split, known
         counts["family"], counts["simulations"] = family, simulations
-        for name, values in zip(COUNTED, counted, strict=True):
+        for name, values in counted._asdict().items():
             np.add.at(counts[name], places, values[block][slots])
         np.add.at(counts["episodes"], places, cell.eval_instances)
         found.append(counts)

@@ -58,10 +58,10 @@ def test_help_names_the_commands_and_does_not_import_jax():
         (["bench", "--repeats", "0"], ["--repeats = 0"]),
         (["tune", "maze"], ["FAMILY = 'maze'", "did you mean 'mazes'"]),
         (["tune", "mazes", "--workers", "0"], ["--workers = 0"]),
-        (["run", "task-count", "--split", "0"], ["--split = 0"]),
+        (["run", "task-count", "--devices-per-agent", "0"], ["--devices-per-agent = 0"]),
         (
-            ["run", "task-count", "--split", "2"],
-            ["--split = 2: want what divides the number of devices"],
+            ["run", "task-count", "--devices-per-agent", "2"],
+            ["--devices-per-agent = 2: want what divides the number of devices"],
         ),
         (["fly"], ["fly"]),
     ],

@@ -66,7 +66,7 @@ def shown(grid, missing):
     kept = [cell for cell in cells if cell.id not in missing]
     rows = [row for cell, mine in zip(cells, known, strict=True) if cell.id not in missing for row in mine]
     for family in settings.families:
-        level = {"family": family, "role": "uniform", "split": "unseen", "env_steps": 0, "success": 0.1}
+        level = {"family": family, "role": "uniform", "evaluated_on": "unseen", "env_steps": 0, "success": 0.1}
         rows.append(
             level | {"success_greedy": None, "cell": f"uniform-{family}", "simulations": 0, "seed": None, "variant": ""}
         )

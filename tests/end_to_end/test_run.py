@@ -48,7 +48,7 @@ def test_rows_have_the_promised_columns_and_all_cells(tiny_run, rows):
     for cell in cells:
         mine = [row for row in rows if row["cell"] == cell.id]
         splits = {"seen", "specialty"} | (set() if cell.pool_split == "heldout" else {"unseen", "validation"})
-        assert {(row["env_steps"], row["split"]) for row in mine} == {
+        assert {(row["env_steps"], row["evaluated_on"]) for row in mine} == {
             (p, s) for p, _ in cell.evaluation_points for s in splits
         }
         assert {row["budget_kind"] for row in mine} == {kind for _, kind in cell.evaluation_points}
@@ -64,7 +64,7 @@ def test_scores_are_normalised_over_the_blind_level(tiny_run, rows):
             assert row["score"] == pytest.approx((row["success"] - blind) / (1 - blind))
     for family, level in levels.items():
         base = [r for r in rows if r["family"] == family and r["role"] in ("uniform", "scripted")]
-        last = [r for r in rows if r["family"] == family and r["role"] == "blind" and r["split"] == "unseen"][-1]
+        last = [r for r in rows if r["family"] == family and r["role"] == "blind" and r["evaluated_on"] == "unseen"][-1]
         assert level == pytest.approx(max([r["success"] for r in base] + [last["success"], last["success_greedy"]]))
 
 
@@ -75,12 +75,12 @@ def test_counts_per_task_add_up_to_the_rows(tiny_run, rows):
             mine = tasks[
                 (tasks["cell"] == row["cell"])
                 & (tasks["env_steps"] == row["env_steps"])
-                & (tasks["split"] == row["split"])
+                & (tasks["evaluated_on"] == row["evaluated_on"])
             ]
             assert mine["episodes"].sum() == row["n_episodes"]
             assert mine["successes"].sum() / row["n_episodes"] == pytest.approx(row["success"])
             assert len(mine) == len(np.unique(mine["ordinal"])) == row["n_tasks"]
-    specialist = tasks[tasks["split"] == "specialty"]
+    specialist = tasks[tasks["evaluated_on"] == "specialty"]
     assert set(specialist["ordinal"]) == {0, 1}
 
 
@@ -165,7 +165,7 @@ def test_report_draws_a_run_again_elsewhere(tiny_run, tmp_path):
     ("name", "content"),
     [
         ("results.jsonl", b"garbage\n{}\n"),
-        ("results.jsonl", b'{"split": "seen"}\n'),
+        ("results.jsonl", b'{"evaluated_on": "seen"}\n'),
         ("results.jsonl", b"\x8b\x00"),
         ("meta.json", b"[]x"),
         ("meta.json", b"[1]"),
@@ -250,7 +250,7 @@ def test_four_devices_give_the_rows_and_parameters_of_one_worker(tiny_config, tm
     flags = "--xla_force_host_platform_device_count={} --xla_cpu_multi_thread_eigen=false"
     for name, devices, split in (("1", 1, 1), ("4", 4, 1), ("shared", 4, 2)):
         out = tmp_path / name / "run"
-        arguments = ["run", "task-count", "--config", str(tiny_config), "--out", str(out), "--split", str(split)]
+        arguments = ["run", "task-count", "--config", str(tiny_config), "--out", str(out), "--devices-per-agent", str(split)]
         command = [sys.executable, "-c", "from incentivize.experiments.cli.main import entry; entry()", *arguments]
         subprocess.run(command, check=True, env=os.environ | {"XLA_FLAGS": flags.format(devices)})
     one, four = tmp_path / "1" / "run", tmp_path / "4" / "run"

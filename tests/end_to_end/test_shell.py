@@ -85,7 +85,7 @@ def test_flags_are_read_off_the_commands():
     assert next(iter(words)) == "study"
     assert {"--family", "--seeds", "--learning-rate", "--save-every", "--debug"} <= set(words)
     assert (words["--debug"].value, words["--pools"].takes_several, Path in words["--out"].kinds) == ("", True, True)
-    assert (words["--taught-minibatches"].value, words["--entropy-end"].value) == ("INT", "FLOAT")
+    assert (words["--taught-minibatches"].value, words["--entropy-coef-final"].value) == ("INT", "FLOAT")
     assert "--families" not in words
     for kind in COMMANDS.values():
         assert len(set(flags_of(kind))) == len(flags_of(kind))

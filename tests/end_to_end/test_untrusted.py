@@ -208,7 +208,14 @@ def test_what_an_archive_says_of_its_size_is_not_believed(packed, run, capsys):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("cell", "other"), ("family", "mazes"), ("env_steps", 1), ("split", "odd"), ("episodes", 0), ("successes", 99)],
+    [
+        ("cell", "other"),
+        ("family", "mazes"),
+        ("env_steps", 1),
+        ("evaluated_on", "odd"),
+        ("episodes", 0),
+        ("successes", 99),
+    ],
 )
 def test_counts_that_are_of_no_evaluation_are_no_counts(name, value, run, capsys):
     cell = task_count.cells(RunDirectory(run).settings())[0]
@@ -227,7 +234,7 @@ def test_text_that_is_none_is_no_text(run, capsys):
     with np.load(path) as archive:
         counts, about = archive["counts"], archive["about"]
     counts = counts.copy()
-    counts["split"][:1].view(np.uint32)[0] = 2**31
+    counts["evaluated_on"][:1].view(np.uint32)[0] = 2**31
     np.savez_compressed(path, counts=counts, about=about)
     assert CellStore(run, None, {}).load(cell) is None
     assert "its split" in capsys.readouterr().err

@@ -85,7 +85,7 @@ class Run(Command):
     """The run directory."""
     workers: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
     """How many train side by side, if not one for every core (a CPU), or for every accelerator."""
-    split: Annotated[int, tyro.conf.arg(metavar="INT")] = 1
+    devices_per_agent: Annotated[int, tyro.conf.arg(metavar="INT")] = 1
     """Devices that divide the environments of every agent among them: for agents too large for one."""
     coordinator: Annotated[str | None, tyro.conf.arg(metavar="HOST:PORT", help_behavior_hint="")] = None
     """Where the first of several processes listens, which train every agent together; auto: as a cluster tells."""
@@ -125,7 +125,12 @@ class Run(Command):
             return CommandResult(_launch(self, settings, out, console))
         from incentivize.experiments.execution.study_run import run_study  # imports all the rest
 
-        how = {"reuse": not self.alone, "debug": self.common.debug, "split": self.split, "tracker": self.tracker}
+        how = {
+            "reuse": not self.alone,
+            "debug": self.common.debug,
+            "devices_per_agent": self.devices_per_agent,
+            "tracker": self.tracker,
+        }
         run_study(settings, out, console, self.workers, self.save_every, **how)
         return CommandResult(_json_document(out))
 
@@ -160,7 +165,7 @@ def _settings(command: Run) -> Settings:
 
 def _check_flags(command: Run) -> None:
     """Refuses flags that say how to run, and will not do."""
-    check_at_least_one(workers=command.workers, split=command.split)
+    check_at_least_one(workers=command.workers, split=command.devices_per_agent)
     check_choice("--launcher", command.launcher)
     if command.job and command.launcher == "local":
         raise InputError(f"--job {flatten(command.job)[0]}: is for a job; want --launcher slurm, too")
@@ -181,7 +186,7 @@ def _launch(command: Run, settings: Settings, out: Path, console: Console) -> di
         raise InputError(f"--launcher {command.launcher}: needs submitit: pip install 'incentivize[slurm]'")
     from incentivize.experiments.execution.slurm import launch
 
-    told = [f"--save-every={command.save_every}", f"--split={command.split}"]
+    told = [f"--save-every={command.save_every}", f"--devices-per-agent={command.devices_per_agent}"]
     told += [f"--workers={command.workers}"] * (command.workers is not None)
     told += [f"--tracker={command.tracker}"] * (command.tracker is not None)
     told += ["--alone"] * command.alone + ["--debug"] * command.common.debug

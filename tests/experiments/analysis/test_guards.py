@@ -46,7 +46,7 @@ def at_the_blind_level(study, settings):
             (split, point, searched) for split in splits for point in cell.points for searched in cell.simulations
         ):
             success = float(np.clip(BLIND + 0.01 * rng.normal(), 0, 1))
-            row = {"cell": cell.id, "family": family, "role": cell.role, "seed": cell.seed, "split": split}
+            row = {"cell": cell.id, "family": family, "role": cell.role, "seed": cell.seed, "evaluated_on": split}
             row |= {"pool_size": cell.pool_size, "env_steps": point, "budget_kind": kind, "simulations": searched}
             row |= {"success": success, "success_greedy": success, "success_best": success, "path": 1.2 + success / 9}
             row |= {"success_by_attempt": [success] * settings.life, "log_likelihood": -2 + success}
@@ -77,7 +77,14 @@ def claim_of(family="errands"):
 
 def plain(*scores, role="generalist", **own):
     """Rows of one arm, by seed."""
-    row = {"family": "errands", "role": role, "split": "unseen", "env_steps": 8, "pool_size": None, "simulations": 0}
+    row = {
+        "family": "errands",
+        "role": role,
+        "evaluated_on": "unseen",
+        "env_steps": 8,
+        "pool_size": None,
+        "simulations": 0,
+    }
     return [
         row | {"cell": f"{role}{seed}", "seed": seed, "success": score, "score": score} | own
         for seed, score in enumerate(scores)
@@ -95,7 +102,7 @@ SETTINGS = resolve(
     [
         (plain(0.0, 0.1, 0.05), "inconclusive"),
         (plain(0.0, 0.1, 0.05) + plain(0.9, 0.9, 0.9, role="blind"), "inconclusive"),  # no arm of the study
-        (plain(0.0, 0.1, 0.05) + plain(0.9, 0.9, 0.9, split="seen"), "refuted"),  # learnt by heart, and no more
+        (plain(0.0, 0.1, 0.05) + plain(0.9, 0.9, 0.9, evaluated_on="seen"), "refuted"),  # learnt by heart, and no more
         (plain(0.3, 0.2, 0.4), "refuted"),
         (plain(0.0, 0.1, 0.05) + plain(0.9, role="other", score=None), "refuted"),  # of other knobs, and learnt
         (plain(0.0, 0.1, 0.05) + plain(0.3, role="other", score=None), "inconclusive"),  # not learnt there either
@@ -127,7 +134,7 @@ def taught_by(success, *arms, kind="fair", episodes=512):
         (0.5, plain(0.9, 0.9, 0.9, role="blind"), False),
         (0.5, plain(0.9, 0.9, 0.9, simulations=16), False),  # thinking is no part of it
         (0.5, plain(0.2, 0.2, 0.2) + plain(0.9, 0.9, 0.9, role="taught"), True),  # any arm
-        (0.5, plain(0.9, 0.9, 0.9, split="seen"), False),  # known by heart
+        (0.5, plain(0.9, 0.9, 0.9, evaluated_on="seen"), False),  # known by heart
     ],
 )
 def test_an_arm_above_its_teacher_is_noticed(success, arm, above):
@@ -169,9 +176,9 @@ def test_a_fair_teacher_says_nothing_of_specialists_whose_teacher_knows_the_rule
 def test_specialists_who_have_not_learnt_their_task_do_not_make_a_generalist_ahead(levels, beaten):
     rng, rows, counts = np.random.default_rng(0), [], []
     for seed in range(SETTINGS.seeds):
-        rows += [row | {"seed": seed, "cell": f"g{seed}"} for row in plain(0.9, split="specialty")]
+        rows += [row | {"seed": seed, "cell": f"g{seed}"} for row in plain(0.9, evaluated_on="specialty")]
         counts += [(f"g{seed}", 8, "specialty", task, round(900 + rng.normal()), 1000) for task in range(4)]
-    specialists = plain(*levels, role="specialist", split="specialty")
+    specialists = plain(*levels, role="specialist", evaluated_on="specialty")
     counts += [(row["cell"], 8, "specialty", row["seed"], round(1000 * row["success"]), 1000) for row in specialists]
     table = ResultsTable(rows + specialists, counted(*counts), {})
     why = why_specialists_not_beaten(table.where(role="generalist"), table.where(role="specialist"), SETTINGS)
@@ -193,7 +200,7 @@ def test_a_control_makes_a_claim_void_and_not_refuted():
 
 
 def test_counts_are_of_the_row_s_own_number_of_simulations():
-    rows = plain(0.5, split="unseen", simulations=0) + plain(0.9, split="unseen", simulations=16)
+    rows = plain(0.5, evaluated_on="unseen", simulations=0) + plain(0.9, evaluated_on="unseen", simulations=16)
     counts = counted(("generalist0", 8, "unseen", 0, 5, 10), ("generalist0", 8, "unseen", 0, 9, 10))
     counts["simulations"] = [0, 16]
     table = ResultsTable(rows, counts, {})

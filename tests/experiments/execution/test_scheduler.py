@@ -118,7 +118,7 @@ def test_an_agent_of_several_families_has_rows_and_scores_in_each(tiny_config, t
     study = settings, cells, store
     assert run(study, monkeypatch) == len(cells)
     mixed = [cell.id for cell in cells if cell.role == "mixture"]
-    rows = [row for row in store.rows() if row["cell"] in mixed and row["split"] == "unseen"]
+    rows = [row for row in store.rows() if row["cell"] in mixed and row["evaluated_on"] == "unseen"]
     assert {row["family"] for row in rows} == {"errands", "mazes"}
     for row in rows:
         assert row["success"] == (int(row["cell"], 16) + len(row["family"])) % 11 / 10
@@ -128,7 +128,7 @@ def test_an_agent_of_several_families_has_rows_and_scores_in_each(tiny_config, t
 
 def test_progress_tells_the_last_number_of_simulations(study):
     cell = replace(study[1][0], simulations=(0, 16))
-    row = {"cell": cell.id, "env_steps": cell.points[-1][0], "split": "unseen"}
+    row = {"cell": cell.id, "env_steps": cell.points[-1][0], "evaluated_on": "unseen"}
     rows = [row | {"simulations": count, "success": count / 16} for count in cell.simulations]
     assert final_success(rows, cell) == {"unseen": 1.0}
 

@@ -70,7 +70,7 @@ def test_trials_are_drawn_alike_for_both_arms_and_the_first_is_as_shipped():
             assert ppo == {key: getattr(SHIPPED, key) for key in ppo}
             continue
         assert 3e-4 <= ppo["learning_rate"] <= 1e-2
-        assert ppo["entropy_end"] <= ppo["entropy"]
+        assert ppo["entropy_coef_final"] <= ppo["entropy_coef"]
         assert ppo["entropy_steps"] == 300
         assert ppo["minibatches"] in (4, 8, 16)
     assert len({tuning.draw(SHIPPED, ("taught", number))["learning_rate"] for number in range(50)}) == 50

@@ -32,8 +32,8 @@ def check(study, **own):
         ("taste-and-hunger", {"taste": 0.1}, {"tastes": (0.0, 0.1)}),
         ("taste-and-hunger", {"hunger": 0.1}, {"hungers": (0.0, 0.1)}),
         ("taste-and-hunger", {"reward": "fading"}, None),
-        ("task-count", {"entropy_end": 0.001}, {"entropy_steps": 9}),
-        ("task-count", {"entropy_steps": 9}, {"entropy_end": 0.001}),
+        ("task-count", {"entropy_coef_final": 0.001}, {"entropy_steps": 9}),
+        ("task-count", {"entropy_steps": 9}, {"entropy_coef_final": 0.001}),
         ("task-count", {"parameters": 9000, "width": 32}, {"parameters": 0}),
     ],
 )
@@ -45,7 +45,9 @@ def test_what_would_do_nothing_is_refused(study, idle, more):
         check(study, **(idle | more))
 
 
-@pytest.mark.parametrize("constant", [{"entropy": 0.02}, {"entropy_steps": 0}, {"entropy": 0.02, "entropy_steps": 0}])
+@pytest.mark.parametrize(
+    "constant", [{"entropy_coef": 0.02}, {"entropy_steps": 0}, {"entropy_coef": 0.02, "entropy_steps": 0}]
+)
 def test_a_bonus_that_falls_as_shipped_may_be_made_constant(constant):
     base = {"study": "task-count"} | studies.load("task-count").PRESETS["quick"] | {"families": ("errands",)}
     settings = resolve(base, presets.training_defaults("quick"), constant)

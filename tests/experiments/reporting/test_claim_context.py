@@ -17,8 +17,8 @@ def settings_of(**own):
     return resolve(given | own, presets.training_defaults("quick"), {})
 
 
-def claim(family="errands", split="unseen"):
-    return Claim("task-count", "skill appears", "supported", 0.5, 0.4, 0.6, 3, "a rule", family, "because", split)
+def claim(family="errands", evaluated_on="unseen"):
+    return Claim("task-count", "skill appears", "supported", 0.5, 0.4, 0.6, 3, "a rule", family, "because", evaluated_on)
 
 
 def table(*arms):
@@ -29,8 +29,8 @@ def table(*arms):
             own = {"cell": f"{family}-{control}-{pool}-{seed}", "family": family, "control": control, "seed": seed}
             own |= {"pool_size": pool, "simulations": 0, "role": "control"}
             for steps, found in ((1000, 0.9), (2000, value)):
-                rows.append(own | {"env_steps": steps, "split": "unseen", "success": found})
-                rows.append(own | {"env_steps": steps, "split": "specialty", "success": found / 2})
+                rows.append(own | {"env_steps": steps, "evaluated_on": "unseen", "success": found})
+                rows.append(own | {"env_steps": steps, "evaluated_on": "specialty", "success": found / 2})
     return ResultsTable(rows, counted(), {})
 
 
@@ -47,15 +47,15 @@ def test_controls_of_a_family_are_those_of_its_kind_at_every_pool_and_the_last_b
         ("shuffled", 1, 2), ("shuffled", 4, 2), ("shuffled", 64, 2), ("shuffled", "new", 2), ("blind", "new", 1)
     ]  # fmt: skip
     np.testing.assert_allclose([row["success"] for row in found], [0.02, 0.01, 0.41, 0.25, 0.25])
-    assert {(row["env_steps"], row["family"], row["split"]) for row in found} == {(2000, "errands", "unseen")}
+    assert {(row["env_steps"], row["family"], row["evaluated_on"]) for row in found} == {(2000, "errands", "unseen")}
     assert summarise_controls(found) == (
         "shuffled: 0.02 at pool 1, 0.41 at pool 64 (the most), 0.25 at new; n = 2. blind: 0.25 at new; n = 1"
     )
 
 
 def test_controls_are_of_the_tasks_that_the_claim_is_about():
-    (blind,) = control_results(table(BLIND), settings_of(), claim(split="specialty"))[1:]
-    assert (blind["split"], blind["success"]) == ("specialty", 0.125)
+    (blind,) = control_results(table(BLIND), settings_of(), claim(evaluated_on="specialty"))[1:]
+    assert (blind["evaluated_on"], blind["success"]) == ("specialty", 0.125)
 
 
 def test_a_missing_control_is_said_to_be_missing():

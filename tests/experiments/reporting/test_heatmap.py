@@ -42,7 +42,7 @@ def table_of(settings=SETTINGS, blind=BLIND, leave_out=None):
                     turn = TURNS[steps]
                     score = 0.0 if turn is None else 1 / (1 + (turn / at) ** 2)
                     score += 0.01 * rng.normal()
-                    row = {"cell": f"{pool}-{seed}", "family": family, "role": "generalist", "split": "unseen"}
+                    row = {"cell": f"{pool}-{seed}", "family": family, "role": "generalist", "evaluated_on": "unseen"}
                     row |= {"seed": seed, "pool_size": size_of(pool), "env_steps": steps, "simulations": 0}
                     rows.append(row | {"success": BLIND + 0.8 * score, "score": None if blind is None else score})
     return ResultsTable(rows, counted(), {"blind": dict.fromkeys(settings.families, blind)})

@@ -130,8 +130,8 @@ def test_a_version_says_what_changes_numbers_and_nothing_else(plain, cell):
     told = "--xla_gpu_deterministic_ops=true NVIDIA_TF32_OVERRIDE=1 flax_fix_rng_separator=True"
     told += " jax_threefry_partitionable=False"
     assert code_version(cell) == f"{usual} {told}"
-    assert code_version(cell, checked=True) == f"{usual} {told}{CHECKED}"
-    assert parts(code_version(cell, checked=True)) == (usual, told)
+    assert code_version(cell, checkify=True) == f"{usual} {told}{CHECKED}"
+    assert parts(code_version(cell, checkify=True)) == (usual, told)
     assert run_directory.environment()["ambient"] == ambient.unusual_settings()
     assert len(ambient.unusual_settings()) == 4
 

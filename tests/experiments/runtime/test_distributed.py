@@ -31,7 +31,7 @@ def command(config, out, *more):
         "--out",
         str(out),
         *SMALL.split(),
-        "--split",
+        "--devices-per-agent",
         "2",
         *more,
     ]

@@ -35,7 +35,7 @@ def test_precedence_is_default_preset_file_flag():
 
 
 def test_who_sets_a_key_sets_what_follows_it_unless_that_is_set_too():
-    twins = {"learning_rate": 1e-3, "taught_learning_rate": 2e-3, "entropy": 0.1, "entropy_end": 0.01}
+    twins = {"learning_rate": 1e-3, "taught_learning_rate": 2e-3, "entropy_coef": 0.1, "entropy_coef_final": 0.01}
 
     def of(*layers, name="errands"):
         training = resolve(BASE, {"errands": twins}, *layers).training[name]
@@ -44,8 +44,8 @@ def test_who_sets_a_key_sets_what_follows_it_unless_that_is_set_too():
     shipped = (1e-3, 2e-3, 0.1, 0.01)
     assert of() == of({"width": 32}) == shipped
     assert of({"learning_rate": 5e-3}) == (5e-3, None, 0.1, 0.01)
-    assert of({"entropy": 0.2}) == (1e-3, 2e-3, 0.2, None)
-    assert of({"entropy_end": 0.02}) == (1e-3, 2e-3, 0.1, 0.02)
+    assert of({"entropy_coef": 0.2}) == (1e-3, 2e-3, 0.2, None)
+    assert of({"entropy_coef_final": 0.02}) == (1e-3, 2e-3, 0.1, 0.02)
     assert of({"learning_rate": 5e-3, "taught_learning_rate": 6e-3}) == (5e-3, 6e-3, 0.1, 0.01)
     table = {"training": {"errands": {"learning_rate": 5e-3, "taught_learning_rate": 6e-3}}}
     assert of(table) == (5e-3, 6e-3, 0.1, 0.01)

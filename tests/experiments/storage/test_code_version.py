@@ -8,7 +8,6 @@ import pytest
 
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import resolve
-from incentivize.experiments.storage import code_version as code_version_module
 from incentivize.experiments.storage.code_version import code_version
 from incentivize.experiments.studies import task_count
 

@@ -33,7 +33,9 @@ def test_a_directory_is_made_with_its_configuration_in_one_step(tmp_path, monkey
     (tmp_path / "empty").mkdir()
     with open_run_directory(tmp_path / "empty", SETTINGS) as store:
         assert store.settings() == SETTINGS
-    monkeypatch.setattr(ownership, "write_atomic", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    monkeypatch.setattr(
+        ownership, "write_atomic", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+    )
     with pytest.raises(InputError, match="cannot be written"), open_run_directory(tmp_path / "full", SETTINGS):
         pass
     assert not (tmp_path / "full").exists()

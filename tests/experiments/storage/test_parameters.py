@@ -108,8 +108,8 @@ def test_fine_tuning_starts_from_exactly_the_saved_parameters_and_trains_on(gene
     after, _ = loop.train(CellGroup((tuned, fresh), 2))
     counts = RunDirectory(tiny_run).tasks(10**6)
     for split in ("validation", "unseen", "specialty"):  # the tasks and instances that both are evaluated on
-        before = counts[(counts["cell"] == cell.id) & (counts["env_steps"] == last) & (counts["split"] == split)]
-        begin = after.counts[(after.counts["env_steps"] == 0) & (after.counts["split"] == split)]
+        before = counts[(counts["cell"] == cell.id) & (counts["env_steps"] == last) & (counts["evaluated_on"] == split)]
+        begin = after.counts[(after.counts["env_steps"] == 0) & (after.counts["evaluated_on"] == split)]
         for key in ("ordinal", "successes", "successes_greedy", "steps"):
             assert (before[key] == begin[key]).all()
     assert not params_equal(after.params, saved)
@@ -126,9 +126,9 @@ def test_a_study_starts_from_a_file_and_goes_on_only_with_the_same(
     arguments += ["--simulations", "0", "--attempts", "1", "--start-from", str(mine)]
     assert main([*arguments, "--debug"]) == 0
     begin = RunDirectory(out).tasks(10**6)
-    begin = begin[(begin["env_steps"] == 0) & (begin["split"] == "unseen")]
+    begin = begin[(begin["env_steps"] == 0) & (begin["evaluated_on"] == "unseen")]
     end = RunDirectory(tiny_run).tasks(10**6)
-    end = end[(end["cell"] == cell.id) & (end["env_steps"] == cell.points[-1][0]) & (end["split"] == "unseen")]
+    end = end[(end["cell"] == cell.id) & (end["env_steps"] == cell.points[-1][0]) & (end["evaluated_on"] == "unseen")]
     assert len(begin)
     assert (begin["successes"] == end["successes"]).all()
     noted = tomllib.loads((out / "config.toml").read_text())["training"]["errands"]["start_from"]

@@ -12,7 +12,7 @@ from tests.helpers.counts import counted
 def result(cell, success):
     counts = counted((cell, 8, "unseen", 0, round(10 * success), 10))
     row = {"cell": cell, "family": "errands", "role": "generalist", "env_steps": 8, "simulations": 0}
-    return [row | {"split": "unseen", "success": success}], counts
+    return [row | {"evaluated_on": "unseen", "success": success}], counts
 
 
 def test_what_is_published_is_read_and_replaces_what_was_there(tmp_path):
@@ -45,7 +45,7 @@ def test_a_row_that_is_there_twice_is_refused_and_read_by_nobody(tmp_path):
     told = "two rows are of cell a, family errands, role generalist, env_steps 8, simulations 0, split unseen"
     with pytest.raises(ValueError, match=told):
         store.publish(again, counts)
-    apart = [rows[0] | {key: value} for key, value in (("role", "met"), ("env_steps", 4), ("split", "seen"))]
+    apart = [rows[0] | {key: value} for key, value in (("role", "met"), ("env_steps", 4), ("evaluated_on", "seen"))]
     store.publish([*rows, *apart, rows[0] | {"budget_kind": "share"}], counts)
     assert len(store.rows()) == 5
     path = tmp_path / "results.jsonl"

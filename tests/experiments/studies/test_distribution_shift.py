@@ -39,7 +39,7 @@ def table_of(unseen=0.9, pairs=0.9, objects=0.9, row=0.9, noise=0.01, nearness=0
             learnt = cell.role != "blind" and cell.pool_size != 64
             success = (level if learnt else BLIND) + noise * rng.normal()
             row = {"cell": cell.id, "family": cell.family, "role": cell.role, "seed": cell.seed, "env_steps": point}
-            row |= {"pool_size": cell.pool_size, "split": split, "success": success}
+            row |= {"pool_size": cell.pool_size, "evaluated_on": split, "success": success}
             rows.append(row | {"score": (success - BLIND) / (1 - BLIND) if split == "unseen" else None})
         if cell.role == "generalist" and cell.pool_size not in (None, 64):
             away = np.array(distances_to_pool("errands", knobs, cell.pool_size, cell.seed, SETTINGS.eval_tasks))

@@ -29,7 +29,7 @@ def table_of(logs, noise=0.02, decisions=6, top=None, leave_out=None):
             told = logs[min(place + PLACES - len(STEPS), pool)] + noise * rng.normal()
             success = np.exp(decisions * told) if top is None else top
             row = {"cell": cell.id, "family": cell.family, "role": cell.role, "seed": cell.seed, "env_steps": point}
-            row |= {"pool_size": cell.pool_size, "split": "unseen", "success": success, "score": success}
+            row |= {"pool_size": cell.pool_size, "evaluated_on": "unseen", "success": success, "score": success}
             rows.append(row | {"log_likelihood": told})
     return ResultsTable(rows, counted(), {"blind": {"errands": 0.0}})
 

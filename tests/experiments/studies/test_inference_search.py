@@ -27,9 +27,9 @@ def table_of(untrained, thinking, alone, noise=0.01):
                 # With search the end is reached at a quarter of the budget.
                 success = start + (end - start) * min(share * (4 if simulations else 1), 1) + noise * rng.normal()
                 row = {"cell": cell.id, "family": "puzzles", "role": "generalist", "seed": cell.seed}
-                row |= {"env_steps": point, "split": "unseen", "simulations": simulations}
+                row |= {"env_steps": point, "evaluated_on": "unseen", "simulations": simulations}
                 rows.append(row | {"success": success, "success_best": success + 0.1})
-    rows.append({"cell": "uniform", "family": "puzzles", "role": "uniform", "split": "unseen", "env_steps": 0})
+    rows.append({"cell": "uniform", "family": "puzzles", "role": "uniform", "evaluated_on": "unseen", "env_steps": 0})
     return ResultsTable([{"simulations": 0, "seed": None, "success": 0.05} | row for row in rows], counted(), {})
 
 

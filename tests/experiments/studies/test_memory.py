@@ -30,7 +30,7 @@ def table_of(gains, noise=0.003, leave_out=None, first=0.3):
             continue
         for split in ("seen", "unseen"):
             gain = gains.get((cell.role, split, cell.pool_size), 0.0) + noise * rng.normal()
-            row = {"cell": cell.id, "family": cell.family, "role": cell.role, "seed": cell.seed, "split": split}
+            row = {"cell": cell.id, "family": cell.family, "role": cell.role, "seed": cell.seed, "evaluated_on": split}
             row |= {"env_steps": cell.evaluation_points[-1][0], "pool_size": cell.pool_size}
             level = first if cell.role == "generalist" else 0.2
             rows.append(row | {"success_by_attempt": (level + gain * np.linspace(0, 1, SETTINGS.life)).tolist()})

@@ -35,7 +35,7 @@ def table_of(alone=0.8, mixed=0.8, wide=0.8, noise=0.01, leave_out=None):
                 score = level[cell.role] * (1 if point == cell.evaluation_points[-1][0] else 0.5) + noise * rng.normal()
                 row = {"cell": cell.id, "family": family, "role": cell.role, "seed": cell.seed, "env_steps": point}
                 row |= {"success": 0.1 + 0.9 * score, "score": score}
-                rows += [row | {"split": split} for split in ("seen", "unseen")]
+                rows += [row | {"evaluated_on": split} for split in ("seen", "unseen")]
     return ResultsTable(rows, counted(), {"blind": dict.fromkeys(FAMILIES, 0.1)})
 
 

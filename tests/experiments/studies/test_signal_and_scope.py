@@ -34,7 +34,7 @@ def table_of(tops, noise=0.01, leave_out=None, blind=0.2, low=0.2, by_heart=None
         known = {"unseen": success, "seen": (by_heart or {}).get(cell.role, success)}
         for split, found in known.items():
             score = None if blind is None else (found - blind) / (1 - blind)
-            rows.append(row | {"split": split, "success": found, "success_greedy": found, "score": score})
+            rows.append(row | {"evaluated_on": split, "success": found, "success_greedy": found, "score": score})
     meta = {} if teacher is None else {"teacher": {"errands": {"kind": "informed", "success": teacher}}}
     return ResultsTable(rows, counted(), {"blind": {"errands": blind}} | meta)
 

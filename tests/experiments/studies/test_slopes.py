@@ -27,7 +27,7 @@ def table_of(exponents, noise=0.02, leave_out=None):
         for point, _ in cell.evaluation_points:
             failures = 0.9 * (point / STEPS[0]) ** (exponents.get(cell.role, 0.0) + shift)
             row = {"cell": cell.id, "family": cell.family, "role": cell.role, "seed": cell.seed, "env_steps": point}
-            rows.append(row | {"split": "unseen", "success": 1 - failures, "score": 1 - failures / 0.9})
+            rows.append(row | {"evaluated_on": "unseen", "success": 1 - failures, "score": 1 - failures / 0.9})
     return ResultsTable(rows, counted(), {"blind": {"mazes": 0.1}})
 
 

@@ -38,7 +38,7 @@ def table_of(generalist=RISING, taught=0.55, incentivized=0.55, noise=0.01, leav
             rows.append(
                 row
                 | {
-                    "split": "specialty",
+                    "evaluated_on": "specialty",
                     "budget_kind": kind,
                     "success": np.mean(won) / 1000,
                     "score": np.mean(won) / 1000,

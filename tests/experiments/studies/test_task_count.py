@@ -57,7 +57,7 @@ def table_of(unseen, shuffled=0.02, taught=0.9, specialist=0.9, incentivized=0.7
                 "score": (success - 0.25) / 0.75,
             }
             ordinals = [cell.pool_first] if "specialist" in cell.role else range(settings.specialists)
-            rows += [row | {"split": split} for split in ("seen", "unseen", "specialty")]
+            rows += [row | {"evaluated_on": split} for split in ("seen", "unseen", "specialty")]
             counts += [
                 (cell.id, point, "specialty", o, round(1000 * np.clip(success + noise * rng.normal(), 0, 1)), 1000)
                 for o in ordinals
@@ -105,7 +105,7 @@ def test_where_nobody_has_learnt_anything_skill_is_not_said_to_be_missing():
 
 def test_agents_that_know_their_pool_by_heart_and_no_more_refute_it():
     table = table_of(FLAT, taught=0.25)
-    rows = [row | {"score": 0.9} if row["split"] == "seen" else row for row in table.rows]
+    rows = [row | {"score": 0.9} if row["evaluated_on"] == "seen" else row for row in table.rows]
     assert task_count.verdicts(ResultsTable(rows, table.tasks, table.meta), SETTINGS)[0].verdict == "refuted"
 
 
@@ -263,7 +263,7 @@ def test_missing_cells_are_not_imputed():
 def test_specialists_get_their_budgets_in_whole_updates():
     at_large, at_small = specialists.specialist_points(SETTINGS, SETTINGS.training["errands"])
     budget = SETTINGS.training["errands"].budget
-    assert at_large == {budget // 4 // 8192 * 8192: "split", budget // 8192 * 8192: "full"}
+    assert at_large == {budget // 4 // 8192 * 8192: "equal_share", budget // 8192 * 8192: "full"}
     assert at_small == {budget // 64 // 512 * 512: "share", budget // 1024 // 512 * 512: "share"}
 
 

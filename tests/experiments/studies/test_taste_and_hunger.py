@@ -25,7 +25,7 @@ def table_of(gain=0.0, saved=0.0, noise=0.01, leave_out=None):
             success = 0.5 + gain * ("taste" in cell.training.reward) + noise * rng.normal()
             path = 1.5 - saved * ("hunger" in cell.training.reward) + noise * rng.normal()
             row = {"cell": cell.id, "family": cell.family, "role": cell.role, "seed": cell.seed, "env_steps": point}
-            rows += [row | {"split": split, "success": success, "path": path} for split in ("seen", "unseen")]
+            rows += [row | {"evaluated_on": split, "success": success, "path": path} for split in ("seen", "unseen")]
     return ResultsTable(rows, counted(), {})
 
 

@@ -56,7 +56,9 @@ def table_of(turn=(SKILL - ONE) / TASK, leave_out=None, skill=SKILL, spread=1.0)
                 if cell.control == "blind":
                     score = 0
                 success = BLIND + (1 - BLIND) * score + 0.002 * rng.normal() * (cell.control is None)
-                rows.append(row | {"split": split, "env_steps": point, "success": success, "success_greedy": success})
+                rows.append(
+                    row | {"evaluated_on": split, "env_steps": point, "success": success, "success_greedy": success}
+                )
     return ResultsTable(rows, counted(), {})
 
 

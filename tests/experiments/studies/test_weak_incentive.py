@@ -36,7 +36,7 @@ def table_of(curves, noise=0.01, leave_out=None, taught_bits=1000, teacher=None)
             row = {"cell": cell.id, "family": cell.family, "role": cell.role, "seed": cell.seed, "env_steps": point}
             for split in ("seen", "unseen"):
                 found = success + noise * rng.normal()
-                rows.append(row | {"split": split, "success": found, "score": (found - BLIND) / (1 - BLIND)})
+                rows.append(row | {"evaluated_on": split, "success": found, "score": (found - BLIND) / (1 - BLIND)})
     meta = {} if teacher is None else {"teacher": {"mazes": {"kind": "informed", "success": teacher}}}
     return ResultsTable(rows, counted(), {"ledger": ledger, "blind": {"mazes": BLIND}} | meta)
 

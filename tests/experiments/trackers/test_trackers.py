@@ -78,7 +78,9 @@ def test_event_files_say_what_the_rows_say_and_a_second_run_adds_nothing(store):
     for row in rows:
         for key in MEASURES:
             if row[key] is not None:
-                wanted[row["cell"], row["role"], f"{key}/{row['split']}", row["env_steps"]] = np.float32(row[key])
+                wanted[row["cell"], row["role"], f"{key}/{row['evaluated_on']}", row["env_steps"]] = np.float32(
+                    row[key]
+                )
     assert found == wanted
     assert {tag for *_, tag, _ in found} >= {"success/unseen", "score/unseen", "success_greedy/seen"}
     study = EventAccumulator(str(folder / "study")).Reload()
@@ -136,7 +138,7 @@ def test_a_mixture_and_a_search_have_tags_of_their_own(store):
     row |= {"role": "mixture", "success_by_attempt": [0.25, 0.5]}
     store.publish([row, row | {"family": "mazes", "simulations": 16, "success": 0.75}])
     (record,) = runs_of_cells(store, whole=True)
-    split = row["split"]
+    split = row["evaluated_on"]
     assert record.config["family"] == "errands+mazes"
     ((_, scalars),) = record.points.items()
     assert scalars[f"success/errands/{split}"] == row["success"]

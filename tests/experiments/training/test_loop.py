@@ -117,7 +117,7 @@ def test_counts_belong_to_the_tasks_of_the_slots(cells, monkeypatch):
         counts = counts[counts["env_steps"] == cell.points[-1][0]]
         ordinals = evaluation.block_ordinals(cell, EVALUATED_BLOCKS)
         for block, split in enumerate(EVALUATED_BLOCKS):
-            mine = counts[counts["split"] == split]
+            mine = counts[counts["evaluated_on"] == split]
             if cell.role == "specialist" and split in ("unseen", "validation"):
                 assert not len(mine)
                 continue
@@ -216,7 +216,7 @@ def test_with_a_search_held_out_tasks_alone_are_played_once_and_rows_say_so(cell
     cell = next(replace(cell, simulations=(0, 2), attempts=3) for cell in cells if cell.role == "generalist")
     (found,) = loop.train(CellGroup((cell,), 1))
     rows = rows_of(cell, found.counts, 1)
-    splits = {(row["simulations"], row["attempts"], row["split"]) for row in rows}
+    splits = {(row["simulations"], row["attempts"], row["evaluated_on"]) for row in rows}
     assert splits == {(0, 3, "seen"), (0, 3, "validation"), (0, 3, "unseen"), (0, 3, "specialty"), (2, 1, "unseen")}
     for row in rows:
         if row["simulations"]:
