@@ -107,7 +107,7 @@ def _draw(setup: Setup, acting: ActorConfig, pool: Pool, hyper: Hyper, steps: ja
 def start_samplers(
     family: Family, pool: Pool, hyper: Hyper, steps: jax.Array, *, tastes: bool, frozen: bool
 ) -> StartSampler:
-    """Draws every start that any training has.
+    """Draw every start that any training has.
 
     Args:
         family: of the starts.

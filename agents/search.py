@@ -107,7 +107,7 @@ def _model(
 
 
 def _check(family: Family, simulations: int) -> None:
-    """Refuses what cannot be searched, or must not."""
+    """Refuse what cannot be searched, or must not."""
     if simulations < 0:
         raise ValueError(f"simulations={simulations}: want 0 or more")
     if not simulations:

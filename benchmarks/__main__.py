@@ -25,7 +25,7 @@ def _markdown(rows: list[dict[str, str]]) -> list[str]:
 
 
 def main() -> None:
-    """Measures what is asked for; prints every table as it comes."""
+    """Measure what is asked for; prints every table as it comes."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--only", nargs="+", choices=TABLES, default=list(TABLES), help="which parts")
     parser.add_argument("--repeats", type=int, default=7, help="turns")

@@ -30,7 +30,7 @@ WIDTHS = (16, 64, 256)
 def _updates(
     setup: lr.Setup, hyper: lr.Hyper, size: int | None, agents: int = 1, updates: int = UPDATES
 ) -> tuple[Any, int, Any]:
-    """Updates of one agent, in another pool at every call, or of several side by side, each of its own; for `in_turn`.
+    """Update of one agent, in another pool at every call, or of several side by side, each of its own; for `in_turn`.
 
     In another pool, since tasks that differ end episodes, and so pay for resets, at different rates.
     """

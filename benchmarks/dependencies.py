@@ -125,7 +125,7 @@ def page() -> str:
 
 
 def main() -> None:
-    """Measures, and prints or writes the page."""
+    """Measure, and prints or writes the page."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.dependencies", description=__doc__)
     parser.add_argument("--out", type=Path, help="a file to write it to")
     out = parser.parse_args().out

@@ -167,7 +167,7 @@ def page(name: str, folder: Path) -> str:
 
 
 def main(docs: Path) -> None:
-    """Writes the gallery into a folder of documentation."""
+    """Write the gallery into a folder of documentation."""
     folder = docs / "families"
     folder.mkdir(parents=True, exist_ok=True)
     text = INTRODUCTION.format(tasks=TASKS, instances=INSTANCES, machine=f"{os.cpu_count()} cores, {jax.devices()[0]}")

@@ -37,7 +37,7 @@ class Side(NamedTuple):
 
 
 def side(make: Callable[[], tuple[Callable[[], Any], int, Any]]) -> Side:
-    """Compiles what `make` makes: a call, its steps, and the compiled program."""
+    """Compile what `make` makes: a call, its steps, and the compiled program."""
     began = time.perf_counter()
     call, steps, compiled = make()
     compiling = time.perf_counter() - began
@@ -64,7 +64,7 @@ def begun(make: Callable[[], BatchedEnv]) -> tuple[Any, int, Any]:
 
 
 def trained(make: Callable[[], Training]) -> tuple[Any, int, Any]:
-    """Updates of an agent, for `side`."""
+    """Update of an agent, for `side`."""
     training = make()
     state = training.begin()
 
@@ -105,7 +105,7 @@ def _table(makes: dict[str, Callable[[], Any]], repeats: int, what: str, against
 
 
 def worlds(repeats: int) -> list[Row]:
-    """Steps per second of every family and peer."""
+    """Step per second of every family and peer."""
     makes = {name: partial(stepped, partial(batched_env, name)) for name in envs.names()}
     for name, make in WORLDS.items():
         few = 64 if name.startswith("Craftax") else NUM_ENVS

@@ -43,7 +43,7 @@ def claims(results: Path = RESULTS) -> list[dict[str, Any]]:
 
 
 def main(results: Path = RESULTS) -> None:
-    """Draws the scoreboard again, as PNG, SVG and CSV."""
+    """Draw the scoreboard again, as PNG, SVG and CSV."""
     found = claims(results)
     save(_figure(found), found, results / "scoreboard", "scoreboard")
 

@@ -52,13 +52,13 @@ ON, OFF = ("y", "yes", "t", "true", "on", "1"), ("n", "no", "f", "false", "off",
 
 
 def unusual_settings() -> dict[str, Any]:
-    """Returns the settings that change numbers and have other values in this thread, by name."""
+    """Return the settings that change numbers and have other values in this thread, by name."""
     return {name: now for name, now in _now().items() if name in NUMBERS and now != NUMBERS[name]}
 
 
 @contextmanager
 def with_settings(settings: Mapping[str, Any]) -> Iterator[None]:
-    """Sets what decides over numbers, or lets programs fail, for this thread until the block ends.
+    """Set what decides over numbers, or lets programs fail, for this thread until the block ends.
 
     Args:
         settings: by name, as `others` returns them; one that is not among them gets its value of NUMBERS.
@@ -68,7 +68,7 @@ def with_settings(settings: Mapping[str, Any]) -> Iterator[None]:
 
 
 def pinned(function: Callable[Params, Result]) -> Callable[Params, Result]:
-    """Makes a function of integers compute the same whatever jax is set to, and leaves the settings as they were.
+    """Make a function of integers compute the same whatever jax is set to, and leaves the settings as they were.
 
     Rounding is left to the settings: no episode depends on it. Asking costs a few microseconds a call, and nothing is
     compiled again from one call to the next.
@@ -86,7 +86,7 @@ def pinned(function: Callable[Params, Result]) -> Callable[Params, Result]:
 
 
 def pin() -> None:
-    """Sets what decides over numbers, or lets programs fail, for this process and those that it starts."""
+    """Set what decides over numbers, or lets programs fail, for this process and those that it starts."""
     for name in overridden_variables(os.environ):
         del os.environ[name]
     if "jax" in sys.modules:
@@ -95,7 +95,7 @@ def pin() -> None:
 
 
 def overridden_variables(variables: Mapping[str, str]) -> dict[str, str]:
-    """Returns the variables that give a setting another value than it has here, or a value that jax does not know."""
+    """Return the variables that give a setting another value than it has here, or a value that jax does not know."""
     told = {}
     for name, value in ({"jax_transfer_guard": "allow"} | GUARDS | NUMBERS).items():  # which stands for all three
         text = variables.get(name.upper())
@@ -139,7 +139,7 @@ def _read(text: str, value: Any) -> Any:
 
 @contextmanager
 def _entered(settings: Mapping[str, Any]) -> Iterator[None]:
-    """Gives settings their values for this thread, those that a thread can have for itself."""
+    """Give settings their values for this thread, those that a thread can have for itself."""
     with ExitStack() as stack:
         for name, value in settings.items():
             if name in _states():

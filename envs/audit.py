@@ -64,7 +64,7 @@ class Drawn(Wrapper):
 
 
 def audit(family: Family, pool: Pool, key: jax.Array, heldout: int = 128) -> Audit:
-    """Draws tasks as training does and compares them with held-out tasks. Consumes `key`.
+    """Draw tasks as training does and compares them with held-out tasks. Consumes `key`.
 
     Args:
         family: a family or control.
@@ -88,7 +88,7 @@ def tasks_of(draws: Callable[[Family], StartSampler], family: Family, key: jax.A
 
 
 def compared(family: Family, claim: Claim, drawn: jax.Array | np.ndarray, heldout: int) -> Audit:
-    """Compares tasks that training draws (digits [n, D]) with its pool, and with the first held-out tasks."""
+    """Compare tasks that training draws (digits [n, D]) with its pool, and with the first held-out tasks."""
     space = family.tasks
     distinct = np.unique(np.asarray(drawn), axis=0)
     blocks = {split: first(space, split, heldout) for split in SPLITS}

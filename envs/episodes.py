@@ -58,7 +58,7 @@ class NearSuccess(NamedTuple):
 def start_sampler(
     family: Family, pool: Pool, near: NearSuccess | None = None, starts: jax.Array | None = None
 ) -> StartSampler:
-    """Draws a task of the pool and an instance of the task.
+    """Draw a task of the pool and an instance of the task.
 
     Args:
         family: the family.

@@ -128,7 +128,7 @@ class Family(ABC):
 
     @abstractmethod
     def expert(self, state: State, kind: Literal["informed", "fair"] = "informed") -> jax.Array:
-        """Returns probabilities of the best actions, float32 [A], ties shared.
+        """Return probabilities of the best actions, float32 [A], ties shared.
 
         "informed" knows the task. "fair" knows only what observations have shown so far: where the rule is visible, it
         reads the rule from `state.shown`, as `observe` does.
@@ -213,7 +213,7 @@ class Playable(Protocol):
 
 
 def as_shown(state: State) -> State:
-    """Returns the state with the rule that the agent was shown as the one that counts, for fair experts."""
+    """Return the state with the rule that the agent was shown as the one that counts, for fair experts."""
     return state._replace(task=state.shown)
 
 

@@ -16,7 +16,7 @@ def _started() -> bool:
 
 
 def _bereft() -> bool:
-    """Returns whether JAX was started but this process has lost its threads (known on Linux only)."""
+    """Return whether JAX was started but this process has lost its threads (known on Linux only)."""
     with suppress(OSError):
         return _started() and len(os.listdir("/proc/self/task")) <= threading.active_count()
     return False
@@ -26,7 +26,7 @@ _lost = _bereft()  # for a process that imports this only after it was forked
 
 
 def _note() -> None:
-    """Notes in a forked process whether JAX had been started before the fork."""
+    """Note in a forked process whether JAX had been started before the fork."""
     global _lost
     _lost = _started()
 
@@ -36,7 +36,7 @@ if hasattr(os, "register_at_fork"):  # Windows has no forks
 
 
 def refuse_lost_threads() -> None:
-    """Refuses to go on in a process that was forked from one in which JAX had been started.
+    """Refuse to go on in a process that was forked from one in which JAX had been started.
 
     Raises:
         RuntimeError: which says how to start such a process.

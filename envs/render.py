@@ -41,7 +41,7 @@ class Picture:
         return cls(np.full(shape, " "), np.full(shape, INK, np.uint8), np.full(shape, PAPER, np.uint8))
 
     def write(self, row: int, column: int, text: str, ink: int = INK, paper: int = PAPER) -> None:
-        """Writes one line of text from a place on.
+        """Write one line of text from a place on.
 
         Raises:
             ValueError: where it does not fit.
@@ -53,11 +53,11 @@ class Picture:
         self.characters[place], self.inks[place], self.papers[place] = list(text), ink, paper
 
     def tile(self, cell: tuple[int, int], text: str, ink: int, paper: int) -> None:
-        """Fills the cell (row, column) of a `lattice` that begins at the upper left."""
+        """Fill the cell (row, column) of a `lattice` that begins at the upper left."""
         self.write(2 * cell[0] + 1, 4 * cell[1] + 1, f"{text:^3}", ink, paper)
 
     def paste(self, row: int, column: int, picture: "Picture") -> None:
-        """Copies a picture to a place, its upper left corner."""
+        """Copy a picture to a place, its upper left corner."""
         height, width = picture.characters.shape
         for whole, part in zip(vars(self).values(), vars(picture).values(), strict=True):
             whole[row : row + height, column : column + width] = part
@@ -201,12 +201,12 @@ def _lines(draw: Any, x: int, y: int, arms: int, ink: tuple[int, int, int]) -> N
 
 
 def write_png(path: str | Path, picture: Picture) -> None:
-    """Writes the picture as an image file. Raises as `to_image`, and OSError."""
+    """Write the picture as an image file. Raises as `to_image`, and OSError."""
     _pen()[0].fromarray(to_image(picture)).save(path)
 
 
 def write_gif(path: str | Path, pictures: Iterable[Picture]) -> None:
-    """Writes an animation, one frame a picture, the last one held, over and over. Raises as `to_image`, and OSError."""
+    """Write an animation, one frame a picture, the last one held, over and over. Raises as `to_image`, and OSError."""
     frames: Sequence[Any] = [_pen()[0].fromarray(to_image(picture)) for picture in pictures]
     durations = [FRAME] * (len(frames) - 1) + [LAST]
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=durations, loop=0)

@@ -35,7 +35,7 @@ def success(model: PPO, episodes: int = 200, **kwargs: Any) -> float:
 
 
 def main(pool: int, steps: int, seed: int = 0) -> tuple[float, float]:
-    """Trains on a pool; returns success on its tasks, and on tasks held out."""
+    """Train on a pool; returns success on its tasks, and on tasks held out."""
     env = make_vec_env(ID, n_envs=8, seed=seed, env_kwargs={**SIZE, "split": "training", "pool_size": pool})
     model = PPO("MlpPolicy", env, seed=seed, device="cpu", n_steps=64, batch_size=64, learning_rate=1e-3)
     model.learn(steps)

@@ -54,7 +54,7 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 
 def explain_no_semaphores(error: BaseException) -> str:
-    """Says why worker processes cannot be started, where making a semaphore failed: they lie in shared memory."""
+    """Say why worker processes cannot be started, where making a semaphore failed: they lie in shared memory."""
     why = getattr(error, "strerror", None) or _first_line(str(error))
     return (
         f"worker processes need semaphores, and shared memory (/dev/shm) has none to give ({why}); make room there "
@@ -82,7 +82,7 @@ def did_you_mean(word: str, known: Any) -> str:
 
 
 def check_name(key: str, value: str, known: Any) -> None:
-    """Refuses a name that is not among those known."""
+    """Refuse a name that is not among those known."""
     if value not in tuple(known):
         raise InputError(f"{key} = {value!r}: {did_you_mean(value, known)}")
 

@@ -26,14 +26,14 @@ class _Alias(MetaPathFinder, Loader):
         return sys.modules[f"incentivize.{spec.name}"]
 
     def exec_module(self, module: ModuleType) -> None:
-        """Gives a module its own spec back, which the import of the alias has replaced."""
+        """Give a module its own spec back, which the import of the alias has replaced."""
         alias = module.__spec__
         if alias is not None and alias.loader is self:
             module.__spec__ = alias.loader_state
 
 
 def alias(folder: str) -> None:
-    """Registers a top-level folder, such as "envs", under which its package is imported.
+    """Register a top-level folder, such as "envs", under which its package is imported.
 
     Args:
         folder: one of envs, agents, rewards, experiments.

@@ -17,7 +17,7 @@ FEWEST_TASKS = 4  # of which they are counted
 
 
 def every_digit_matters(family: Family) -> None:
-    """Refuses a digit of the task that changes nothing, although `behaviour` says that it does.
+    """Refuse a digit of the task that changes nothing, although `behaviour` says that it does.
 
     A digit matters where it changes an outcome, the informed expert, or the world that a blind agent sees: so one that
     only picks another instance passes. Values are compared that lie one apart, or a whole part of the radix.
@@ -48,19 +48,19 @@ def every_digit_matters(family: Family) -> None:
 
 
 def _steps(radix: int) -> set[int]:
-    """Returns by how much a digit is changed: by one, and by what divides its radix into 2 to 16 parts."""
+    """Return by how much a digit is changed: by one, and by what divides its radix into 2 to 16 parts."""
     return {step for step in (1, *(radix // parts for parts in range(2, 17) if radix % parts == 0)) if step < radix}
 
 
 def _plays_differently(first: Episode, second: Episode) -> Any:
-    """Returns which episodes differ in an outcome, the informed expert or the blinded world, bool [EPISODES]."""
+    """Return which episodes differ in an outcome, the informed expert or the blinded world, bool [EPISODES]."""
     same = equal(first.outcome, second.outcome) & equal(first.blinded, second.blinded)
     same &= np.isclose(first.informed, second.informed, atol=1e-6).all(-1) & (first.running == second.running)
     return (~same & (first.running | second.running)).any(1)
 
 
 def instances_are_counted(family: Family) -> None:
-    """Refuses a number of `instances` that drawn starting states contradict, be it exact or a lower bound.
+    """Refuse a number of `instances` that drawn starting states contradict, be it exact or a lower bound.
 
     Small counts are exhausted by drawing; large ones are held against how often two draws agree.
     """
@@ -88,7 +88,7 @@ def instances_are_counted(family: Family) -> None:
 
 
 def _times_drawn(states: State) -> np.ndarray:
-    """Returns how often each of the distinct states among those drawn was, int [distinct]."""
+    """Return how often each of the distinct states among those drawn was, int [distinct]."""
     leaves = [np.ascontiguousarray(leaf) for leaf in jax.tree.leaves(states) if not is_key(leaf)]
     rows = np.concatenate([leaf.reshape(len(leaf), -1).view(np.uint8) for leaf in leaves], 1)
     rows = np.ascontiguousarray(rows).view(np.dtype((np.void, rows.shape[1]))).ravel()

@@ -31,7 +31,7 @@ PICTURES = 3  # pairs compared for every replaced field: drawing is slow
 
 
 def the_fair_expert_knows_what_was_shown(family: Family) -> None:
-    """Refuses a fair expert that acts differently in two episodes in which the agent has observed the same."""
+    """Refuse a fair expert that acts differently in two episodes in which the agent has observed the same."""
     for what, first, second in (*with_other_tasks(family), *with_another(family, "task")):
         alike = alike_so_far(first, second)
         same = np.isclose(first.fair, second.fair, atol=1e-6).all(-1)
@@ -55,7 +55,7 @@ def the_fair_expert_knows_what_was_shown(family: Family) -> None:
 
 
 def scripted_policies_ignore_the_description(family: Family) -> None:
-    """Refuses scripted policies that a blinded observation changes."""
+    """Refuse scripted policies that a blinded observation changes."""
     _, base = base_of(family)
     plain, blinded = base.scripted
     same = np.isclose(plain, blinded, atol=1e-6).reshape(*base.running.shape, -1).all(-1)
@@ -63,7 +63,7 @@ def scripted_policies_ignore_the_description(family: Family) -> None:
 
 
 def the_fair_expert_succeeds_as_stated(family: Family) -> None:
-    """Refuses a `fair_success` that is more than four standard errors from the one measured on held-out tasks."""
+    """Refuse a `fair_success` that is more than four standard errors from the one measured on held-out tasks."""
     won = []
     for batch in range(BATCHES):
         played = play(family, init(family, heldout_tasks(family, batch), batch, FAIR))
@@ -78,7 +78,7 @@ def the_fair_expert_succeeds_as_stated(family: Family) -> None:
 
 
 def step_obeys_the_task(family: Family) -> None:
-    """Refuses outcomes that change with `shown`, and steps that change `task` or `shown` themselves."""
+    """Refuse outcomes that change with `shown`, and steps that change `task` or `shown` themselves."""
     _, base = base_of(family)
     for field in ("task", "shown"):
         digits = getattr(base.state, field)
@@ -92,13 +92,13 @@ def step_obeys_the_task(family: Family) -> None:
 
 
 def _same_outcomes(first: Episode, second: Episode) -> bool:
-    """Returns whether two blocks of episodes have the same outcomes to their ends."""
+    """Return whether two blocks of episodes have the same outcomes to their ends."""
     same = equal(first.outcome, second.outcome) & (first.running == second.running)
     return bool((same | ~(first.running | second.running)).all())
 
 
 def blind_hides_what_shown_changes(family: Family) -> None:
-    """Refuses a `blind` that lets a change of `shown` through.
+    """Refuse a `blind` that lets a change of `shown` through.
 
     Where the rule is visible, no step may tell. Where it is hidden, the step may not that reveals it first: later ones
     differ by what was found out.
@@ -115,12 +115,12 @@ def blind_hides_what_shown_changes(family: Family) -> None:
 
 
 def _first(flags: np.ndarray) -> np.ndarray:
-    """Returns flags [EPISODES, horizon] of which only the first of every episode is left."""
+    """Return flags [EPISODES, horizon] of which only the first of every episode is left."""
     return flags & (np.cumsum(flags, axis=1) == 1)
 
 
 def pictures_show_what_was_seen(family: Family) -> None:
-    """Refuses pictures that differ where the agent has observed the same, and blind ones that change with `shown`."""
+    """Refuse pictures that differ where the agent has observed the same, and blind ones that change with `shown`."""
     episode, twins = same_task(family)
     for one, other in twins[:: max(len(twins) // (2 * PICTURES), 1)]:
         same = _drawn(family, _at(episode.state, *one)) == _drawn(family, _at(episode.state, *other))
@@ -137,7 +137,7 @@ def pictures_show_what_was_seen(family: Family) -> None:
 
 
 def _pairs(first: Episode, second: Episode, wanted: np.ndarray) -> Iterator[tuple[State, State]]:
-    """Yields a few pairs of states that differ, at steps that are wanted (bool [EPISODES, horizon]), late ones too."""
+    """Yield a few pairs of states that differ, at steps that are wanted (bool [EPISODES, horizon]), late ones too."""
     places = np.argwhere(wanted & ~equal(first.state, second.state))
     for episode, step in places[np.linspace(0, len(places) - 1, min(PICTURES, len(places))).astype(int)]:
         yield _at(first.state, episode, step), _at(second.state, episode, step)

@@ -45,7 +45,7 @@ class Start(NamedTuple):
 
 @lru_cache
 def _player(family: Family) -> Callable[[Start, jax.Array], Episode]:
-    """Returns compiled play of EPISODES episodes; actions (int32 [EPISODES, horizon]) below 0 are the actor's own."""
+    """Return compiled play of EPISODES episodes; actions (int32 [EPISODES, horizon]) below 0 are the actor's own."""
 
     def step(actor: jax.Array, other_shown: jax.Array, carry: Any, inputs: Any) -> Any:
         (state, running), (given, key) = carry, inputs
@@ -82,12 +82,12 @@ def heldout_tasks(family: Family, batch: int = 0) -> np.ndarray:
 
 @lru_cache
 def members_of(family: Family) -> Callable[[Any, jax.Array], jax.Array]:
-    """Returns the compiled members of a pool at given slots, digits [n, D]."""
+    """Return the compiled members of a pool at given slots, digits [n, D]."""
     return jax.jit(jax.vmap(family.tasks.member, (None, 0)))
 
 
 def init(family: Family, tasks: np.ndarray, batch: int = 0, actor: int | None = None) -> Start:
-    """Returns the starts of EPISODES episodes of given tasks; all actors in turn where none is named."""
+    """Return the starts of EPISODES episodes of given tasks; all actors in turn where none is named."""
     key_init, key = jax.random.split(jax.random.key(batch))
     actors = jnp.array(np.arange(EPISODES) % 3 if actor is None else np.full(EPISODES, actor), jnp.int32)
     others = other_digits(family, tasks, np.ones(tasks.shape, bool), batch)
@@ -97,39 +97,39 @@ def init(family: Family, tasks: np.ndarray, batch: int = 0, actor: int | None = 
 
 
 def play(family: Family, start: Start, actions: Any = None) -> Episode:
-    """Returns episodes as NumPy arrays [EPISODES, horizon, ...]; the actors choose where no actions are given."""
+    """Return episodes as NumPy arrays [EPISODES, horizon, ...]; the actors choose where no actions are given."""
     given = np.full((EPISODES, family.horizon), -1, np.int32) if actions is None else actions
     played = _player(family)(start, jnp.asarray(given))
     return jax.tree.map(lambda leaf: np.asarray(jax.random.key_data(leaf) if is_key(leaf) else leaf), played)
 
 
 def is_key(leaf: Any) -> bool:
-    """Returns whether a leaf of a state holds random keys, of which NumPy has none."""
+    """Return whether a leaf of a state holds random keys, of which NumPy has none."""
     return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def equal(one: Any, other: Any) -> np.ndarray:
-    """Returns at which steps two trees of leaves [EPISODES, horizon, ...] are equal, bool [EPISODES, horizon]."""
+    """Return at which steps two trees of leaves [EPISODES, horizon, ...] are equal, bool [EPISODES, horizon]."""
     pairs = zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)
     same = [(a == b).reshape(*a.shape[:2], -1).all(-1) for a, b in pairs]
     return np.logical_and.reduce(same)
 
 
 def alike_so_far(one: Episode, other: Episode) -> np.ndarray:
-    """Returns up to which steps the agent has observed the same in two episodes, bool [EPISODES, horizon]."""
+    """Return up to which steps the agent has observed the same in two episodes, bool [EPISODES, horizon]."""
     same = equal(one.seen, other.seen) & one.running & other.running
     return np.logical_and.accumulate(same, axis=1)
 
 
 def other_digits(family: Family, tasks: np.ndarray, changed: np.ndarray, seed: int) -> np.ndarray:
-    """Returns tasks of which the digits in `changed` (bool [EPISODES, D]) have another value, drawn from the others."""
+    """Return tasks of which the digits in `changed` (bool [EPISODES, D]) have another value, drawn from the others."""
     radices = np.array(family.tasks.radices, np.int64)
     shift = np.random.default_rng(seed).integers(1, np.maximum(radices, 2), tasks.shape)
     return np.where(changed, (tasks + shift) % radices, tasks).astype(tasks.dtype)
 
 
 def _changes(family: Family) -> Iterator[np.ndarray]:
-    """Yields which digits to change, bool [EPISODES, D]: one, half of them, all."""
+    """Yield which digits to change, bool [EPISODES, D]: one, half of them, all."""
     count, rng = len(family.tasks.radices), np.random.default_rng(0)
     yield np.arange(count) == rng.integers(count, size=(EPISODES, 1))
     yield rng.random((EPISODES, count)) < 0.5
@@ -146,20 +146,20 @@ class Twins(NamedTuple):
 
 @lru_cache(maxsize=2)
 def base_of(family: Family) -> tuple[Start, Episode]:
-    """Returns the episodes that all twins are held against, and their starts; all actors act in turn."""
+    """Return the episodes that all twins are held against, and their starts; all actors act in turn."""
     start = init(family, heldout_tasks(family))
     return start, play(family, start)
 
 
 def _with(family: Family, what: str, state: State) -> Twins:
-    """Returns the base episodes beside those that begin in `state` with the same actions and keys."""
+    """Return the base episodes beside those that begin in `state` with the same actions and keys."""
     start, first = base_of(family)
     return Twins(what, first, play(family, start._replace(state=state), first.action))
 
 
 @lru_cache(maxsize=2)
 def with_other_tasks(family: Family) -> tuple[Twins, ...]:
-    """Returns twins of other tasks, begun from the same keys, which share all digits but one, half of them or none."""
+    """Return twins of other tasks, begun from the same keys, which share all digits but one, half of them or none."""
     tasks, found = heldout_tasks(family), []
     for number, changed in enumerate(_changes(family)):
         others = init(family, other_digits(family, tasks, changed, number)).state
@@ -169,7 +169,7 @@ def with_other_tasks(family: Family) -> tuple[Twins, ...]:
 
 @lru_cache(maxsize=2)
 def with_another(family: Family, field: str) -> tuple[Twins, ...]:
-    """Returns episodes whose start has `task` or `shown` replaced by that of another task."""
+    """Return episodes whose start has `task` or `shown` replaced by that of another task."""
     start, _ = base_of(family)
     tasks, found = heldout_tasks(family), []
     for number, changed in enumerate(_changes(family)):
@@ -179,7 +179,7 @@ def with_another(family: Family, field: str) -> tuple[Twins, ...]:
 
 
 def with_unseen(family: Family) -> Iterator[Twins]:
-    """Yields episodes whose start has another instance's value of a field that no observation depends on."""
+    """Yield episodes whose start has another instance's value of a field that no observation depends on."""
     start, _ = base_of(family)
     for field in start.state._fields:
         others = jax.tree.map(lambda leaf: leaf[jnp.arange(EPISODES) - 1], getattr(start.state, field))
@@ -191,7 +191,7 @@ def with_unseen(family: Family) -> Iterator[Twins]:
 
 @lru_cache(maxsize=2)
 def same_task(family: Family) -> tuple[Episode, list[tuple[tuple[int, int], tuple[int, int]]]]:
-    """Returns episodes of one task with the same actions, and pairs of places (episode, step) in them.
+    """Return episodes of one task with the same actions, and pairs of places (episode, step) in them.
 
     The agent has observed the same in both places of a pair, up to then, and their states differ.
     """

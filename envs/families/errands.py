@@ -194,7 +194,7 @@ class Errands(Family):
         return after, outcome(after.leg == self.chain, (touched & ~wanted).any())
 
     def _distances(self, state: ErrandsState, leg: jax.Array | int) -> jax.Array:
-        """Steps from every cell to a leg's target around what is left of the others by then, uint8 [size * size]."""
+        """Step from every cell to a leg's target around what is left of the others by then, uint8 [size * size]."""
         later = (state.targets[:, None] == jnp.arange(self.objects)) & (jnp.arange(self.chain) <= leg)[:, None]
         blocked = ((jnp.arange(self.size**2)[:, None] == state.cells) & ~later.any(0)).any(-1)
         free = ~blocked.reshape(self.size, self.size)

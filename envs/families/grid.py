@@ -19,7 +19,7 @@ def neighbours(cell: jax.Array, rows: int, columns: int) -> jax.Array:
 
 
 def flood(exits: jax.Array, goal: jax.Array, sweeps: int) -> jax.Array:
-    """Steps from every cell to the goal by breadth-first search.
+    """Step from every cell to the goal by breadth-first search.
 
     A row of the grid is one word of bits, so that a sweep is a few operations per row, batched over environments. Cells
     count in binary, a word per digit, the sweeps for which they were not reached.
@@ -122,7 +122,7 @@ def distinct(bits: jax.Array, size: int, taken: jax.Array | None = None) -> jax.
 
 
 def _insert(rising: list[jax.Array], number: jax.Array) -> None:
-    """Puts a number into a list in rising order."""
+    """Put a number into a list in rising order."""
     for place, other in enumerate(rising):
         rising[place], number = jnp.minimum(other, number), jnp.maximum(other, number)
     rising.append(number)

@@ -168,7 +168,7 @@ class Puzzles(Family):
         return self.horizon - 1
 
     def _steps_after(self, state: PuzzlesState) -> jax.Array:
-        """Moves to the solved arrangement after every move, int32 [moves]; FAR beyond what can still be won."""
+        """Move to the solved arrangement after every move, int32 [moves]; FAR beyond what can still be won."""
         depth, pieces = self._farthest - 1, _packed(state.pieces)
         if self.scramble > SHALLOW:
             after, steps = _table(state.task, depth)

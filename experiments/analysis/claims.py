@@ -49,7 +49,7 @@ def judge(
     too_few: str | None = None,
     evaluated_on: str = "unseen",
 ) -> Claim:
-    """Applies a rule of the usual form to an effect.
+    """Apply a rule of the usual form to an effect.
 
     Args:
         study: the study's name.
@@ -97,5 +97,5 @@ def judge(
 
 
 def leave_open(claim: Claim, why: str | None, verdicts: Sequence[Verdict] = ("supported", "refuted")) -> Claim:
-    """Leaves a claim open that has one of these verdicts, where there is a reason `why`."""
+    """Leave a claim open that has one of these verdicts, where there is a reason `why`."""
     return replace(claim, verdict="inconclusive", reason=why) if why and claim.verdict in verdicts else claim

@@ -70,7 +70,7 @@ def scores_by_pool(final: ResultsTable, role: str, pools: Sequence[PoolSize]) ->
 
 
 def why_not_beaten(arm: ResultsTable, who: str) -> str | None:
-    """Returns why an arm may not be called beaten, by its rows at one pool and budget: it learnt nothing. Or None."""
+    """Return why an arm may not be called beaten, by its rows at one pool and budget: it learnt nothing. Or None."""
     return (
         f"{who} has learnt nothing: its score stays below {LEARNT_SCORE}" if why_not_learnt(*own_scores(arm)) else None
     )
@@ -79,12 +79,12 @@ def why_not_beaten(arm: ResultsTable, who: str) -> str | None:
 def why_specialists_open(
     table: ResultsTable, family: str, generalists: ResultsTable, specialists: ResultsTable
 ) -> str | None:
-    """Returns why generalists and specialists are not compared, by their rows, or None."""
+    """Return why generalists and specialists are not compared, by their rows, or None."""
     return why_unscored(table, family) or why_not_learnt(*(by_seed(arm, "score") for arm in (generalists, specialists)))
 
 
 def why_above_their_teacher(table: ResultsTable, family: str, learner: str) -> str | None:
-    """Returns why specialists of a learner may not be called beaten: an agent is above their teacher. Or None."""
+    """Return why specialists of a learner may not be called beaten: an agent is above their teacher. Or None."""
     # The teacher of specialists always knows the task: it is the measured one where the rule is shown.
     return why_above_teacher(table, family, ("informed",)) if learner == "taught" else None
 
@@ -174,14 +174,14 @@ def teacher_levels(table: ResultsTable, settings: Settings) -> dict[str, list[di
 
 
 def guard_claims(claims: Sequence[Claim], table: ResultsTable, settings: Settings) -> list[Claim]:
-    """Leaves open what is claimed of families in which nobody has learnt anything, whoever wrote the study."""
+    """Leave open what is claimed of families in which nobody has learnt anything, whoever wrote the study."""
     why = {family: _families_nobody_learnt(table, [family]) for family in settings.families}
     everywhere = _families_nobody_learnt(table, settings.families)
     return [leave_open(claim, why.get(claim.family, everywhere)) for claim in claims]
 
 
 def _families_nobody_learnt(table: ResultsTable, families: Sequence[str]) -> str | None:
-    """Returns that no arm of any of these families has learnt anything; None where one has, or no level is known.
+    """Return that no arm of any of these families has learnt anything; None where one has, or no level is known.
 
     Rows of other knobs have no score: they are held against the blind level of the family as the run has it.
     """

@@ -233,7 +233,7 @@ ALL = ("envs", "train", "tasks", "saves")  # specialists take minutes a family: 
 
 
 def bench(what: str, families: Sequence[str], repeats: int, console: Console) -> dict[str, Any]:
-    """Runs benchmarks and prints them as tables.
+    """Run benchmarks and prints them as tables.
 
     Returns:
         The same for programs: `machine`, `repeats` and `results`.

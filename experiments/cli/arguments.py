@@ -75,7 +75,7 @@ KINDS: dict[Any, tuple[Callable[[str], Any], str]] = {
 
 
 def check_arguments(name: str, command: type, args: Sequence[str]) -> None:
-    """Refuses a flag that there is not, a value that is missing or of a wrong kind, and words too few or too many.
+    """Refuse a flag that there is not, a value that is missing or of a wrong kind, and words too few or too many.
 
     Args:
         name: of the command, such as "run".
@@ -118,7 +118,7 @@ def check_arguments(name: str, command: type, args: Sequence[str]) -> None:
 
 
 def expand_home(args: Sequence[str]) -> list[str]:
-    """Returns a command line with home folders in the place of ~, which a shell leaves in --out=~/run.
+    """Return a command line with home folders in the place of ~, which a shell leaves in --out=~/run.
 
     Raises:
         SettingsError: where there is no such folder.
@@ -152,7 +152,7 @@ def _refuse(flag: str, what: str, command: type) -> Argument:
 
 
 def _check_value(word: Argument, value: str) -> None:
-    """Refuses what cannot be read as one of the kinds of a flag; text always can."""
+    """Refuse what cannot be read as one of the kinds of a flag; text always can."""
     names = sorted(kind for kind in word.kinds if isinstance(kind, str))
     if Path in word.kinds:
         try:

@@ -76,7 +76,7 @@ CHOICES: dict[str, Callable[[], Iterable[str]]] = {
 
 
 def check_choice(key: str, value: str) -> None:
-    """Refuses a name that is not among those known after `key`, such as "--arm" or "STUDY".
+    """Refuse a name that is not among those known after `key`, such as "--arm" or "STUDY".
 
     Raises:
         SettingsError: which names what was meant.

@@ -34,7 +34,7 @@ DESCRIPTION = "Train one agent on very many generated tasks with a sparse reward
 
 
 def main(args: list[str] | None = None) -> int:
-    """Runs the command; returns the exit status: 0 done, 1 failed, 2 bad input, 75 stopped and resumable."""
+    """Run the command; returns the exit status: 0 done, 1 failed, 2 bad input, 75 stopped and resumable."""
     args = sys.argv[1:] if args is None else args
     try:
         command = _parse(args)
@@ -69,7 +69,7 @@ def _parse(args: list[str]) -> Any:
 
 
 def dispatch(command: Any) -> int:
-    """Does what a command says; whatever goes wrong is a sentence and an exit status.
+    """Do what a command says; whatever goes wrong is a sentence and an exit status.
 
     With `--json` standard output gets one document and nothing else: words go to standard error, and where something
     goes wrong, the document says so.
@@ -96,14 +96,14 @@ def dispatch(command: Any) -> int:
 
 
 def _report_error(text: str, status: int) -> dict[str, Any]:
-    """Says a sentence, and gives it back as `--json` has it."""
+    """Say a sentence, and gives it back as `--json` has it."""
     with tolerate_broken_streams():  # or a terminal that is gone would decide over the exit status
         console_for(stderr=True).print(escape_control_characters(text), markup=False, highlight=False, soft_wrap=True)
     return {"error": text, "status": status}
 
 
 def _interrupt_once(*_: object) -> None:
-    """Interrupts once: an impatient second signal must not disturb the clearing up."""
+    """Interrupt once: an impatient second signal must not disturb the clearing up."""
     for polite in (signal.SIGINT, signal.SIGTERM):
         signal.signal(polite, signal.SIG_IGN)
     raise KeyboardInterrupt

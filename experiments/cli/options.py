@@ -15,7 +15,7 @@ Repeatable = tyro.conf.UseAppendAction[tuple[tuple[Value, ...], ...]]
 
 
 def one_of(names: tuple[str, ...], hint: str | None = None) -> Any:
-    """Returns how the help shows an argument that has to be one of `names`; `choices.check_choice` checks it."""
+    """Return how the help shows an argument that has to be one of `names`; `choices.check_choice` checks it."""
     return tyro.conf.arg(metavar=f"{{{','.join(names)}}}", help_behavior_hint=hint)
 
 
@@ -36,14 +36,14 @@ class JsonOptions(CommonOptions):
 
 
 def check_file_matches(file: dict[str, Any], path: Path | None, **said: str) -> None:
-    """Refuses a file that is for another study or preset than the command says."""
+    """Refuse a file that is for another study or preset than the command says."""
     for key, value in said.items():
         if file.get(key, value) != value:
             raise InputError(f"{key} = {file[key]!r} in {path}: the command says {value!r}")
 
 
 def check_at_least_one(**flags: int | None) -> None:
-    """Refuses numbers below 1, by the name of their flag."""
+    """Refuse numbers below 1, by the name of their flag."""
     for name, value in flags.items():
         if value is not None and value < 1:
             raise InputError(f"--{name} = {value}: want at least 1")
@@ -55,7 +55,7 @@ def flatten(values: tuple[tuple[Any, ...], ...]) -> tuple[Any, ...]:
 
 
 def check_can_write(flag: str, path: Path | None, suffix: str) -> None:
-    """Refuses a file that could not be written, before anything is played.
+    """Refuse a file that could not be written, before anything is played.
 
     Raises:
         SettingsError: where its name or its folder will not do.

@@ -26,7 +26,7 @@ class Command(ABC):
 
     @abstractmethod
     def execute(self, console: Console) -> CommandResult:
-        """Executes the command; messages and tables go to `console`.
+        """Execute the command; messages and tables go to `console`.
 
         Raises:
             InputError: where an argument is wrong.

@@ -32,7 +32,7 @@ class IsolatedRun(NamedTuple):
 
 
 def run_isolated(code: str, environment: Mapping[str, str] | None = None, limit: float = LIMIT) -> IsolatedRun:
-    """Runs code with the modules that this process sees.
+    """Run code with the modules that this process sees.
 
     Args:
         code: of Python.

@@ -43,7 +43,7 @@ def cores(mine: int, there: int, quota: float | None) -> Finding:
 
 
 def semaphores(make: Callable[[], object]) -> Finding:
-    """Says whether worker processes can have the semaphores that they need, which `make` makes one of."""
+    """Say whether worker processes can have the semaphores that they need, which `make` makes one of."""
     try:
         make()
     except (OSError, ImportError) as error:

@@ -13,7 +13,7 @@ def there() -> list[EntryPoint]:
 
 
 def main() -> None:
-    """Loads all of them, and prints one line of JSON."""
+    """Load all of them, and prints one line of JSON."""
     from incentivize import envs, rewards
     from incentivize.agents.encoders import ENCODERS
     from incentivize.experiments.studies import STUDIES

@@ -36,7 +36,7 @@ def is_finished(settings: Settings, out: Path) -> bool:
 
 
 def raise_if_given_up(store: RunDirectory) -> None:
-    """Raises where training runs had to be given up."""
+    """Raise where training runs had to be given up."""
     if given_up := store.meta().get("given_up"):
         raise RunError("given up, and missing in the verdicts:\n" + "\n".join(map(str, given_up.values())))
 

@@ -19,7 +19,7 @@ FLOATS = 8  # of the network's width that a loss and its gradient keep for every
 
 
 def check_memory(programs: Sequence[Sequence[CellGroup]], workers: int) -> None:
-    """Refuses groups that cannot fit, as many at a time as there are workers.
+    """Refuse groups that cannot fit, as many at a time as there are workers.
 
     Raises:
         SettingsError: which settings are to blame, and how much there is.
@@ -68,7 +68,7 @@ def group_bytes(group: CellGroup) -> int:
 
 
 def available_bytes() -> int:
-    """Returns the bytes of memory there are: of the smallest accelerator, or else of this machine.
+    """Return the bytes of memory there are: of the smallest accelerator, or else of this machine.
 
     In a control group, such as a container or a Slurm job, it is at most what the group's limit leaves: what is in use
     there already, by this process and by others, is not to be had again.
@@ -82,7 +82,7 @@ def available_bytes() -> int:
 
 
 def _where(room: int) -> str:
-    """Says whose memory it is, where that is not the machine's."""
+    """Say whose memory it is, where that is not the machine's."""
     limit = cgroup.limits().memory
     if jax.default_backend() != "cpu" or limit is None or room >= psutil.virtual_memory().total:
         return ""

@@ -48,7 +48,7 @@ class Progress:
         self.bar.stop()
 
     def begin(self, waiting: Sequence[Cell], done: int, elsewhere: int, paces: Iterable[Pace], workers: int) -> None:
-        """Says what there is to do, before it is done.
+        """Say what there is to do, before it is done.
 
         Args:
             waiting: cells to be trained.
@@ -130,7 +130,7 @@ def _kind(computed: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def paces_of(store: CellStore) -> list[Pace]:
-    """Returns the paces of the last cells of a run and of its siblings, to guess how long others take."""
+    """Return the paces of the last cells of a run and of its siblings, to guess how long others take."""
     files = [*(store.run / "cells").glob("*.npz"), *(path for paths in store.sibling_files.values() for path in paths)]
     paces = []
     for path in sorted(files, key=_written_at)[-RECENT:]:
@@ -141,7 +141,7 @@ def paces_of(store: CellStore) -> list[Pace]:
 
 
 def _written_at(path: Path) -> float:
-    """Returns when a file was written last; long ago where nobody can say."""
+    """Return when a file was written last; long ago where nobody can say."""
     try:
         return path.stat().st_mtime
     except OSError:

@@ -25,7 +25,7 @@ class ResultsPublisher:
         self.failures: dict[str, str] = {}
 
     def add(self, found: StoredCell) -> None:
-        """Takes in a finished cell, for every part that it plays in the study."""
+        """Take in a finished cell, for every part that it plays in the study."""
         about, cell = found.about, found.cell
         if about["failure"]:
             self.failures[cell.id] = f"{cell.label}: {about['failure']}"
@@ -43,7 +43,7 @@ class ResultsPublisher:
         return rw.final_success(self.rows[cell.id], cell)
 
     def publish(self, with_task_counts: bool) -> None:
-        """Writes down what there is; counts per task, which are many, only where the `whole` is asked for."""
+        """Write down what there is; counts per task, which are many, only where the `whole` is asked for."""
         order = list(dict.fromkeys(cell.id for cell in self.cells))
         ground = [row for rows in self.store.meta().get("scripted", {}).values() for row in rows]
         rows = [*ground, *(row for key in order for row in self.rows.get(key, ()))]

@@ -33,7 +33,7 @@ def run_missing_cells(
     finds: FinishedCells,
     on_update: Callable[[], None] = lambda: None,
 ) -> ResultsPublisher:
-    """Runs every cell that has not been found, and writes down what came of all; `heard` is called after each time."""
+    """Run every cell that has not been found, and writes down what came of all; `heard` is called after each time."""
     own, elsewhere = finds
     if _measured_otherwise(own, store, archive):
         store.reset_baselines(archive.made_with.get("ambient") or {})
@@ -71,7 +71,7 @@ def run_missing_cells(
 
 
 def train_missing(cells: Sequence[Cell], known: set[str], work: ExecutionOptions, deliver: Any) -> None:
-    """Trains the groups in which a cell is not known yet, whole: the others in them cost nothing."""
+    """Train the groups in which a cell is not known yet, whole: the others in them cost nothing."""
     programs = plan_groups(cells)
     missing = [any(cell.id not in known for cell in group.cells) for groups in programs for group in groups]
     wanted = iter(distributed.broadcast_from_primary(missing))
@@ -81,7 +81,7 @@ def train_missing(cells: Sequence[Cell], known: set[str], work: ExecutionOptions
 
 
 def find_finished_cells(cells: Sequence[Cell], archive: CellStore) -> FinishedCells:
-    """Finds what has been run, and takes over what others have.
+    """Find what has been run, and takes over what others have.
 
     Raises:
         SettingsError: where the run is not whole and was begun with other code.
@@ -113,13 +113,13 @@ def find_finished_cells(cells: Sequence[Cell], archive: CellStore) -> FinishedCe
 
 
 def _measured_otherwise(own: dict[str, StoredCell], store: RunDirectory, archive: CellStore) -> bool:
-    """Returns whether the entries beside the cells were measured under other settings than the cells are made under."""
+    """Return whether the entries beside the cells were measured under other settings than the cells are made under."""
     there, here = (about.get("ambient") or {} for about in (store.meta(), archive.made_with))
     return there != here and all(found.about["code"] == archive.code_version(found.cell) for found in own.values())
 
 
 def _audited(name: str, cells: Sequence[Cell], settings: Settings, store: RunDirectory) -> None:
-    """Notes down what an audit of a family's pools finds.
+    """Note down what an audit of a family's pools finds.
 
     Raises:
         RunError: where training would meet held-out tasks.
@@ -130,7 +130,7 @@ def _audited(name: str, cells: Sequence[Cell], settings: Settings, store: RunDir
 
 
 def _scripted(name: str, settings: Settings, store: RunDirectory) -> None:
-    """Notes down rows of the scripted policies."""
+    """Note down rows of the scripted policies."""
     if name in store.meta().get("scripted", {}):
         return
     # Levels that every score rests on: cheap to estimate well.

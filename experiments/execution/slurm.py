@@ -100,7 +100,7 @@ class SlurmJob:
         return DelayedSubmission(SlurmJob(self.arguments))
 
     def _tell(self) -> None:
-        """Asks the command to save and stop, once."""
+        """Ask the command to save and stop, once."""
         if self.process is not None and not self.told:
             self.told = True
             self.process.terminate()
@@ -109,7 +109,7 @@ class SlurmJob:
 def launch(
     settings: Settings, out: Path, launcher: str, told: Sequence[str], job: Sequence[str], console: Console
 ) -> submitit.Job[int] | None:
-    """Submits a study, unless there is nothing to do, or the cluster has it.
+    """Submit a study, unless there is nothing to do, or the cluster has it.
 
     Args:
         settings: what to compute; they have passed `check`.
@@ -145,7 +145,7 @@ def launch(
 
 
 def jobs_folder(out: Path) -> Path:
-    """Returns the folder for the scripts and logs of a run directory's jobs, `OUT.jobs`.
+    """Return the folder for the scripts and logs of a run directory's jobs, `OUT.jobs`.
 
     Slurm and submitit put numbers in the place of %j and the like, and know no way to write % that suits both. So a
     % in the last name is =25 here.

@@ -45,7 +45,7 @@ def run_study(
     devices_per_agent: int = 1,
     tracker: str | None = None,
 ) -> None:
-    """Runs what is missing of a study, and reports.
+    """Run what is missing of a study, and reports.
 
     Args:
         settings: what to compute; they have passed `check`.
@@ -107,7 +107,7 @@ def run_study(
 
 
 def _warn_if_fails(act: Callable[[], None], store: RunDirectory) -> None:
-    """Does what comes after training: whatever goes wrong there is a sentence, and the run is done all the same."""
+    """Do what comes after training: whatever goes wrong there is a sentence, and the run is done all the same."""
     try:
         act()
     except Stopped:
@@ -119,7 +119,7 @@ def _warn_if_fails(act: Callable[[], None], store: RunDirectory) -> None:
 
 
 def _report(store: RunDirectory, cells: Sequence[Cell], console: Console, again: bool = True) -> None:
-    """Reports on a run of which something is there, unless that has been done and need not be again."""
+    """Report on a run of which something is there, unless that has been done and need not be again."""
     if (again or not (store.path / "report.html").exists()) and not _all_given_up(store, cells):
         report(store, console)
 
@@ -135,7 +135,7 @@ def _is_missing(group: CellGroup, out: Path) -> bool:
 
 @contextmanager
 def _timed(store: RunDirectory, settings: Settings, made_with: dict[str, Any]) -> Iterator[None]:
-    """Notes down what a run is made with, and how long it takes altogether, however it ends.
+    """Note down what a run is made with, and how long it takes altogether, however it ends.
 
     Where it is gone on with, `ambient` stays: `run` asks it whether what was measured has to be measured again.
     """

@@ -115,7 +115,7 @@ class TrialLog:
             raise InputError(f"{self.path}: cannot be read as trials ({type(error).__name__}: {error})") from None
 
     def append(self, trial: Trial, settings: dict[str, Any], **found: Any) -> None:
-        """Adds a finished trial; the file is replaced whole, so that a stop cuts off no line."""
+        """Add a finished trial; the file is replaced whole, so that a stop cuts off no line."""
         row = {"arm": trial[0], "trial": trial[1], "settings": settings} | found
         write_atomic(self.path, "".join(json.dumps(entry) + "\n" for entry in [*self.rows().values(), row]))
 
@@ -149,7 +149,7 @@ def _search(
     work: ExecutionOptions,
     console: Console,
 ) -> None:
-    """Trains what is not known. A trial of which a run is given up has no score; it does not end the search."""
+    """Train what is not known. A trial of which a run is given up has no score; it does not end the search."""
     cells = [cell for mine in grid.values() for cell in mine]
 
     def settle() -> None:
@@ -174,7 +174,7 @@ def _search(
 
 
 def _table(rows: dict[Trial, dict[str, Any]], family: str, grid: dict[Trial, Any], console: Console) -> dict[str, Any]:
-    """Prints the best setting of each arm, beside the one as shipped; returns the trials by arm."""
+    """Print the best setting of each arm, beside the one as shipped; returns the trials by arm."""
     lines, pasted, found = [], [f"[training.{family}]"], {}
     for arm in dict.fromkeys(arm for arm, _ in grid):
         mine = [rows[trial] for trial in grid if trial[0] == arm]
@@ -198,7 +198,7 @@ def _table(rows: dict[Trial, dict[str, Any]], family: str, grid: dict[Trial, Any
 def tune(
     settings: Settings, trials: int, arms: Sequence[str], out: Path, console: Console, workers: int | None = None
 ) -> dict[str, Any]:
-    """Runs what is missing of so many trials for each arm, and prints the best settings.
+    """Run what is missing of so many trials for each arm, and prints the best settings.
 
     Returns:
         For programs: `family`, `out`, and by arm the number of trials, the best one and the one as shipped.

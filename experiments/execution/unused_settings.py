@@ -59,7 +59,7 @@ def _shipped(settings: Settings) -> dict[str, Training]:
 
 
 def check_unused_settings(settings: Settings, cells: Sequence[Cell]) -> None:
-    """Refuses what was set and does nothing in any cell.
+    """Refuse what was set and does nothing in any cell.
 
     Raises:
         SettingsError: all of it at once.

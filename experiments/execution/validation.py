@@ -71,7 +71,7 @@ def validate(settings: Settings, gone: Collection[str] = ()) -> None:
 
 
 def _device() -> None:
-    """Refuses to start without the accelerator that somebody asked for."""
+    """Refuse to start without the accelerator that somebody asked for."""
     try:
         jax.devices()
     except (RuntimeError, AssertionError):  # from jax, where no backend is left

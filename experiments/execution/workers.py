@@ -64,7 +64,7 @@ class ExecutionOptions(NamedTuple):
 def run_groups(
     programs: Sequence[Sequence[CellGroup]], work: ExecutionOptions, deliver: Callable[[list[CellResult]], None]
 ) -> None:
-    """Trains groups of cells, and delivers what is finished from the calling thread.
+    """Train groups of cells, and delivers what is finished from the calling thread.
 
     Args:
         programs: the groups of every program, which one worker trains one after the other; in this order, as workers
@@ -128,14 +128,16 @@ def workers_are_processes() -> bool:
 
 
 def check_devices_per_agent(cells: Sequence[Cell], devices_per_agent: int) -> None:
-    """Refuses to divide what cannot be divided evenly.
+    """Refuse to divide what cannot be divided evenly.
 
     Raises:
         SettingsError: the devices of this host, or the environments of a minibatch.
     """
     devices = jax.device_count()
     if devices % devices_per_agent:
-        raise InputError(f"--devices-per-agent = {devices_per_agent}: want what divides the number of devices, {devices}")
+        raise InputError(
+            f"--devices-per-agent = {devices_per_agent}: want what divides the number of devices, {devices}"
+        )
     if distributed.is_distributed() and devices_per_agent != devices:
         raise InputError(
             f"--devices-per-agent = {devices_per_agent}: want {devices}, all devices: that is what {jax.process_count()} processes are for"
@@ -159,7 +161,7 @@ def default_workers(devices_per_agent: int = 1) -> int:
 def _serve(
     pool: Executor, devices: Devices, work: ExecutionOptions, waiting: queue.SimpleQueue, finished: queue.Queue
 ) -> None:
-    """Feeds one worker with groups until there are none; None says that it is done."""
+    """Feed one worker with groups until there are none; None says that it is done."""
     try:
         while True:
             for group in waiting.get_nowait():
@@ -177,13 +179,13 @@ def _serve(
 
 
 def _train_alike(group: CellGroup, work: ExecutionOptions, devices: Devices) -> list[CellResult]:
-    """Trains a group under the settings that the thread has which asks for it."""
+    """Train a group under the settings that the thread has which asks for it."""
     with ambient.ambient_for_workers(work.ambient):
         return _train(group, work, devices)
 
 
 def _train(group: CellGroup, work: ExecutionOptions, devices: Devices) -> list[CellResult]:
-    """Trains a group, once nobody else does: a worker whose parent was killed may still be at it."""
+    """Train a group, once nobody else does: a worker whose parent was killed may still be at it."""
     if work.folder is None:
         return train(group, checkify=work.checkify, devices=devices)
     work.folder.mkdir(parents=True, exist_ok=True)
@@ -199,7 +201,7 @@ def _train(group: CellGroup, work: ExecutionOptions, devices: Devices) -> list[C
 
 
 def _forget(group: CellGroup, folder: Path | None) -> None:
-    """Removes the checkpoints of a group that is done."""
+    """Remove the checkpoints of a group that is done."""
     if folder is not None:
         shutil.rmtree(folder / group.id, ignore_errors=True)
         (folder / f"{group.id}.lock").unlink(missing_ok=True)
@@ -224,7 +226,7 @@ def _process(core: int) -> Executor:
 
 
 def _init_worker(core: int, parent: int) -> None:
-    """Keeps this process to one core and one thread; its parent says when to stop. Runs before jax starts."""
+    """Keep this process to one core and one thread; its parent says when to stop. Runs before jax starts."""
     sys.stdout, sys.stderr = (
         TolerantStream(sys.stdout),
         TolerantStream(sys.stderr),
@@ -241,7 +243,7 @@ def _init_worker(core: int, parent: int) -> None:
 
 
 def _exit_with_parent(parent: int) -> None:
-    """Ends this process when its parent is gone, even where that was before it had begun."""
+    """End this process when its parent is gone, even where that was before it had begun."""
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)
@@ -252,13 +254,13 @@ def _processes(pool: Executor) -> list[multiprocessing.Process]:
 
 
 def _ask_to_stop(pools: Sequence[Executor]) -> None:
-    """Asks every worker to stop."""
+    """Ask every worker to stop."""
     for process in (process for pool in pools for process in _processes(pool)):
         process.terminate()
 
 
 def _kill(pool: Executor) -> None:
-    """Ends a process at once, whatever it is doing (what `kill_workers` does from Python 3.14 on)."""
+    """End a process at once, whatever it is doing (what `kill_workers` does from Python 3.14 on)."""
     for process in _processes(pool):
         process.kill()
     pool.shutdown(wait=True, cancel_futures=True)

@@ -41,7 +41,7 @@ def style() -> AbstractContextManager[None]:
 
 
 def escape_mathtext(figure: Figure, names: Iterable[str]) -> None:
-    """Has dollar signs in names be dollar signs: between two of them matplotlib takes text for mathematics."""
+    """Have dollar signs in names be dollar signs: between two of them matplotlib takes text for mathematics."""
     from matplotlib.text import Text
 
     if dear := sorted((name for name in names if "$" in name), key=len, reverse=True):
@@ -52,7 +52,7 @@ def escape_mathtext(figure: Figure, names: Iterable[str]) -> None:
 
 
 def save(figure: Figure, rows: Sequence[dict[str, Any]], folder: Path, name: str) -> None:
-    """Writes the figure as PNG and SVG, and what it shows as CSV."""
+    """Write the figure as PNG and SVG, and what it shows as CSV."""
     with style():
         figure.savefig(folder / f"{name}.png", dpi=160, metadata={"Software": None})
         figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
@@ -152,7 +152,7 @@ def legend(figure: Figure, axes: Any, columns: int | None = None) -> None:
 
 
 def label_budget_axis(axis: Axes, steps: Sequence[int]) -> None:
-    """Makes a logarithmic x-axis of environment steps, marked where there was an evaluation, if there was any."""
+    """Make a logarithmic x-axis of environment steps, marked where there was an evaluation, if there was any."""
     if not steps:
         return
     axis.set_xscale("log")
@@ -167,7 +167,7 @@ def label_budget_axis(axis: Axes, steps: Sequence[int]) -> None:
 
 
 def draw_teacher_level(axis: Axes, table: ResultsTable, family: str) -> tuple[str, float] | None:
-    """Draws a thin line at the success of the measured teacher; gives its name and the value, if it was measured."""
+    """Draw a thin line at the success of the measured teacher; gives its name and the value, if it was measured."""
     teacher = teacher_level_of(table, family)
     if teacher is None:
         return None
@@ -211,7 +211,7 @@ def place_of(pool: float | PoolSize, pools: Sequence[PoolSize]) -> float:
 
 
 def label_pool_axis(axis: Axes, pools: Sequence[PoolSize]) -> None:
-    """Makes a logarithmic x-axis of pool sizes, with "every episode a new task" at its end."""
+    """Make a logarithmic x-axis of pool sizes, with "every episode a new task" at its end."""
     axis.set_xscale("log")
     ticks = [float(size) for size in pools if size != "new"]
     labels = [f"{size:,}" for size in pools if size != "new"]

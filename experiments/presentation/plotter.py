@@ -46,7 +46,7 @@ def plotter() -> Any:
 
 @contextmanager
 def with_shipped_defaults(style: Mapping[str, Any]) -> Iterator[None]:
-    """Draws and saves by matplotlib's defaults and a style, and by nobody's `matplotlibrc`."""
+    """Draw and saves by matplotlib's defaults and a style, and by nobody's `matplotlibrc`."""
     mpl = plotter()
     defaults = {key: value for key, value in mpl.rcParamsDefault.items() if key != "backend"}
     with mpl.rc_context(defaults | dict(style)):
@@ -54,7 +54,7 @@ def with_shipped_defaults(style: Mapping[str, Any]) -> Iterator[None]:
 
 
 def _house() -> None:
-    """Gives matplotlib a folder for what it knows of fonts, where there is no home."""
+    """Give matplotlib a folder for what it knows of fonts, where there is no home."""
     try:
         Path.home()
     except RuntimeError:
@@ -65,7 +65,7 @@ def _house() -> None:
 
 @contextmanager
 def _shielded() -> Iterator[None]:
-    """Keeps from an import what the environment and files outside of matplotlib say of it."""
+    """Keep from an import what the environment and files outside of matplotlib say of it."""
     before = {name: os.environ.pop(name) for name in SAID if name in os.environ}
     spec = find_spec("matplotlib")
     data = str(Path(spec.origin if spec and spec.origin else "").parent / "mpl-data")

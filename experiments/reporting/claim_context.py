@@ -53,7 +53,7 @@ def with_control_summary(claim: dict[str, Any]) -> dict[str, Any]:
 
 
 def summarise_controls(controls: Sequence[dict[str, Any]]) -> str:
-    """Controls in a few words: at the smallest and the largest pool, and at the one with the most success."""
+    """Control in a few words: at the smallest and the largest pool, and at the one with the most success."""
     several = len({row["family"] for row in controls}) > 1
     found = []
     for (family, control), group in groupby(controls, key=lambda row: (row["family"], row["control"])):

@@ -35,7 +35,7 @@ WATCHED = 3  # held-out tasks that are replayed
 
 
 def report(store: RunDirectory, console: Console, out: Path | None = None) -> list[dict[str, Any]]:
-    """Judges the claims and prints them with the tables; then draws the figure and writes `report.html`.
+    """Judge the claims and prints them with the tables; then draws the figure and writes `report.html`.
 
     Args:
         store: a run directory.
@@ -90,7 +90,7 @@ def report(store: RunDirectory, console: Console, out: Path | None = None) -> li
 def _print_report(
     settings: Settings, tables: dict[str, Any], judged: Sequence[dict[str, Any]], console: Console
 ) -> None:
-    """Prints tables and verdicts."""
+    """Print tables and verdicts."""
     for title, lines in tables.items():
         console.print(rich_table(f"{settings.study}: {title}", lines))
     for claim in judged:
@@ -116,7 +116,7 @@ def _table(store: RunDirectory, cells: Sequence[Cell]) -> tuple[ResultsTable, in
 
 
 def _scenes(store: RunDirectory, settings: Settings, cells: Sequence[Cell]) -> tuple[list[dict[str, Any]], list[str]]:
-    """Replays of every family whose agents worth watching are there whole; and of all others, why there is none."""
+    """Replay of every family whose agents worth watching are there whole; and of all others, why there is none."""
     found, left_out = [], []
     for family in settings.families:
         try:
@@ -162,7 +162,7 @@ def _page(target: RunDirectory, settings: Settings, table: ResultsTable, **shown
 
 
 def _counts(store: RunDirectory, rows: Sequence[Row], cells: Sequence[Cell]) -> np.ndarray:
-    """Counts per task, of TASK_FIELDS: of those cells too that were finished after `tasks.npz` was last written."""
+    """Count per task, of TASK_FIELDS: of those cells too that were finished after `tasks.npz` was last written."""
     each = {cell.id: cell for cell in cells}
     counts = store.tasks(sum(map(max_count_rows, each.values())))
     late = {row["cell"] for row in rows}.difference(np.unique(counts["cell"]).tolist())

@@ -32,7 +32,7 @@ EDGE = 1.15  # of the axis: effects beyond are drawn at its end, with their valu
 
 
 def scoreboard(claims: Sequence[Row], console: Console, out: Path | None) -> None:
-    """Prints one row per claim, and where `out` is a directory, draws and writes them too.
+    """Print one row per claim, and where `out` is a directory, draws and writes them too.
 
     Args:
         claims: rows of `claims.json`, of any number of runs, with the `run` that each is from.

@@ -49,7 +49,7 @@ UNCOMPILED = "runs are compiled before they begin; unset it (`incentivize run --
 
 
 def set_up_process(compiles: bool = False) -> None:
-    """Makes this process, and those that it starts, compute the same whatever the environment says. Before jax.
+    """Make this process, and those that it starts, compute the same whatever the environment says. Before jax.
 
     Says in one line what it has set aside.
 
@@ -77,7 +77,7 @@ def set_up_process(compiles: bool = False) -> None:
 
 
 def set_aside(variables: Mapping[str, str]) -> dict[str, str]:
-    """Returns the variables of jax and Flax that say otherwise than it has to be, and what they say."""
+    """Return the variables of jax and Flax that say otherwise than it has to be, and what they say."""
     flax = {name: variables[name] for name in map(str.upper, FLAX) if name in variables}
     return ambient.overridden_variables(variables) | {
         name: text for name, text in flax.items() if text.lower() not in ambient.OFF
@@ -85,7 +85,7 @@ def set_aside(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def check_compiled() -> None:
-    """Refuses to begin what has to be compiled where nothing may be.
+    """Refuse to begin what has to be compiled where nothing may be.
 
     Raises:
         SettingsError: where jit is disabled.
@@ -98,7 +98,7 @@ def check_compiled() -> None:
 
 @contextmanager
 def ambient_for_workers(told: Mapping[str, Any]) -> Iterator[None]:
-    """Computes in this thread as where `told` was found, until the block ends. Imports jax.
+    """Compute in this thread as where `told` was found, until the block ends. Imports jax.
 
     Args:
         told: as `otherwise` returned it in another thread or process.
@@ -115,7 +115,7 @@ def ambient_for_workers(told: Mapping[str, Any]) -> Iterator[None]:
 
 
 def unusual_settings(variables: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """Returns what changes numbers here and is not as it is elsewhere, by name in order; mostly nothing. Imports jax.
+    """Return what changes numbers here and is not as it is elsewhere, by name in order; mostly nothing. Imports jax.
 
     Settings of jax and of Flax with other values, flags of XLA that do not pass, and variables of ARITHMETIC.
     """
@@ -129,14 +129,14 @@ def unusual_settings(variables: Mapping[str, str] = os.environ) -> dict[str, Any
 
 
 def unusual_flags(variables: Mapping[str, str]) -> dict[str, str]:
-    """Returns the flags of XLA that may change numbers, by name."""
+    """Return the flags of XLA that may change numbers, by name."""
     given = {name: value for variable in FLAGS for name, value in _flags(variables.get(variable, "")).items()}
     passes = (name for name, value in given.items() if PASSES.fullmatch(name) or USUAL.get(name) == _switch(value))
     return {name: given[name] for name in given.keys() - set(passes)}
 
 
 def relaxing_flags(variables: Mapping[str, str]) -> list[str]:
-    """Returns the flags of XLA that relax arithmetic, such as "XLA_FLAGS = '--xla_cpu_enable_fast_math=true'"."""
+    """Return the flags of XLA that relax arithmetic, such as "XLA_FLAGS = '--xla_cpu_enable_fast_math=true'"."""
     return [
         f"{variable} = '--{name}={value}'"
         for variable in FLAGS
@@ -146,7 +146,7 @@ def relaxing_flags(variables: Mapping[str, str]) -> list[str]:
 
 
 def spell_out(text: str) -> str:
-    """Returns flags as they are said, or as the file has them: XLA takes what begins with no dash for a file's name."""
+    """Return flags as they are said, or as the file has them: XLA takes what begins with no dash for a file's name."""
     if not text.strip() or text.strip().startswith("-"):
         return text
     try:
@@ -156,7 +156,7 @@ def spell_out(text: str) -> str:
 
 
 def _flags(text: str) -> dict[str, str]:
-    """Flags by name, the last one of each."""
+    """Flag by name, the last one of each."""
     text = spell_out(text)
     try:
         words = shlex.split(text)

@@ -38,7 +38,7 @@ class CgroupLimits(NamedTuple):
 
 
 def limits(root: Path = Path("/")) -> CgroupLimits:
-    """Returns the smallest limits of this process's group and of all groups above it.
+    """Return the smallest limits of this process's group and of all groups above it.
 
     What cannot be read or understood sets no limit.
 
@@ -62,7 +62,7 @@ def limits(root: Path = Path("/")) -> CgroupLimits:
 
 
 def cores(root: Path = Path("/")) -> int:
-    """Returns how many cores this process can keep busy: those it may run on, and whole ones of its time; 1 or more."""
+    """Return how many cores this process can keep busy: those it may run on, and whole ones of its time; 1 or more."""
     try:
         there = len(os.sched_getaffinity(0))
     except (AttributeError, OSError):  # no Linux, or a container that does not tell
@@ -72,7 +72,7 @@ def cores(root: Path = Path("/")) -> int:
 
 
 def _groups(root: Path) -> Iterator[Path]:
-    """Yields the folders of this process's groups, of either version, each followed by those above it."""
+    """Yield the folders of this process's groups, of either version, each followed by those above it."""
     own = _own(root)
     usual = [(kind, "/", place) for kind, places in USUAL.items() for place in places]
     for kind, mounted, place in (*_mounted(root), *usual):
@@ -87,13 +87,13 @@ def _groups(root: Path) -> Iterator[Path]:
 
 
 def _own(root: Path) -> dict[str, str]:
-    """Returns the path of this process's group by controller; "" is version 2."""
+    """Return the path of this process's group by controller; "" is version 2."""
     lines = (line.split(":", 2) for line in _text(root / "proc/self/cgroup").splitlines())
     return {kind: words[2] for words in lines if len(words) == 3 for kind in words[1].split(",")}
 
 
 def _mounted(root: Path) -> Iterator[tuple[str, str, str]]:
-    """Yields the controller of every mount of groups, the group that is mounted, and where, without the first slash."""
+    """Yield the controller of every mount of groups, the group that is mounted, and where, without the first slash."""
     for line in _text(root / "proc/self/mountinfo").splitlines():
         words, _, more = (part.split() for part in line.partition(" - "))
         if len(words) < 5 or len(more) < 3 or more[0] not in ("cgroup", "cgroup2"):
@@ -105,20 +105,20 @@ def _mounted(root: Path) -> Iterator[tuple[str, str, str]]:
 
 
 def _cores(folder: Path) -> list[float]:
-    """Returns the cores' worth of time that a group allows, from `cpu.max` or the two files of version 1."""
+    """Return the cores' worth of time that a group allows, from `cpu.max` or the two files of version 1."""
     old = f"{_text(folder / 'cpu.cfs_quota_us').strip()} {_text(folder / 'cpu.cfs_period_us').strip()}"
     pairs = (re.fullmatch(r"([0-9]{1,30}) ([0-9]{1,30})", text.strip()) for text in (_text(folder / "cpu.max"), old))
     return [int(pair[1]) / int(pair[2]) for pair in pairs if pair and int(pair[1]) and int(pair[2])]
 
 
 def _bytes(folder: Path, name: str) -> int | None:
-    """Returns the number in a file; None where there is none."""
+    """Return the number in a file; None where there is none."""
     text = _text(folder / name).strip()
     return int(text) if re.fullmatch(r"[0-9]{1,30}", text) else None
 
 
 def _text(path: Path) -> str:
-    """Returns what a file of the kernel says, at most 1 MiB; nothing where it cannot be read."""
+    """Return what a file of the kernel says, at most 1 MiB; nothing where it cannot be read."""
     try:
         with path.open("rb") as file:
             return file.read(2**20).decode(errors="replace")

@@ -23,7 +23,7 @@ def cache_folder() -> Path | None:
 
 
 def enable_cache() -> None:
-    """Has jax keep compiled programs for the next run, unless the environment says otherwise. Before jax is there.
+    """Have jax keep compiled programs for the next run, unless the environment says otherwise. Before jax is there.
 
     Where they cannot be kept, jax is told of no folder: it would warn of every program. A folder that the environment
     names is set aside in one sentence, for this process and its workers.

@@ -20,7 +20,7 @@ HEARTBEAT = 60  # seconds within which the others notice that a process is gone
 
 
 def initialize(coordinator: str, processes: int, process: int) -> None:
-    """Makes this process one of several. Before anything else of jax.
+    """Make this process one of several. Before anything else of jax.
 
     Args:
         coordinator: where the first process listens, HOST:PORT, the same for all; "auto" where a cluster tells.
@@ -66,7 +66,7 @@ def any_process(asked: bool) -> bool:
 
 
 def check_alike(numbers: Sequence[int], what: str) -> None:
-    """Raises SettingsError where processes do not see the same numbers, of 64 bits; all have to ask."""
+    """Raise SettingsError where processes do not see the same numbers, of 64 bits; all have to ask."""
     if is_distributed():
         halves = np.array(numbers, np.int64).view(np.uint32)  # jax has no 64 bits
         seen = np.asarray(multihost_utils.process_allgather(halves))

@@ -16,7 +16,7 @@ stop_requested = threading.Event()
 
 @contextmanager
 def stop_on_signal() -> Iterator[None]:
-    """Takes signals for requests for a while.
+    """Take signals for requests for a while.
 
     In another thread than the main one, which signals do not reach, it does nothing.
     """

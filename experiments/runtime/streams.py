@@ -46,7 +46,7 @@ def supports_colour(stream: Any) -> bool:
 
 
 def discard_output(stream: Any) -> None:
-    """Sends what a standard stream has still to write, and all that follows, nowhere."""
+    """Send what a standard stream has still to write, and all that follows, nowhere."""
     with suppress(OSError, ValueError, AttributeError):
         if stream.fileno() in (1, 2):
             there = os.open(os.devnull, os.O_WRONLY)
@@ -64,7 +64,7 @@ class TolerantStream:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        """Writes text if that is possible, with signs spelt out that the stream cannot take; returns its length."""
+        """Write text if that is possible, with signs spelt out that the stream cannot take; returns its length."""
         try:
             self._stream.write(text)
         except UnicodeEncodeError:
@@ -74,14 +74,14 @@ class TolerantStream:
         return len(text)
 
     def flush(self) -> None:
-        """Flushes the stream if that is possible."""
+        """Flush the stream if that is possible."""
         with suppress(OSError, ValueError, AttributeError):
             self._stream.flush()
 
 
 @contextmanager
 def tolerate_broken_streams() -> Iterator[None]:
-    """Keeps a failing standard output or error from ending the block."""
+    """Keep a failing standard output or error from ending the block."""
     streams = sys.stdout, sys.stderr
     try:
         with redirect_stdout(TolerantStream(sys.stdout)), redirect_stderr(TolerantStream(sys.stderr)):  # pyright: ignore[reportArgumentType]

@@ -12,7 +12,7 @@ BYTE_ORDER_MARKS = {
 
 
 def decode(data: bytes) -> str:
-    """Returns the text of a file, its lines ending as Python has them.
+    """Return the text of a file, its lines ending as Python has them.
 
     Raises:
         ValueError: where it is not UTF-8; the message says what it is, and what to do.

@@ -106,7 +106,7 @@ def dump(settings: Settings) -> str:
 
 
 def _with_current_names(tables: dict[str, Any]) -> dict[str, Any]:
-    """Returns resolved settings with the names that training settings have now."""
+    """Return resolved settings with the names that training settings have now."""
     training = tables.get("training")
     if not isinstance(training, dict):
         return tables

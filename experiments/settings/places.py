@@ -12,7 +12,7 @@ ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.EBADF, errno.ELOOP)  # what `Path.e
 
 
 def expand_local_path(said: str) -> str:
-    """Returns a path of this machine, a home folder in the place of ~ or ~user at its beginning.
+    """Return a path of this machine, a home folder in the place of ~ or ~user at its beginning.
 
     Raises:
         ValueError: where it is an address, such as gs://bucket/run, or nobody knows the home folder.
@@ -31,7 +31,7 @@ def expand_local_path(said: str) -> str:
 
 
 def check_usable_path(said: str) -> None:
-    """Refuses what cannot be a path here, whether something is there or not.
+    """Refuse what cannot be a path here, whether something is there or not.
 
     Raises:
         ValueError: why.

@@ -99,7 +99,7 @@ class CellStore:
         return found
 
     def save(self, trained: CellResult) -> StoredCell:
-        """Writes a cell down, its parameters first: a cell with a file has them."""
+        """Write a cell down, its parameters first: a cell with a file has them."""
         params = self.run / "checkpoints" / f"{trained.cell.id}.msgpack"
         save(params, trained.params)
         about = {
@@ -192,7 +192,7 @@ def _read(path: Path, cell: Cell) -> tuple[StoredCell, bytes]:
 
 
 def _validate_counts(counts: np.ndarray, cell: Cell) -> None:
-    """Refuses counts that are not of a cell's evaluations.
+    """Refuse counts that are not of a cell's evaluations.
 
     Raises:
         ValueError: which of them.
@@ -214,6 +214,6 @@ def _validate_counts(counts: np.ndarray, cell: Cell) -> None:
 
 
 def max_count_rows(cell: Cell) -> int:
-    """Returns how many tasks a cell's evaluations count, at most."""
+    """Return how many tasks a cell's evaluations count, at most."""
     blocks = len(cell.members) * len(evaluated_blocks(cell.eval_specialists)) + len(cell.shifts)
     return len(cell.evaluation_points) * len(cell.simulations) * blocks * cell.eval_tasks

@@ -43,14 +43,14 @@ def code_version(cell: Cell, checkify: bool = False) -> str:
 
 
 def parts(code: str) -> tuple[str, str]:
-    """Splits a version into its hash and its unusual jax or XLA settings, '' if there are none."""
+    """Split a version into its hash and its unusual jax or XLA settings, '' if there are none."""
     found, _, told = code.removesuffix(CHECKED).partition(" ")
     return found, told
 
 
 @lru_cache
 def _hash(needed: frozenset[str], brought: frozenset[str]) -> str:
-    """Returns the digest of the modules needed and all that they import, of ours or of the packages `brought`.
+    """Return the digest of the modules needed and all that they import, of ours or of the packages `brought`.
 
     It is a digest of the sorted digests of their top-level statements. Names of modules are not part of it, so that a
     module that is moved, or a function that is moved to another module, leaves every version as it was.
@@ -81,7 +81,7 @@ def _file(module: str) -> Path:
 
 @lru_cache
 def _home(package: str) -> Path:
-    """Returns the folder of a package, or the path without suffix of a module that is no package."""
+    """Return the folder of a package, or the path without suffix of a module that is no package."""
     spec = find_spec(package)
     where = [*(spec.submodule_search_locations or ()), spec.origin] if spec else []
     return Path(where[0] or "").with_suffix("") if where else Path(package)
@@ -94,7 +94,7 @@ def _decides_results(module: str, brought: frozenset[str]) -> bool:
 
 
 def _imports(module: str, brought: frozenset[str]) -> Iterable[str]:
-    """Yields the modules that decide of those that one imports, wherever in it."""
+    """Yield the modules that decide of those that one imports, wherever in it."""
     for node in ast.walk(_tree(module)):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names if _decides_results(name.name, brought))
@@ -105,7 +105,7 @@ def _imports(module: str, brought: frozenset[str]) -> Iterable[str]:
 
 @lru_cache
 def _statements(module: str) -> tuple[list[str], list[str]]:
-    """Returns a module's imports and its other top-level statements.
+    """Return a module's imports and its other top-level statements.
 
     Docstrings and registries of names are left out, as are the names of the modules of ours that are imported from.
     """
@@ -126,16 +126,16 @@ def _statements(module: str) -> tuple[list[str], list[str]]:
 
 
 def _is_docstring(node: ast.stmt) -> bool:
-    """Returns whether a statement is only a string."""
+    """Return whether a statement is only a string."""
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 def _is_registry(node: ast.stmt) -> bool:
-    """Returns whether a statement is a table from names to where things are, such as FAMILIES."""
+    """Return whether a statement is a table from names to where things are, such as FAMILIES."""
     made = node.value if isinstance(node, ast.AnnAssign) else None
     return isinstance(made, ast.Call) and isinstance(made.func, ast.Name) and made.func.id == "Registry"
 
 
 def _is_alias(node: ast.stmt) -> bool:
-    """Returns whether a statement is for imports under another name or for type checkers: `if __name__ == "envs"`."""
+    """Return whether a statement is for imports under another name or for type checkers: `if __name__ == "envs"`."""
     return isinstance(node, ast.If) and ast.unparse(node.test).split(" ")[0] in ("__name__", "TYPE_CHECKING")

@@ -48,7 +48,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _temporary_name(path: Path) -> Iterator[None]:
-    """Has errors say which file they are about, which reading, writing and `fsync` do not tell."""
+    """Have errors say which file they are about, which reading, writing and `fsync` do not tell."""
     try:
         yield
     except OSError as error:
@@ -58,7 +58,7 @@ def _temporary_name(path: Path) -> Iterator[None]:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Puts a directory's names on the disk, where the system and the file system let one."""
+    """Put a directory's names on the disk, where the system and the file system let one."""
     if not hasattr(os, "O_DIRECTORY"):
         return
     there = None
@@ -88,7 +88,7 @@ def read_bounded(path: Path, most: int) -> bytes:
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
-    """Writes a file whole or not at all."""
+    """Write a file whole or not at all."""
     with atomic_write(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)
 
@@ -100,7 +100,7 @@ def excerpt(said: object) -> str:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Says which file is damaged, where one cannot be understood; what is for want of memory stays what it is."""
+    """Say which file is damaged, where one cannot be understood; what is for want of memory stays what it is."""
     try:
         yield
     except (OSError, ValueError, TypeError, KeyError, EOFError, RecursionError, zipfile.BadZipFile) as error:

@@ -19,7 +19,7 @@ class LockHeld(Exception):  # noqa: N818, no error yet
 
 @contextmanager
 def file_lock(path: Path, seconds: float = 0.0) -> Iterator[None]:
-    """Holds the lock of a file until the block ends.
+    """Hold the lock of a file until the block ends.
 
     Args:
         path: the file; it is made where it is not there, and stays.
@@ -43,7 +43,7 @@ def file_lock(path: Path, seconds: float = 0.0) -> Iterator[None]:
 
 
 def _refuse(path: Path, error: Exception) -> None:
-    """Raises what is wrong, unless all that is wrong is that another process holds the lock."""
+    """Raise what is wrong, unless all that is wrong is that another process holds the lock."""
     lacking: Exception | None = error
     if isinstance(error, (Timeout, NotImplementedError)):
         lacking = _has_no_locks(path)
@@ -61,7 +61,7 @@ def _refuse(path: Path, error: Exception) -> None:
 
 
 def _has_no_locks(path: Path) -> OSError | None:
-    """Returns why a file cannot be locked at all; None where it can, or another process has its lock."""
+    """Return why a file cannot be locked at all; None where it can, or another process has its lock."""
     try:
         import fcntl
     except ImportError:  # of no Unix, where locks do not fail in this way

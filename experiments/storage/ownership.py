@@ -63,7 +63,7 @@ def open_run_directory(path: Path, settings: Settings) -> Iterator[RunDirectory]
 
 @contextmanager
 def exclusive_lock(store: RunDirectory) -> Iterator[None]:
-    """Keeps other processes from writing to a directory until the block ends.
+    """Keep other processes from writing to a directory until the block ends.
 
     Raises:
         SettingsError: where another process is at it.
@@ -87,7 +87,7 @@ def _is_running(store: RunDirectory) -> bool:
 
 
 def set_status(store: RunDirectory, state: str, reason: str = "") -> None:
-    """Says how the run stands, if there is still room on the disk to say so."""
+    """Say how the run stands, if there is still room on the disk to say so."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     status: dict[str, Any] = {"state": state, "reason": reason, "since": now}
     status |= {"host": socket.gethostname(), "process": os.getpid(), "token": TOKEN}
@@ -99,7 +99,7 @@ def set_status(store: RunDirectory, state: str, reason: str = "") -> None:
 
 
 def _create(path: Path, settings: Settings) -> None:
-    """Makes the directory with its configuration in one step, unless it is there, be it empty."""
+    """Make the directory with its configuration in one step, unless it is there, be it empty."""
     try:
         there = _there(path)
     except OSError as error:
@@ -120,7 +120,7 @@ def _create(path: Path, settings: Settings) -> None:
 
 
 def _there(path: Path) -> set[str] | None:
-    """Returns the names in a directory; None where nothing is there.
+    """Return the names in a directory; None where nothing is there.
 
     Raises:
         SettingsError: where there is something else.
@@ -134,7 +134,7 @@ def _there(path: Path) -> set[str] | None:
 
 
 def _move(part: Path, path: Path) -> None:
-    """Gives a new directory its name; one with files that another process has just made there stays."""
+    """Give a new directory its name; one with files that another process has just made there stays."""
     try:
         os.rename(part, path)
     except OSError as error:
@@ -146,7 +146,7 @@ def _move(part: Path, path: Path) -> None:
 
 
 def check_same(store: RunDirectory, settings: Settings) -> None:
-    """Refuses a directory that was made with other settings; of files that agents start from the content counts."""
+    """Refuse a directory that was made with other settings; of files that agents start from the content counts."""
     there = store.settings()
     old, new = (one.model_dump(mode="json") for one in (there, with_recorded_paths(there, settings)))
     if old != new:

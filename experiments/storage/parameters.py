@@ -20,7 +20,7 @@ from incentivize.experiments.storage.start_files import parse_start_from
 
 
 def save(path: Path, params: Params) -> None:
-    """Writes parameters (arrays of any shape) whole or not at all."""
+    """Write parameters (arrays of any shape) whole or not at all."""
     path.parent.mkdir(exist_ok=True)
     write_atomic(path, serialization.to_bytes(params))
 
@@ -87,7 +87,7 @@ def _read(path: Path, most: int) -> bytes:
 
 
 def _leaves(tree: Any) -> dict[str, Any]:
-    """Leaves by their names, such as "heads/policy/kernel"."""
+    """Leave by their names, such as "heads/policy/kernel"."""
     return {
         jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in jax.tree.leaves_with_path(tree)
     }

@@ -86,7 +86,7 @@ class RunDirectory:
             return {}
 
     def check_no_outside_links(self) -> None:
-        """Refuses a directory that leads out of itself, or holds pipes and the like: all has to be files within.
+        """Refuse a directory that leads out of itself, or holds pipes and the like: all has to be files within.
 
         Raises:
             SettingsError: where there is such a thing.
@@ -104,7 +104,7 @@ class RunDirectory:
                 raise InputError(f"{path}: is neither a file nor a directory")
 
     def check_digests(self) -> None:
-        """Refuses files that are not what the run wrote last.
+        """Refuse files that are not what the run wrote last.
 
         Raises:
             SettingsError: where one has changed.
@@ -138,7 +138,7 @@ class RunDirectory:
             return rows
 
     def publish(self, rows: Sequence[Row], tasks: np.ndarray | None = None, **meta: Any) -> None:
-        """Replaces the rows, the counts per task where they are given, and entries of `meta.json`, each whole.
+        """Replace the rows, the counts per task where they are given, and entries of `meta.json`, each whole.
 
         Raises:
             ValueError: where a row is there twice: it would count as another agent.
@@ -187,12 +187,12 @@ class RunDirectory:
             return meta
 
     def update_meta(self, **entries: Any) -> None:
-        """Adds to `meta.json`; tables are merged one level deep."""
+        """Add to `meta.json`; tables are merged one level deep."""
         old = self.meta()
         self._set_meta(**{k: old.get(k, {}) | v if isinstance(v, dict) else v for k, v in entries.items()})
 
     def reset_baselines(self, ambient: dict[str, Any]) -> None:
-        """Drops what was measured before the cells, and notes down the settings of the next measurement."""
+        """Drop what was measured before the cells, and notes down the settings of the next measurement."""
         self._set_meta(ambient=ambient, **{name: {} for name in BASELINE_ENTRIES})
 
     def _set_meta(self, **entries: Any) -> None:
@@ -201,7 +201,7 @@ class RunDirectory:
 
 
 def _check_unique(rows: Sequence[Row]) -> None:
-    """Refuses two rows of the same measurement.
+    """Refuse two rows of the same measurement.
 
     Raises:
         ValueError: which they are of.

@@ -55,7 +55,7 @@ EVALUATED_BLOCKS = ("seen", "validation", "unseen", "specialty")
 
 
 def evaluated_blocks(specialists: int) -> tuple[str, ...]:
-    """Returns those of BLOCKS that are evaluated with so many specialists: without any, no held-out task is."""
+    """Return those of BLOCKS that are evaluated with so many specialists: without any, no held-out task is."""
     return EVALUATED_BLOCKS if specialists else ("seen", "validation")
 
 
@@ -65,7 +65,7 @@ def count_fields(life: int) -> list[Any]:
 
 
 def with_current_names(row: Row) -> Row:
-    """Returns a row with the names that columns have now, whichever version wrote it."""
+    """Return a row with the names that columns have now, whichever version wrote it."""
     old, new = RENAMED_COLUMN
     row = {new if key == old else key: value for key, value in row.items()}
     if row.get("budget_kind") == RENAMED_BUDGET_KIND[0]:
@@ -74,7 +74,7 @@ def with_current_names(row: Row) -> Row:
 
 
 def rename_fields(counts: np.ndarray) -> np.ndarray:
-    """Returns counts per task with the names that fields have now, whichever version wrote them."""
+    """Return counts per task with the names that fields have now, whichever version wrote them."""
     old, new = RENAMED_COLUMN
     names = tuple(new if name == old else name for name in counts.dtype.names or ())
     if names != counts.dtype.names and counts.dtype.names is not None:

@@ -11,13 +11,13 @@ from incentivize.experiments.storage.run_directory import RunDirectory
 
 
 def parse_start_from(start_from: str) -> tuple[Path, str | None]:
-    """Returns the path of a file that agents start from and, where it is noted, the digest of its content."""
+    """Return the path of a file that agents start from and, where it is noted, the digest of its content."""
     match = re.fullmatch(r"(.*)#sha256=([0-9a-f]{16})", start_from, re.DOTALL)
     return (Path(match[1]), match[2]) if match else (Path(start_from), None)
 
 
 def with_recorded_paths(there: Settings, settings: Settings) -> Settings:
-    """Returns settings with paths as those of a run have them, where agents start from the same content."""
+    """Return settings with paths as those of a run have them, where agents start from the same content."""
     training = dict(settings.training)
     for family in training.keys() & there.training.keys():
         noted = there.training[family].start_from
@@ -28,7 +28,7 @@ def with_recorded_paths(there: Settings, settings: Settings) -> Settings:
 
 
 def recall_start_files(settings: Settings, out: Path) -> tuple[Settings, frozenset[str]]:
-    """Finds what a run directory has noted of files that agents started from and that are gone.
+    """Find what a run directory has noted of files that agents started from and that are gone.
 
     So a run that needs them no more can be known again.
 
@@ -53,7 +53,7 @@ def recall_start_files(settings: Settings, out: Path) -> tuple[Settings, frozens
 
 
 def check_start_files(cells: Iterable[Cell]) -> None:
-    """Refuses to train without the files that agents start from.
+    """Refuse to train without the files that agents start from.
 
     Raises:
         SettingsError: which of them is gone.

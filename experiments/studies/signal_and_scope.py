@@ -130,7 +130,7 @@ def cells(settings: Settings) -> list[Cell]:
 
 
 def _first(training: Training) -> Training:
-    """Settings of an agent that is taught first, for a share of its steps in whole updates."""
+    """Setting of an agent that is taught first, for a share of its steps in whole updates."""
     updates = training.budget // training.steps_per_update // TAUGHT_FIRST
     if not updates:
         raise InputError(f"budget = {training.budget:,}: want {TAUGHT_FIRST} updates at least, one of them taught")

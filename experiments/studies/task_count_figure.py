@@ -68,7 +68,7 @@ class _Panel:
         self.rows: list[dict[str, Any]] = []
 
     def draw(self) -> list[dict[str, Any]]:
-        """Draws everything; returns what was drawn."""
+        """Draw everything; returns what was drawn."""
         final = self.table.final()
 
         def count(role: str) -> str:
@@ -107,7 +107,7 @@ class _Panel:
     def record_point(
         self, series: str, x: float | None, steps: int, value: float, low: float, high: float, n: int
     ) -> None:
-        """Keeps a drawn point for the CSV; a line has no pool_size, and "every episode a new task" is "new"."""
+        """Keep a drawn point for the CSV; a line has no pool_size, and "every episode a new task" is "new"."""
         size = "" if x is None else "new" if x == self.end else int(x)
         bounds = [round(b, 6) if np.isfinite(b) else "" for b in (low, high)]
         row = {

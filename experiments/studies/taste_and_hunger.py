@@ -160,7 +160,7 @@ def figure(table: ResultsTable, settings: Settings) -> tuple[Figure, PlotRows]:
 
 
 def _way(axis: Axes, table: ResultsTable, settings: Settings, family: str, drawn: PlotRows) -> None:
-    """Steps over the expert's against hunger, a curve per taste."""
+    """Step over the expert's against hunger, a curve per taste."""
     for colour, taste in zip(COLOURS * 3, settings.tastes, strict=False):
         paths = {hunger: by_seed(_final(table, family, taste, hunger), "path") for hunger in settings.hungers}
         points = [(hunger, found) for hunger, found in paths.items() if found]

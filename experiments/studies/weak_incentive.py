@@ -194,7 +194,7 @@ def _beside(table: ResultsTable, family: str, role: str, bits: dict[int, float],
 
 
 def above(table: ResultsTable, family: str, other: str) -> str | None:
-    """Returns why an arm that is taught may not be called beaten: an agent is above its teacher. Or None."""
+    """Return why an arm that is taught may not be called beaten: an agent is above its teacher. Or None."""
     return why_above_teacher(table, family) if other == "taught" else None
 
 

@@ -16,11 +16,11 @@ class Tracker(Protocol):
         ...
 
     def write(self, record: TrackerRun) -> None:
-        """Writes a record whole, in the place of one of that name."""
+        """Write a record whole, in the place of one of that name."""
         ...
 
     def close(self) -> None:
-        """Gives back what it holds; it is not used any more."""
+        """Give back what it holds; it is not used any more."""
         ...
 
 

@@ -23,7 +23,7 @@ class TrackerSync:
     """Has a tracker write what a run directory says, as far as it has not been written."""
 
     def __init__(self, name: str | None, store: RunDirectory) -> None:
-        """Follows nothing where the name is None."""
+        """Follow nothing where the name is None."""
         self.name, self.store = name, store
         self.folder = store.path / "trackers" / (name or "")
         self.tracker: Tracker | None = None
@@ -38,7 +38,7 @@ class TrackerSync:
         self._attempt(lambda: self._write(lambda: [*runs_of_cells(self.store, whole=True), *run_of_study(self.store)]))
 
     def close(self) -> None:
-        """Closes the tracker, if there is one."""
+        """Close the tracker, if there is one."""
         if (tracker := self.tracker) is not None:
             self._attempt(tracker.close)
 

@@ -23,7 +23,7 @@ class TensorBoard:
         self.folder = folder
 
     def write(self, record: TrackerRun) -> None:
-        """Writes a record whole, in the place of one of that name.
+        """Write a record whole, in the place of one of that name.
 
         By the writer beneath `SummaryWriter`, whose thread dies of a full disk without saying so.
         """
@@ -45,7 +45,7 @@ class TensorBoard:
             writer.close()
 
     def close(self) -> None:
-        """Holds nothing."""
+        """Hold nothing."""
 
 
 def _add(writer: EventsWriter, said: Any, step: int) -> None:

@@ -56,7 +56,7 @@ class WandB:
         )
 
     def write(self, record: TrackerRun) -> None:
-        """Writes a record whole, in the place of one of that name."""
+        """Write a record whole, in the place of one of that name."""
         said = json.dumps([record.group, record.name, record.config], sort_keys=True)
         key = hashlib.sha256(said.encode()).hexdigest()[:16]
         with TemporaryDirectory() as folder:
@@ -89,12 +89,12 @@ class WandB:
                 run.log(shown)
 
     def close(self) -> None:
-        """Ends the process that wandb keeps beside this one."""
+        """End the process that wandb keeps beside this one."""
         wandb.teardown()
 
 
 def _set_aside() -> None:
-    """Keeps records apart under a sweep's agent, or whatever else would make one run of all: says so once.
+    """Keep records apart under a sweep's agent, or whatever else would make one run of all: says so once.
 
     Raises:
         ValueError: where wandb has begun already, and knows of a sweep.

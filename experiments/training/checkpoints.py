@@ -101,7 +101,7 @@ class GroupCheckpointer:
         return time.monotonic() - self.last >= self.save_every
 
     def save(self, standing: GroupProgress) -> None:
-        """Writes a checkpoint, unless there is one that is as far, and drops all but the last two.
+        """Write a checkpoint, unless there is one that is as far, and drops all but the last two.
 
         Of several processes the first one writes, but all have to come.
         """
@@ -166,14 +166,14 @@ class GroupCheckpointer:
             ) from None
 
     def keep_for_inspection(self, name: str) -> None:
-        """Keeps the newest checkpoint, if there is one, under a name of its own."""
+        """Keep the newest checkpoint, if there is one, under a name of its own."""
         step = self.manager.latest_step()
         if step is not None:
             there = self.path.parent.parent / "diverged" / name / str(step)
             shutil.copytree(self.path / str(step), there, dirs_exist_ok=True)
 
     def close(self) -> None:
-        """Lets go of the files."""
+        """Let go of the files."""
         self.manager.close()
 
     def _number(self, done: int, found: int) -> int:
@@ -181,7 +181,7 @@ class GroupCheckpointer:
         return done * (self.evaluations + 1) + found
 
     def _room(self, size: int) -> None:
-        """Refuses to begin what will not fit: Orbax has threads that make much noise where they find no room."""
+        """Refuse to begin what will not fit: Orbax has threads that make much noise where they find no room."""
         disk = shutil.disk_usage(self.path)
         if disk.total and disk.free < 2 * size + MAX_SETTINGS_BYTES:  # some shared file systems say 0 of everything
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
@@ -247,7 +247,7 @@ def _keyed(tree: Any, like: Any) -> Any:
 
 
 def _named(tree: Any) -> dict[str, Any]:
-    """Leaves by number: Orbax sees a flat table, whatever the tree is made of."""
+    """Leave by number: Orbax sees a flat table, whatever the tree is made of."""
     return {f"{number:04}": leaf for number, leaf in enumerate(jax.tree.leaves(tree))}
 
 

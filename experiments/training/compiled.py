@@ -31,7 +31,7 @@ class CompiledGroup(NamedTuple):
 def compile_program(
     setup: lr.Setup, teaching: lr.Setup | None, sizes: EvaluationConfig, lanes: int, checkify: bool = False
 ) -> CompiledGroup:
-    """Compiles all functions, ahead of their use; where `checked`, training stops where a number first is none."""
+    """Compile all functions, ahead of their use; where `checked`, training stops where a number first is none."""
     # What runs seldom need not be quick: less optimisation saves some 2 s per program, of 17.
     seldom: Any = {"xla_backend_optimization_level": 2} if jax.default_backend() == "cpu" else None
     pools = stack_trees([make_pool(1)] * lanes)

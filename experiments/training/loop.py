@@ -41,6 +41,7 @@ MAX_UPDATES_PER_CALL = (
     32  # updates per jitted call at most, so that a request to stop and a loss that is no number are noticed
 )
 
+
 @lru_cache(maxsize=16)
 def _compiled_group(
     setup: lr.Setup, teaching: lr.Setup | None, sizes: EvaluationConfig, lanes: int, checkify: bool, devices: Devices
@@ -53,9 +54,13 @@ def _compiled_group(
 
 
 def train(
-    group: CellGroup, checkpoint_folder: Path | None = None, save_every: float = math.inf, checkify: bool = False, devices: Devices = ()
+    group: CellGroup,
+    checkpoint_folder: Path | None = None,
+    save_every: float = math.inf,
+    checkify: bool = False,
+    devices: Devices = (),
 ) -> list[CellResult]:
-    """Trains a group of cells, from its last checkpoint if there is one.
+    """Train a group of cells, from its last checkpoint if there is one.
 
     A cell whose numbers are none is given up at the end of the chunk; the others of the group go on.
 
@@ -145,7 +150,7 @@ def _train(
 
 
 def _save_or_stop(now: GroupProgress, checkpointer: GroupCheckpointer | None) -> None:
-    """Saves if it is time to, by the first process's clock.
+    """Save if it is time to, by the first process's clock.
 
     Raises:
         Stopped: on request, of any process.

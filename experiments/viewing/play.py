@@ -72,7 +72,7 @@ Choose = Callable[[FamilyEnv, np.ndarray], int | None]
 
 
 def keyboard_policy(keys: Iterator[str], screen: Screen) -> Choose:
-    """Plays by keys."""
+    """Play by keys."""
 
     def choose(env: FamilyEnv, legal: np.ndarray) -> int | None:
         family = env.family
@@ -92,7 +92,7 @@ def keyboard_policy(keys: Iterator[str], screen: Screen) -> Choose:
 
 
 def expert_policy(family: Family, pause: float) -> Choose:
-    """Plays as the expert does that knows what the rule's being shown or hidden lets it know."""
+    """Play as the expert does that knows what the rule's being shown or hidden lets it know."""
     best = jax.jit(partial(family.expert, kind="informed" if family.reveals_rule else "fair"))
 
     def choose(env: FamilyEnv, legal: np.ndarray) -> int:
@@ -104,7 +104,7 @@ def expert_policy(family: Family, pause: float) -> Choose:
 
 
 def episode(env: FamilyEnv, choose: Choose, show: Callable[[Picture], None], task: int, seed: int) -> str:
-    """Plays one episode; how it ended, in words, or "" where the player stopped."""
+    """Play one episode; how it ended, in words, or "" where the player stopped."""
     family, steps = env.family, 0
     _, info = env.reset(seed=seed, options={"task": task})
 
@@ -134,7 +134,7 @@ def play(
     gif: Path | None = None,
     png: Path | None = None,
 ) -> None:
-    """Plays episodes until the player stops (the expert, just one), and writes the files asked for.
+    """Play episodes until the player stops (the expert, just one), and writes the files asked for.
 
     Args:
         env: from `environment`.

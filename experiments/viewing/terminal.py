@@ -40,7 +40,7 @@ class Screen:
         self.above = 0  # lines above the cursor that the next picture is drawn over
 
     def show(self, picture: Picture) -> None:
-        """Shows the next picture of an episode."""
+        """Show the next picture of an episode."""
         from incentivize.envs.render import to_text  # and with it Gymnasium, which help does not need
 
         text = fitting(to_text(picture, self.colour), self.encoding) + "\n"

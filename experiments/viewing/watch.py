@@ -29,7 +29,7 @@ def watch(
     html: Path | None,
     shown: bool = True,
 ) -> dict[str, Any]:
-    """Shows replays of a run, and writes the files asked for.
+    """Show replays of a run, and writes the files asked for.
 
     Args:
         store: the run directory.

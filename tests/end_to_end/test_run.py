@@ -250,7 +250,16 @@ def test_four_devices_give_the_rows_and_parameters_of_one_worker(tiny_config, tm
     flags = "--xla_force_host_platform_device_count={} --xla_cpu_multi_thread_eigen=false"
     for name, devices, split in (("1", 1, 1), ("4", 4, 1), ("shared", 4, 2)):
         out = tmp_path / name / "run"
-        arguments = ["run", "task-count", "--config", str(tiny_config), "--out", str(out), "--devices-per-agent", str(split)]
+        arguments = [
+            "run",
+            "task-count",
+            "--config",
+            str(tiny_config),
+            "--out",
+            str(out),
+            "--devices-per-agent",
+            str(split),
+        ]
         command = [sys.executable, "-c", "from incentivize.experiments.cli.main import entry; entry()", *arguments]
         subprocess.run(command, check=True, env=os.environ | {"XLA_FLAGS": flags.format(devices)})
     one, four = tmp_path / "1" / "run", tmp_path / "4" / "run"

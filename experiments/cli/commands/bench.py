@@ -26,7 +26,7 @@ class Bench(Command):
     common: Annotated[JsonOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=JsonOptions)
 
     def execute(self, console: Console) -> CommandResult:
-        """Measures speed."""
+        """Measure speed."""
         set_up_process(compiles=True)
         from incentivize import envs
 

@@ -20,7 +20,7 @@ class Completion(Command):
     common: Annotated[CommonOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=CommonOptions)
 
     def execute(self, console: Console) -> CommandResult:
-        """Prints the script as it is."""
+        """Print the script as it is."""
         check_choice("SHELL", self.shell)
         from incentivize.experiments.cli.completion import completion_script
 

@@ -20,7 +20,7 @@ class Doctor(Command):
     common: Annotated[JsonOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=JsonOptions)
 
     def execute(self, console: Console) -> CommandResult:
-        """Says one line for every check; the exit status is 1 where one of them is wrong."""
+        """Say one line for every check; the exit status is 1 where one of them is wrong."""
         found = []
         for finding in run_checks():
             found.append(finding)

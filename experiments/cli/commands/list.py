@@ -23,7 +23,7 @@ class List(Command):
     common: Annotated[JsonOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=JsonOptions)
 
     def execute(self, console: Console) -> CommandResult:
-        """Lists what there is."""
+        """List what there is."""
         check_choice("TOPIC", self.topic)
         found = {topic: rows_of_topic(topic) for topic in TOPICS if self.topic in ("all", topic)}
         if not self.common.json:

@@ -26,7 +26,7 @@ class Report(Command):
     common: Annotated[JsonOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=JsonOptions)
 
     def execute(self, console: Console) -> CommandResult:
-        """Reports on run directories, one after the other, and on several a scoreboard too."""
+        """Report on run directories, one after the other, and on several a scoreboard too."""
         set_up_process()
         enable_cache()
         from incentivize.experiments.reporting.report import report
@@ -55,7 +55,7 @@ class Report(Command):
 
 
 def _check(command: Report) -> None:
-    """Refuses directories that will not do."""
+    """Refuse directories that will not do."""
     for path in command.runs:
         if not path.is_dir():
             raise InputError(f"{path}: there is no such run directory")

@@ -106,7 +106,7 @@ class Run(Command):
     common: Annotated[JsonOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=JsonOptions)
 
     def execute(self, console: Console) -> CommandResult:
-        """Runs what is missing of a study, here or as a job."""
+        """Run what is missing of a study, here or as a job."""
         set_up_process(compiles=True)
         enable_cache()
         settings = _settings(self)
@@ -164,7 +164,7 @@ def _settings(command: Run) -> Settings:
 
 
 def _check_flags(command: Run) -> None:
-    """Refuses flags that say how to run, and will not do."""
+    """Refuse flags that say how to run, and will not do."""
     check_at_least_one(workers=command.workers, split=command.devices_per_agent)
     check_choice("--launcher", command.launcher)
     if command.job and command.launcher == "local":

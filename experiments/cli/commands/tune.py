@@ -46,7 +46,7 @@ class Tune(Command):
     common: Annotated[JsonOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=JsonOptions)
 
     def execute(self, console: Console) -> CommandResult:
-        """Searches for training settings."""
+        """Search for training settings."""
         set_up_process(compiles=True)
         enable_cache()
         check_choice("FAMILY", self.family)

@@ -31,7 +31,7 @@ class Watch(Command):
     common: Annotated[JsonOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=JsonOptions)
 
     def execute(self, console: Console) -> CommandResult:
-        """Shows the agents of a run."""
+        """Show the agents of a run."""
         set_up_process()
         enable_cache()
         from incentivize.experiments.cli.options import check_can_write

@@ -43,7 +43,9 @@ def test_every_device_of_a_host_trains_its_share_of_one_program(shared_out):
 
 
 def test_devices_that_share_agents_go_together(shared_out):
-    found = shared_out(list(range(8)), ExecutionOptions(workers.default_workers(devices_per_agent=2), devices_per_agent=2))
+    found = shared_out(
+        list(range(8)), ExecutionOptions(workers.default_workers(devices_per_agent=2), devices_per_agent=2)
+    )
     assert found == sorted([(f"device {number}", f"device {number + 1}") for number in (0, 2, 4, 6)] * 2)
 
 

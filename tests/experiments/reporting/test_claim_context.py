@@ -18,7 +18,9 @@ def settings_of(**own):
 
 
 def claim(family="errands", evaluated_on="unseen"):
-    return Claim("task-count", "skill appears", "supported", 0.5, 0.4, 0.6, 3, "a rule", family, "because", evaluated_on)
+    return Claim(
+        "task-count", "skill appears", "supported", 0.5, 0.4, 0.6, 3, "a rule", family, "because", evaluated_on
+    )
 
 
 def table(*arms):
