@@ -1,4 +1,6 @@
-"""What is asked, and everything between a command and a report. The rooms, from the top down; imports run down alone:
+"""What is asked, and everything between a command and a report.
+
+The rooms, from the top down. Imports run down alone:
 
     cli           the command: parsing, dispatch, exit status; one command is one file in `cli/commands`
     execution     runs a study: plan, validation, baselines, workers, Slurm, tuning
@@ -19,7 +21,7 @@
     runtime       the process: signals, streams, several processes, settings of jax
     errors        every exception that a command turns into an exit status
 
-Storage never imports training, and studies never import reporting. `pyproject.toml` has the rules that `make lint` checks.
+Storage never imports training, and studies never import reporting. `make lint` checks the rules in `pyproject.toml`.
 """
 
 if __name__ == "experiments":  # in a checkout
