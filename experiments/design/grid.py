@@ -33,7 +33,7 @@ def cell_of(study: str, settings: Settings, family: str, role: str, **own: Any) 
     training = settings.training[family]
     points = tuple((point, "total") for point in evaluation_budgets(settings, family))
     knobs = tuple(sorted(settings.knobs.get(family, {}).items()))
-    defaults: dict[str, Any] = {"training": training, "points": points, "knobs": knobs}
+    defaults: dict[str, Any] = {"training": training, "evaluation_points": points, "knobs": knobs}
     if settings.control != "none":
         defaults["control"] = settings.control
     if training.taught_steps and own.get("learner", "ppo") == "ppo":
