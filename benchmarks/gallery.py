@@ -34,11 +34,11 @@ INTRODUCTION = """# The families
 Each family generates more than 10^12 tasks. The pictures show what an agent sees; in the animations the expert plays.
 Try a family with `incentivize play NAME`: the rules below are all that you need to know.
 
-Levels without the description are successes on {tasks} held-out tasks, {instances} instances each, of policies that do not
-know the task. *Uniform* draws legal actions, *scripted* is the best hand-written policy, and *trained* is an agent (PPO
-with the description masked, every episode a new task, one seed, the better of greedy and drawn actions). The fair expert
-plays as many instances. Steps/s are measured with random actions in 1,024 environments, each on its own task, with
-automatic reset, on {machine}.
+Levels without the description are successes on {tasks} held-out tasks, {instances} instances each, of policies that do
+not know the task. *Uniform* draws legal actions, *scripted* is the best hand-written policy, and *trained* is an agent
+(PPO with the description masked, every episode a new task, one seed, the better of greedy and drawn actions). The fair
+expert plays as many instances. Steps/s are measured with random actions in 1,024 environments, each on its own task,
+with automatic reset, on {machine}.
 
 This page is made by `make gallery`.
 """
