@@ -18,7 +18,7 @@ from incentivize.envs.tasks import TaskSpace
 
 
 class Observation(NamedTuple):
-    """An observation of the agent: small integers, each below the vocabulary that the family's `spec` states for its slot."""
+    """An observation: small integers, each below the vocabulary that the family's `spec` states for its slot."""
 
     context: jax.Array  # uint8 [C]: the description of the task, and all else that belongs to no single entity
     entities: jax.Array  # uint8 [E, F]: one row per entity, in no meaningful order

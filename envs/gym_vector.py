@@ -216,7 +216,9 @@ class FamilyVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             return np.ones(self.num_envs, bool)
         fits = isinstance(mask, np.ndarray) and mask.dtype == bool and mask.shape == (self.num_envs,)
         if not (fits and mask.any()):
-            raise ValueError(f"reset_mask={mask!r}: expected a bool array of shape ({self.num_envs},) with a True in it")
+            raise ValueError(
+                f"reset_mask={mask!r}: expected a bool array of shape ({self.num_envs},) with a True in it"
+            )
         if self.episodes is None and not mask.all():
             raise gym.error.ResetNeeded("reset all environments before some of them")
         return mask

@@ -28,7 +28,7 @@ FRAME, LAST = 700, 2500  # milliseconds of an animation's frames, and of the las
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A grid of H x W characters. `write`, `tile` and `paste` draw on it in place; text that does not fit is refused."""
+    """A grid of H x W characters. `write`, `tile` and `paste` draw on it in place and refuse text that does not fit."""
 
     characters: np.ndarray  # <U1 [H, W]
     inks: np.ndarray  # uint8 [H, W]: the colours of the characters
@@ -147,7 +147,9 @@ def _pen() -> tuple[Any, Any, Any]:
 
         data = _data_of_matplotlib()
     except ImportError as error:
-        raise ImportError(f"images need Pillow and matplotlib, and {error.name} is not installed. Install it.") from error
+        raise ImportError(
+            f"images need Pillow and matplotlib, and {error.name} is not installed. Install it."
+        ) from error
     path = data / "fonts" / "ttf" / "DejaVuSansMono.ttf"
     return Image, ImageDraw, ImageFont.truetype(str(path), 26)  # the height that makes a character one cell wide
 

@@ -125,7 +125,9 @@ class TaskSpace:
         if self.size < 8:
             raise ValueError(f"radices={self.radices}: {self.size} tasks are too few to split. Give at least 8.")
         if sum(self._counts) > 2**16:
-            raise ValueError(f"radices={self.radices}: the leading digits that cut the splits have over 2^16 values. Put digits of small radix first.")
+            raise ValueError(
+                f"radices={self.radices}: the digits that cut splits have over 2^16 values. Put small radices first."
+            )
 
     @cached_property
     def size(self) -> int:

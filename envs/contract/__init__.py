@@ -7,8 +7,8 @@ In a test::
         check(envs.make("sums"))
 
 Every check is a function of a family that raises AssertionError if the family breaks the contract, which
-`incentivize.envs.family` states. The checks of OF_ITSELF hold for a family as shipped. Those of INSIDE_OTHERS hold inside
-controls, lives and mixtures, too.
+`incentivize.envs.family` states. The checks of OF_ITSELF hold for a family as shipped. Those of INSIDE_OTHERS hold
+inside controls, lives and mixtures, too.
 """
 
 from collections.abc import Callable

@@ -73,7 +73,7 @@ class Look(NamedTuple):
 
 @lru_cache
 def _walk(family: Family) -> Callable[[jax.Array], Look]:
-    """Compile an episode of random legal actions. Its argument (uint32 [n]) numbers held-out tasks and seeds the rest."""
+    """Compile episodes of random legal actions. The argument (uint32 [n]) numbers held-out tasks and seeds the rest."""
 
     @jax.jit
     @jax.vmap
@@ -97,7 +97,7 @@ def _walk(family: Family) -> Callable[[jax.Array], Look]:
 
 
 def an_episode_keeps_the_contract(family: Family) -> None:
-    """Check in random episodes: observations within the spec, read from `shown` only; a legal expert; one way to end."""
+    """Check random episodes: observations within the spec, read from `shown` only; a legal expert; one way to end."""
     numbers = jnp.arange(SOME, dtype=jnp.uint32)
     looks: Look = jax.tree.map(np.asarray, _walk(family)(numbers))
     seen, spec, many = looks.seen, family.spec, (SOME, family.horizon)
@@ -198,4 +198,6 @@ def hashable_and_described(family: Family) -> None:
     assert text
     assert "\n" not in text, "a description must be one line"
     assert text != family.describe(family.tasks.train(1)), "two tasks are described alike"
-    assert family.instances >= FEWEST_INSTANCES, f"a task has {family.instances} instances: must be at least {FEWEST_INSTANCES}"
+    assert family.instances >= FEWEST_INSTANCES, (
+        f"a task has {family.instances} instances: must be at least {FEWEST_INSTANCES}"
+    )

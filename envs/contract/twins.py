@@ -45,7 +45,7 @@ class Start(NamedTuple):
 
 @lru_cache
 def _player(family: Family) -> Callable[[Start, jax.Array], Episode]:
-    """Compile the play of EPISODES episodes; the actor chooses where an action (int32 [EPISODES, horizon]) is below 0."""
+    """Compile the play of EPISODES episodes; the actor chooses if an action (int32 [EPISODES, horizon]) is below 0."""
 
     def step(actor: jax.Array, other_shown: jax.Array, carry: Any, inputs: Any) -> Any:
         (state, running), (given, key) = carry, inputs

@@ -39,7 +39,9 @@ class Control(Wrapper):
             rule = "visible" if kind.wants else "hidden"
             raise ValueError(f"control={name!r}: is for families with a {rule} rule, not {type(family).__name__}")
         if kind.lives:
-            why = "there is one attempt, and no other whose rule could differ. Set life=2 or more, or control='disjoint'."
+            why = (
+                "there is one attempt, and no other whose rule could differ. Set life=2 or more, or control='disjoint'."
+            )
         else:
             why = (
                 "what an attempt brings tells the real rule. Set life=1, or control='changing', which only takes away "

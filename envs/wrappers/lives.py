@@ -21,7 +21,7 @@ MOST_ATTEMPTS = 16
 CHANGES = 0x11FE  # this plus the number of an attempt is the key of the bijection that changes its task
 
 BROUGHT = ("", "goes on", "won", "lost", "too late")
-"""The words for what the last action brought: nothing before a life's first action, then an attempt goes on or ended."""
+"""The words for what the last action brought: none before a life's first action, then the attempt went on or ended."""
 NOTHING, GOES_ON, WON, LOST, TOO_LATE = range(len(BROUGHT))
 
 

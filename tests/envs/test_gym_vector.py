@@ -208,17 +208,20 @@ def test_a_last_observation_keeps_no_batch_alive():
 
 def test_nonsense_is_refused():
     for arguments, text in (
-        ({"num_envs": 0}, "num_envs=0: want at least 1"),
-        ({"render_mode": "ansi"}, "render_mode='ansi': want None"),
+        ({"num_envs": 0}, "num_envs=0: expected at least 1"),
+        ({"render_mode": "ansi"}, "render_mode='ansi': expected None"),
         *(({"num_envs": value}, "num_envs=.*: expected an integer") for value in ("4", 2.5, True, None)),
         ({"num_envs": 10**30}, "num_envs="),
-        *(({"autoreset_mode": value}, "autoreset_mode=.*: want one of NextStep, ") for value in ("never", None, 1, [])),
+        *(
+            ({"autoreset_mode": value}, "autoreset_mode=.*: expected one of NextStep, ")
+            for value in ("never", None, 1, [])
+        ),
         *(({"max_episode_steps": value}, "max_episode_steps=.*: expected") for value in (0, -2, 2.5, "3", True)),
         *(({"pool_size": value}, "pool_size=.*: expected an integer") for value in (4.5, "4", True)),
         ({"pool_seed": -1}, "pool_seed=-1: expected an integer from 0 to"),
         ({"life": 2.0}, "life=2.0: expected an integer"),
         ({"values": "8"}, "values='8': expected an integer"),
-        ({"split": "test"}, "split='test': want one of training"),
+        ({"split": "test"}, "split='test': expected one of training"),
         ({"valeus": 3}, "valeus: no knob of errands"),
     ):
         with pytest.raises(ValueError, match=text):
@@ -232,7 +235,7 @@ def test_nonsense_is_refused():
         with pytest.raises(ValueError, match="reset_mask="):
             env.reset(options={"reset_mask": mask})
     for seed in ([1, 2], "x", 1.5):
-        with pytest.raises(ValueError, match=r"seed=.*want a number or a list of 3"):
+        with pytest.raises(ValueError, match=r"seed=.*expected a number or a list of 3"):
             env.reset(seed=seed)
     for seed in (-1, [1, -1, 2], [1, "x", 2], [1, True, 2], True, [1.0] * N, np.array([1.5] * N)):
         with pytest.raises(ValueError, match="seed="):
@@ -250,7 +253,7 @@ def test_nonsense_is_refused():
 @pytest.mark.parametrize(
     ("actions", "text"),
     [
-        ([0, 4, 0], "action=4: want 0 to 3 for each of 3 environments"),
+        ([0, 4, 0], "action=4: expected an integer from 0 to 3 for each of 3 environments"),
         ([-1, 0, 0], "action=-1"),
         ([0.0, np.nan, 0.0], "nan"),
         (0, "action=0"),
@@ -293,7 +296,7 @@ def test_words_and_tasks_of_numpy_are_taken_where_nothing_is_compiled():
     family, pool = env.one.family, env.one.pool
     blank, words = gym_vector._blank(family, pool, N), np.arange(N, dtype=np.uint32)
     for tasks in (None, np.stack([family.tasks.heldout(place) for place in range(N)])):
-        begun = partial(gym_vector.restart, family, pool, wanted=np.ones(N, bool), words=words, tasks=tasks)
+        begun = partial(gym_vector.restart, family, pool, ended=np.ones(N, bool), words=words, tasks=tasks)
         assert jax.eval_shape(begun, blank)[1].reward.shape == (N,)
 
 
