@@ -31,7 +31,7 @@ FAMILIES: Registry[Any] = Registry(
 
 def names() -> tuple[str, ...]:
     """Return the names of the registered families."""
-    return FAMILIES.names()
+    return tuple(FAMILIES)
 
 
 def make(name: str, control: str | None = None, life: int = 1, pairs: Pairing | None = None, **knobs: Any) -> Family:

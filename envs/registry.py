@@ -51,10 +51,6 @@ class Registry(Mapping[str, EntryPoint], Generic[T]):
     def __len__(self) -> int:
         return len(self._entries)
 
-    def names(self) -> tuple[str, ...]:
-        """Return all names, in the order of registration."""
-        return tuple(self._entries)
-
     def load(self, name: str) -> T:
         """Import the object of a name.
 
