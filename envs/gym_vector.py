@@ -146,13 +146,16 @@ class FamilyVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             raise ValueError(
                 f"render_mode={render_mode!r}: expected None. Pass vectorization_mode='sync' to draw environments."
             )
-        self.one = FamilyEnv(family, **arguments)  # never played: it holds the family, the pool and the tasks
+        self.single_env = FamilyEnv(family, **arguments)  # never played: it holds the family, the pool and the tasks
         self.mode = _mode(autoreset_mode)
         unlimited = max_episode_steps is None or max_episode_steps == -1  # as `gymnasium.make` has it
         self.max_episode_steps = None if unlimited else check_integer("max_episode_steps", max_episode_steps, 1)
         self.metadata = {"render_modes": [], "autoreset_mode": self.mode}
         self.num_envs = num_envs
-        self.single_observation_space, self.single_action_space = self.one.observation_space, self.one.action_space
+        self.single_observation_space, self.single_action_space = (
+            self.single_env.observation_space,
+            self.single_env.action_space,
+        )
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.episodes: Episodes | None = None
@@ -179,8 +182,8 @@ class FamilyVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             raise gym.error.ResetNeeded(f"episodes ended in {np.flatnonzero(self._ended).tolist()}: reset them first")
         refuse_lost_threads()
         waiting = self._ended & (self.mode is AutoresetMode.NEXT_STEP)  # they are reset, whatever their action
-        int_actions = checked(actions, self.one.family.num_actions, (self.num_envs,), waiting)
-        episodes = self.episodes = _compiled(self.one.family)[1](self.episodes[0], int_actions)
+        int_actions = checked(actions, self.single_env.family.num_actions, (self.num_envs,), waiting)
+        episodes = self.episodes = _compiled(self.single_env.family)[1](self.episodes[0], int_actions)
         played = self._result(episodes)
         ended = played.terminated | played.truncated
         same_step = self.mode is AutoresetMode.SAME_STEP
@@ -197,7 +200,7 @@ class FamilyVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         words = np.zeros(self.num_envs, np.uint32)
         for place in np.flatnonzero(mask).tolist():
             words[place] = draw_word(self._generators[place])
-        family, pool = self.one.family, self.one.pool
+        family, pool = self.single_env.family, self.single_env.pool
         episodes = self.episodes or _blank(family, pool, self.num_envs)
         episodes = self.episodes = _compiled(family)[0](pool, episodes, mask, words, tasks)
         return self._result(episodes)
@@ -241,11 +244,11 @@ class FamilyVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         if task is None:
             return None
         count, listed = self.num_envs, isinstance(task, (list, tuple)) or np.ndim(task) > 0
-        digits = listed and len(task) == len(self.one.family.tasks.radices) and all(_single(x) for x in task)
+        digits = listed and len(task) == len(self.single_env.family.tasks.radices) and all(_single(x) for x in task)
         if digits and len(task) == count:
             raise ValueError(f"task={task!r}: one task or {count}? A task has as many digits: give the digits of each.")
         if digits or not listed:
-            return np.tile(self.one.digits(task), (count, 1))
+            return np.tile(self.single_env.digits(task), (count, 1))
         if len(task) != count:
             raise ValueError(f"task={task!r}: expected one task, or a list of one for each of {count} environments")
-        return np.stack([self.one.digits(each) for each in task])
+        return np.stack([self.single_env.digits(each) for each in task])

@@ -53,17 +53,16 @@ def flood(exits: jax.Array, goal: jax.Array, sweeps: int) -> jax.Array:
     """
     _, rows, columns = exits.shape
     places = jnp.arange(columns, dtype=jnp.uint32)
-    one, last = jnp.uint32(1), jnp.uint32(columns - 1)
+    step, last = jnp.uint32(1), jnp.uint32(columns - 1)  # shifts to the next column, and around the edge
     words = (exits.astype(jnp.uint32) << places).sum(-1, dtype=jnp.uint32)
-    start = one << (goal % columns).astype(jnp.uint32)
+    start = jnp.uint32(1) << (goal % columns).astype(jnp.uint32)
     reached = [jnp.where(goal // columns == row, start, jnp.uint32(0)) for row in range(rows)]
     counts = [[jnp.zeros_like(start)] * sweeps.bit_length() for _ in range(rows)]
 
     def sweep(_, carry):
         reached, counts = carry
-        return [_grown(reached, words, row, one, last) for row in range(rows)], [
-            _counted(count, ~word) for count, word in zip(counts, reached, strict=True)
-        ]
+        grown = [_grown(reached, words, row, step, last) for row in range(rows)]
+        return grown, [_counted(count, ~word) for count, word in zip(counts, reached, strict=True)]
 
     reached, counts = jax.lax.fori_loop(0, sweeps, sweep, (reached, counts))
     digits = jnp.stack([jnp.stack(count) for count in counts])[..., None] >> places & 1  # [rows, digits, columns]
@@ -72,13 +71,13 @@ def flood(exits: jax.Array, goal: jax.Array, sweeps: int) -> jax.Array:
     return jnp.where(reached_bits == 1, distances, FAR).astype(jnp.uint8).reshape(-1)
 
 
-def _grown(reached: list[jax.Array], words: jax.Array, row: int, one: jax.Array, last: jax.Array) -> jax.Array:
+def _grown(reached: list[jax.Array], words: jax.Array, row: int, step: jax.Array, last: jax.Array) -> jax.Array:
     """Return a row (uint32 [], one bit a cell) of the cells reached, with the cells one exit away added."""
-    here = reached[row]
-    east = here >> one | here << last  # bits above the row's are cut off by the exits
-    west = here << one | here >> last
+    cells = reached[row]
+    east = cells >> step | cells << last  # bits above the row's are cut off by the exits
+    west = cells << step | cells >> last
     north, south = reached[row - 1], reached[(row + 1) % len(reached)]
-    return here | words[0, row] & north | words[1, row] & east | words[2, row] & south | words[3, row] & west
+    return cells | words[0, row] & north | words[1, row] & east | words[2, row] & south | words[3, row] & west
 
 
 def _counted(digits: list[jax.Array], more: jax.Array) -> list[jax.Array]:

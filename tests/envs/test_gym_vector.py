@@ -77,11 +77,11 @@ def test_it_plays_what_a_loop_over_environments_plays(family, mode):
             (None, {}),
             (None, {"task": 5}),
             (7, {"reset_mask": some}),
-            ([1, 2, None], {"reset_mask": some, "task": both[0].one.family.tasks.heldout(3)}),
+            ([1, 2, None], {"reset_mask": some, "task": both[0].single_env.family.tasks.heldout(3)}),
         )
     ):
         assert same(*(env.reset(seed=seed, options=options and dict(options)) for env in both))
-        flags += play(both, 1 + both[0].one.family.horizon, seed=turn)
+        flags += play(both, 1 + both[0].single_env.family.horizon, seed=turn)
     assert flags.min() >= (0 if family == "codebooks" else 2)  # codebooks' exams end before the time does
     assert flags.sum() >= 12
 
@@ -115,7 +115,7 @@ def test_more_environments_than_pieces_agree_as_well():
 
 def test_every_environment_may_have_a_task_of_its_own():
     env = pair("errands", AutoresetMode.DISABLED)[0]
-    tasks = env.one.family.tasks
+    tasks = env.single_env.family.tasks
 
     def played():
         return np.array(env.episodes[0].state.task)
@@ -145,7 +145,7 @@ def test_a_pool_of_one_plays_one_task_and_a_fresh_one_many():
             env.reset()
             played |= set(map(tuple, np.array(env.episodes[0].state.task).tolist()))
         assert len(played) == count
-        assert {env.one.family.tasks.locate(np.array(task))[0] for task in played} == {"validation"}
+        assert {env.single_env.family.tasks.locate(np.array(task))[0] for task in played} == {"validation"}
 
 
 @pytest.mark.parametrize("name", IDS)
@@ -293,7 +293,7 @@ def test_seeds_of_numpy_are_seeds():
 def test_words_and_tasks_of_numpy_are_taken_where_nothing_is_compiled():
     """As with JAX_DISABLE_JIT=1, where NumPy's arrays come through as they are."""
     env = FamilyVectorEnv("errands", N)
-    family, pool = env.one.family, env.one.pool
+    family, pool = env.single_env.family, env.single_env.pool
     blank, words = gym_vector._blank(family, pool, N), np.arange(N, dtype=np.uint32)
     for tasks in (None, np.stack([family.tasks.heldout(place) for place in range(N)])):
         begun = partial(gym_vector.restart, family, pool, ended=np.ones(N, bool), words=words, tasks=tasks)
