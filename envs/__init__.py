@@ -1,7 +1,7 @@
-"""What a task is: task spaces, families, controls, episodes, the Gymnasium door. Needs jax and gymnasium only.
+"""Task spaces, families, controls, episodes and the Gymnasium environments. Needs jax and gymnasium only.
 
-`make("errands")` builds a family; `names()` lists them. A new family is one file and one line here, or an entry point of
-another package (`incentivize.envs.registry`).
+`make("errands")` builds a family; `names()` lists them. A new family is one file and one line of `FAMILIES`, or an
+entry point of another package (`incentivize.envs.registry`).
 """
 
 from __future__ import annotations
@@ -30,18 +30,23 @@ FAMILIES: Registry[Any] = Registry(
 
 
 def names() -> tuple[str, ...]:
-    """The names of the registered families."""
+    """Return the names of the registered families."""
     return tuple(FAMILIES)
 
 
 def make(name: str, control: str | None = None, life: int = 1, pairs: Pairing | None = None, **knobs: Any) -> Family:
-    """A family by name, with its knobs, inside a control where one is named.
+    """Build a family by name, inside a control if one is named.
 
-    With `life`, an episode is so many attempts at its task, one after the other: see `incentivize.envs.wrappers.lives`. With `pairs`, tasks
-    whose first two digits agree are left out, or the only ones: see `incentivize.envs.wrappers.held_out_pairs`.
+    Args:
+        name: a name of `FAMILIES`.
+        control: a name of `incentivize.envs.wrappers.controls.CONTROLS`, or None for the family itself.
+        life: attempts at its task in every episode; see `incentivize.envs.wrappers.lives`.
+        pairs: "apart" leaves out tasks whose first two digits agree, "together" leaves out all others; see
+            `incentivize.envs.wrappers.held_out_pairs`.
+        knobs: fields of the family's dataclass.
 
     Raises:
-        ValueError: where the name, the control, the life, a knob, or the type or value of one is not one there is.
+        ValueError: if the family, the control or a knob does not exist, or a value has a wrong type or size.
     """
     from incentivize.envs.wrappers.controls import CONTROLS
     from incentivize.envs.wrappers.held_out_pairs import HeldOutPairs
@@ -60,10 +65,14 @@ def make(name: str, control: str | None = None, life: int = 1, pairs: Pairing | 
 
 
 def mix(*names: str, permuted: int | None = None) -> Mixture:
-    """Families by name behind one interface, for one agent to play; see `incentivize.envs.wrappers.mixture`.
+    """Build a mixture of families, for one agent to play; see `incentivize.envs.wrappers.mixture`.
+
+    Args:
+        names: names of `FAMILIES`.
+        permuted: the seed of a random order of slots and actions in every family; None keeps them in order.
 
     Raises:
-        ValueError: where a name is not one there is.
+        ValueError: if a family does not exist, or `permuted` is no seed.
     """
     from incentivize.envs.wrappers.mixture import Mixture
 

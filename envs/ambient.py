@@ -1,7 +1,7 @@
-"""Settings of jax that decide over numbers, and the values that they have here, whatever a process has been told.
+"""The settings of jax that change numbers, and the values that this project computes with.
 
-A variable (`JAX_ENABLE_X64`), `jax.config` and jax's context managers all set them. Importing this module changes
-none of them, and does not import jax.
+Environment variables (`JAX_ENABLE_X64`), `jax.config` and jax's context managers set them. Importing this module
+changes none of them, and does not import jax.
 """
 
 import os
@@ -21,7 +21,7 @@ DRAWS: dict[str, Any] = {
     "jax_enable_x64": False, "jax_explicit_x64_dtypes": "warn", "jax_default_prng_impl": "threefry2x32",
     "jax_threefry_partitionable": True, "jax_random_seed_offset": 0, "jax_high_dynamic_range_gumbel": False,
 }
-"""Settings that change types and random numbers, by name, and their values here."""
+"""Settings that change types and random numbers, by name, with this project's values."""
 
 ROUNDS: dict[str, Any] = {
     "jax_default_matmul_precision": None, "jax_softmax_custom_jvp": False, "jax_use_direct_linearize": True,
@@ -32,7 +32,7 @@ ROUNDS: dict[str, Any] = {
     "jax_optimization_level": "UNKNOWN", "jax_exec_time_optimization_effort": 0.0,
     "jax_memory_fitting_level": "O2", "jax_memory_fitting_effort": 0.0,
 }
-"""Settings that make other programs of the same code, which may round otherwise, and their values here."""
+"""Settings that compile the same code differently, which may change rounding, with this project's values."""
 
 NUMBERS = DRAWS | ROUNDS
 """All settings that change numbers. The values are those that jax 0.10.2 ships with."""
@@ -43,35 +43,35 @@ GUARDS: dict[str, Any] = {
     "jax_transfer_guard_device_to_host": "allow", "jax_debug_key_reuse": False, "jax_scan3": False,
     "jax_no_tracing": False, "jax_no_execution": False,
 }
-"""Settings that change no number, but let programs fail in which nothing is wrong."""
+"""Settings that change no number, but make correct programs fail, with this project's values."""
 # fmt: on
 
-FINE = (None, "warn", "log", "log_explicit")  # values of guards with which programs run on
+HARMLESS = (None, "warn", "log", "log_explicit")  # values of guards with which programs run on
 _VALUE = attrgetter("value")
 ON, OFF = ("y", "yes", "t", "true", "on", "1"), ("n", "no", "f", "false", "off", "0")
 
 
 def unusual_settings() -> dict[str, Any]:
-    """Return the settings that change numbers and have other values in this thread, by name."""
-    return {name: now for name, now in _now().items() if name in NUMBERS and now != NUMBERS[name]}
+    """Return the settings that change numbers and have other values than NUMBERS in this thread, by name."""
+    return {name: value for name, value in _now().items() if name in NUMBERS and value != NUMBERS[name]}
 
 
 @contextmanager
 def with_settings(settings: Mapping[str, Any]) -> Iterator[None]:
-    """Set what decides over numbers, or lets programs fail, for this thread until the block ends.
+    """Set all settings of NUMBERS and GUARDS in this thread until the block ends.
 
     Args:
-        settings: by name, as `others` returns them; one that is not among them gets its value of NUMBERS.
+        settings: values by name, as `unusual_settings` returns them; all others get their values of NUMBERS and GUARDS.
     """
     with _entered(_wrong(_now(), settings)):
         yield
 
 
 def pinned(function: Callable[Params, Result]) -> Callable[Params, Result]:
-    """Make a function of integers compute the same whatever jax is set to, and leaves the settings as they were.
+    """Make a function of integers return the same under all settings of jax, which it leaves as they were.
 
-    Rounding is left to the settings: no episode depends on it. Asking costs a few microseconds a call, and nothing is
-    compiled again from one call to the next.
+    Rounding is left to the settings: no episode depends on it. The check costs a few microseconds a call, and nothing
+    is compiled again from one call to the next.
     """
 
     @wraps(function)
@@ -86,7 +86,7 @@ def pinned(function: Callable[Params, Result]) -> Callable[Params, Result]:
 
 
 def pin() -> None:
-    """Set what decides over numbers, or lets programs fail, for this process and those that it starts."""
+    """Set all settings of NUMBERS and GUARDS for this process and those that it starts."""
     for name in overridden_variables(os.environ):
         del os.environ[name]
     if "jax" in sys.modules:
@@ -95,28 +95,28 @@ def pin() -> None:
 
 
 def overridden_variables(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that give a setting another value than it has here, or a value that jax does not know."""
-    told = {}
-    for name, value in ({"jax_transfer_guard": "allow"} | GUARDS | NUMBERS).items():  # which stands for all three
+    """Return the variables that set a value other than this project's, or one that jax does not know."""
+    overridden = {}
+    for name, value in ({"jax_transfer_guard": "allow"} | GUARDS | NUMBERS).items():  # the first sets all three guards
         text = variables.get(name.upper())
         if text is not None and not _fits(name, _read(text, value), value):
-            told[name.upper()] = text
-    return told
+            overridden[name.upper()] = text
+    return overridden
 
 
 def _fits(name: str, now: Any, value: Any) -> bool:
-    """Whether a setting is as it has to be, or does no harm as it is."""
-    return now == value or (name not in NUMBERS and now in FINE)
+    """Return whether a setting has its required value, or a harmless one."""
+    return now == value or (name not in NUMBERS and now in HARMLESS)
 
 
 def _wrong(now: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The values that settings have to be given: of `settings`, or as they have to be."""
-    wanted = GUARDS | NUMBERS | dict(settings)
-    return {name: wanted[name] for name, value in now.items() if not _fits(name, value, wanted[name])}
+    """Return the required values of those settings that have others: `settings` first, then GUARDS and NUMBERS."""
+    required = GUARDS | NUMBERS | dict(settings)
+    return {name: required[name] for name, value in now.items() if not _fits(name, value, required[name])}
 
 
 def _now() -> dict[str, Any]:
-    """The settings that this version of jax has, as they are in this thread, in the words of its variables."""
+    """Return this thread's values of the settings that this version of jax has, as its variables spell them."""
     import jax
 
     values = jax.config.values
@@ -124,11 +124,12 @@ def _now() -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
+    """Return a member of an enumeration as its variable spells it, and any other value itself."""
     return value.name.lower() if isinstance(value, Enum) else value
 
 
 def _read(text: str, value: Any) -> Any:
-    """A variable's text as a value of the same kind; the text itself where it is none."""
+    """Parse a variable's text as a value of the same type as `value`; return the text itself if that fails."""
     if isinstance(value, bool):
         return True if text.lower() in ON else False if text.lower() in OFF else text
     try:
@@ -139,7 +140,7 @@ def _read(text: str, value: Any) -> Any:
 
 @contextmanager
 def _entered(settings: Mapping[str, Any]) -> Iterator[None]:
-    """Give settings their values for this thread, those that a thread can have for itself."""
+    """Set values in this thread, of those settings that a thread can have for itself."""
     with ExitStack() as stack:
         for name, value in settings.items():
             if name in _states():
@@ -149,7 +150,7 @@ def _entered(settings: Mapping[str, Any]) -> Iterator[None]:
 
 @cache
 def _states() -> dict[str, Any]:
-    """What sets a setting for one thread, by its name. jax shows only some of them under a public name."""
+    """Return the objects that set a setting for one thread, by name. jax makes only some of them public."""
     from jax._src import config
 
     return {name: config.config_states[name] for name in (*NUMBERS, *GUARDS) if name in config.config_states}
@@ -157,11 +158,11 @@ def _states() -> dict[str, Any]:
 
 @cache
 def _drawing() -> tuple[Any, ...]:
-    """What `pinned` asks for its value, of all that this version of jax has."""
+    """Return the settings whose values `pinned` reads, of those that this version of jax has."""
     return tuple(_states()[name] for name in (*DRAWS, *GUARDS) if name in _states())
 
 
 @cache
 def _wrong_by_values(values: tuple[Any, ...]) -> dict[str, Any]:
-    """`_wrong` of the values of `_drawing`, remembered: it is asked at every step."""
+    """Return `_wrong` of the values of `_drawing`; cached, as every step asks for it."""
     return _wrong({state.name: _plain(value) for state, value in zip(_drawing(), values, strict=True)}, {})

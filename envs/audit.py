@@ -1,7 +1,7 @@
-"""The audit: do held-out tasks stay out of training, as far as tasks that were really drawn can tell?
+"""The audit: a check, on tasks that were really drawn, that held-out tasks stay out of training.
 
-It reads no promise of the task space, only what `draw_from` draws for training and what `member` gives for evaluation,
-and finds the place of each task by inverting the shuffle.
+It relies on no claim of the task space. It draws tasks as training does, takes held-out tasks as evaluation does, and
+finds the place of each task by inverting the shuffle.
 """
 
 import hashlib
@@ -20,33 +20,33 @@ from incentivize.envs.family import Family, State
 from incentivize.envs.tasks import SPLITS, Pool, Split, TaskSpace, make_pool
 from incentivize.envs.wrappers.base import Wrapper
 
-DRAWN = 4096  # training tasks that are drawn and looked at
+DRAWN = 4096  # training tasks that are drawn and checked
 
 
 class Audit(NamedTuple):
-    """What an audit found; JSON by `_asdict()`."""
+    """The result of an audit; JSON by `_asdict()`."""
 
-    sound: bool  # no held-out task among those drawn, and none drawn that is not in the pool
-    digests: dict[str, str]  # of the first tasks of each split: the same in every study
-    drawn: int
-    distinct: int  # tasks among those drawn
-    strangers: int  # tasks drawn that are not in the pool
-    overlap: int  # evaluated held-out tasks that were drawn for training
-    same_behaviour: int  # held-out tasks that do what one of those drawn does, under another name
-    nearest: dict[int, int]  # held-out tasks by the number of digits in which the nearest one drawn differs
+    sound: bool  # every drawn task is in the pool, and none is a held-out task
+    digests: dict[str, str]  # by split: a hash of its first tasks, which is the same in every study
+    drawn: int  # number of drawn tasks
+    distinct: int  # number of distinct drawn tasks
+    strangers: int  # number of distinct drawn tasks that are not in the pool
+    overlap: int  # number of evaluated held-out tasks that were drawn for training
+    same_behaviour: int  # number of other held-out tasks that behave like a drawn task
+    nearest: dict[int, int]  # number of held-out tasks, by the number of digits in which the nearest drawn task differs
 
 
 class Claim(NamedTuple):
-    """Which tasks are said to be in a pool, in plain numbers: from a cell's settings, not from the pool itself."""
+    """The tasks that a pool should have, in plain numbers: from a cell's settings, not from the pool itself."""
 
-    size: int | None = None  # None: the whole split
-    seed: int = 0
+    size: int | None = None  # number of tasks; None is the whole split
+    seed: int = 0  # the pool's seed
     split: Split = "training"
-    first: int = 0
+    first: int = 0  # the ordinal of the pool's first task
 
 
 class Bare(NamedTuple):
-    """A state that is its task and nothing else."""
+    """A state with no fields but its task."""
 
     task: jax.Array
     shown: jax.Array
@@ -54,7 +54,7 @@ class Bare(NamedTuple):
 
 @dataclass(frozen=True)
 class Drawn(Wrapper):
-    """A family of which nothing but the drawing of tasks is left: `pairs` would play some tasks as others."""
+    """A family whose states are the tasks as drawn: `HeldOutPairs`, for one, would replace some tasks by others."""
 
     def init(self, key: jax.Array, task: jax.Array) -> State:
         return Bare(task, task)
@@ -64,13 +64,13 @@ class Drawn(Wrapper):
 
 
 def audit(family: Family, pool: Pool, key: jax.Array, heldout: int = 128) -> Audit:
-    """Draw tasks as training does and compares them with held-out tasks. Consumes `key`.
+    """Draw tasks as training does and compare them with held-out tasks.
 
     Args:
         family: a family or control.
-        pool: what training draws from.
-        key: for the draws.
-        heldout: how many held-out tasks are evaluated on.
+        pool: the pool that training draws from.
+        key: a key for the draws; consumed.
+        heldout: the number of held-out tasks of the evaluation.
     """
     size = None if bool(pool.fresh) else int(pool.bound)
     claim = Claim(size, int(pool.seed), SPLITS[int(pool.split)], int(pool.first))
@@ -83,12 +83,29 @@ def _tasks(family: Family, pool: Pool, key: jax.Array) -> jax.Array:
 
 
 def tasks_of(draws: Callable[[Family], StartSampler], family: Family, key: jax.Array, count: int) -> jax.Array:
-    """So many tasks as `draws(family)` draws them for training, digits [count, D]; may be traced. Consumes `key`."""
+    """Draw tasks as training does; may be traced.
+
+    Args:
+        draws: makes training's sampler of starting states for a family.
+        family: a family or control.
+        key: a key for the draws; consumed.
+        count: the number of tasks.
+
+    Returns:
+        Digits [count, D].
+    """
     return jax.vmap(draws(Drawn(family)))(jax.random.split(key, count)).task
 
 
 def compared(family: Family, claim: Claim, drawn: jax.Array | np.ndarray, heldout: int) -> Audit:
-    """Compare tasks that training draws (digits [n, D]) with its pool, and with the first held-out tasks."""
+    """Compare drawn tasks with the pool that they should come from and with held-out tasks.
+
+    Args:
+        family: a family or control.
+        claim: the tasks that the pool should have.
+        drawn: the drawn tasks, digits [n, D].
+        heldout: the number of held-out tasks of the evaluation.
+    """
     space = family.tasks
     distinct = np.unique(np.asarray(drawn), axis=0)
     blocks = {split: first(space, split, heldout) for split in SPLITS}
@@ -108,7 +125,7 @@ def compared(family: Family, claim: Claim, drawn: jax.Array | np.ndarray, heldou
 
 
 def strays(space: TaskSpace, claim: Claim, tasks: np.ndarray) -> dict[bytes, Split]:
-    """The splits of those tasks (digits [n, D]) that are not in the pool, by the bytes of their digits."""
+    """Return the splits of those tasks (digits [n, D]) that are not in the pool, by the bytes of their digits."""
     split, index = _places(space, tasks, claim.seed)
     last = math.inf if claim.size is None else claim.first + claim.size - 1
     inside = (split == SPLITS.index(claim.split)) & (claim.size is None or (index >= claim.first) & (index <= last))
@@ -116,9 +133,11 @@ def strays(space: TaskSpace, claim: Claim, tasks: np.ndarray) -> dict[bytes, Spl
 
 
 def _places(space: TaskSpace, tasks: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where tasks stand by the space's inverse: splits as in SPLITS, int [n], and indices there, float64 [n].
+    """Find tasks (digits [n, D]) by the space's inverse.
 
-    Indices are exact up to 2^53, more than a pool can hold.
+    Returns:
+        Indices into SPLITS, int [n]; indices of the tasks in their splits, float64 [n], exact up to 2^53, which is
+        more than a pool can hold.
     """
     split, ordinals = (np.asarray(leaf) for leaf in _located(space, jnp.asarray(tasks), np.uint32(seed)))
     tail = space.radices[1 - ordinals.shape[1] :] if ordinals.shape[1] > 1 else ()
@@ -132,13 +151,13 @@ def _located(space: TaskSpace, tasks: jax.Array, seed: jax.Array) -> tuple[jax.A
 
 
 def first(space: TaskSpace, split: Split, most: int) -> np.ndarray:
-    """The first tasks of a split, at most so many, [count, D]."""
+    """Return the first tasks of a split, at most `most` of them, digits [count, D]."""
     count = min(most, space.split_size(split))
     return members(space, make_pool(count, split=split), count)
 
 
 def members(space: TaskSpace, pool: Pool, count: int) -> np.ndarray:
-    """The first tasks of a pool, digits [count, D]."""
+    """Return the first `count` tasks of a pool, digits [count, D]."""
     return np.array(_members(space, pool, count))
 
 
@@ -152,9 +171,9 @@ def _digest(tasks: np.ndarray) -> str:
 
 
 def _alike(family: Family, unseen: np.ndarray, drawn: np.ndarray) -> int:
-    """How many of the tasks `unseen` behave like one of those drawn."""
+    """Count the tasks of `unseen` (digits [m, D]) that behave like one of `drawn` (digits [n, D])."""
     if not len(unseen):
         return 0
     behaviour = jax.jit(jax.vmap(lambda task: jnp.ravel(family.behaviour(task))))
-    known = {row.tobytes() for row in np.array(behaviour(jnp.asarray(drawn)))}
-    return sum(row.tobytes() in known for row in np.array(behaviour(jnp.asarray(unseen))))
+    drawn_rows = {row.tobytes() for row in np.array(behaviour(jnp.asarray(drawn)))}
+    return sum(row.tobytes() in drawn_rows for row in np.array(behaviour(jnp.asarray(unseen))))

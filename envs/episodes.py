@@ -1,9 +1,9 @@
 """Batched episodes for training: time limit, automatic reset onto a new task, and a bank of fresh starts.
 
 Drawing a task and building its instance costs far more than a step, and under `vmap` a conditional reset is paid by
-every environment at every step. So fresh states are drawn beforehand into a *bank*, and an episode that ends takes the
-next one: each is used once, in the order of the environments, which knows nothing of what is inside. Between rollouts
-the bank is refilled by as much as was taken, so that a reset costs what resets cost and nothing else.
+every environment at every step. So starting states are drawn beforehand into a *bank*. An episode that ends takes the
+next one; each is used once, in the order of the environments, whatever the state is. Between rollouts, only the states
+that were taken are replaced.
 """
 
 from typing import NamedTuple, Protocol
@@ -16,7 +16,7 @@ from incentivize.envs.tasks import Pool
 
 
 class StartSampler(Protocol):
-    """Draws a starting state, unbatched. Consumes the key."""
+    """A function that draws a starting state, unbatched. It consumes the key."""
 
     def __call__(self, key: jax.Array) -> State: ...
 
@@ -36,7 +36,7 @@ class StartBank(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What one batched step brought. `terminated` and `truncated` exclude each other."""
+    """The result of one batched step. `terminated` and `truncated` exclude each other."""
 
     outcome: Outcome  # leaves [N]
     terminated: jax.Array  # bool [N]: the outcome ended the episode
@@ -45,11 +45,11 @@ class Step(NamedTuple):
 
 
 REFILLS = 32  # a bank is refilled in pieces of 1/32
-STARTS = 0x57A7  # the key of starting states of which there is a fixed number
+STARTS = 0x57A7  # the key of a fixed set of starting states
 
 
 class NearSuccess(NamedTuple):
-    """How many episodes begin near success, and how near."""
+    """The share of episodes that begin near success, and their greatest distance from it."""
 
     share: jax.Array  # float32 []: of the episodes
     steps: jax.Array  # int32 []: expert steps at most, at least 1
@@ -58,13 +58,13 @@ class NearSuccess(NamedTuple):
 def start_sampler(
     family: Family, pool: Pool, near: NearSuccess | None = None, starts: jax.Array | None = None
 ) -> StartSampler:
-    """Draw a task of the pool and an instance of the task.
+    """Make a function that draws a task of the pool and an instance of the task.
 
     Args:
         family: the family.
         pool: the tasks.
-        near: if given, so many episodes begin near success.
-        starts: uint32 []; if given, there are only so many starting states in all, fixed by the pool's seed.
+        near: the share of episodes that begin near success; None for none.
+        starts: uint32 []: the number of distinct starting states, a set fixed by the pool's seed; None for no limit.
     """
 
     def draw(key: jax.Array) -> State:
@@ -86,14 +86,14 @@ def start_sampler(
 
 
 def init(draw: StartSampler, key: jax.Array, num_envs: int) -> Episodes:
-    """N fresh episodes."""
+    """Start `num_envs` fresh episodes. Consumes `key`."""
     return Episodes(jax.vmap(draw)(jax.random.split(key, num_envs)), jnp.zeros(num_envs, jnp.int32))
 
 
 def empty_bank(draw: StartSampler, size: int) -> StartBank:
-    """A bank of at least `size` places, all used up: to be refilled before a rollout.
+    """Make a bank of at least `size` places, all of them used: `refill` it before a rollout.
 
-    A rollout takes environments x steps states at most, where every step ends an episode.
+    A rollout takes at most environments x steps states, if every step ends an episode.
     """
     size = -(-size // REFILLS) * REFILLS
     shapes = jax.eval_shape(draw, jax.random.key(0))
@@ -101,7 +101,13 @@ def empty_bank(draw: StartSampler, size: int) -> StartBank:
 
 
 def refill(bank: StartBank, draw: StartSampler, key: jax.Array) -> StartBank:
-    """The bank with every used state replaced, in pieces; the cost is in proportion to what was used."""
+    """Replace every used state of the bank, piece by piece. The cost is proportional to their number.
+
+    Args:
+        bank: the bank, of which `cursor` states are used.
+        draw: draws one starting state.
+        key: a key for the draws; consumed.
+    """
     piece = bank.states.task.shape[0] // REFILLS
 
     def replace(turn, states):
@@ -114,35 +120,35 @@ def refill(bank: StartBank, draw: StartSampler, key: jax.Array) -> StartBank:
     return StartBank(jax.lax.fori_loop(0, pieces, replace, bank.states), jnp.int32(0))
 
 
-def take(bank: StartBank, wanted: jax.Array) -> tuple[State, StartBank]:
-    """One unused state for every environment that wants one.
+def take(bank: StartBank, needed: jax.Array) -> tuple[State, StartBank]:
+    """Take one unused state for every environment that needs one.
 
     Args:
-        bank: with at least as many unused states as are wanted.
-        wanted: bool [N].
+        bank: a bank with at least as many unused states as are needed.
+        needed: bool [N]: which environments need a state.
 
     Returns:
-        Leaves [N, ...], meaningless where not wanted; the bank with the cursor moved on.
+        States, leaves [N, ...], meaningless where none was needed; the bank with its cursor moved on.
     """
-    places = bank.cursor + jnp.cumsum(wanted) - 1
+    places = bank.cursor + jnp.cumsum(needed) - 1
     states = jax.tree.map(lambda leaf: leaf.at[places].get(mode="clip"), bank.states)
-    return states, bank._replace(cursor=bank.cursor + wanted.sum(dtype=jnp.int32))
+    return states, bank._replace(cursor=bank.cursor + needed.sum(dtype=jnp.int32))
 
 
 def step(
     family: Family, episodes: Episodes, actions: jax.Array, keys: jax.Array, bank: StartBank
 ) -> tuple[Episodes, StartBank, Step]:
-    """One step of N episodes; those that end start anew from the bank.
+    """Advance N episodes by one step. An episode that ends is replaced by a fresh one from the bank.
 
     Args:
         family: the dynamics.
         episodes: N episodes.
-        actions: integers [N].
-        keys: of the steps, [N]; consumed.
-        bank: see `take`.
+        actions: int [N].
+        keys: one key for each step, [N]; consumed.
+        bank: a bank with at least N unused states.
 
     Returns:
-        The episodes, of which those that ended are fresh; the bank; what happened.
+        The episodes, fresh where they ended; the bank with its cursor moved on; the result of the step.
     """
     final, outcome = jax.vmap(family.step)(episodes.state, actions, keys)
     elapsed = episodes.elapsed + 1

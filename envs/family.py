@@ -18,16 +18,16 @@ from incentivize.envs.tasks import TaskSpace
 
 
 class Observation(NamedTuple):
-    """What the agent sees: small integers, each below the vocabulary that the family's `spec` states for its slot."""
+    """An observation: small integers, each below the vocabulary that the family's `spec` states for its slot."""
 
-    context: jax.Array  # uint8 [C]: the description of the task, and what concerns no single entity
+    context: jax.Array  # uint8 [C]: the description of the task, and all else that belongs to no single entity
     entities: jax.Array  # uint8 [E, F]: one row per entity, in no meaningful order
     entity_mask: jax.Array  # bool [E]: which rows exist
     action_mask: jax.Array  # bool [A]: which actions are legal; at least one
 
 
 class Outcome(NamedTuple):
-    """What a step brought."""
+    """The result of a step."""
 
     succeeded: jax.Array  # bool []
     failed: jax.Array  # bool []
@@ -45,8 +45,8 @@ class Spec:
 
 
 State = Any
-"""A pytree with fields `task` (digits that the dynamics obey), `shown` (digits that the agent may see), which no
-step changes, and a `_replace` method: a NamedTuple in practice."""
+"""A pytree with the fields `task` (digits that the dynamics obey) and `shown` (digits that the agent may see), and a
+`_replace` method: a NamedTuple in practice. No step changes these two fields."""
 
 
 class Family(ABC):
@@ -54,25 +54,25 @@ class Family(ABC):
 
     @property
     def reveals_rule(self) -> bool:
-        """Whether the observation describes the task. Where it does not, the rule has to be found out by acting."""
+        """Whether observations describe the task. If not, the agent has to find its rule out by acting."""
         return True
 
     @property
     def members(self) -> "tuple[Family, ...]":
-        """The families that an agent meets here: this one alone. A mixture has several."""
+        """The families that an agent meets: this one alone. A mixture has several."""
         return (self,)
 
     @property
     def attempts(self) -> int:
-        """How many attempts at its task an episode has, one after the other. See `incentivize.envs.wrappers.lives`."""
+        """The number of attempts at its task in an episode. See `incentivize.envs.wrappers.lives`."""
         return 1
 
     def attempt(self, state: State) -> jax.Array:
-        """Which of them is under way, from 0 on, int32 []."""
+        """Return the number of the attempt under way, from 0 on, int32 []."""
         return jnp.int32(0)
 
     def last_attempt(self, start: State) -> State:
-        """The state in which the last of them will begin, from the one in which the episode does."""
+        """Return the state in which the episode's last attempt will begin, from the one in which its first does."""
         return start
 
     @property
@@ -83,7 +83,7 @@ class Family(ABC):
     @property
     @abstractmethod
     def instances(self) -> int:
-        """The number of starting states per task; a lower bound where `instances_are_exact` says so."""
+        """The number of starting states per task; a lower bound if `instances_are_exact` is False."""
 
     @property
     def instances_are_exact(self) -> bool:
@@ -94,8 +94,8 @@ class Family(ABC):
     def fair_success(self) -> float:
         """The success of the fair expert on instances of held-out tasks, within the horizon, from 0 to 1.
 
-        Below 1 where what the agent can be shown does not always settle the task.
-        `incentivize.envs.contract.CHECKS` compare it with what is measured.
+        Below 1 if observations do not always settle the task. `incentivize.envs.contract.CHECKS` compare it with a
+        measured success.
         """
         return 1.0
 
@@ -116,63 +116,63 @@ class Family(ABC):
 
     @abstractmethod
     def init(self, key: jax.Array, task: jax.Array) -> State:
-        """A starting state of `task` (digits [D]), always solvable within the horizon. Consumes `key`."""
+        """Return a starting state of `task` (digits [D]), always solvable within the horizon. Consumes `key`."""
 
     @abstractmethod
     def observe(self, state: State) -> Observation:
-        """What the agent sees. Reads the rule from `state.shown`, never from `state.task`."""
+        """Return the agent's observation. It reads the rule from `state.shown`, never from `state.task`."""
 
     @abstractmethod
     def step(self, state: State, action: jax.Array, key: jax.Array) -> tuple[State, Outcome]:
-        """One move. `action` is an integer [] below `num_actions`. Consumes `key`."""
+        """Return the state after an action (int [], below `num_actions`) and the outcome. Consumes `key`."""
 
     @abstractmethod
     def expert(self, state: State, kind: Literal["informed", "fair"] = "informed") -> jax.Array:
         """Return probabilities of the best actions, float32 [A], ties shared.
 
-        "informed" knows the task. "fair" knows only what observations have shown so far: where the rule is visible, it
+        "informed" knows the task. "fair" knows only what observations have shown so far: if the rule is visible, it
         reads the rule from `state.shown`, as `observe` does.
         """
 
     @abstractmethod
     def distance(self, state: State) -> jax.Array:
-        """The expert's number of steps to success, int32 []."""
+        """Return the expert's number of steps to success, int32 []."""
 
     @abstractmethod
     def start_near(self, key: jax.Array, task: jax.Array, steps: jax.Array) -> State:
-        """A starting state at most `steps` (int [], at least 1) expert steps from success. Consumes `key`."""
+        """Return a state of `task` (digits [D]) 1 to `steps` (int []) expert steps from success. Consumes `key`."""
 
     @abstractmethod
     def blind(self, observation: Observation) -> Observation:
-        """The observation without the description of the task."""
+        """Return the observation without the description of the task."""
 
     def scripted(self, observation: Observation) -> jax.Array:
-        """Simple policies that ignore the description: action probabilities, float32 [S, A].
+        """Return action probabilities of S simple policies that ignore the description, float32 [S, A].
 
         The blind level of a family is the best of these and of a trained agent with the description masked. The first
-        is uniform over legal actions; families add their own.
+        policy is uniform over legal actions; families add their own.
         """
         return (observation.action_mask / observation.action_mask.sum())[None]
 
     def behaviour(self, task: jax.Array) -> jax.Array:
-        """What the task (digits [D]) amounts to, integers of any fixed shape: equal where two tasks are one in effect.
+        """Return integers of any fixed shape, equal for two tasks (digits [D]) that behave alike.
 
-        The digits themselves, unless a family says otherwise.
+        By default these are the digits themselves.
         """
         return task
 
     @abstractmethod
     def describe(self, task: Any) -> str:
-        """The task in one line for a person."""
+        """Describe the task (digits [D]) in one line for a person."""
 
     @property
     @abstractmethod
     def action_names(self) -> tuple[str, ...]:
-        """What the actions are called, A names."""
+        """The names of the actions, A of them."""
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The keys on which a person plays them, A characters, none of them q or n: digits from 0, then letters."""
+        """The keyboard keys of the actions, A characters, none of them q or n: digits from 0, then letters."""
         return tuple("0123456789abcdef"[: self.num_actions])
 
     @property
@@ -182,19 +182,19 @@ class Family(ABC):
 
     @abstractmethod
     def render(self, state: State, described: bool = True) -> Picture:
-        """A picture of what the agent may see, always of the same size.
+        """Draw what the agent may see, always in the same size.
 
-        It is for people: not to be traced, and never to show what the agent cannot know. What the agent was told
-        earlier in the episode may be in it.
+        The picture is for people. It never shows what the agent cannot know; it may show what observations told the
+        agent earlier in the episode.
 
         Args:
-            state: concrete.
+            state: a concrete state; `render` is never traced.
             described: whether to show the description, read from `state.shown`; never from `state.task`.
         """
 
 
 class Playable(Protocol):
-    """What an agent can play: a family, or a mixture of families."""
+    """An interface that an agent can play: a family, or a mixture of families."""
 
     @property
     def spec(self) -> Spec:
@@ -203,7 +203,7 @@ class Playable(Protocol):
 
     @property
     def num_actions(self) -> int:
-        """How many actions there are, legal or not."""
+        """The number of actions A, legal or not."""
         ...
 
     @property
@@ -213,16 +213,25 @@ class Playable(Protocol):
 
 
 def as_shown(state: State) -> State:
-    """Return the state with the rule that the agent was shown as the one that counts, for fair experts."""
+    """Return the state with `shown` as its task, for fair experts."""
     return state._replace(task=state.shown)
 
 
 def outcome(succeeded: jax.Array, failed: jax.Array | bool = False, cost: jax.Array | float = 0.0) -> Outcome:
-    """An `Outcome` with the usual defaults: success and failure end the episode."""
+    """Make an `Outcome` in which success and failure (bool []) end the episode; `cost` is a float32 []."""
     succeeded, failed = jnp.asarray(succeeded), jnp.asarray(failed)
     return Outcome(succeeded, failed, jnp.float32(cost), succeeded | failed)
 
 
 def ends(family: Family, outcome: Outcome, elapsed: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Whether episodes terminated, and whether they ran out of time instead: bool of the shape of `elapsed`."""
+    """Return whether episodes terminated, and whether they ran out of time instead.
+
+    Args:
+        family: the family, for its horizon.
+        outcome: outcomes of the last steps, leaves of any shape [...].
+        elapsed: int32 [...]: steps since the starts of the episodes, the last one counted.
+
+    Returns:
+        Terminated, bool [...]; truncated, bool [...]. They exclude each other.
+    """
     return outcome.ends_episode, (elapsed >= family.horizon) & ~outcome.ends_episode

@@ -1,17 +1,17 @@
-"""Forked processes: JAX has threads that a fork does not copy, so what needs them there waits for ever."""
+"""Forked processes: a fork does not copy the threads of JAX, so a call that needs them would wait for ever."""
 
 import os
 import threading
 from contextlib import suppress
 from typing import Any
 
-xla_bridge: Any = None  # where this version of jax has none there, it counts as not started
+xla_bridge: Any = None  # None in a version of jax that has no such module: it counts as not started
 with suppress(ImportError, AttributeError):
     from jax._src import xla_bridge
 
 
 def _started() -> bool:
-    """Whether JAX has been started here, or in the process that this one was forked from."""
+    """Return whether JAX was started in this process, or in the one that it was forked from."""
     return bool(getattr(xla_bridge, "_backends", None))  # JAX's own function takes a lock, which may be lost as well
 
 
@@ -39,7 +39,7 @@ def refuse_lost_threads() -> None:
     """Refuse to go on in a process that was forked from one in which JAX had been started.
 
     Raises:
-        RuntimeError: which says how to start such a process.
+        RuntimeError: if JAX was started before the fork; the message says how to start such a process.
     """
     if _lost:
         raise RuntimeError(

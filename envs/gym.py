@@ -1,4 +1,4 @@
-"""The Gymnasium door: every family as `incentivize:incentivize/<Family>-v0`; NumPy in, NumPy out.
+"""The Gymnasium environment of every family, `incentivize:incentivize/<Family>-v0`: NumPy in, NumPy out.
 
 Observations are flat: context, then entities row by row, then the mask of entities. An environment draws one 32-bit
 word per reset from its own generator, and everything random in the episode comes from a JAX key made of it.
@@ -24,15 +24,15 @@ from incentivize.envs.tasks import SPLITS, WORD, Pool, Split, make_pool
 
 
 class EpisodeState(NamedTuple):
-    """One episode: what a functional loop would carry."""
+    """One episode under way: the carry of a functional loop."""
 
     state: State
-    key: jax.Array
-    elapsed: jax.Array  # int32 []
+    key: jax.Array  # for the draws of all later steps
+    elapsed: jax.Array  # int32 []: steps since the start
 
 
 class StepResult(NamedTuple):
-    """What an environment says of one step; arrays of NumPy once they leave JAX."""
+    """The result of one step, or of a reset, which has no reward; arrays of NumPy once they leave JAX."""
 
     observation: jax.Array  # uint8 [slots]
     action_mask: jax.Array  # int8 [A]
@@ -43,19 +43,20 @@ class StepResult(NamedTuple):
 
 
 def flat(observation: Observation) -> jax.Array:
-    """An observation as one vector, uint8 [slots]."""
+    """Flatten an observation into one vector, uint8 [slots]."""
     parts = (observation.context, observation.entities.reshape(-1), observation.entity_mask)
     return jnp.concatenate([part.astype(jnp.uint8) for part in parts])
 
 
 def observation_space(family: Family) -> gym.spaces.Box:
-    """The space of `flat` observations: every slot has its own vocabulary."""
+    """Return the space of `flat` observations, in which every slot has its own vocabulary."""
     spec = family.spec
     sizes = (*spec.context, *spec.entity * spec.num_entities, *(2,) * spec.num_entities)
     return gym.spaces.Box(np.zeros(len(sizes), np.uint8), (np.array(sizes) - 1).astype(np.uint8), dtype=np.uint8)
 
 
-def _seen(family: Family, state: State, reward: Any = 0.0, *flags: Any) -> StepResult:
+def _result(family: Family, state: State, reward: Any = 0.0, *flags: Any) -> StepResult:
+    """Make the result that led to a state; `flags` are terminated, truncated and succeeded, all False by default."""
     observation = family.observe(state)
     terminated, truncated, succeeded = flags or (False, False, False)
     return StepResult(
@@ -69,69 +70,84 @@ def _seen(family: Family, state: State, reward: Any = 0.0, *flags: Any) -> StepR
 
 
 def init(family: Family, pool: Pool, word: jax.Array, task: jax.Array | None = None) -> tuple[EpisodeState, StepResult]:
-    """A fresh episode from a random word (uint32 []), of a task of the pool or of the task given (digits [D])."""
+    """Start an episode.
+
+    Args:
+        family: the family.
+        pool: the pool that a task is drawn from.
+        word: uint32 []: a random word, which decides everything in the episode.
+        task: digits [D] of the task to play; None draws one from the pool.
+    """
     key_start, key = jax.random.split(jax.random.key(word))
     drawn = start_sampler(family, pool)(key_start)
     state = drawn if task is None else family.init(key_start, jnp.asarray(task))
-    return EpisodeState(state, key, jnp.int32(0)), _seen(family, state)
+    return EpisodeState(state, key, jnp.int32(0)), _result(family, state)
 
 
-def advance(family: Family, life: EpisodeState, action: jax.Array) -> tuple[EpisodeState, StepResult]:
-    """One step. The reward is the sparse one: 1 on success, less what the family charges."""
-    key, key_step = jax.random.split(life.key)
-    state, outcome = family.step(life.state, action, key_step)
-    elapsed = life.elapsed + 1
-    reward = (
-        outcome.succeeded - outcome.cost
-    )  # as `incentivize.rewards.sparse`, which is not for this package to import
-    return EpisodeState(state, key, elapsed), _seen(
-        family, state, reward, *ends(family, outcome, elapsed), outcome.succeeded
-    )
+def advance(family: Family, episode: EpisodeState, action: jax.Array) -> tuple[EpisodeState, StepResult]:
+    """Take one action (int []). The reward is the sparse one: 1 on success, less the family's own cost."""
+    key, key_step = jax.random.split(episode.key)
+    state, outcome = family.step(episode.state, action, key_step)
+    elapsed = episode.elapsed + 1
+    reward = outcome.succeeded - outcome.cost  # as `incentivize.rewards.sparse`, which this package may not import
+    flags = (*ends(family, outcome, elapsed), outcome.succeeded)
+    return EpisodeState(state, key, elapsed), _result(family, state, reward, *flags)
 
 
 @lru_cache(maxsize=64)
-def _programs(family: Family) -> tuple[Any, Any]:
-    """Compiled `begin` and `advance`: shared by all environments of a family."""
+def _compiled(family: Family) -> tuple[Any, Any]:
+    """Compile `init` and `advance`, once for all environments of a family."""
     return jax.jit(partial(init, family)), jax.jit(partial(advance, family))
 
 
 def draw_word(generator: np.random.Generator) -> np.uint32:
-    """The one number that a reset draws."""
+    """Draw the random word of a reset."""
     return np.uint32(generator.integers(2**32))
 
 
 def checked(action: Any, num_actions: int, shape: tuple[int, ...] = (), ignored: Any = False) -> np.ndarray:
-    """Actions as int32 of a shape, refused unless integers from 0 to A - 1 or ignored (bool of that shape)."""
-    given = np.asarray(action)
-    if given.shape == shape and np.issubdtype(given.dtype, np.integer):
-        wrong = given[((given < 0) | (given >= num_actions)) & np.logical_not(ignored)]
+    """Return actions as int32 of a given shape.
+
+    Args:
+        action: an action, or a list or array of them.
+        num_actions: A; actions are integers from 0 to A - 1.
+        shape: the expected shape.
+        ignored: bool of that shape: actions that may have any value.
+
+    Raises:
+        gymnasium.error.InvalidAction: if the shape is another, or an action that counts is none.
+    """
+    actions = np.asarray(action)
+    if actions.shape == shape and np.issubdtype(actions.dtype, np.integer):
+        wrong = actions[((actions < 0) | (actions >= num_actions)) & np.logical_not(ignored)]
         if not wrong.size:
-            return given.astype(np.int32)
+            return actions.astype(np.int32)
         action = wrong[0]
-    where = f" for each of {shape[0]} environments" if shape else ""
-    raise gym.error.InvalidAction(f"action={action}: want 0 to {num_actions - 1}{where}")
+    each = f" for each of {shape[0]} environments" if shape else ""
+    raise gym.error.InvalidAction(f"action={action}: expected an integer from 0 to {num_actions - 1}{each}")
 
 
 class FamilyEnv(gym.Env[np.ndarray, Any]):
-    """One environment.
+    """One environment of a family.
 
     Args:
-        family: as `envs.make` knows it.
-        split: "training", "validation" or "heldout": where tasks are drawn from.
-        pool_size: how many tasks of the split; None stands for every episode a new task.
-        pool_seed: which tasks, from 0 to 2^32 - 1.
+        family: a name of `envs.names()`.
+        split: "training", "validation" or "heldout": the tasks to draw from.
+        pool_size: the number of tasks of the split; None makes every episode a new task.
+        pool_seed: decides which tasks those are, from 0 to 2^32 - 1.
         control: "shuffled", ...; see `incentivize.envs.wrappers.controls`.
         render_mode: "rgb_array" (uint8 [H, W, 3]), "ansi" (coloured text), or None.
-        knobs: of the family, and `life`: see `envs.make`.
+        knobs: knobs of the family, `life` and `pairs`; see `envs.make`.
 
     `reset(options={"task": ...})` plays a given task: its number in the split, or its digits. `info` has
     `action_mask` (int8 [A]) and `succeeded`.
 
     Raises:
-        ValueError: where an argument, an option or a seed will not do.
-        gymnasium.error.InvalidAction: where an action will not do.
+        ValueError: if an argument, an option or a seed is invalid.
+        gymnasium.error.InvalidAction: if an action is invalid.
         gymnasium.error.ResetNeeded: on a step before the first reset, or after the end of the episode.
-        RuntimeError: in a process that was forked after JAX had been started, where it needs JAX; see `incentivize.envs.forks`.
+        RuntimeError: if JAX is needed in a process that was forked after JAX had been started; see
+            `incentivize.envs.forks`.
     """
 
     metadata = {"render_modes": ["rgb_array", "ansi"], "render_fps": 2}  # noqa: RUF012 (Gymnasium's own convention)
@@ -153,7 +169,7 @@ class FamilyEnv(gym.Env[np.ndarray, Any]):
         self.family: Family = envs.make(family, control, **knobs)
         most = min(self.family.tasks.split_size(self.split), 2**24)
         if pool_size is not None and not 1 <= (pool_size := check_integer("pool_size", pool_size)) <= most:
-            raise ValueError(f"pool_size={pool_size}: want 1 to {most:,}, or None for every episode a new task")
+            raise ValueError(f"pool_size={pool_size}: expected 1 to {most:,}, or None to make every episode a new task")
         self.pool_size, self.pool_seed = pool_size, check_integer("pool_seed", pool_seed, 0, WORD)
         self.observation_space = observation_space(self.family)
         self.action_space = gym.spaces.Discrete(self.family.num_actions)
@@ -163,12 +179,16 @@ class FamilyEnv(gym.Env[np.ndarray, Any]):
 
     @cached_property
     def pool(self) -> Pool:
-        """The tasks that resets draw from. It is made at the first reset: until then a process can still be forked."""
+        """The tasks that resets draw from, made at the first reset: until then a process can still be forked."""
         return make_pool(self.pool_size, seed=self.pool_seed, split=self.split)
 
     @pinned
     def digits(self, task: Any) -> np.ndarray:
-        """Digits of a task, which is given by its number in the split or by its digits."""
+        """Return the digits [D] of a task that is given by its number in the split or by its digits.
+
+        Raises:
+            ValueError: if there is no such task.
+        """
         tasks = self.family.tasks
         count = tasks.split_size(self.split)
         if isinstance(task, (int, np.integer)):
@@ -181,7 +201,7 @@ class FamilyEnv(gym.Env[np.ndarray, Any]):
                 fits = digits.shape == (len(tasks.radices),) and np.issubdtype(digits.dtype, np.integer)
                 if fits and (digits >= 0).all() and (digits < tasks.radices).all():
                     return digits.astype(tasks.dtype)
-        raise ValueError(f"task={task!r}: want a number below {count:,} or digits below {tasks.radices}")
+        raise ValueError(f"task={task!r}: expected a number below {count:,} or digits below {tasks.radices}")
 
     @pinned
     def reset(
@@ -192,7 +212,7 @@ class FamilyEnv(gym.Env[np.ndarray, Any]):
         digits = None if task is None else self.digits(task)
         super().reset(seed=None if seed is None else check_integer("seed", seed, 0))
         word = draw_word(self.np_random)
-        observation, *_, info = self._tell(*_programs(self.family)[0](self.pool, word, digits))
+        observation, *_, info = self._record(*_compiled(self.family)[0](self.pool, word, digits))
         return observation, info
 
     @pinned
@@ -202,22 +222,22 @@ class FamilyEnv(gym.Env[np.ndarray, Any]):
         if self.seen.terminated or self.seen.truncated:
             raise gym.error.ResetNeeded("the episode has ended: call reset before the next step")
         refuse_lost_threads()
-        return self._tell(*_programs(self.family)[1](self.episode, checked(action, self.family.num_actions)))
+        return self._record(*_compiled(self.family)[1](self.episode, checked(action, self.family.num_actions)))
 
     def __getstate__(self) -> Any:
-        if "pool" in vars(self):  # and with it arrays of JAX, which `copy.deepcopy` would wait for
+        if "pool" in vars(self):  # it holds arrays of JAX, for which `copy.deepcopy` would wait
             refuse_lost_threads()
         return super().__getstate__()
 
     def action_masks(self) -> np.ndarray:
-        """The legal actions, bool [A], where MaskablePPO of sb3-contrib looks for them."""
+        """Return the legal actions, bool [A]; MaskablePPO of sb3-contrib calls this method."""
         if self.seen is None:
             raise gym.error.ResetNeeded("call reset before action_masks")
         return np.array(self.seen.action_mask, bool)
 
     @pinned
     def render(self) -> Any:
-        """A picture of what the agent may see, in the environment's render mode."""
+        """Draw what the agent may see, in the environment's render mode."""
         if self.render_mode is None:
             gym.logger.warn("render() shows nothing: make the environment with render_mode='rgb_array' or 'ansi'")
             return None
@@ -228,10 +248,13 @@ class FamilyEnv(gym.Env[np.ndarray, Any]):
         return to_image(picture) if self.render_mode == "rgb_array" else to_text(picture, colour=True)
 
     def get_keys_to_action(self) -> dict[tuple[int, ...], int]:
-        """The keys of a person, for `gymnasium.utils.play.play(env, wait_on_player=True)`."""
+        """Return a person's keys, for `gymnasium.utils.play.play(env, wait_on_player=True)`."""
         return {(ord(key),): action for action, key in enumerate(self.family.keys)}
 
-    def _tell(self, life: EpisodeState, seen: StepResult) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        self.episode, self.seen = life, (seen := jax.device_get(seen))
+    def _record(
+        self, episode: EpisodeState, result: StepResult
+    ) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        """Keep the episode and its last result, and return the result as Gymnasium's `step` does."""
+        self.episode, self.seen = episode, (seen := jax.device_get(result))
         info = {"action_mask": np.array(seen.action_mask), "succeeded": bool(seen.succeeded)}
         return np.array(seen.observation), float(seen.reward), bool(seen.terminated), bool(seen.truncated), info

@@ -1,4 +1,4 @@
-"""Registries: names, and where what they stand for is; ours first, then what installed packages bring.
+"""Registries: from names to objects that are imported on demand. Ours come first, then those of installed packages.
 
 A package brings a family, reward, network or study by an entry point in the group of that name, as in::
 
@@ -17,26 +17,30 @@ T = TypeVar("T")
 
 
 class LoadError(ValueError):
-    """What another package brings cannot be imported."""
+    """An object of another package cannot be imported."""
 
 
 class Registry(Mapping[str, EntryPoint], Generic[T]):
-    """From names to where things are, in the order of registration.
+    """A mapping from names to entry points, in the order of registration.
 
     Attributes:
-        kind: what is registered, as the group of entry points is called: "families" of `incentivize.families`.
+        kind: the last part of the name of its group of entry points: "families" of `incentivize.families`.
     """
 
     def __init__(self, kind: str, ours: Mapping[str, str]) -> None:
-        """`ours` has "module:name", or a module, by name. Whatever else has a name that is taken is left out."""
+        """Register our objects, then those of installed packages whose names are free.
+
+        Args:
+            kind: as the attribute.
+            ours: "module:object", or "module", by name.
+        """
         self.kind = kind
         group = f"incentivize.{kind}"
         self._entries = {name: EntryPoint(name, where, group) for name, where in ours.items()}
-        for entry in sorted(entry_points(group=group), key=_whose):  # found in the order of folders, which is anybody's
+        for entry in sorted(entry_points(group=group), key=_package):  # `sys.path` decides their order otherwise
             if self._entries.setdefault(entry.name, entry) != entry:
-                warnings.warn(
-                    f"{_whose(entry)} brings {kind} of a name that is taken, {entry.name!r}: left out", stacklevel=2
-                )
+                message = f"{_package(entry)} brings {kind} of a name that is taken, {entry.name!r}: left out"
+                warnings.warn(message, stacklevel=2)
 
     def __getitem__(self, name: str) -> EntryPoint:
         return self._entries[name]
@@ -48,10 +52,11 @@ class Registry(Mapping[str, EntryPoint], Generic[T]):
         return len(self._entries)
 
     def load(self, name: str) -> T:
-        """What is registered under a name, imported.
+        """Import the object of a name.
 
         Raises:
-            LoadError: where another package's cannot be imported.
+            KeyError: if the name is not registered.
+            LoadError: if the object is another package's and cannot be imported.
         """
         entry = self[name]
         try:
@@ -60,10 +65,11 @@ class Registry(Mapping[str, EntryPoint], Generic[T]):
             if entry.dist is None:
                 raise
             raise LoadError(
-                f"{name!r} of {self.kind}, brought by {_whose(entry)}, cannot be loaded from {entry.value}: "
+                f"{name!r} of {self.kind}, brought by {_package(entry)}, cannot be loaded from {entry.value}: "
                 f"{type(error).__name__}: {error}"
             ) from error
 
 
-def _whose(entry: EntryPoint) -> str:
+def _package(entry: EntryPoint) -> str:
+    """Return the package of an entry point, in words."""
     return f"the package {entry.dist.name}" if entry.dist else "incentivize"

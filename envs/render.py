@@ -1,4 +1,4 @@
-"""Pictures: characters on a grid, each with two colours, which serve a terminal, an image and an animation alike.
+"""Pictures: characters on a grid, each with two colours, for terminals, images and animations.
 
 A family's `render` makes a blank `Picture` and writes on it; everything here works on NumPy arrays of one environment.
 Images are drawn with Pillow in the DejaVu Sans Mono that matplotlib ships; neither is imported before it is needed.
@@ -16,19 +16,19 @@ import numpy as np
 # Colours are numbers of the 256 that terminals agree on (xterm's cube from 16 on, its greys from 232 on).
 PAPER, INK, FAINT, GRID, WALL = 231, 235, 242, 250, 240
 BLUE, GREEN, ORANGE = 25, 22, 166
-LEAF, SAND = 194, 229  # papers for what fits and what is asked
+LEAF, SAND = 194, 229  # papers of a match and of a question
 TILES = (153, 223, 151, 225, 180, 189)  # papers that tell six pieces apart
 
 BOX = " ╵╶└╷│┌├╴┘─┴┐┤┬┼"  # lines, by which arms they have: north 1, east 2, south 4, west 8
 CELL = (32, 16)  # pixels of a character: height, width
 MARGIN = 24  # pixels around an image
-CAPTION = 36  # characters that a caption has room for at least
-FRAME, LAST = 700, 2500  # milliseconds of an animation's frames, and of its last
+CAPTION = 36  # the fewest characters that fit into a caption
+FRAME, LAST = 700, 2500  # milliseconds of an animation's frames, and of the last one
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A grid of H x W characters. `write` and its like draw on it in place, and refuse what does not fit."""
+    """A grid of H x W characters. `write`, `tile` and `paste` draw on it in place and refuse text that does not fit."""
 
     characters: np.ndarray  # <U1 [H, W]
     inks: np.ndarray  # uint8 [H, W]: the colours of the characters
@@ -36,7 +36,7 @@ class Picture:
 
     @classmethod
     def blank(cls, height: int, width: int) -> "Picture":
-        """An empty picture."""
+        """Make an empty picture of so many characters."""
         shape = (height, width)
         return cls(np.full(shape, " "), np.full(shape, INK, np.uint8), np.full(shape, PAPER, np.uint8))
 
@@ -44,7 +44,7 @@ class Picture:
         """Write one line of text from a place on.
 
         Raises:
-            ValueError: where it does not fit.
+            ValueError: if the text does not fit.
         """
         height, width = self.characters.shape
         if not (0 <= row < height and column >= 0 and column + len(text) <= width):
@@ -63,59 +63,59 @@ class Picture:
             whole[row : row + height, column : column + width] = part
 
     def captioned(self, text: str, ink: int = FAINT) -> "Picture":
-        """A copy with a caption below, which is cut where it is too long."""
+        """Return a copy with a caption below, which is cut if it is too long."""
         height, width = self.characters.shape
-        found = Picture.blank(height + 2, max(width, CAPTION))
-        found.paste(0, 0, self)
-        found.write(height + 1, 0, f" {text}"[: max(width, CAPTION)], ink)
-        return found
+        picture = Picture.blank(height + 2, max(width, CAPTION))
+        picture.paste(0, 0, self)
+        picture.write(height + 1, 0, f" {text}"[: max(width, CAPTION)], ink)
+        return picture
 
     def titled(self, text: str) -> "Picture":
-        """A copy with a title above, which is cut where it is too long."""
+        """Return a copy with a title above, which is cut if it is too long."""
         height, width = self.characters.shape
-        found = Picture.blank(height + 2, width)
-        found.paste(2, 0, self)
-        found.write(0, 0, f" {text}"[:width])
-        return found
+        picture = Picture.blank(height + 2, width)
+        picture.paste(2, 0, self)
+        picture.write(0, 0, f" {text}"[:width])
+        return picture
 
 
 def tiled(pictures: Sequence[Picture], columns: int) -> Picture:
-    """Pictures of one size as one, so many side by side."""
+    """Join pictures of one size into one, with so many columns of them."""
     height, width = pictures[0].characters.shape
     columns = min(columns, len(pictures))
-    found = Picture.blank(-(-len(pictures) // columns) * (height + 1), columns * (width + 1))
+    joined = Picture.blank(-(-len(pictures) // columns) * (height + 1), columns * (width + 1))
     for place, picture in enumerate(pictures):
-        found.paste(place // columns * (height + 1), place % columns * (width + 1), picture)
-    return found
+        joined.paste(place // columns * (height + 1), place % columns * (width + 1), picture)
+    return joined
 
 
 def lattice(over: np.ndarray, left: np.ndarray) -> list[str]:
-    """The walls of a grid in lines of text: a cell is three characters wide and one high.
+    """Draw the walls of a grid in lines of text: a cell is three characters wide and one high.
 
     Args:
-        over: bool [rows + 1, columns]: the walls to the north of every cell, and those south of the last row.
-        left: bool [rows, columns + 1]: the walls to the west, and those east of the last column.
+        over: bool [rows + 1, columns]: the walls to the north of every cell, then those south of the last row.
+        left: bool [rows, columns + 1]: the walls to the west of every cell, then those east of the last column.
 
     Returns:
         2 * rows + 1 lines of 4 * columns + 1 characters.
     """
     rows, columns = left.shape[0], over.shape[1]
-    found = np.full((2 * rows + 1, 4 * columns + 1), " ")
+    characters = np.full((2 * rows + 1, 4 * columns + 1), " ")
     arms = (
         1 * np.pad(left, ((1, 0), (0, 0))),
         2 * np.pad(over, ((0, 0), (0, 1))),
         4 * np.pad(left, ((0, 1), (0, 0))),
         8 * np.pad(over, ((0, 0), (1, 0))),
     )
-    found[::2, ::4] = np.array(list(BOX))[sum(arms)]
-    found[1::2, ::4] = np.where(left, "│", " ")
+    characters[::2, ::4] = np.array(list(BOX))[sum(arms)]
+    characters[1::2, ::4] = np.where(left, "│", " ")
     for shift in (1, 2, 3):
-        found[::2, shift::4] = np.where(over, "─", " ")
-    return ["".join(line) for line in found]
+        characters[::2, shift::4] = np.where(over, "─", " ")
+    return ["".join(line) for line in characters]
 
 
 def to_text(picture: Picture, colour: bool = False) -> str:
-    """Lines of text, with the colours as ANSI codes where they are wanted."""
+    """Return the picture as lines of text, with ANSI codes for its colours if `colour`."""
     lines = []
     for characters, inks, papers in zip(picture.characters, picture.inks, picture.papers, strict=True):
         if not colour:
@@ -131,7 +131,7 @@ def to_text(picture: Picture, colour: bool = False) -> str:
 
 
 def rgb(colour: int) -> tuple[int, int, int]:
-    """Red, green and blue of a colour's number from 16 on, by xterm's scheme (its file 256colres.pl)."""
+    """Return red, green and blue of a colour's number from 16 on, by xterm's scheme (its file 256colres.pl)."""
     if colour >= 232:
         grey = 8 + 10 * (colour - 232)
         return grey, grey, grey
@@ -141,19 +141,21 @@ def rgb(colour: int) -> tuple[int, int, int]:
 
 @functools.lru_cache(maxsize=1)
 def _pen() -> tuple[Any, Any, Any]:
-    """Pillow's `Image` and `ImageDraw`, and the font."""
+    """Import Pillow's `Image` and `ImageDraw`, and load the font."""
     try:
         from PIL import Image, ImageDraw, ImageFont
 
         data = _data_of_matplotlib()
     except ImportError as error:
-        raise ImportError(f"images need Pillow and matplotlib, and {error.name} is not installed") from error
+        raise ImportError(
+            f"images need Pillow and matplotlib, and {error.name} is not installed. Install it."
+        ) from error
     path = data / "fonts" / "ttf" / "DejaVuSansMono.ttf"
-    return Image, ImageDraw, ImageFont.truetype(str(path), 26)  # as high as makes it one cell wide
+    return Image, ImageDraw, ImageFont.truetype(str(path), 26)  # the height that makes a character one cell wide
 
 
 def _data_of_matplotlib() -> Path:
-    """Where matplotlib has its fonts. It is not imported if it need not be: that fails with others' MPLBACKEND."""
+    """Return matplotlib's data folder, if possible without the import, which fails with some values of MPLBACKEND."""
     spec = find_spec("matplotlib")
     folder = Path(spec.origin if spec and spec.origin else "").parent / "mpl-data"
     if folder.is_dir():
@@ -164,10 +166,10 @@ def _data_of_matplotlib() -> Path:
 
 
 def to_image(picture: Picture) -> np.ndarray:
-    """The picture as an image, uint8 [height, width, 3].
+    """Return the picture as an image, uint8 [height, width, 3].
 
     Raises:
-        ImportError: where Pillow or matplotlib is missing.
+        ImportError: if Pillow or matplotlib is missing.
     """
     image_of, draw_on, font = _pen()
     (rows, columns), (tall, wide) = picture.characters.shape, CELL
@@ -179,7 +181,7 @@ def to_image(picture: Picture) -> np.ndarray:
         draw.rectangle((x, y, x + wide - 1, y + tall - 1), paper)
         if character == " ":
             continue
-        if character in BOX:  # drawn here, so that lines join whatever the font does
+        if character in BOX:  # no font is used for lines, so that they always join
             _lines(draw, x, y, BOX.index(character), ink)
         else:
             draw.text((x + wide / 2, y + 0.72 * tall), character, ink, font, anchor="ms")
@@ -187,7 +189,7 @@ def to_image(picture: Picture) -> np.ndarray:
 
 
 def _lines(draw: Any, x: int, y: int, arms: int, ink: tuple[int, int, int]) -> None:
-    """The arms of a box character, three pixels wide, from the middle of its cell to its edges."""
+    """Draw the arms of a box character, three pixels wide, from the middle of its cell to its edges."""
     (tall, wide), half = CELL, 1
     middle_x, middle_y = x + wide // 2, y + tall // 2
     ends = ((middle_x, y), (x + wide - 1, middle_y), (middle_x, y + tall - 1), (x, middle_y))
@@ -201,12 +203,22 @@ def _lines(draw: Any, x: int, y: int, arms: int, ink: tuple[int, int, int]) -> N
 
 
 def write_png(path: str | Path, picture: Picture) -> None:
-    """Write the picture as an image file. Raises as `to_image`, and OSError."""
+    """Write the picture as an image file.
+
+    Raises:
+        ImportError: if Pillow or matplotlib is missing.
+        OSError: if the file cannot be written.
+    """
     _pen()[0].fromarray(to_image(picture)).save(path)
 
 
 def write_gif(path: str | Path, pictures: Iterable[Picture]) -> None:
-    """Write an animation, one frame a picture, the last one held, over and over. Raises as `to_image`, and OSError."""
+    """Write a looping animation, one frame a picture, with the last one held.
+
+    Raises:
+        ImportError: if Pillow or matplotlib is missing.
+        OSError: if the file cannot be written.
+    """
     frames: Sequence[Any] = [_pen()[0].fromarray(to_image(picture)) for picture in pictures]
     durations = [FRAME] * (len(frames) - 1) + [LAST]
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=durations, loop=0)

@@ -3,7 +3,7 @@
 A task is a vector of small integers (digits), one radix each. An *ordinal* is such a vector too. A keyed, invertible
 shuffle (a Feistel network over mixed radices) maps ordinals to tasks, so that any range of ordinals is a random sample
 of tasks without replacement, with no table and only 32-bit arithmetic. The splits are ranges of ordinals cut by the
-leading digits *before* the shuffle: disjoint by construction, each with the same distribution of every task digit.
+leading digits *before* the shuffle: disjoint by construction, with the same distribution of every task digit in each.
 """
 
 import math
@@ -26,11 +26,11 @@ GOLDEN = np.uint32(0x9E3779B9)  # 2^32 / golden ratio: consecutive multiples are
 
 
 class Pool(NamedTuple):
-    """The tasks that training draws from; every field is a traced scalar, so that no pool ever recompiles.
+    """The tasks that training draws from. Every field is a traced scalar, so that another pool never recompiles.
 
-    Members are the ordinals `first <= i < first + bound` of one split, in an order of their own for every `seed`:
-    pools that differ only in `bound` are nested. With `fresh`, `first` and `bound` are ignored and every draw is
-    uniform over the whole split: each episode a new task.
+    Members are the ordinals `first <= i < first + bound` of one split, in another order for every `seed`. Pools that
+    differ only in `bound` are nested. With `fresh`, `first` and `bound` are ignored and every draw is uniform over the
+    whole split: each episode a new task.
     """
 
     bound: jax.Array  # uint32 []
@@ -41,10 +41,10 @@ class Pool(NamedTuple):
 
 
 def make_pool(size: int | None, *, seed: int = 0, split: Split = "training", first: int = 0) -> Pool:
-    """The pool of `size` tasks, or of a whole split where `size` is None ("every episode a new task").
+    """Make the pool of `size` tasks, or of a whole split if `size` is None ("every episode a new task").
 
     Raises:
-        ValueError: where the size, the seed or the first ordinal is no integer of 32 bits, or the split none there is.
+        ValueError: if the size, the seed or the first ordinal is no integer of 32 bits, or the split does not exist.
     """
     return Pool(
         bound=jnp.uint32(1 if size is None else check_integer("size", size, 1, WORD)),
@@ -56,26 +56,26 @@ def make_pool(size: int | None, *, seed: int = 0, split: Split = "training", fir
 
 
 def _mix(x: jax.Array) -> jax.Array:
-    """The 32-bit finaliser of MurmurHash3 (Appleby 2011): a bijection of uint32 in which every bit moves every bit."""
+    """Hash words (uint32, any shape) with the 32-bit finaliser of MurmurHash3 (Appleby 2011), a bijection."""
     x = (x ^ (x >> 16)) * jnp.uint32(0x85EBCA6B)
     x = (x ^ (x >> 13)) * jnp.uint32(0xC2B2AE35)
     return x ^ (x >> 16)
 
 
 def _below(words: jax.Array, limits: jax.Array) -> jax.Array:
-    """Words mapped onto 0 .. limit - 1, uint32, without a division (Lemire 2019, section 3). Limits up to 2^16."""
+    """Map words (uint32) onto 0 .. limit - 1 without a division (Lemire 2019, section 3). Limits go up to 2^16."""
     return (words >> 16) * limits >> 16
 
 
 def _round(half: jax.Array, limits: jax.Array, salt: jax.Array) -> jax.Array:
-    """Pseudorandom digits below `limits`, uint32 [w], from one half of the digits, uint32 [h]."""
+    """Return pseudorandom digits below `limits` (uint32 [w]) that depend on one half of the digits (uint32 [h])."""
     weights = _mix(salt + GOLDEN * jnp.arange(1, half.shape[0] + 1, dtype=jnp.uint32)) | jnp.uint32(1)
     word = _mix(jnp.sum(half * weights, dtype=jnp.uint32) ^ salt)
     return _below(_mix(word + GOLDEN * jnp.arange(1, limits.shape[0] + 1, dtype=jnp.uint32)), limits)
 
 
 def shuffle(digits: jax.Array, radices: jax.Array, key: jax.Array | int, *, inverse: bool = False) -> jax.Array:
-    """A keyed bijection of the digit vectors below `radices`, or its inverse.
+    """Apply a keyed bijection of the digit vectors below `radices`, or its inverse.
 
     Each round adds a hash of one half of the digits to the other half, each digit modulo its radix.
 
@@ -83,10 +83,10 @@ def shuffle(digits: jax.Array, radices: jax.Array, key: jax.Array | int, *, inve
         digits: uint32 [D], D >= 2, each below its radix.
         radices: uint32 [D], up to 2^16; may be traced.
         key: uint32 []; another key is another bijection.
-        inverse: undo the shuffle instead.
+        inverse: whether to undo the shuffle instead.
 
     Returns:
-        uint32 [D].
+        The shuffled digits, uint32 [D].
     """
     middle = digits.shape[0] // 2
     left_radices, right_radices = radices[:middle], radices[middle:]
@@ -121,11 +121,13 @@ class TaskSpace:
 
     def __post_init__(self) -> None:
         if len(self.radices) < 2 or min(self.radices) < 1 or max(self.radices) > 2**16:
-            raise ValueError(f"radices={self.radices}: want at least two digits, each with a radix from 1 to 65536")
+            raise ValueError(f"radices={self.radices}: expected at least two digits, each with a radix from 1 to 65536")
         if self.size < 8:
-            raise ValueError(f"radices={self.radices}: {self.size} tasks are too few to split; want at least 8")
+            raise ValueError(f"radices={self.radices}: {self.size} tasks are too few to split. Give at least 8.")
         if sum(self._counts) > 2**16:
-            raise ValueError(f"radices={self.radices}: the leading digits that cut the splits have over 2^16 values")
+            raise ValueError(
+                f"radices={self.radices}: the digits that cut splits have over 2^16 values. Put small radices first."
+            )
 
     @cached_property
     def size(self) -> int:
@@ -134,32 +136,32 @@ class TaskSpace:
 
     @property
     def dtype(self) -> np.dtype:
-        """The dtype of task digits: uint8 where every radix allows it, else uint16."""
+        """The dtype of task digits: uint8 if every radix allows it, else uint16."""
         return np.dtype(np.uint8 if max(self.radices) <= 256 else np.uint16)
 
     @cached_property
     def _prefix(self) -> int:
-        """How many leading digits cut the splits: the fewest with at least 8 values between them."""
+        """The number of leading digits that cut the splits: the fewest with at least 8 values together."""
         products = np.cumprod([float(r) for r in self.radices])
         return int(np.argmax(products >= 8)) + 1
 
     @cached_property
     def _counts(self) -> tuple[int, int, int]:
-        """How many values of the prefix belong to each split."""
+        """The number of values of the prefix in each split, in the order of SPLITS."""
         values = math.prod(self.radices[: self._prefix])
         return values - 2 * (values // 8), values // 8, values // 8
 
     def split_size(self, split: Split) -> int:
-        """The exact number of tasks in a split."""
+        """Return the exact number of tasks in a split."""
         return self._counts[SPLITS.index(split)] * math.prod(self.radices[self._prefix :])
 
     def _split_radices(self, split: jax.Array | int) -> jax.Array:
-        """Radices of a split's ordinals, uint32 [1 + D - prefix]: the prefix as one digit, then the rest."""
+        """Return the radices of a split's ordinals, uint32 [1 + D - prefix]: the prefix as one digit, then the rest."""
         counts = jnp.array(self._counts, jnp.uint32)[split]
         return jnp.concatenate([counts[None], jnp.array(self.radices[self._prefix :], jnp.uint32)])
 
     def _task(self, ordinal: jax.Array, split: jax.Array | int, seed: jax.Array | int) -> jax.Array:
-        """The task of an ordinal of a split, in the order of a pool seed: the seed's shuffle, then the family's."""
+        """Return the task (digits [D]) of a split's ordinal: it is shuffled by the pool's seed, then by the family."""
         if ordinal.shape[0] > 1:  # a space of so few digits that the prefix takes them all has one order for every seed
             ordinal = shuffle(ordinal, self._split_radices(split), seed)
         first = jnp.array([0, self._counts[0], self._counts[0] + self._counts[1]], jnp.uint32)[split]
@@ -171,10 +173,10 @@ class TaskSpace:
 
     @property
     def _key(self) -> jax.Array:
-        return jnp.uint32(self.salt) ^ jnp.uint32(0xA5A5A5A5)  # apart from the keys of pool seeds 0, 1, 2, ...
+        return jnp.uint32(self.salt) ^ jnp.uint32(0xA5A5A5A5)  # differs from the keys of pool seeds 0, 1, 2, ...
 
     def _ordinal(self, pool: Pool, index: jax.Array) -> jax.Array:
-        """The digits of a pool's `index`-th ordinal, uint32 [1 + D - prefix]."""
+        """Return the digits of a pool's `index`-th ordinal, uint32 [1 + D - prefix]."""
         tail = self.radices[self._prefix :]
         strides = [math.prod(tail[i:]) for i in range(len(tail) + 1)]
         # Strides beyond 32 bits divide every 32-bit index to zero: 2^32 - 1 only has to keep the division defined.
@@ -183,12 +185,12 @@ class TaskSpace:
         return jnp.where(reachable, quotients, 0) % self._split_radices(pool.split)
 
     def member(self, pool: Pool, index: jax.Array) -> jax.Array:
-        """The pool's task at `index` (uint32 [], modulo the pool's bound; a fresh pool has none), digits [D]."""
+        """Return a pool's task (digits [D]) at `index` (uint32 []), which wraps at the bound of a pool that has one."""
         index = jnp.where(pool.fresh, index, index % pool.bound)
         return self._task(self._ordinal(pool, index), pool.split, pool.seed)
 
     def sample(self, key: jax.Array, pool: Pool) -> jax.Array:
-        """A task drawn uniformly from the pool, digits [D]. Consumes `key`."""
+        """Draw a task uniformly from a pool, digits [D]. Consumes `key`."""
         radices = self._split_radices(pool.split)
         words = jax.random.bits(key, (1 + radices.shape[0],))  # a remainder's bias is below radix / 2^32
         anywhere = words[1:] % radices
@@ -196,42 +198,48 @@ class TaskSpace:
         return self._task(jnp.where(pool.fresh, anywhere, ordinal), pool.split, pool.seed)
 
     def task(self, split: Split, index: int, seed: int = 0) -> np.ndarray:
-        """The `index`-th task of a split in the order of a pool seed, for any Python int below the split's size.
+        """Return the `index`-th task of a split in the order of a pool seed.
+
+        Args:
+            split: a name of SPLITS.
+            index: any Python int from 0 to the split's size less one.
+            seed: the pool seed, from 0 to 2^32 - 1.
 
         Returns:
             Digits [D], uint8 or uint16.
 
         Raises:
-            IndexError: where the split has no task of that index.
-            ValueError: where the index is no integer, or the seed none of 32 bits.
+            IndexError: if the split has no task of that index.
+            ValueError: if the index is no integer, or the seed no integer of 32 bits.
         """
         if not 0 <= (index := check_integer("index", index)) < self.split_size(split):
             raise IndexError(f"index={index}: the {split} split has tasks 0 to {self.split_size(split) - 1:,}")
-        where = SPLITS.index(split)
+        number = SPLITS.index(split)
         digits = []
-        for radix in reversed([self._counts[where], *self.radices[self._prefix :]]):
+        for radix in reversed([self._counts[number], *self.radices[self._prefix :]]):
             index, digit = divmod(index, radix)
             digits.append(digit)
         order = np.uint32(check_integer("seed", seed, 0, WORD))
-        return np.array(_one_task(self, jnp.array(digits[::-1], jnp.uint32), where, order))
+        return np.array(_one_task(self, jnp.array(digits[::-1], jnp.uint32), number, order))
 
     def train(self, index: int) -> np.ndarray:
-        """The `index`-th training task, digits [D]."""
+        """Return the `index`-th training task, digits [D]."""
         return self.task("training", index)
 
     def validation(self, index: int) -> np.ndarray:
-        """The `index`-th validation task (for tuning), digits [D]."""
+        """Return the `index`-th validation task (for tuning), digits [D]."""
         return self.task("validation", index)
 
     def heldout(self, index: int) -> np.ndarray:
-        """The `index`-th held-out task (never for tuning), digits [D]."""
+        """Return the `index`-th held-out task (never for tuning), digits [D]."""
         return self.task("heldout", index)
 
     def place_of(self, task: jax.Array, seed: jax.Array | int) -> tuple[jax.Array, jax.Array]:
-        """Where a task (digits [D]) stands in the order of a pool seed: the inverse of `_task`; unbatched, traced.
+        """Find a task (digits [D]) in the order of a pool seed: the inverse of `_task`. Unbatched; may be traced.
 
         Returns:
-            Its split as an index into SPLITS, int32 []; the digits of its ordinal there, uint32 [1 + D - prefix].
+            The task's split as an index into SPLITS, int32 []; the digits of its ordinal in that split, uint32
+            [1 + D - prefix].
         """
         digits = shuffle(task.astype(jnp.uint32), jnp.array(self.radices, jnp.uint32), self._key, inverse=True)
         head = self.radices[: self._prefix]
@@ -245,16 +253,16 @@ class TaskSpace:
         return split, ordinal
 
     def split_of(self, task: jax.Array) -> jax.Array:
-        """The split of a task (digits [D]) as an index into SPLITS, int32 []; unbatched, may be traced."""
+        """Return the split of a task (digits [D]) as an index into SPLITS, int32 []. Unbatched; may be traced."""
         return self.place_of(task, 0)[0]
 
     def locate(self, task: np.ndarray, seed: int = 0) -> tuple[Split, int]:
-        """The split and index of a task: the inverse of `task`."""
-        where, ordinal = _placed(self, jnp.asarray(task, jnp.uint32), np.uint32(seed))
+        """Return the split and index of a task (digits [D]) in the order of a pool seed: the inverse of `task`."""
+        number, ordinal = _placed(self, jnp.asarray(task, jnp.uint32), np.uint32(seed))
         index = 0
-        for digit, radix in zip(ordinal.tolist(), self._split_radices(int(where)).tolist(), strict=True):
+        for digit, radix in zip(ordinal.tolist(), self._split_radices(int(number)).tolist(), strict=True):
             index = index * radix + digit
-        return SPLITS[int(where)], index
+        return SPLITS[int(number)], index
 
 
 @partial(jax.jit, static_argnums=0)

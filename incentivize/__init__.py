@@ -2,10 +2,10 @@
 
 The four packages inside are the folders of the same names in the repository; here they are links to them:
 
-    envs         what a task is: task spaces, families, experts, controls, the Gymnasium environments
-    rewards      what the agent is told
-    agents       who learns: networks, learners, search, evaluation
-    experiments  what is asked: studies, their statistics, runs, reports, the command `incentivize`
+    envs         task spaces, families, experts, controls, the Gymnasium environments
+    rewards      the agent's reward for every step
+    agents       networks, learners, search, evaluation
+    experiments  studies, their statistics, runs, reports, the command `incentivize`
 
 Imports run experiments -> agents -> rewards -> envs. `import incentivize` registers the Gymnasium ids, as in
 `gymnasium.make("incentivize/Errands-v0")`; `gymnasium.make("incentivize:incentivize/Errands-v0")` imports it first.

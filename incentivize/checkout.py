@@ -1,4 +1,4 @@
-"""Makes `import envs` in a checkout of the repository mean `incentivize.envs`: the same modules, not copies of them."""
+"""An import hook for a checkout: `import envs` gives `incentivize.envs`, the same modules and not copies of them."""
 
 import importlib
 import sys
@@ -9,7 +9,7 @@ from types import ModuleType
 
 
 class _Alias(MetaPathFinder, Loader):
-    """Finds modules `folder.x` as `incentivize.folder.x`."""
+    """A finder of modules `folder.x` as `incentivize.folder.x`."""
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
@@ -33,10 +33,10 @@ class _Alias(MetaPathFinder, Loader):
 
 
 def alias(folder: str) -> None:
-    """Register a top-level folder, such as "envs", under which its package is imported.
+    """Make a top-level package of a checkout an alias of its package in `incentivize`.
 
     Args:
-        folder: one of envs, agents, rewards, experiments.
+        folder: "envs", "agents", "rewards" or "experiments".
     """
     sys.modules[folder] = importlib.import_module(f"incentivize.{folder}")
     sys.meta_path.insert(0, _Alias(folder))

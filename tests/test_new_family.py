@@ -30,12 +30,12 @@ budget = 512
 def package(tmp_path_factory):
     """A copy of the package with the toy family in it."""
     copy = tmp_path_factory.mktemp("package")
-    for folder in ("envs", "rewards", "agents", "experiments", "tests"):
-        shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in ("incentivize", "envs", "rewards", "agents", "experiments", "tests"):
+        shutil.copytree(ROOT / folder, copy / folder, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", copy)
-    shutil.copy(TOY, copy / "envs" / "sums.py")
+    shutil.copy(TOY, copy / "envs" / "families" / "sums.py")
     registry = copy / "envs" / "__init__.py"
-    line = '        "sums": "envs.sums:Sums",\n'
+    line = '        "sums": "incentivize.envs.families.sums:Sums",\n'
     registry.write_text(re.sub(r'("families",\n    \{\n)', rf"\1{line}", registry.read_text(), count=1))
     assert line in registry.read_text()
     (copy / "run.toml").write_text(RUN)

@@ -1,4 +1,4 @@
-"""The contract of a family as checks that anybody's tests can run.
+"""The contract of a family as checks, for the tests of any package.
 
 In a test::
 
@@ -6,8 +6,9 @@ In a test::
     def test_it_keeps_the_contract(check):
         check(envs.make("sums"))
 
-Every check is a function of a family and raises AssertionError where it is broken. Those of OF_ITSELF are of what the
-family is by itself; the others hold inside controls, lives and mixtures, too. `incentivize.envs.family` says what each method owes.
+Every check is a function of a family that raises AssertionError if the family breaks the contract, which
+`incentivize.envs.family` states. The checks of OF_ITSELF hold for a family as shipped. Those of INSIDE_OTHERS hold
+inside controls, lives and mixtures, too.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Checks of what every method owes: shapes, vocabularies, exact experts, one compilation for all tasks."""
+"""Checks of every method: shapes, vocabularies, exact experts, one compilation for all tasks."""
 
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -13,7 +13,7 @@ from incentivize.envs.family import Family, Observation, Outcome, State
 from incentivize.envs.tasks import Split, make_pool
 
 MANY = 10_000  # instances that the expert has to solve
-SOME = 100
+SOME = 100  # instances of the other checks
 FEWEST_INSTANCES = 16  # with fewer, a specialist need only learn paths
 
 
@@ -25,18 +25,18 @@ def _starts(family: Family, count: int, split: Split, seed: int) -> State:
 
 
 def starts(family: Family, count: int = SOME, split: Split = "heldout", seed: int = 0) -> State:
-    """`count` starting states, each of another task."""
+    """Return `count` starting states, each of another task of a split."""
     return _starts(family, count, split, seed)
 
 
 @lru_cache
 def batched(family: Family, method: str) -> Callable[..., Any]:
-    """A compiled, batched method: all checks of a family share it, as compilation is what they cost."""
+    """Return a method of a family, compiled and batched; cached, as compilation is most of the cost of a check."""
     return jax.jit(jax.vmap(getattr(family, method)))
 
 
 def expert_solves_every_instance(family: Family) -> None:
-    """On tasks held out, in as many steps as `distance` says, and within the horizon."""
+    """Check that the expert solves held-out tasks within the horizon, in as many steps as `distance` says."""
     states = starts(family, MANY)
     expected = batched(family, "distance")(states)
 
@@ -61,7 +61,7 @@ def expert_solves_every_instance(family: Family) -> None:
 
 
 class Look(NamedTuple):
-    """One step of a walk."""
+    """One step of a random episode."""
 
     seen: Observation
     with_another_task: Observation
@@ -73,7 +73,7 @@ class Look(NamedTuple):
 
 @lru_cache
 def _walk(family: Family) -> Callable[[jax.Array], Look]:
-    """A compiled episode from a number, which says which instance of which task held out, and which legal actions."""
+    """Compile episodes of random legal actions. The argument (uint32 [n]) numbers held-out tasks and seeds the rest."""
 
     @jax.jit
     @jax.vmap
@@ -97,13 +97,13 @@ def _walk(family: Family) -> Callable[[jax.Array], Look]:
 
 
 def an_episode_keeps_the_contract(family: Family) -> None:
-    """Whatever is done: observations within the spec, read from `shown` only; a legal expert; one way to end."""
+    """Check random episodes: observations within the spec, read from `shown` only; a legal expert; one way to end."""
     numbers = jnp.arange(SOME, dtype=jnp.uint32)
     looks: Look = jax.tree.map(np.asarray, _walk(family)(numbers))
     seen, spec, many = looks.seen, family.spec, (SOME, family.horizon)
     assert seen.context.shape == (*many, len(spec.context)), "the context is not of the spec's shape"
     assert seen.entities.shape == (*many, spec.num_entities, len(spec.entity)), "entities are not of the spec's shape"
-    assert seen.context.dtype == seen.entities.dtype == np.uint8, "observations are to be uint8"
+    assert seen.context.dtype == seen.entities.dtype == np.uint8, "observations must be uint8"
     assert (seen.context < np.array(spec.context)).all(), "the context leaves its vocabulary"
     assert (seen.entities < np.array(spec.entity)).all(), "entities leave their vocabulary"
     assert seen.entity_mask.shape == (*many, spec.num_entities), "the entity mask is not of the spec's shape"
@@ -119,27 +119,28 @@ def an_episode_keeps_the_contract(family: Family) -> None:
 
 
 def only_a_visible_rule_shows(family: Family) -> None:
-    """Another rule in `shown` changes observations where the rule is visible, and is gone where they are blinded."""
+    """Check that another `shown` changes observations exactly if the rule is visible, and never blinded ones."""
     states, others = starts(family), starts(family, split="training")
-    told = batched(family, "observe")(states._replace(shown=others.shown))
+    changed = batched(family, "observe")(states._replace(shown=others.shown))
     plain = batched(family, "observe")(states)
-    assert _differ(told, plain) == family.reveals_rule, "observations and `reveals_rule` disagree"
-    chex.assert_trees_all_equal(*(batched(family, "blind")(seen) for seen in (told, plain)))
+    assert _differ(changed, plain) == family.reveals_rule, "observations and `reveals_rule` disagree"
+    chex.assert_trees_all_equal(*(batched(family, "blind")(seen) for seen in (changed, plain)))
 
 
 def the_key_decides(family: Family) -> None:
-    """The same key gives the same instances, another key others."""
+    """Check that the same key gives the same instances, and another key others."""
     chex.assert_trees_all_equal(starts(family), starts(family))
     first, second = (batched(family, "observe")(starts(family, seed=seed)) for seed in (0, 1))
     assert _differ(first, second), "another key gives the same instances"
 
 
 def _differ(one: Any, other: Any) -> bool:
+    """Return whether any leaves of two trees differ."""
     return any((a != b).any() for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True))
 
 
 def compiled_and_batched_equal_plain(family: Family) -> None:
-    """`step` under jit and vmap gives what it gives alone."""
+    """Check that `step` under jit and vmap returns what it returns alone."""
     states = starts(family)
     actions, keys = jnp.arange(SOME) % family.num_actions, jax.random.split(jax.random.key(0), SOME)
     together = batched(family, "step")(states, actions, keys)
@@ -150,7 +151,7 @@ def compiled_and_batched_equal_plain(family: Family) -> None:
 
 
 def one_trace_for_all_tasks(family: Family) -> None:
-    """No task or action compiles anew."""
+    """Check that no task or action compiles anew."""
     chex.clear_trace_counter()
     init = jax.jit(chex.assert_max_traces(family.init, n=1))
     step = jax.jit(chex.assert_max_traces(family.step, n=1))
@@ -162,7 +163,7 @@ def one_trace_for_all_tasks(family: Family) -> None:
 
 
 def a_step_keeps_the_state_a_state(family: Family) -> None:
-    """Shapes and dtypes stay; an outcome is three flags and a price."""
+    """Check that a step keeps shapes and dtypes, and that an outcome is three flags and a cost."""
     state = jax.eval_shape(family.init, jax.random.key(0), jnp.array(family.tasks.train(0)))
     after, outcome = jax.eval_shape(family.step, state, jnp.int32(0), jax.random.key(0))
     chex.assert_trees_all_equal_shapes_and_dtypes(state, after)
@@ -170,18 +171,18 @@ def a_step_keeps_the_state_a_state(family: Family) -> None:
 
 
 def start_near_is_near(family: Family) -> None:
-    """`start_near` begins at every distance up to the one asked for, as far as there are such."""
+    """Check that `start_near` begins at every distance up to `steps` that the family has."""
     keys, task = jax.random.split(jax.random.key(0), 300), jnp.array(family.tasks.train(0))
     near = jax.jit(jax.vmap(family.start_near, in_axes=(0, None, None)))
     farthest = int(batched(family, "distance")(starts(family)).max())
     for steps in (1, 3):
-        distances = batched(family, "distance")(near(keys, task, jnp.int32(steps)))
-        found = set(np.asarray(distances).tolist())
-        assert found == set(range(1, min(steps, farthest) + 1)), f"start_near({steps}) begins at distances {found}"
+        distances = set(np.asarray(batched(family, "distance")(near(keys, task, jnp.int32(steps)))).tolist())
+        expected = set(range(1, min(steps, farthest) + 1))
+        assert distances == expected, f"start_near({steps}) begins at distances {distances}"
 
 
 def scripted_policies_are_policies(family: Family) -> None:
-    """Over legal actions; the first is uniform."""
+    """Check that scripted policies are distributions over legal actions, the first one uniform."""
     observation = batched(family, "observe")(starts(family))
     policies = batched(family, "scripted")(observation)
     assert jnp.allclose(policies.sum(-1), 1), "a scripted policy's probabilities do not add up to 1"
@@ -191,10 +192,12 @@ def scripted_policies_are_policies(family: Family) -> None:
 
 
 def hashable_and_described(family: Family) -> None:
-    """Static under jit, one line for every task, and instances enough that a policy has to be learnt, not a path."""
+    """Check that a family is hashable, describes tasks in one line each, and has FEWEST_INSTANCES of every task."""
     assert hash(family) == hash(family)
     text = family.describe(family.tasks.train(0))
     assert text
-    assert "\n" not in text, "a description is to be one line"
+    assert "\n" not in text, "a description must be one line"
     assert text != family.describe(family.tasks.train(1)), "two tasks are described alike"
-    assert family.instances >= FEWEST_INSTANCES, f"a task has {family.instances} instances: want {FEWEST_INSTANCES}"
+    assert family.instances >= FEWEST_INSTANCES, (
+        f"a task has {family.instances} instances: must be at least {FEWEST_INSTANCES}"
+    )

@@ -1,4 +1,4 @@
-"""Checks of what a family counts: every digit of a task matters, and a task has as many instances as stated."""
+"""Checks of a family's numbers: every digit of a task matters, and a task has as many instances as stated."""
 
 import math
 from typing import Any
@@ -13,42 +13,42 @@ from incentivize.envs.tasks import make_pool
 
 PER_INSTANCE = 16  # draws of a starting state that miss one of many equally likely ones in 10^-7 of cases
 MOST_DRAWS = 2**17  # of the starting states of one task
-FEWEST_TASKS = 4  # of which they are counted
+FEWEST_TASKS = 4  # tasks whose starting states are counted, at least
 
 
 def every_digit_matters(family: Family) -> None:
     """Refuse a digit of the task that changes nothing, although `behaviour` says that it does.
 
-    A digit matters where it changes an outcome, the informed expert, or the world that a blind agent sees: so one that
-    only picks another instance passes. Values are compared that lie one apart, or a whole part of the radix.
+    A digit matters if it changes an outcome, the informed expert, or the world that a blind agent sees. So a digit that
+    only picks another instance passes. Compared values differ by one, or by a whole part of the radix.
     """
-    unseen = {(place, step) for place, radix in enumerate(family.tasks.radices) for step in _steps(radix)}
+    untested = {(place, step) for place, radix in enumerate(family.tasks.radices) for step in _steps(radix)}
     behaviour = jax.jit(jax.vmap(lambda task: jnp.ravel(family.behaviour(task))))
     said_to_matter = set()
     for batch in range(BATCHES):
         tasks = heldout_tasks(family, batch)
         start = init(family, tasks, batch)
-        first, known = play(family, start), np.asarray(behaviour(jnp.asarray(tasks)))
-        for place, step in sorted(unseen):
+        first, behaviours = play(family, start), np.asarray(behaviour(jnp.asarray(tasks)))
+        for place, step in sorted(untested):
             others = tasks.copy()
             others[:, place] = (tasks[:, place].astype(np.int64) + step) % family.tasks.radices[place]
-            apart = (np.asarray(behaviour(jnp.asarray(others))) != known).any(1)
+            apart = (np.asarray(behaviour(jnp.asarray(others))) != behaviours).any(1)
             if apart.any():
                 said_to_matter.add((place, step))
             second = play(family, start._replace(state=init(family, others, batch).state), first.action)
             if (_plays_differently(first, second) & apart).any():
-                unseen.remove((place, step))
-        if not unseen & said_to_matter:
+                untested.remove((place, step))
+        if not untested & said_to_matter:
             return
-    place, step = min(unseen & said_to_matter)
+    place, step = min(untested & said_to_matter)
     raise AssertionError(
         f"digit {place} of a task: no two values that are {step} apart play differently, so `tasks` counts too many. "
-        "Leave it out, or let `behaviour` say that such tasks are one"
+        "Leave the digit out, or let `behaviour` be equal for such tasks."
     )
 
 
 def _steps(radix: int) -> set[int]:
-    """Return by how much a digit is changed: by one, and by what divides its radix into 2 to 16 parts."""
+    """Return the changes of a digit that are tested: by one, and by each part of its radix from 1/2 to 1/16."""
     return {step for step in (1, *(radix // parts for parts in range(2, 17) if radix % parts == 0)) if step < radix}
 
 
@@ -62,7 +62,7 @@ def _plays_differently(first: Episode, second: Episode) -> Any:
 def instances_are_counted(family: Family) -> None:
     """Refuse a number of `instances` that drawn starting states contradict, be it exact or a lower bound.
 
-    Small counts are exhausted by drawing; large ones are held against how often two draws agree.
+    Small numbers are exhausted by drawing. Large ones are compared with the number of pairs of draws that agree.
     """
     stated, exact = family.instances, family.instances_are_exact
     draws = min(max(PER_INSTANCE * stated, 2**12), MOST_DRAWS)
@@ -83,12 +83,12 @@ def instances_are_counted(family: Family) -> None:
     tolerated = 0 if exact else 0.01 * count + 4 * (0.01 * count) ** 0.5  # a lower bound is of 99 tasks in 100
     assert fewer <= tolerated, (
         f"instances = {stated:,}: {fewer} of {count} tasks have fewer starting states. "
-        "State fewer. If the number is only a lower bound, let `instances_are_exact` be False"
+        "State fewer. If the number is only a lower bound, let `instances_are_exact` be False."
     )
 
 
 def _times_drawn(states: State) -> np.ndarray:
-    """Return how often each of the distinct states among those drawn was, int [distinct]."""
+    """Count each distinct state among drawn states (leaves [draws, ...]): int [distinct]."""
     leaves = [np.ascontiguousarray(leaf) for leaf in jax.tree.leaves(states) if not is_key(leaf)]
     rows = np.concatenate([leaf.reshape(len(leaf), -1).view(np.uint8) for leaf in leaves], 1)
     rows = np.ascontiguousarray(rows).view(np.dtype((np.void, rows.shape[1]))).ravel()

@@ -1,7 +1,7 @@
-"""Checks by intervention: replace the task, what is shown of it or the instance, and see what changes.
+"""Checks by intervention: replace `task`, `shown` or the instance, and compare.
 
-Verdicts rest on these: on a fair expert that knows no more than the agent, on outcomes that obey the task, on blind
-agents that see nothing of it.
+Verdicts of studies rest on these properties: a fair expert that knows no more than the agent, outcomes that obey the
+task, and blind agents that see nothing of it.
 """
 
 from collections.abc import Iterator
@@ -40,13 +40,13 @@ def the_fair_expert_knows_what_was_shown(family: Family) -> None:
             "it must act on what the agent was shown (`state.shown`, as far as observations have told it)"
         )
     if family.reveals_rule:
-        told = (
+        differences = (
             ~np.isclose(first.fair, second.fair, atol=1e-6).all(-1) & first.running & second.running
             for _, first, second in with_another(family, "shown")
         )
-        assert any(changed.any() for changed in told), (
+        assert any(changed.any() for changed in differences), (
             "the fair expert never changes when `shown` is replaced: it must read the rule from there, and not from "
-            "what the state has of the task elsewhere"
+            "other fields of the state"
         )
     episode, twins = same_task(family)
     for one, other in twins:
@@ -73,7 +73,7 @@ def the_fair_expert_succeeds_as_stated(family: Family) -> None:
     error = 4 * (stated * (1 - stated) / np.size(won)) ** 0.5
     assert abs(measured - stated) <= error, (
         f"fair_success = {stated:g}: the fair expert solves {measured:.4f} of {np.size(won):,} held-out instances. "
-        "Mend the expert, or state its success"
+        "Correct the expert, or state its success."
     )
 
 
@@ -85,7 +85,7 @@ def step_obeys_the_task(family: Family) -> None:
         assert (digits == digits[:, :1]).all(), f"a step changes `{field}` of the state"
     same = equal(base.outcome, base.with_other_shown) | ~base.running
     assert same.all(), "an outcome changes when `shown` is replaced: `step` must obey `state.task`"
-    if family.reveals_rule:  # where it is hidden, what is asked later may depend on what was shown
+    if family.reveals_rule:  # later questions of a hidden rule may depend on what was shown
         for _, first, second in with_another(family, "shown"):
             same = _same_outcomes(first, second)
             assert same, "an outcome changes when `shown` was replaced before: `step` must obey `state.task`"
@@ -100,22 +100,22 @@ def _same_outcomes(first: Episode, second: Episode) -> bool:
 def blind_hides_what_shown_changes(family: Family) -> None:
     """Refuse a `blind` that lets a change of `shown` through.
 
-    Where the rule is visible, no step may tell. Where it is hidden, the step may not that reveals it first: later ones
-    differ by what was found out.
+    If the rule is visible, this holds for every step. If it is hidden, it holds for the step that reveals the change:
+    later steps differ by what was found out.
     """
     revealed = False
     for _, first, second in with_another(family, "shown"):
         running = first.running & second.running
-        told = ~equal(first.seen, second.seen) & running
-        revealed |= bool(told.any())
-        looked = running if family.reveals_rule else _first(told)
+        different = ~equal(first.seen, second.seen) & running
+        revealed |= bool(different.any())
+        compared = running if family.reveals_rule else _first(different)
         hidden = equal(first.blinded, second.blinded)
-        assert (hidden | ~looked).all(), "`blind` leaves what tells one description, or one hidden rule, from another"
-    assert revealed, "nothing that is observed ever depends on `shown`: `observe`, or what steps reveal, must read it"
+        assert (hidden | ~compared).all(), "`blind` leaves what tells one description, or one hidden rule, from another"
+    assert revealed, "no observation ever depends on `shown`: `observe`, or what steps reveal, must read it"
 
 
 def _first(flags: np.ndarray) -> np.ndarray:
-    """Return flags [EPISODES, horizon] of which only the first of every episode is left."""
+    """Return flags (bool [EPISODES, horizon]) with only the first one of every episode left."""
     return flags & (np.cumsum(flags, axis=1) == 1)
 
 
@@ -130,23 +130,25 @@ def pictures_show_what_was_seen(family: Family) -> None:
             same = _drawn(family, one) == _drawn(family, other)
             assert same, f"a picture tells what no observation has: it changes with {what} while those do not"
     for _, first, second in with_another(family, "shown"):
-        told = ~equal(first.seen, second.seen) & first.running & second.running
-        for one, other in _pairs(first, second, _first(told)):
+        different = ~equal(first.seen, second.seen) & first.running & second.running
+        for one, other in _pairs(first, second, _first(different)):
             same = _drawn(family, one, described=False) == _drawn(family, other, described=False)
             assert same, "a picture without the description tells one description, or one hidden rule, from another"
 
 
-def _pairs(first: Episode, second: Episode, wanted: np.ndarray) -> Iterator[tuple[State, State]]:
-    """Yield a few pairs of states that differ, at steps that are wanted (bool [EPISODES, horizon]), late ones too."""
-    places = np.argwhere(wanted & ~equal(first.state, second.state))
+def _pairs(first: Episode, second: Episode, steps: np.ndarray) -> Iterator[tuple[State, State]]:
+    """Yield a few pairs of states that differ, at early and late ones of some steps (bool [EPISODES, horizon])."""
+    places = np.argwhere(steps & ~equal(first.state, second.state))
     for episode, step in places[np.linspace(0, len(places) - 1, min(PICTURES, len(places))).astype(int)]:
         yield _at(first.state, episode, step), _at(second.state, episode, step)
 
 
 def _at(states: State, episode: int, step: int) -> State:
+    """Return the state at one step of one episode, of states [EPISODES, horizon, ...]."""
     return jax.tree.map(lambda leaf: jnp.asarray(leaf[episode, step]), states)
 
 
 def _drawn(family: Family, state: State, described: bool = True) -> bytes:
+    """Draw a state and return the picture as bytes."""
     picture = family.render(state, described)
     return b"".join(np.ascontiguousarray(part).tobytes() for part in vars(picture).values())

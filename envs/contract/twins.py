@@ -14,38 +14,38 @@ import numpy as np
 from incentivize.envs.family import Family, Observation, Outcome, State
 from incentivize.envs.tasks import make_pool
 
-EPISODES = 256  # played at once: one shape, so one compilation, for all checks of a family
-RANDOM, INFORMED, FAIR = 0, 1, 2  # who acts in an episode
-BATCHES = 16  # of EPISODES: as many at most to find a digit's effect, and to measure the fair expert
+EPISODES = 256  # episodes played at once: one shape, and so one compilation, for all checks of a family
+RANDOM, INFORMED, FAIR = 0, 1, 2  # the actors of episodes
+BATCHES = 16  # batches of EPISODES: at most so many to find a digit's effect, and all to measure the fair expert
 
 
 class Episode(NamedTuple):
-    """An episode step by step, leaves [horizon, ...]."""
+    """The steps of an episode, leaves [horizon, ...]."""
 
     state: State  # before the step
     seen: Observation
     blinded: Observation
-    scripted: tuple[jax.Array, jax.Array]  # the policies, of what was seen and of the blinded observation
-    informed: jax.Array  # float32 [A]: the experts' probabilities
-    fair: jax.Array
+    scripted: tuple[jax.Array, jax.Array]  # float32 [S, A] each: policies of the seen and of the blinded observation
+    informed: jax.Array  # float32 [A]: probabilities of the informed expert
+    fair: jax.Array  # float32 [A]: probabilities of the fair expert
     action: jax.Array  # int32 []
     outcome: Outcome
-    with_other_shown: Outcome  # of the same step, had the agent been shown another rule
+    with_other_shown: Outcome  # the outcome of the same step if the agent had been shown another rule
     running: jax.Array  # bool: no step before this one ended the episode
 
 
 class Start(NamedTuple):
-    """Where an episode begins, and who acts in it how."""
+    """The beginning of an episode, its actor and the key of its actions."""
 
     state: State
-    other_shown: jax.Array  # digits as `state.shown`, of another task
+    other_shown: jax.Array  # digits [D]: `state.shown` of another task
     actor: jax.Array  # int32 []: RANDOM, INFORMED or FAIR
     key: jax.Array
 
 
 @lru_cache
 def _player(family: Family) -> Callable[[Start, jax.Array], Episode]:
-    """Return compiled play of EPISODES episodes; actions (int32 [EPISODES, horizon]) below 0 are the actor's own."""
+    """Compile the play of EPISODES episodes; the actor chooses if an action (int32 [EPISODES, horizon]) is below 0."""
 
     def step(actor: jax.Array, other_shown: jax.Array, carry: Any, inputs: Any) -> Any:
         (state, running), (given, key) = carry, inputs
@@ -70,11 +70,12 @@ def _player(family: Family) -> Callable[[Start, jax.Array], Episode]:
 
 @lru_cache
 def _starter(family: Family) -> Callable[[jax.Array, jax.Array], State]:
+    """Compile a batched `init`."""
     return jax.jit(jax.vmap(family.init))
 
 
 def heldout_tasks(family: Family, batch: int = 0) -> np.ndarray:
-    """EPISODES held-out tasks, another block for every batch, digits [EPISODES, D]."""
+    """Return EPISODES held-out tasks, another block for every batch, digits [EPISODES, D]."""
     count = min(BATCHES * EPISODES, family.tasks.split_size("heldout"))
     slots = (jnp.arange(EPISODES, dtype=jnp.uint32) + batch * EPISODES) % count
     return np.array(members_of(family)(make_pool(count, split="heldout"), slots))
@@ -82,12 +83,12 @@ def heldout_tasks(family: Family, batch: int = 0) -> np.ndarray:
 
 @lru_cache
 def members_of(family: Family) -> Callable[[Any, jax.Array], jax.Array]:
-    """Return the compiled members of a pool at given slots, digits [n, D]."""
+    """Compile a function of a pool and slots (uint32 [n]) that returns the pool's tasks, digits [n, D]."""
     return jax.jit(jax.vmap(family.tasks.member, (None, 0)))
 
 
 def init(family: Family, tasks: np.ndarray, batch: int = 0, actor: int | None = None) -> Start:
-    """Return the starts of EPISODES episodes of given tasks; all actors in turn where none is named."""
+    """Start EPISODES episodes of given tasks (digits [EPISODES, D]), with all actors in turn if none is named."""
     key_init, key = jax.random.split(jax.random.key(batch))
     actors = jnp.array(np.arange(EPISODES) % 3 if actor is None else np.full(EPISODES, actor), jnp.int32)
     others = other_digits(family, tasks, np.ones(tasks.shape, bool), batch)
@@ -97,39 +98,39 @@ def init(family: Family, tasks: np.ndarray, batch: int = 0, actor: int | None = 
 
 
 def play(family: Family, start: Start, actions: Any = None) -> Episode:
-    """Return episodes as NumPy arrays [EPISODES, horizon, ...]; the actors choose where no actions are given."""
+    """Play episodes; return NumPy arrays [EPISODES, horizon, ...]. The actors choose if no actions are given."""
     given = np.full((EPISODES, family.horizon), -1, np.int32) if actions is None else actions
     played = _player(family)(start, jnp.asarray(given))
     return jax.tree.map(lambda leaf: np.asarray(jax.random.key_data(leaf) if is_key(leaf) else leaf), played)
 
 
 def is_key(leaf: Any) -> bool:
-    """Return whether a leaf of a state holds random keys, of which NumPy has none."""
+    """Return whether a leaf of a state holds random keys, a dtype that NumPy lacks."""
     return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def equal(one: Any, other: Any) -> np.ndarray:
-    """Return at which steps two trees of leaves [EPISODES, horizon, ...] are equal, bool [EPISODES, horizon]."""
+    """Compare two trees of leaves [EPISODES, horizon, ...] step by step: bool [EPISODES, horizon]."""
     pairs = zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)
     same = [(a == b).reshape(*a.shape[:2], -1).all(-1) for a, b in pairs]
     return np.logical_and.reduce(same)
 
 
 def alike_so_far(one: Episode, other: Episode) -> np.ndarray:
-    """Return up to which steps the agent has observed the same in two episodes, bool [EPISODES, horizon]."""
+    """Mark the steps up to which the agent has observed the same in two episodes, bool [EPISODES, horizon]."""
     same = equal(one.seen, other.seen) & one.running & other.running
     return np.logical_and.accumulate(same, axis=1)
 
 
 def other_digits(family: Family, tasks: np.ndarray, changed: np.ndarray, seed: int) -> np.ndarray:
-    """Return tasks of which the digits in `changed` (bool [EPISODES, D]) have another value, drawn from the others."""
+    """Replace the digits marked in `changed` (bool [EPISODES, D]) of tasks by other values, drawn at random."""
     radices = np.array(family.tasks.radices, np.int64)
     shift = np.random.default_rng(seed).integers(1, np.maximum(radices, 2), tasks.shape)
     return np.where(changed, (tasks + shift) % radices, tasks).astype(tasks.dtype)
 
 
 def _changes(family: Family) -> Iterator[np.ndarray]:
-    """Yield which digits to change, bool [EPISODES, D]: one, half of them, all."""
+    """Yield masks of the digits to change, bool [EPISODES, D]: one digit, half of them, all."""
     count, rng = len(family.tasks.radices), np.random.default_rng(0)
     yield np.arange(count) == rng.integers(count, size=(EPISODES, 1))
     yield rng.random((EPISODES, count)) < 0.5
@@ -137,7 +138,7 @@ def _changes(family: Family) -> Iterator[np.ndarray]:
 
 
 class Twins(NamedTuple):
-    """Episodes, and the same with another start: `what` was replaced in it."""
+    """Episodes, and the same episodes from starts in which `what` was replaced."""
 
     what: str
     first: Episode
@@ -146,13 +147,13 @@ class Twins(NamedTuple):
 
 @lru_cache(maxsize=2)
 def base_of(family: Family) -> tuple[Start, Episode]:
-    """Return the episodes that all twins are held against, and their starts; all actors act in turn."""
+    """Return the starts and episodes that all twins are compared with; all actors act in turn."""
     start = init(family, heldout_tasks(family))
     return start, play(family, start)
 
 
 def _with(family: Family, what: str, state: State) -> Twins:
-    """Return the base episodes beside those that begin in `state` with the same actions and keys."""
+    """Play the base episodes again from `state` with the same actions and keys."""
     start, first = base_of(family)
     return Twins(what, first, play(family, start._replace(state=state), first.action))
 
@@ -160,26 +161,26 @@ def _with(family: Family, what: str, state: State) -> Twins:
 @lru_cache(maxsize=2)
 def with_other_tasks(family: Family) -> tuple[Twins, ...]:
     """Return twins of other tasks, begun from the same keys, which share all digits but one, half of them or none."""
-    tasks, found = heldout_tasks(family), []
+    tasks, twins = heldout_tasks(family), []
     for number, changed in enumerate(_changes(family)):
         others = init(family, other_digits(family, tasks, changed, number)).state
-        found.append(_with(family, "digits of the task", others))
-    return tuple(found)
+        twins.append(_with(family, "digits of the task", others))
+    return tuple(twins)
 
 
 @lru_cache(maxsize=2)
 def with_another(family: Family, field: str) -> tuple[Twins, ...]:
-    """Return episodes whose start has `task` or `shown` replaced by that of another task."""
+    """Return twins whose starts have `task` or `shown` replaced by that of another task."""
     start, _ = base_of(family)
-    tasks, found = heldout_tasks(family), []
+    tasks, twins = heldout_tasks(family), []
     for number, changed in enumerate(_changes(family)):
         others = init(family, other_digits(family, tasks, changed, number)).state
-        found.append(_with(family, f"`{field}`", start.state._replace(**{field: getattr(others, field)})))
-    return tuple(found)
+        twins.append(_with(family, f"`{field}`", start.state._replace(**{field: getattr(others, field)})))
+    return tuple(twins)
 
 
 def with_unseen(family: Family) -> Iterator[Twins]:
-    """Yield episodes whose start has another instance's value of a field that no observation depends on."""
+    """Yield twins whose starts have another instance's value of a field that no observation depends on."""
     start, _ = base_of(family)
     for field in start.state._fields:
         others = jax.tree.map(lambda leaf: leaf[jnp.arange(EPISODES) - 1], getattr(start.state, field))
@@ -191,20 +192,20 @@ def with_unseen(family: Family) -> Iterator[Twins]:
 
 @lru_cache(maxsize=2)
 def same_task(family: Family) -> tuple[Episode, list[tuple[tuple[int, int], tuple[int, int]]]]:
-    """Return episodes of one task with the same actions, and pairs of places (episode, step) in them.
+    """Play episodes of one task with the same actions, and find pairs of places (episode, step) in them.
 
-    The agent has observed the same in both places of a pair, up to then, and their states differ.
+    Up to both places of a pair the agent has observed the same, although their states differ.
     """
     _, base = base_of(family)
     tasks = np.tile(heldout_tasks(family)[:1], (EPISODES, 1))
     actions = base.action[np.arange(EPISODES) // 64 * 64]  # four sequences, of different actors
     episode = play(family, init(family, tasks, 1), actions)
     looks, pairs = [np.asarray(leaf).reshape(*episode.running.shape, -1) for leaf in episode.seen], []
-    known: dict[Any, tuple[int, int]] = {}
-    apart = [leaf.reshape(*episode.running.shape, -1) for leaf in jax.tree.leaves(episode.state)]
+    first_places: dict[Any, tuple[int, int]] = {}
+    leaves = [leaf.reshape(*episode.running.shape, -1) for leaf in jax.tree.leaves(episode.state)]
     for number, step in zip(*np.nonzero(episode.running), strict=True):
         past = tuple(look[number, : step + 1].tobytes() for look in looks)
-        first = known.setdefault((past, actions[number, :step].tobytes()), (number, step))
-        if any((leaf[first] != leaf[number, step]).any() for leaf in apart):
+        first = first_places.setdefault((past, actions[number, :step].tobytes()), (number, step))
+        if any((leaf[first] != leaf[number, step]).any() for leaf in leaves):
             pairs.append((first, (number, step)))
     return episode, pairs

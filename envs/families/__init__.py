@@ -1,4 +1,4 @@
-"""Families: one file each, and nothing else but what several of them share (`grid`).
+"""Families, one file each, and the code that several of them share (`grid`, `fixed_length`).
 
-Imports the contract above it (`family`, `tasks`, `render`), never wrappers, never what plays.
+They import the contract (`family`, `tasks`, `render`), never wrappers or environments.
 """

@@ -1,9 +1,9 @@
 """Codebooks: find out a hidden code, remember it, answer.
 
-A task is a hidden map from cues to answers. An instance names a few cues for the exam. First they are studied: each is
-shown for some steps in a row. Then they are asked. The episode succeeds if all answers are right and
-fails at the first that is wrong. In the variant "probe" an action of its own reveals one more bit of the shown cue's
-answer, for a little of the final reward; in "try" an answer is tried, and the agent told whether it is right.
+A task is a hidden map from cues to answers. An instance is a choice of a few cues. First they are studied: each is
+shown for some steps in a row. Then, in the exam, they are asked. The episode succeeds if all answers are right, and
+fails at the first wrong one. In the variant "probe" an extra action reveals one more bit of the shown cue's answer, for
+a small part of the final reward. In "try" the agent tries an answer and learns whether it is right.
 """
 
 from dataclasses import dataclass
@@ -13,15 +13,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from incentivize.envs.arguments import check_integer
+from incentivize.envs.families.fixed_length import FixedLength, draw_steps_left
 from incentivize.envs.families.grid import distinct
-from incentivize.envs.family import Family, Observation, Outcome, Spec, outcome
+from incentivize.envs.family import Observation, Outcome, Spec, outcome
 from incentivize.envs.render import BLUE, FAINT, GREEN, INK, LEAF, PAPER, SAND, Picture
 from incentivize.envs.tasks import TaskSpace
 
 ANSWERS = 4
 BITS = 2
 STUDY, EXAM = 0, 1
-NOTHING = 0  # the feedback of a step in which nothing was found out
+NOTHING = 0  # the feedback of a step that revealed nothing
 
 
 class CodebooksState(NamedTuple):
@@ -30,29 +32,32 @@ class CodebooksState(NamedTuple):
     task: jax.Array  # uint8 [cues]: the code that the exam obeys
     shown: jax.Array  # uint8 [cues]: the code that study reveals
     studied: jax.Array  # uint8 [exam]: the cues in the order of study
-    asked: jax.Array  # uint8 [exam]: the places in that order, in the order of the exam
-    possible: jax.Array  # bool [exam, answers]: what study has left possible, by order of study
-    feedback: jax.Array  # uint8 []: what the last step revealed: nothing, or one of two answers
-    tried: jax.Array  # uint8 []: the last action, one more; 0 before the first
-    probes: jax.Array  # uint8 []: so many so far
+    asked: jax.Array  # uint8 [exam]: the exam's cues in the order of the exam, as indices into `studied`
+    possible: jax.Array  # bool [exam, answers]: the answers that study has not ruled out, by order of study
+    feedback: jax.Array  # uint8 []: what the last step revealed: nothing 0, no 1, yes 2
+    tried: jax.Array  # uint8 []: the last action plus one; 0 before the first
+    probes: jax.Array  # uint8 []: the number of probes, or tries, so far
     at: jax.Array  # uint8 []: the step
 
 
 @dataclass(frozen=True)
-class Codebooks(Family):
+class Codebooks(FixedLength):
     """Codes of `cues` cues and four answers, of which `exam` are studied and asked.
 
     Knobs:
         cues: 20 make 4^20 = 1.1 x 10^12 codes.
-        exam: how many cues are studied and then asked.
-        study: for how many steps each is studied: 2 bits need two probes, and three tries tell any answer.
+        exam: the number of cues that are studied and then asked.
+        study: the steps for which each cue is studied. Two probes or three tries reveal any answer.
         variant: "probe" or "try".
-        mixed: whether the exam has an order of its own. If not, answers can be remembered one after the other; if so,
-            which cue each belongs to has to be remembered too, which is much harder to learn.
-        price: thousandths of the reward that every probe takes off it; where there is no reward, probes are free. (Paid
-            at once, they would cost more than they bring until the exam is mastered, and nobody would learn to probe.)
+        mixed: whether the exam has an order of its own. If so, the agent has to remember which cue each answer belongs
+            to, which is much harder to learn.
+        price: thousandths of the reward that every probe takes off it. Without a reward, probes are free. (Paid at
+            once, they would cost more than they bring until the exam is mastered, and no agent would learn to probe.)
 
-    Out of distribution: a longer `study`, a longer `exam` or a `mixed` one looks the same to an agent.
+    Out of distribution: a longer `study`, a longer `exam` or a `mixed` one, with observations of the same shape.
+
+    Raises:
+        ValueError: if a knob is out of range.
     """
 
     cues: int = 20
@@ -64,13 +69,12 @@ class Codebooks(Family):
 
     def __post_init__(self) -> None:
         if not 2 <= self.exam <= self.cues <= 255:
-            raise ValueError(f"exam={self.exam}, cues={self.cues}: want 2 <= exam <= cues <= 255")
-        if not 1 <= self.study <= 8:
-            raise ValueError(f"study={self.study}: want 1 to 8")
+            raise ValueError(f"exam={self.exam}, cues={self.cues}: expected 2 <= exam <= cues <= 255")
+        check_integer("study", self.study, 1, 8)
         if self.variant not in ("probe", "try"):
-            raise ValueError(f"variant={self.variant!r}: want 'probe' or 'try'")
+            raise ValueError(f"variant={self.variant!r}: expected 'probe' or 'try'")
         if not 0 <= self.price <= 100:
-            raise ValueError(f"price={self.price}: want 0 to 100 (thousandths of the reward)")
+            raise ValueError(f"price={self.price}: expected 0 to 100 (thousandths of the reward)")
 
     @property
     def reveals_rule(self) -> bool:
@@ -89,9 +93,9 @@ class Codebooks(Family):
 
     @property
     def fair_success(self) -> float:
-        """Two probes, or three tries, settle an answer; with fewer, the rest is guessed."""
-        known = min(self.study / BITS, 1) if self.variant == "probe" else min((self.study + 1) / ANSWERS, 1)
-        return known**self.exam
+        """The fair expert's success: two probes, or three tries, settle an answer; with fewer it guesses."""
+        per_cue = min(self.study / BITS, 1) if self.variant == "probe" else min((self.study + 1) / ANSWERS, 1)
+        return per_cue**self.exam
 
     @property
     def horizon(self) -> int:
@@ -122,7 +126,7 @@ class Codebooks(Family):
         )
 
     def _place(self, state: CodebooksState) -> tuple[jax.Array, jax.Array]:
-        """Whether this is the exam, and the place, in the order of study, of the cue that is shown."""
+        """Return whether this is the exam, bool [], and the shown cue's place in the order of study, int32 []."""
         at, start = state.at.astype(jnp.int32), self.exam * self.study
         exam = at >= start
         asked = state.asked[jnp.clip(at - start, 0, self.exam - 1)].astype(jnp.int32)
@@ -134,8 +138,13 @@ class Codebooks(Family):
         legal = (jnp.arange(self.num_actions) < ANSWERS) | ~exam  # in the exam there are answers only
         return Observation(context, jnp.zeros((0, 0), jnp.uint8), jnp.zeros(0, bool), legal)
 
-    def _found(self, state: CodebooksState, action: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """A step of study: whether it asks, whether the reply is yes, and which answers that speaks for, bool [4]."""
+    def _reply(self, state: CodebooksState, action: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """Return the reply to an action (int []) in study.
+
+        Returns:
+            Whether the action asks, bool []; whether the reply is yes, bool []; the answers that a yes allows, bool
+            [4]. A no allows all others.
+        """
         _, place = self._place(state)
         truth = state.shown[state.studied[place]].astype(jnp.int32)
         answers = jnp.arange(ANSWERS)
@@ -146,10 +155,10 @@ class Codebooks(Family):
 
     def step(self, state: CodebooksState, action: jax.Array, key: jax.Array) -> tuple[CodebooksState, Outcome]:
         exam, place = self._place(state)
-        asks, yes, speaks_for = self._found(state, action)
+        asks, yes, allowed = self._reply(state, action)
         asks = asks & ~exam
-        here = jnp.arange(self.exam)[:, None] == place
-        possible = jnp.where(asks & here, state.possible & (speaks_for == yes), state.possible)
+        is_shown = jnp.arange(self.exam)[:, None] == place
+        possible = jnp.where(asks & is_shown, state.possible & (allowed == yes), state.possible)
         wrong = exam & (action != state.task[state.studied[place]])
         after = state._replace(
             possible=possible,
@@ -163,10 +172,10 @@ class Codebooks(Family):
         return after, outcome(won, wrong, jnp.where(won, price * after.probes, 0.0))
 
     def expert(self, state: CodebooksState, kind: Literal["informed", "fair"] = "informed") -> jax.Array:
-        """In the exam, the answer (informed) or any that is still possible (fair).
+        """Return action probabilities, float32 [A].
 
-        In study the informed expert has nothing to find out and lets the step go by; the fair one asks what it does not
-        know yet.
+        In the exam: the answer (informed), or any answer that is still possible (fair). In study the informed expert
+        waits, as it has nothing to find out; the fair one asks while several answers are possible.
         """
         exam, place = self._place(state)
         truth = jax.nn.one_hot(state.task[state.studied[place]], self.num_actions)
@@ -175,25 +184,22 @@ class Codebooks(Family):
         probe = jax.nn.one_hot(ANSWERS, self.num_actions)
         if self.variant == "try":
             idle = probe
-        open_ = possible.sum() > 1
+        undecided = possible.sum() > 1
         if kind == "informed":
             return jnp.where(exam, truth, idle)
         if self.variant == "try":
-            return jnp.where(exam | open_, possible / possible.sum(), idle)
-        _, _, speaks_for = self._found(state, jnp.int32(ANSWERS))
-        tells = (state.possible[place] & speaks_for).any() & (state.possible[place] & ~speaks_for).any()
+            return jnp.where(exam | undecided, possible / possible.sum(), idle)
+        _, _, allowed = self._reply(state, jnp.int32(ANSWERS))
+        tells = (state.possible[place] & allowed).any() & (state.possible[place] & ~allowed).any()
         return jnp.where(exam, possible / possible.sum(), jnp.where(tells, probe, idle))
 
-    def distance(self, state: CodebooksState) -> jax.Array:
-        return self.horizon - state.at.astype(jnp.int32)
-
     def start_near(self, key: jax.Array, task: jax.Array, steps: jax.Array) -> CodebooksState:
-        """After a study in which nothing was left to find out."""
+        """Return a state in the exam, after a study that has revealed every answer."""
         key_init, key_steps = jax.random.split(key)
         state = self.init(key_init, task)
-        left = jax.random.randint(key_steps, (), 1, jnp.minimum(steps, self.exam) + 1)
-        known = jnp.arange(ANSWERS) == state.shown[state.studied][:, None]
-        return state._replace(at=(self.horizon - left).astype(jnp.uint8), possible=known)
+        left = draw_steps_left(key_steps, steps, self.exam)
+        revealed = jnp.arange(ANSWERS) == state.shown[state.studied][:, None]
+        return state._replace(at=(self.horizon - left).astype(jnp.uint8), possible=revealed)
 
     def blind(self, observation: Observation) -> Observation:
         return observation._replace(context=observation.context.at[2].set(NOTHING))
@@ -220,7 +226,7 @@ class Codebooks(Family):
         return (
             "Every cue has one hidden answer from 0 to 3.\n"
             f"First you study {self.exam} cues, {self.study} steps each. "
-            f"Then all are asked{', in another order' * self.mixed}.\n"
+            f"Then all are asked{', in another order' if self.mixed else ''}.\n"
             f"{how}\n"
             "In the exam 0 to 3 answer the cue. All right wins; the first wrong answer loses.\n"
             "The table keeps what you found: the answers that a cue may still have."
@@ -243,12 +249,12 @@ class Codebooks(Family):
             picture.write(4 + 2 * row, 1, f" {mark} {int(state.studied[row]):3} ", ink, paper)
             self._answers(picture, 4 + 2 * row, np.array(state.possible[row]) if described else None)
         if not exam and self.variant == "probe":
-            asked = " or ".join(str(answer) for answer in np.flatnonzero(self._found(state, jnp.int32(ANSWERS))[2]))
+            asked = " or ".join(str(answer) for answer in np.flatnonzero(self._reply(state, jnp.int32(ANSWERS))[2]))
             picture.write(4 + 2 * place, 28, f"p asks: {asked}?", BLUE)
         return picture
 
     def _answers(self, picture: Picture, row: int, possible: np.ndarray | None) -> None:
-        """Which answers a cue may have, as far as the agent was told."""
+        """Draw the answers that a cue may have (bool [4]); question marks for None."""
         for answer in range(ANSWERS):
             ink, paper, text = FAINT, PAPER, "?"
             if possible is not None:
@@ -256,8 +262,8 @@ class Codebooks(Family):
             picture.write(row, 10 + 4 * answer, f" {text} ", ink, paper)
 
     def _last(self, state: CodebooksState, described: bool) -> str:
-        """What the last step was and revealed, in words."""
+        """Describe the last action and what it revealed."""
         if int(state.tried) == 0:
             return "nothing done yet"
-        told = ("", " - no", " - yes")[int(state.feedback)] if described else " - ?"
-        return f"last step: {self.action_names[int(state.tried) - 1]}{told}"
+        feedback = ("", " - no", " - yes")[int(state.feedback)] if described else " - ?"
+        return f"last step: {self.action_names[int(state.tried) - 1]}{feedback}"

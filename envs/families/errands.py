@@ -2,11 +2,11 @@
 
 A task is a target: F attributes of V values each. An instance scatters the target and its distractors on a torus.
 Touching the target succeeds; touching a distractor fails. Target and distractors are exchangeable given a hidden
-centre (each keeps an attribute of the centre with probability 1/2 and draws the rest), so that the description is the
-only clue: without it no policy beats 1 / objects.
+centre (each keeps an attribute of the centre with probability 1/2 and draws the rest). So the description is the only
+clue: without it no policy beats 1 / objects.
 
 A chain is several targets in one world, each with distractors and a centre of its own. One description is shown at a
-time; a target that has been reached is gone, and touching a later one too early fails like any other object.
+time. A target that has been reached vanishes; touching a later target too early fails.
 """
 
 from dataclasses import dataclass
@@ -16,8 +16,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from incentivize.envs.families.grid import ACTIONS, KEYS, OFFSETS, cell_near, descend, distinct, flood, neighbours
-from incentivize.envs.family import Family, Observation, Outcome, Spec, outcome
+from incentivize.envs.arguments import check_integer
+from incentivize.envs.families.grid import OFFSETS, GridFamily, cell_near, descend, distinct, flood, neighbours
+from incentivize.envs.family import Observation, Outcome, Spec, outcome
 from incentivize.envs.render import BLUE, FAINT, GREEN, GRID, LEAF, ORANGE, PAPER, SAND, Picture, lattice
 from incentivize.envs.tasks import TaskSpace
 
@@ -27,25 +28,28 @@ class ErrandsState(NamedTuple):
 
     task: jax.Array  # uint8 [chain * F]: the targets' attributes, as `Errands.targets_of` reads them
     shown: jax.Array  # uint8 [chain * F]: the descriptions
-    looks: jax.Array  # uint8 [objects, F]
-    cells: jax.Array  # uint8 [objects]
-    targets: jax.Array  # uint8 [chain]: which objects are the targets, in the order of the errands
-    leg: jax.Array  # uint8 []: how many targets have been reached
+    looks: jax.Array  # uint8 [objects, F]: attributes
+    cells: jax.Array  # uint8 [objects]: the objects' cells
+    targets: jax.Array  # uint8 [chain]: indices of the target objects, in the order of the errands
+    leg: jax.Array  # uint8 []: the number of targets reached so far
     agent: jax.Array  # uint8 []: the agent's cell
 
 
 @dataclass(frozen=True)
-class Errands(Family):
+class Errands(GridFamily):
     """A target among near misses on a torus.
 
     Knobs:
-        attributes: F, how many attributes describe an object.
-        values: V, how many values each attribute has.
-        objects: how many objects lie about, the targets included. Up to four can never wall in a cell of a torus.
-        size: the side of the torus.
-        chain: how many targets are to be reached, one after the other.
+        attributes: the number of attributes of an object, F.
+        values: the number of values of an attribute, V.
+        objects: the number of objects, targets included. Up to four can never wall in a cell of a torus.
+        size: the side of the torus, in cells.
+        chain: the number of targets to be reached, one after the other.
 
-    Out of distribution: `chain=2` looks the same to an agent as single errands do; fewer `objects` or more.
+    Out of distribution: `chain=2`, with the same observations as single errands; fewer `objects` or more.
+
+    Raises:
+        ValueError: if a knob is out of range.
     """
 
     attributes: int = 10
@@ -56,15 +60,13 @@ class Errands(Family):
 
     def __post_init__(self) -> None:
         if not 2 <= self.objects <= 4:
-            raise ValueError(f"objects={self.objects}: want 2 to 4 (five could wall in the target)")
+            raise ValueError(f"objects={self.objects}: expected 2 to 4 (five could wall in the target)")
         if not self.objects <= self.values <= 256:
-            raise ValueError(f"values={self.values}: want {self.objects} (as many as objects) to 256")
-        if not 4 <= self.size <= 11:
-            raise ValueError(f"size={self.size}: want 4 to 11")
-        if not 2 <= self.attributes <= 64:
-            raise ValueError(f"attributes={self.attributes}: want 2 to 64")
+            raise ValueError(f"values={self.values}: expected {self.objects} (as many as objects) to 256")
+        check_integer("size", self.size, 4, 11)
+        check_integer("attributes", self.attributes, 2, 64)
         if self.chain < 1 or self.objects % self.chain:
-            raise ValueError(f"chain={self.chain}: want a divisor of objects={self.objects}")
+            raise ValueError(f"chain={self.chain}: expected a divisor of objects={self.objects}")
 
     @property
     def tasks(self) -> TaskSpace:
@@ -88,10 +90,6 @@ class Errands(Family):
         return 2 * self.size * self.chain
 
     @property
-    def num_actions(self) -> int:
-        return 4
-
-    @property
     def spec(self) -> Spec:
         return Spec(
             context=(self.values,) * self.attributes,
@@ -100,9 +98,9 @@ class Errands(Family):
         )
 
     def targets_of(self, digits: jax.Array) -> jax.Array:
-        """The attributes of every target of a task, uint8 [chain, F].
+        """Return the attributes of every target of a task (digits [chain * F]), uint8 [chain, F].
 
-        The first digit of a leg counts the values that no earlier target has as its first attribute: so no two
+        The first digit of a leg counts only the values that no earlier target has as its first attribute. So no two
         targets are alike, whatever the digits.
         """
         looks = jnp.asarray(digits).reshape(self.chain, self.attributes)
@@ -110,7 +108,7 @@ class Errands(Family):
 
     def init(self, key: jax.Array, task: jax.Array) -> ErrandsState:
         task = jnp.asarray(task)  # it may be of NumPy
-        # One draw of words serves all, half a word an attribute: the generator is most of what a reset costs.
+        # All random numbers come from one draw, half a word an attribute: the generator is most of a reset's cost.
         halves = self.objects * self.attributes
         swaps = 1 if self.chain == 1 else self.objects - 1
         counts = (self.objects + 1, self.objects - self.chain, 1, swaps, (halves + 1) // 2)
@@ -133,17 +131,27 @@ class Errands(Family):
         )
 
     def _objects(self, targets: jax.Array, apart: jax.Array, column: jax.Array, halves: jax.Array) -> jax.Array:
-        """Attributes of all objects, uint8 [objects, F], no two alike, the targets first, from random numbers."""
-        # The first rows make a centre from every target, the others distractors from the centres: the upper bit of a
-        # half word says whether a value is kept, its lower bits what it is otherwise.
+        """Draw the attributes of all objects, no two alike.
+
+        Args:
+            targets: uint8 [chain, F]: the attributes of the targets.
+            apart: uint32 [objects - chain]: random words that set the distractors apart in one attribute.
+            column: uint32 []: a random word that picks this attribute.
+            halves: uint32 [objects, F]: random half words for all other attributes.
+
+        Returns:
+            Attributes, uint8 [objects, F], the targets first.
+        """
+        # The first rows make a centre from every target, the others make distractors from the centres. The upper bit
+        # of a half word decides whether a value is kept; its lower bits are the new value otherwise.
         keep = halves >> 15 == 0
         values = ((halves & 0x7FFF) % self.values).astype(jnp.uint8)
         centres = jnp.where(keep[: self.chain], targets, values[: self.chain])
         centres = jnp.repeat(centres, self.objects // self.chain - 1, axis=0)
         looks = jnp.concatenate([targets, jnp.where(keep[self.chain :], centres, values[self.chain :])])
-        # One random attribute, among those in which the targets differ, takes another value in every object: of the
-        # values that are left each is as likely, so that it favours none of them.
-        if self.chain == 1:  # all of them, which the compiler would take seconds to count
+        # One random attribute, among those in which the targets differ, takes another value in every object. All values
+        # that are left are equally likely, so that none of them is favoured.
+        if self.chain == 1:  # all attributes qualify; the compiler would take seconds to count them
             chosen = jnp.arange(self.attributes) == column % self.attributes
         else:
             equal = (targets[:, None] == targets[None]).sum((0, 1)) > self.chain
@@ -155,22 +163,22 @@ class Errands(Family):
         return jnp.where(chosen, apart[:, None], looks)
 
     def _slots(self, words: jax.Array) -> jax.Array:
-        """Which object goes into each slot, int32 [objects]: as many random swaps as there are words."""
+        """Return the object of every slot, int32 [objects], after one random swap per word (uint32 [n])."""
         slots = jnp.arange(self.objects)
         for place in range(words.shape[0]):
             other = place + (words[place] % (self.objects - place)).astype(jnp.int32)
-            here = jnp.arange(self.objects)
-            swapped = jnp.where(here == place, other, jnp.where(here == other, place, here))
+            places = jnp.arange(self.objects)
+            swapped = jnp.where(places == place, other, jnp.where(places == other, place, places))
             slots = slots[swapped]
         return slots
 
     def _left(self, state: ErrandsState) -> jax.Array:
-        """Which objects still lie about, bool [objects]."""
+        """Return whether each object has not been reached yet, bool [objects]."""
         reached = jnp.arange(self.chain)[:, None] < state.leg
         return ~(reached & (state.targets[:, None] == jnp.arange(self.objects))).any(0)
 
     def _current(self, state: ErrandsState) -> jax.Array:
-        """The leg under way, int32 []; the last one where all is done."""
+        """Return the number of the leg under way, int32 []; that of the last one if all are done."""
         return jnp.minimum(state.leg.astype(jnp.int32), self.chain - 1)
 
     def observe(self, state: ErrandsState) -> Observation:
@@ -188,22 +196,22 @@ class Errands(Family):
     def step(self, state: ErrandsState, action: jax.Array, key: jax.Array) -> tuple[ErrandsState, Outcome]:
         agent = neighbours(state.agent, self.size, self.size)[action].astype(jnp.uint8)
         touched = (state.cells == agent) & self._left(state)
-        wanted = jnp.arange(self.objects) == state.targets[self._current(state)]
-        reached = (touched & wanted).any()
+        is_target = jnp.arange(self.objects) == state.targets[self._current(state)]
+        reached = (touched & is_target).any()
         after = state._replace(agent=agent, leg=state.leg + reached.astype(jnp.uint8))
-        return after, outcome(after.leg == self.chain, (touched & ~wanted).any())
+        return after, outcome(after.leg == self.chain, (touched & ~is_target).any())
 
     def _distances(self, state: ErrandsState, leg: jax.Array | int) -> jax.Array:
-        """Step from every cell to a leg's target around what is left of the others by then, uint8 [size * size]."""
+        """Count the steps from every cell to a leg's target, around the objects left then, uint8 [size * size]."""
         later = (state.targets[:, None] == jnp.arange(self.objects)) & (jnp.arange(self.chain) <= leg)[:, None]
         blocked = ((jnp.arange(self.size**2)[:, None] == state.cells) & ~later.any(0)).any(-1)
         free = ~blocked.reshape(self.size, self.size)
-        # Rolls, not gathers: they make it five times as quick.
+        # Rolls are five times as quick as gathers.
         exits = jnp.stack([free & jnp.roll(free, (-row, -column), (0, 1)) for row, column in OFFSETS])
         return flood(exits, state.cells[state.targets[leg]], 2 * self.size)
 
     def _described(self, state: ErrandsState) -> jax.Array:
-        """Which object fits what was shown of every target in most attributes, uint8 [chain]."""
+        """Return the index of the object that fits the shown description of every target best, uint8 [chain]."""
         fits = (self.targets_of(state.shown)[:, None] == state.looks).sum(-1)
         return fits.argmax(-1).astype(jnp.uint8)
 
@@ -222,7 +230,7 @@ class Errands(Family):
         return total
 
     def start_near(self, key: jax.Array, task: jax.Array, steps: jax.Array) -> ErrandsState:
-        """A start of the last leg."""
+        """Return a start of the last leg."""
         key_init, key_start = jax.random.split(key)
         state = self.init(key_init, task)
         last = self.chain - 1
@@ -233,7 +241,7 @@ class Errands(Family):
         return observation._replace(context=jnp.zeros_like(observation.context))
 
     def scripted(self, observation: Observation) -> jax.Array:
-        """Uniform; the nearest object, whatever it is."""
+        """Return two policies: uniform, and towards the nearest object, whatever it is."""
         offsets = observation.entities[:, -2:].astype(jnp.int32)
         steps = jnp.minimum(offsets, self.size - offsets)
         row, column = offsets[jnp.where(observation.entity_mask, steps.sum(1), 2 * self.size).argmin()]
@@ -247,14 +255,6 @@ class Errands(Family):
         targets = np.array(self.targets_of(task))
         looks = ["-".join(str(value) for value in look) for look in targets.tolist()]
         return "go to the object that looks like " + ", then to ".join(looks)
-
-    @property
-    def action_names(self) -> tuple[str, ...]:
-        return ACTIONS
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        return KEYS
 
     @property
     def rules(self) -> str:
@@ -271,41 +271,49 @@ class Errands(Family):
         return "\n".join(lines)
 
     def render(self, state: ErrandsState, described: bool = True) -> Picture:
-        left, wide = 4 * self.size + 4, len(str(self.values - 1)) + 2  # where the table begins; a column's width
+        left, wide = 4 * self.size + 4, len(str(self.values - 1)) + 2  # the table's first column; a column's width
         table = len("wanted ") + wide * self.attributes + len("  64 of 64")
         picture = Picture.blank(max(2 * self.size + 1, 2 + 2 * self.objects), left + table)
         everywhere = np.ones((self.size + 1, self.size), bool)
         for row, line in enumerate(lattice(everywhere, everywhere.T)):
             picture.write(row, 0, line, GRID)
         agent, left_over = int(state.agent), np.array(self._left(state))
-        for letter, cell, there in zip("ABCD", np.array(state.cells).tolist(), left_over.tolist(), strict=False):
-            here = cell == agent
-            if there:
-                picture.tile(divmod(cell, self.size), "@" * here + letter, PAPER, BLUE if here else ORANGE)
+        for letter, cell, is_left in zip("ABCD", np.array(state.cells).tolist(), left_over.tolist(), strict=False):
+            if is_left:
+                text, paper = (f"@{letter}", BLUE) if cell == agent else (letter, ORANGE)
+                picture.tile(divmod(cell, self.size), text, PAPER, paper)
         if agent not in np.array(state.cells)[left_over]:
             picture.tile(divmod(agent, self.size), "@", PAPER, BLUE)
-        wanted = np.array(self.targets_of(state.shown)[self._current(state)]) if described else None
+        target = np.array(self.targets_of(state.shown)[self._current(state)]) if described else None
         name = "wanted" if self.chain == 1 else f"{int(self._current(state)) + 1} of {self.chain}"
-        self._table(picture, left, wide, np.where(left_over[:, None], np.array(state.looks, int), -1), name, wanted)
+        self._table(picture, left, wide, np.where(left_over[:, None], np.array(state.looks, int), -1), name, target)
         return picture
 
     def _table(
-        self, picture: Picture, left: int, wide: int, looks: np.ndarray, name: str, shown: np.ndarray | None
+        self, picture: Picture, left: int, wide: int, looks: np.ndarray, name: str, target: np.ndarray | None
     ) -> None:
-        """What is wanted, and what every object has of it; those that are gone are left out."""
+        """Draw the table of attributes: the target's first, then those of the objects that are left.
+
+        Args:
+            picture: the picture to draw on.
+            left: the first column of the table, in characters.
+            wide: the width of a column, in characters.
+            looks: int [objects, F]: attributes; -1 for an object that has been reached.
+            name: the caption of the target's row.
+            target: uint8 [F]: the attributes of the target; None draws question marks.
+        """
         start = left + len("wanted ")
         picture.write(1, left, name)
-        wanted = ["?"] * self.attributes if shown is None else shown.tolist()
-        picture.write(1, start, "".join(f"{value:>{wide}}" for value in wanted) + " ", paper=SAND)
+        described = ["?"] * self.attributes if target is None else target.tolist()
+        picture.write(1, start, "".join(f"{value:>{wide}}" for value in described) + " ", paper=SAND)
         for place, look in enumerate(looks.tolist()):
             row = 3 + 2 * place
             if look[0] < 0:
                 continue
             picture.write(row, left, f" {'ABCD'[place]} ", PAPER, ORANGE)
-            for column, (value, want) in enumerate(zip(look, wanted, strict=True)):
-                text = ("=" * (value == want) + str(value)).rjust(wide - 1)
-                ink, paper = (GREEN, LEAF) if value == want else (FAINT, PAPER)
-                picture.write(row, start + wide * column + 1, text, ink, paper)
-            if shown is not None:
-                count = f"{(looks[place] == shown).sum()} of {self.attributes}"
+            for column, (value, expected) in enumerate(zip(look, described, strict=True)):
+                text, ink, paper = (f"={value}", GREEN, LEAF) if value == expected else (str(value), FAINT, PAPER)
+                picture.write(row, start + wide * column + 1, text.rjust(wide - 1), ink, paper)
+            if target is not None:
+                count = f"{(looks[place] == target).sum()} of {self.attributes}"
                 picture.write(row, start + wide * self.attributes + 2, count)

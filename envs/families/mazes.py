@@ -1,13 +1,13 @@
 """Mazes: find the way to a goal in a perfect maze that is shown as a map.
 
 A task is a binary-tree maze, wall by wall, and a goal: every cell off the northern and eastern edge opens either north
-or east, so that any two cells are joined by exactly one path. An instance is a start. The map is shown whole, centred
-on the agent, two wall bits a cell, with the goal's offset. The description is the walls: the controls take those away
-and leave the agent's place and the goal, the stricter comparison, since it raises the blind level.
+or east, so that any two cells are joined by exactly one path. An instance is a start. The whole map is shown, centred
+on the agent, two wall bits a cell, with the goal's offset. The description is the walls. The controls hide those and
+leave the agent's place and the goal, which raises the blind level and makes the comparison stricter.
 
-So a task has only as many instances as cells less one, few enough for a specialist to learn by heart. With
-`goal_in_task=False` the goal is drawn with the start; then a few mazes hold thousands of errands through them, and
-reading walls pays from a pool of about four on (docs/design.md has the numbers).
+So a task has one instance fewer than cells, few enough for a specialist to learn by heart. With `goal_in_task=False`
+the goal is drawn with the start. Then a few mazes have thousands of instances, and reading walls pays from a pool of
+about four on (docs/design.md has the numbers).
 """
 
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from incentivize.envs.families.grid import ACTIONS, EAST, KEYS, NORTH, SOUTH, cell_near, distinct, flood, neighbours
-from incentivize.envs.family import Family, Observation, Outcome, Spec, outcome
+from incentivize.envs.families.grid import EAST, NORTH, SOUTH, GridFamily, cell_near, distinct, flood, neighbours
+from incentivize.envs.family import Observation, Outcome, Spec, outcome
 from incentivize.envs.render import BLUE, FAINT, GREEN, PAPER, WALL, Picture, lattice
 from incentivize.envs.tasks import TaskSpace
 
@@ -27,21 +27,24 @@ class MazesState(NamedTuple):
     """One walk under way. Cells are numbered row by row from the north-west."""
 
     task: jax.Array  # uint8 [(rows - 1) * (columns - 1)]: 1 opens a cell to the north, 0 to the east; then the goal
-    shown: jax.Array  # uint8, the same: the maze on the map (the last digit is not looked at)
-    goal: jax.Array  # uint8 []: where the walk has to lead
-    agent: jax.Array  # uint8 []
+    shown: jax.Array  # uint8, digits as in `task`: the maze on the map (its goal is not used)
+    goal: jax.Array  # uint8 []: the goal's cell
+    agent: jax.Array  # uint8 []: the agent's cell
 
 
 @dataclass(frozen=True)
-class Mazes(Family):
+class Mazes(GridFamily):
     """A walk through a binary-tree maze with the map in hand.
 
     Knobs:
         rows, columns: the size of the maze. 7 x 7 has 2^36 mazes x 49 goals = 3.4 x 10^12 tasks, 48 instances each.
         goal_in_task: whether the goal belongs to the task, or is drawn for every instance.
-        room: for how many rows and columns the map has room: to test agents on larger mazes.
+        room: the rows and columns that the map has room for, to test agents on larger mazes; 0 for no more than needed.
 
     Out of distribution: larger mazes, for an agent trained with `room` for them.
+
+    Raises:
+        ValueError: if a knob is out of range.
     """
 
     rows: int = 7
@@ -51,9 +54,11 @@ class Mazes(Family):
 
     def __post_init__(self) -> None:
         if min(self.rows, self.columns) < 3 or max(self.rows, self.columns) > 11:
-            raise ValueError(f"rows={self.rows}, columns={self.columns}: want 3 to 11 each")
+            raise ValueError(f"rows={self.rows}, columns={self.columns}: expected 3 to 11 each")
         if self.room and not max(self.rows, self.columns) <= self.room <= 11:
-            raise ValueError(f"room={self.room}: want as much as rows and columns, up to 11, or 0 for what they need")
+            raise ValueError(
+                f"room={self.room}: expected at least rows and columns, up to 11, or 0 for no more than these"
+            )
 
     @property
     def tasks(self) -> TaskSpace:
@@ -69,7 +74,7 @@ class Mazes(Family):
 
     @property
     def _window(self) -> tuple[int, int]:
-        """Rows and columns of the map, in the middle of which the agent stands."""
+        """The rows and columns of the map, in the middle of which the agent stands."""
         return 2 * (self.room or self.rows) - 1, 2 * (self.room or self.columns) - 1
 
     @property
@@ -81,52 +86,48 @@ class Mazes(Family):
         return 2 * (self.rows + self.columns)  # the longest path has 4 steps less
 
     @property
-    def num_actions(self) -> int:
-        return 4
-
-    @property
     def spec(self) -> Spec:
         tall, wide = self._window
         return Spec(context=(2,) * (2 * tall * wide) + (tall, wide), entity=(), num_entities=0)
 
     def _open(self, bits: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Which cells open to the north and which to the east, bool [rows, columns] each."""
+        """Return whether each cell opens to the north and to the east, bool [rows, columns] each."""
         inner = bits[: self._walls].reshape(self.rows - 1, self.columns - 1).astype(bool)
         north = jnp.pad(jnp.pad(inner, ((0, 0), (0, 1)), constant_values=True), ((1, 0), (0, 0)))
         east = jnp.pad(jnp.pad(~inner, ((1, 0), (0, 0)), constant_values=True), ((0, 0), (0, 1)))
         return north, east
 
     def _exits(self, task: jax.Array) -> jax.Array:
-        """Whether one may leave each cell in each direction, bool [4, rows, columns], as in grid.ACTIONS."""
+        """Return whether one may leave each cell in each direction of `grid.ACTIONS`, bool [4, rows, columns]."""
         north, east = self._open(task)
         south = jnp.pad(north[1:], ((0, 1), (0, 0)))
         west = jnp.pad(east[:, :-1], ((0, 0), (1, 0)))
         return jnp.stack([north, east, south, west])
 
     def _north(self, task: jax.Array, cell: jax.Array) -> jax.Array:
-        """Whether a cell opens to the north and not to the east; the north-eastern corner opens to neither, bool []."""
+        """Return whether a cell (int []) opens to the north, bool []. The north-eastern corner does not."""
         row, column = cell // self.columns, cell % self.columns
         wall = task[jnp.clip((row - 1) * (self.columns - 1) + column, 0, self._walls - 1)]
         return (row > 0) & ((column == self.columns - 1) | (wall == 1))
 
     def _above(self, task: jax.Array, cell: jax.Array) -> jax.Array:
-        """The one cell north or east to which a cell (int32 []) opens, int32 []; not of the north-eastern corner."""
+        """Return the cell to which a cell (int32 [], not the north-eastern corner) opens, int32 []."""
         return jnp.where(self._north(task, cell), cell - self.columns, cell + 1)
 
     def _upward(self, task: jax.Array, cell: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """The one way from a cell to the north-eastern corner, which every cell has: the moves in a binary-tree maze.
+        """Find the only path from a cell (int []) to the north-eastern corner: in a binary-tree maze each cell has one.
 
         Returns:
-            The cells by their distance from the corner, int32 [rows + columns - 1], -1 beyond the cell itself; and how
-            far that is, int32 [].
+            The path's cells by their distance from the corner, int32 [rows + columns - 1], -1 beyond the cell itself;
+            the length of the path in steps, int32 [].
         """
         cell = cell.astype(jnp.int32)
         away = cell // self.columns + self.columns - 1 - cell % self.columns
         way = [jnp.int32(-1)] * (self.rows + self.columns - 1)
         for depth in reversed(range(len(way))):
-            here = depth <= away
-            way[depth] = jnp.where(here, cell, -1)
-            cell = jnp.where(here & (depth > 0), self._above(task, cell), cell)
+            on_path = depth <= away
+            way[depth] = jnp.where(on_path, cell, -1)
+            cell = jnp.where(on_path & (depth > 0), self._above(task, cell), cell)
         return jnp.stack(way), away
 
     def init(self, key: jax.Array, task: jax.Array) -> MazesState:
@@ -138,9 +139,10 @@ class Mazes(Family):
         return MazesState(task=task, shown=task, goal=goal, agent=agent)
 
     def _line(self, bits: jax.Array) -> jax.Array:
-        """Both windows as they are seen from the north-west corner, row after row in one line of bits.
+        """Return both windows as seen from the north-western corner, row after row in one line of bits.
 
-        In words, uint32 [n], the first bit lowest. Before it and behind it lies as much nothing as centring can show.
+        Returns:
+            Words, uint32 [n], the first bit lowest, with as many zeros before and behind the line as centring can show.
         """
         tall, wide = self._window
         inner = bits[: self._walls].reshape(self.rows - 1, self.columns - 1).astype(jnp.uint32)
@@ -160,12 +162,12 @@ class Mazes(Family):
     def observe(self, state: MazesState) -> Observation:
         row, column = state.agent // self.columns, state.agent % self.columns
         tall, wide = self._window
-        # To centre the map is to cut the line elsewhere; on words that takes a tenth of the operations.
+        # Another centre of the map is another cut of the line; on words this takes a tenth of the operations.
         start = row.astype(jnp.uint32) * wide + column
         needed = -(-2 * tall * wide // 32)
         words = jax.lax.dynamic_slice(self._line(state.shown), ((start >> 5).astype(jnp.int32),), (needed + 1,))
         words = words[:-1] >> (start & 31) | words[1:] << 1 << 31 - (start & 31)
-        words = jax.lax.optimization_barrier(words)  # else each is worked out anew for every one of its bits
+        words = jax.lax.optimization_barrier(words)  # or else XLA computes each word once for every one of its bits
         windows = (words[:, None] >> jnp.arange(32, dtype=jnp.uint32) & 1).astype(jnp.uint8).reshape(-1)
         rows = state.goal // self.columns + tall // 2 - row
         columns = state.goal % self.columns + wide // 2 - column
@@ -173,27 +175,27 @@ class Mazes(Family):
         return Observation(context, jnp.zeros((0, 0), jnp.uint8), jnp.zeros(0, bool), jnp.ones(4, bool))
 
     def step(self, state: MazesState, action: jax.Array, key: jax.Array) -> tuple[MazesState, Outcome]:
-        here = state.agent.astype(jnp.int32)
-        ahead = neighbours(here, self.rows, self.columns)[action]
-        # Of two neighbours, the southern or western one has the opening; beyond an edge it is one that has another.
-        lower = jnp.where((action == NORTH) | (action == EAST), here, ahead)
+        cell = state.agent.astype(jnp.int32)
+        ahead = neighbours(cell, self.rows, self.columns)[action]
+        # Of two neighbours, the southern or western one has the opening. Across an edge it opens elsewhere.
+        lower = jnp.where((action == NORTH) | (action == EAST), cell, ahead)
         vertical = (action == NORTH) | (action == SOUTH)
         is_open = (self._north(state.task, lower) == vertical) & (lower != self.columns - 1)
-        agent = jnp.where(is_open, ahead, here).astype(jnp.uint8)
+        agent = jnp.where(is_open, ahead, cell).astype(jnp.uint8)
         return state._replace(agent=agent), outcome(agent == state.goal)
 
     def expert(self, state: MazesState, kind: Literal["informed", "fair"] = "informed") -> jax.Array:
-        here, task = state.agent.astype(jnp.int32), state.shown if kind == "fair" else state.task
+        cell, task = state.agent.astype(jnp.int32), state.shown if kind == "fair" else state.task
         way, _ = self._upward(task, state.goal)
-        depth = here // self.columns + self.columns - 1 - here % self.columns
+        depth = cell // self.columns + self.columns - 1 - cell % self.columns
         after = jnp.concatenate([way[1:], jnp.full(1, -1)])[depth]
-        to_goal = jnp.where(way[depth] == here, after, self._above(task, here))
-        closer = (neighbours(here, self.rows, self.columns) == to_goal) | (here == state.goal)
+        to_goal = jnp.where(way[depth] == cell, after, self._above(task, cell))
+        closer = (neighbours(cell, self.rows, self.columns) == to_goal) | (cell == state.goal)
         return closer / closer.sum(dtype=jnp.float32)
 
     def distance(self, state: MazesState) -> jax.Array:
-        (one, far), (other, away) = (self._upward(state.task, cell) for cell in (state.agent, state.goal))
-        return far + away - 2 * (((one == other) & (one >= 0)).sum(dtype=jnp.int32) - 1)
+        (way, far), (goal_way, away) = (self._upward(state.task, cell) for cell in (state.agent, state.goal))
+        return far + away - 2 * (((way == goal_way) & (way >= 0)).sum(dtype=jnp.int32) - 1)
 
     def start_near(self, key: jax.Array, task: jax.Array, steps: jax.Array) -> MazesState:
         key_init, key_start = jax.random.split(key)
@@ -202,9 +204,9 @@ class Mazes(Family):
         return state._replace(agent=cell_near(key_start, distances, steps))
 
     def blind(self, observation: Observation) -> Observation:
-        """The outline alone, which all mazes share: the open northern row and eastern column, not the walls within.
+        """Return the outline alone, which all mazes share: the open northern row and eastern column, not the walls.
 
-        Where the outline lies on the map tells where the agent is, and that is no part of the description.
+        The outline's place on the map reveals the agent's place, which is no part of the description.
         """
         tall, wide = self._window
         north, east = observation.context[:-2].reshape(2, tall, wide) == 1
@@ -217,12 +219,12 @@ class Mazes(Family):
         return observation._replace(context=observation.context.at[:-2].set(outline))
 
     def scripted(self, observation: Observation) -> jax.Array:
-        """Uniform; towards the goal as if there were no walls; north or east, where every maze is open."""
+        """Return three policies: uniform; towards the goal as if there were no walls; north or east."""
         tall, wide = self._window
         row = observation.context[-2].astype(jnp.int32) - tall // 2
         column = observation.context[-1].astype(jnp.int32) - wide // 2
         goalward = jnp.stack([row < 0, column > 0, row > 0, column < 0]).astype(jnp.float32)
-        goalward = goalward + 0.05  # walls are walked into: a little chance gets past them
+        goalward = goalward + 0.05  # a little noise gets past walls in the way
         return jnp.concatenate(
             [super().scripted(observation), goalward[None] / goalward.sum(), jnp.array([[0.5, 0.5, 0.0, 0.0]])]
         )
@@ -232,14 +234,6 @@ class Mazes(Family):
         width = self.columns - 1
         goal = f" to cell {int(task[-1])}" if self.goal_in_task else ""
         return "find the way through " + "/".join(bits[i : i + width] for i in range(0, len(bits), width)) + goal
-
-    @property
-    def action_names(self) -> tuple[str, ...]:
-        return ACTIONS
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        return KEYS
 
     @property
     def rules(self) -> str:
@@ -258,7 +252,7 @@ class Mazes(Family):
         picture = Picture.blank(2 * self.rows + 1, 4 * self.columns + 1)
         for row, line in enumerate(lattice(over, left)):
             picture.write(row, 0, line, WALL)
-        if not described:  # what the outline leaves open
+        if not described:  # walls that the outline does not decide
             for row, column in np.ndindex(self.rows - 1, self.columns - 1):
                 picture.write(2 * row + 2, 4 * column + 2, "?", FAINT)
                 picture.write(2 * row + 3, 4 * column + 4, "?", FAINT)

@@ -1,9 +1,9 @@
 """Programs: carry out instructions that were never seen together, on three small registers.
 
 A task is a program: instructions that each name an operation, the register it writes and the register it reads. An
-instance is what the registers hold at first. Step by step the agent says what the next instruction writes, and that is
-written, right or wrong. The episode succeeds if the registers end as the program leaves them, and fails as soon as they
-no longer can. With `silent` the agent works nothing out on the registers: it says just what each of them ends with.
+instance is the registers' first contents. At every step the agent answers what the next instruction writes; the answer
+is written, right or wrong. The episode succeeds if the registers end as the program leaves them, and fails as soon as
+they no longer can. With `silent` nothing is written: the agent answers only what each register holds in the end.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from incentivize.envs.family import Family, Observation, Outcome, Spec, outcome
+from incentivize.envs.arguments import check_integer
+from incentivize.envs.families.fixed_length import FixedLength, draw_steps_left
+from incentivize.envs.family import Observation, Outcome, Spec, outcome
 from incentivize.envs.render import BLUE, FAINT, INK, PAPER, SAND, Picture
 from incentivize.envs.tasks import TaskSpace
 
@@ -23,7 +25,7 @@ OPERATIONS = ("{a}+1", "-{a}", "{b}", "{a}+{b}", "{a}-{b}", "{a}*{b}", "max({a},
 
 
 def results(modulus: int) -> np.ndarray:
-    """What every operation gives for every a (the register it writes) and b (the one it reads): uint8 [8, m, m]."""
+    """Tabulate every operation for every a (the register it writes) and b (the one it reads): uint8 [8, m, m]."""
     a, b = np.meshgrid(np.arange(modulus), np.arange(modulus), indexing="ij")
     table = np.stack([a + 1, -a, b, a + b, a - b, a * b, np.maximum(a, b), b - a + 1])
     return (table % modulus).astype(np.uint8)
@@ -33,24 +35,27 @@ class ProgramsState(NamedTuple):
     """One program under way."""
 
     task: jax.Array  # uint8 [3 * length]: operation, register written, register read, for every instruction
-    shown: jax.Array  # uint8, the same: the program on the page
-    first: jax.Array  # uint8 [3]: what the registers held at first
-    registers: jax.Array  # uint8 [3]: what the agent has made of them
-    wanted: jax.Array  # uint8 [horizon]: the right answer at every step
+    shown: jax.Array  # uint8 [3 * length]: the program on the page, digits as in `task`
+    first: jax.Array  # uint8 [3]: the registers' first contents
+    registers: jax.Array  # uint8 [3]: the registers as the agent has written them
+    answers: jax.Array  # uint8 [horizon]: the right answer at every step
     at: jax.Array  # uint8 []: the step
 
 
 @dataclass(frozen=True)
-class Programs(Family):
+class Programs(FixedLength):
     """Straight-line programs of `length` instructions on three registers, modulo `modulus`.
 
     Knobs:
         length: instructions per program; 7 make 72^7 = 1.0 x 10^13 programs.
         modulus: registers hold 0 to modulus - 1.
-        room: how many instructions the page has room for, at least `length`: to test agents on longer programs.
+        room: the instructions that the page has room for, to test agents on longer programs; 0 for no more than needed.
         silent: whether only the registers' last contents are asked for, one after the other.
 
     Out of distribution: longer programs, for an agent trained with `room` for them.
+
+    Raises:
+        ValueError: if a knob is out of range.
     """
 
     length: int = 7
@@ -59,12 +64,10 @@ class Programs(Family):
     silent: bool = False
 
     def __post_init__(self) -> None:
-        if not 1 <= self.length <= 32:
-            raise ValueError(f"length={self.length}: want 1 to 32")
-        if not 2 <= self.modulus <= 16:
-            raise ValueError(f"modulus={self.modulus}: want 2 to 16")
+        check_integer("length", self.length, 1, 32)
+        check_integer("modulus", self.modulus, 2, 16)
         if self.room and not self.length <= self.room <= 32:
-            raise ValueError(f"room={self.room}: want length={self.length} to 32, or 0 for as much as is needed")
+            raise ValueError(f"room={self.room}: expected length={self.length} to 32, or 0 for no more than needed")
 
     @property
     def tasks(self) -> TaskSpace:
@@ -93,7 +96,11 @@ class Programs(Family):
         )
 
     def _run(self, task: jax.Array, first: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """What the program writes, uint8 [length], and what the registers hold in the end, uint8 [3]."""
+        """Run a program (digits [3 * length]) from given registers (uint8 [3]).
+
+        Returns:
+            The values that the instructions write, uint8 [length]; the registers in the end, uint8 [3].
+        """
         table = jnp.array(results(self.modulus))
 
         def execute(registers, instruction):
@@ -104,18 +111,18 @@ class Programs(Family):
         last, written = jax.lax.scan(execute, first, task.reshape(self.length, 3))
         return written, last
 
-    def _wanted(self, task: jax.Array, first: jax.Array) -> jax.Array:
-        """The right answers of a program that begins with given registers, uint8 [horizon]."""
+    def _answers(self, task: jax.Array, first: jax.Array) -> jax.Array:
+        """Return the right answers to a program that begins with given registers (uint8 [3]), uint8 [horizon]."""
         written, last = self._run(task, first)
         return last if self.silent else written
 
     def init(self, key: jax.Array, task: jax.Array) -> ProgramsState:
         task = jnp.asarray(task)  # it may be of NumPy
         first = jax.random.randint(key, (REGISTERS,), 0, self.modulus, jnp.uint8)
-        return ProgramsState(task, task, first, first, self._wanted(task, first), jnp.uint8(0))
+        return ProgramsState(task, task, first, first, self._answers(task, first), jnp.uint8(0))
 
     def _targets(self, state: ProgramsState) -> jax.Array:
-        """Which register every step is about, uint8 [horizon]."""
+        """Return the register that each step asks about, uint8 [horizon]."""
         return jnp.arange(REGISTERS, dtype=jnp.uint8) if self.silent else state.task.reshape(self.length, 3)[:, 1]
 
     def observe(self, state: ProgramsState) -> Observation:
@@ -133,42 +140,40 @@ class Programs(Family):
         written = (jnp.arange(REGISTERS) == target) & (not self.silent)
         registers = jnp.where(written, action.astype(jnp.uint8), state.registers)
         overwritten = ((steps > state.at) & (targets == target)).any()
-        failed = (action != state.wanted[state.at]) & ~overwritten
+        failed = (action != state.answers[state.at]) & ~overwritten
         after = state._replace(registers=registers, at=state.at + jnp.uint8(1))
         return after, outcome((after.at == self.horizon) & ~failed, failed)
 
     def expert(self, state: ProgramsState, kind: Literal["informed", "fair"] = "informed") -> jax.Array:
-        """What the program writes. Where that is overwritten later, anything would do: no use is made of it."""
-        wanted = self._wanted(state.shown, state.first) if kind == "fair" else state.wanted
-        return jax.nn.one_hot(wanted[jnp.minimum(state.at, self.horizon - 1)], self.num_actions)
-
-    def distance(self, state: ProgramsState) -> jax.Array:
-        return self.horizon - state.at.astype(jnp.int32)
+        """Return the right answer, one-hot, even if a later instruction overwrites it and any answer would do."""
+        answers = self._answers(state.shown, state.first) if kind == "fair" else state.answers
+        return jax.nn.one_hot(answers[jnp.minimum(state.at, self.horizon - 1)], self.num_actions)
 
     def start_near(self, key: jax.Array, task: jax.Array, steps: jax.Array) -> ProgramsState:
         key_init, key_steps = jax.random.split(key)
         state = self.init(key_init, task)
-        left = jax.random.randint(key_steps, (), 1, jnp.minimum(steps, self.horizon) + 1)
+        left = draw_steps_left(key_steps, steps, self.horizon)
         at = (self.horizon - left).astype(jnp.uint8)
         done = jnp.where(jnp.arange(self.horizon) < at, self._targets(state), REGISTERS)
 
-        def write(registers, one):
-            return jnp.where(jnp.arange(REGISTERS) == one[0], one[1], registers), None
+        def write(registers, target_and_value):
+            target, value = target_and_value
+            return jnp.where(jnp.arange(REGISTERS) == target, value, registers), None
 
-        registers, _ = jax.lax.scan(write, state.registers, (done, state.wanted))
+        registers, _ = jax.lax.scan(write, state.registers, (done, state.answers))
         return state._replace(at=at, registers=state.first if self.silent else registers)
 
     def blind(self, observation: Observation) -> Observation:
         return observation._replace(context=observation.context.at[1 + 2 * REGISTERS :].set(0))
 
     def scripted(self, observation: Observation) -> jax.Array:
-        """Uniform; always the same answer."""
+        """Return a uniform policy, and one for every answer that always gives it."""
         return jnp.concatenate([super().scripted(observation), jnp.eye(self.num_actions)])
 
     def behaviour(self, task: jax.Array) -> jax.Array:
-        """What every start ends with, uint8 [modulus^3, 3]: many programs compute one function.
+        """Return the last registers for all first registers, uint8 [modulus^3, 3]: many programs compute one function.
 
-        Carried out step by step they still ask for different answers; `silent` ones are then the same task.
+        Such programs still ask for different answers step by step; if `silent`, they are the same task.
         """
         starts = jnp.stack(jnp.meshgrid(*[jnp.arange(self.modulus, dtype=jnp.uint8)] * REGISTERS), -1)
         return jax.vmap(lambda first: self._run(task, first)[1])(starts.reshape(-1, REGISTERS))
@@ -217,7 +222,7 @@ class Programs(Family):
         return picture
 
     def _question(self, state: ProgramsState, described: bool) -> str:
-        """What the step asks, in words."""
+        """Return the question of the step, in words."""
         at = int(state.at)
         target = NAMES[int(self._targets(state._replace(task=state.shown))[at])]
         if self.silent:

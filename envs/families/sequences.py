@@ -1,9 +1,9 @@
-"""Sequences: find the rule in examples of it and continue another: next-token prediction under a hidden recurrence.
+"""Sequences: next-token prediction under a hidden recurrence, whose rule the agent has to find in examples.
 
-A task says which token follows any `order` tokens. One token is shown a step, and the action is a prediction of the
-next. First come a few example runs, each from a fresh beginning; there a prediction changes nothing. Then an exam
-begins where one of them has been, with the next few tokens to be predicted: the episode succeeds if all are right and
-fails at the first that is wrong. So the incentive is in the last tokens alone, and labels are at every token.
+A task is a map from any `order` tokens to the next token. One token is shown a step, and the action predicts the next.
+First come a few example runs, each from a fresh beginning, in which a prediction changes nothing. Then the exam begins
+with a context of one of the runs, and the next few tokens have to be predicted. The episode succeeds if all are right,
+and fails at the first wrong one. So only the last tokens are rewarded, while the expert labels every token.
 """
 
 from dataclasses import dataclass
@@ -13,44 +13,49 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from incentivize.envs.family import Family, Observation, Outcome, Spec, outcome
+from incentivize.envs.arguments import check_integer
+from incentivize.envs.families.fixed_length import FixedLength, draw_steps_left
+from incentivize.envs.family import Observation, Outcome, Spec, outcome
 from incentivize.envs.render import BLUE, FAINT, GREEN, INK, LEAF, PAPER, SAND, Picture
 from incentivize.envs.tasks import TaskSpace
 
 PREFIX, EXAM = 0, 1
-MASKED = 0  # the token in place of those that are not to be seen
+MASKED = 0  # the token that replaces hidden ones
 
 
 class SequencesState(NamedTuple):
     """One stream of tokens under way. A context is `order` tokens written as one number, the latest digit last."""
 
-    task: jax.Array  # uint8 [contexts]: the token after every context, as the exam obeys it
-    shown: jax.Array  # uint8 [contexts]: the same, as the prefix obeys it
+    task: jax.Array  # uint8 [contexts]: the token after every context in the exam
+    shown: jax.Array  # uint8 [contexts]: the token after every context in the prefix
     openings: jax.Array  # uint8 [runs]: the contexts with which the example runs begin
-    recent: jax.Array  # uint8 [asked + 1]: the contexts so far, the present one last
-    known: jax.Array  # bool [contexts]: after which of them the prefix has shown what follows
-    wanted: jax.Array  # uint8 []: the number of the place in the prefix where the exam is to begin, if it is fit for it
-    exam: jax.Array  # uint8 []: the context with which the exam begins; the best so far, while the prefix lasts
-    fit: jax.Array  # bool []: whether nothing is asked twice from there
+    recent: jax.Array  # uint8 [asked + 1]: the last contexts, the present one last
+    known: jax.Array  # bool [contexts]: whether the prefix has shown the token after each context
+    exam_place: jax.Array  # uint8 []: the drawn number of the place in the prefix where the exam begins, if that is fit
+    exam: jax.Array  # uint8 []: the context with which the exam begins; during the prefix, the best one so far
+    fit: jax.Array  # bool []: whether an exam from `exam` asks no context twice
     at: jax.Array  # uint8 []: the step
 
 
 @dataclass(frozen=True)
-class Sequences(Family):
-    """Recurrences over `tokens` tokens, each a function of the `order` before it.
+class Sequences(FixedLength):
+    """Recurrences over `tokens` tokens, each a function of the `order` tokens before it.
 
-    Over a prime number of tokens every such function is a polynomial, and the values are as good as its coefficients.
+    Over a prime number of tokens every such function is a polynomial, and its values are as good as its coefficients.
 
     Knobs:
         tokens: 5, with an order of 2, make 5^25 = 3.0 x 10^17 rules.
-        order: how many tokens decide on the next.
-        runs: how many example runs the prefix has.
-        length: tokens in each, with the `order` that begin it.
-        asked: how many tokens are to be predicted in the exam.
-        room: for how many tokens an agent has room, at least `tokens`: to test agents on other moduli.
+        order: the number of tokens that decide on the next one.
+        runs: the number of example runs in the prefix.
+        length: the number of tokens of a run, including the `order` tokens that begin it.
+        asked: the number of tokens to be predicted in the exam.
+        room: the tokens that observations have room for, to test agents on other moduli; 0 for no more than needed.
 
-    Out of distribution: a longer memory (`order`) or more `asked` looks the same to an agent; so do other moduli
-        (`tokens`), for an agent trained with `room` for them.
+    Out of distribution, with the same observations: a longer memory (`order`) or more `asked`. Other moduli (`tokens`),
+    for an agent trained with `room` for them.
+
+    Raises:
+        ValueError: if a knob is out of range.
     """
 
     tokens: int = 5
@@ -61,20 +66,22 @@ class Sequences(Family):
     room: int = 0
 
     def __post_init__(self) -> None:
-        if not 2 <= self.tokens <= 16:
-            raise ValueError(f"tokens={self.tokens}: want 2 to 16")
-        if not 1 <= self.order <= 3:
-            raise ValueError(f"order={self.order}: want 1 to 3")
+        check_integer("tokens", self.tokens, 2, 16)
+        check_integer("order", self.order, 1, 3)
         if not 3 <= self.contexts <= 255:
-            raise ValueError(f"order={self.order}, tokens={self.tokens}: want 3 <= tokens^order <= 255")
+            raise ValueError(f"order={self.order}, tokens={self.tokens}: expected 3 <= tokens^order <= 255")
         if not 1 <= self.asked < self.contexts:
-            raise ValueError(f"asked={self.asked}: want 1 <= asked < tokens^order = {self.contexts}")
+            raise ValueError(f"asked={self.asked}: expected 1 <= asked < tokens^order = {self.contexts}")
         if self.asked > self.length - self.order:
-            raise ValueError(f"asked={self.asked}, length={self.length}: want asked <= length - order (= {self.order})")
+            raise ValueError(
+                f"asked={self.asked}, length={self.length}: expected asked <= length - order (= {self.order})"
+            )
         if self.runs < 1 or self.horizon > 254:
-            raise ValueError(f"runs={self.runs}, length={self.length}: want at least one run, and at most 254 steps")
+            raise ValueError(
+                f"runs={self.runs}, length={self.length}: expected at least one run, and at most 254 steps in all"
+            )
         if self.room and not self.tokens <= self.room <= 16:
-            raise ValueError(f"room={self.room}: want 0 or tokens={self.tokens} to 16")
+            raise ValueError(f"room={self.room}: expected 0 or tokens={self.tokens} to 16")
 
     @property
     def reveals_rule(self) -> bool:
@@ -82,7 +89,7 @@ class Sequences(Family):
 
     @property
     def contexts(self) -> int:
-        """How many contexts there are: digits of a task."""
+        """The number of contexts, which is the number of digits of a task."""
         return self.tokens**self.order
 
     @property
@@ -91,7 +98,7 @@ class Sequences(Family):
 
     @property
     def instances(self) -> int:
-        return self.contexts**self.runs  # the openings; where the exam begins comes on top
+        return self.contexts**self.runs  # counts the openings; the place of the exam multiplies this further
 
     @property
     def instances_are_exact(self) -> bool:
@@ -111,7 +118,7 @@ class Sequences(Family):
 
     @property
     def _begins(self) -> int:
-        """At how many places of a run an exam can begin, as enough tokens follow."""
+        """The number of places of a run at which an exam can begin, as enough tokens follow."""
         return self.length - self.order - self.asked + 1
 
     def init(self, key: jax.Array, task: jax.Array) -> SequencesState:
@@ -125,19 +132,22 @@ class Sequences(Family):
             openings=openings,
             recent=recent,
             known=jnp.zeros(self.contexts, bool),
-            wanted=(words[0] % (self.runs * self._begins)).astype(jnp.uint8),
+            exam_place=(words[0] % (self.runs * self._begins)).astype(jnp.uint8),
             exam=openings[0],
             fit=jnp.bool_(False),
             at=jnp.uint8(0),
         )
 
     def _position(self, at: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """The run that a token belongs to and its number there, int32 []; the exam is the run after the examples."""
+        """Return the run of the `at`-th token (int32 []) and the token's number in the run, int32 [] each.
+
+        The exam is the run after the examples.
+        """
         run = jnp.minimum(at // self.length, self.runs)
         return run, at - run * self.length
 
     def _next(self, state: SequencesState) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """The run of the next token, its number there, and the token, int32 []."""
+        """Return the run of the next token, the token's number in the run, and the token, int32 [] each."""
         run, number = self._position(state.at.astype(jnp.int32) + 1)
         context, exam = state.recent[-1], run == self.runs
         opening = jnp.where(exam, state.exam, state.openings[run]).astype(jnp.int32)  # the gather stays within its ends
@@ -153,24 +163,24 @@ class Sequences(Family):
         return Observation(context, jnp.zeros((0, 0), jnp.uint8), jnp.zeros(0, bool), legal)
 
     def _advance(self, state: SequencesState) -> SequencesState:
-        """The next token is shown.
+        """Show the next token.
 
-        In the prefix that tells what follows a context, and that an exam could have begun `asked` tokens ago. It is fit
-        if the contexts since are all different: where a run has fallen into a short loop questions answer each other,
-        and who says the same token again wins one exam in nine without looking at the prefix. Of the fit places the
-        exam gets the last up to `wanted`, or the first; where none is fit, the beginning of the first run.
+        In the prefix this makes the token after a context known, and completes the place of `asked` tokens ago as a
+        place for the exam. A place is fit if the contexts since are all different: in a short loop questions answer
+        each other, and repeating one token would win one exam in nine without a look at the prefix. The exam gets the
+        last fit place up to `exam_place`, or else the first fit one; if none is fit, the beginning of the first run.
         """
         run, number, token = self._next(state)
         context = state.recent[-1].astype(jnp.int32)
         after = ((context * self.tokens + token) % self.contexts).astype(jnp.uint8)
         recent = jnp.concatenate([state.recent[1:], after[None]])
-        told = (run < self.runs) & (number >= self.order)
+        revealed = (run < self.runs) & (number >= self.order)
         offset = number - self.order - self.asked + 1
-        fit = told & (offset >= 0) & ~jnp.triu(recent[:, None] == recent, 1).any()
-        better = fit & ((run * self._begins + offset <= state.wanted) | ~state.fit)
+        fit = revealed & (offset >= 0) & ~jnp.triu(recent[:, None] == recent, 1).any()
+        better = fit & ((run * self._begins + offset <= state.exam_place) | ~state.fit)
         return state._replace(
             recent=recent,
-            known=state.known | (told & (jnp.arange(self.contexts) == context)),
+            known=state.known | (revealed & (jnp.arange(self.contexts) == context)),
             exam=jnp.where(better, recent[0], state.exam),
             fit=state.fit | fit,
             at=state.at + jnp.uint8(1),
@@ -183,7 +193,10 @@ class Sequences(Family):
         return after, outcome((after.at == self.horizon) & ~wrong, wrong)
 
     def expert(self, state: SequencesState, kind: Literal["informed", "fair"] = "informed") -> jax.Array:
-        """The next token (informed), or what the prefix has shown to follow (fair); any token where a run begins."""
+        """Return action probabilities, float32 [A]: of the next token, or uniform over tokens before a random one.
+
+        The fair expert predicts the next token if the prefix has shown it, and is uniform otherwise.
+        """
         _, number, token = self._next(state)
         knows, context = number >= self.order, state.recent[-1]
         if kind == "fair":
@@ -191,18 +204,15 @@ class Sequences(Family):
         anything = (jnp.arange(self.num_actions) < self.tokens) / self.tokens
         return jnp.where(knows, jax.nn.one_hot(token, self.num_actions), anything)
 
-    def distance(self, state: SequencesState) -> jax.Array:
-        return self.horizon - state.at.astype(jnp.int32)
-
     def start_near(self, key: jax.Array, task: jax.Array, steps: jax.Array) -> SequencesState:
-        """In the exam, all answers so far right."""
+        """Return a state in the exam, with all answers so far right."""
         key_init, key_steps = jax.random.split(key)
-        left = jax.random.randint(key_steps, (), 1, jnp.minimum(steps, self.asked) + 1)
+        left = draw_steps_left(key_steps, steps, self.asked)
         state = self.init(key_init, task)
         return jax.lax.fori_loop(0, self.horizon - left, lambda _, state: self._advance(state), state)
 
     def blind(self, observation: Observation) -> Observation:
-        """Without what followed in the prefix. How runs begin stays, as chance has it, and so does the exam."""
+        """Mask the tokens that follow a context in the prefix. The random beginnings of runs and the exam stay."""
         exam, token, begins = observation.context
         left = (exam == EXAM) | (begins == 1)
         return observation._replace(context=observation.context.at[1].set(jnp.where(left, token, MASKED)))
@@ -212,7 +222,7 @@ class Sequences(Family):
         return f"after {', '.join(map(self._written, range(3)))}, ... comes {values}"
 
     def _written(self, context: int) -> str:
-        """A context, one character a token."""
+        """Write a context, one character a token."""
         return "".join(f"{context // self.tokens**power % self.tokens:x}" for power in reversed(range(self.order)))
 
     @property
@@ -243,7 +253,7 @@ class Sequences(Family):
             question = min(number - self.order + 2, self.asked)
             step = f"question {question} of {self.asked}" if question > 0 else "it begins"
         picture.write(0, 13, step)
-        for at, token in enumerate(self._told(state)):
+        for at, token in enumerate(self._tokens_so_far(state)):
             row, column = (int(value) for value in self._position(jnp.int32(at)))
             text = f"{token:x}" if described or row == self.runs or column < self.order else "?"
             paper = LEAF if (row, column) == (run, number) else SAND if column < self.order else PAPER
@@ -253,14 +263,14 @@ class Sequences(Family):
             picture.write(2 + row + (row == self.runs), 1, name, INK if row == run else FAINT)
         return picture
 
-    def _told(self, state: SequencesState) -> list[int]:
-        """The tokens that the agent has seen."""
-        at, told = int(state.at), []
+    def _tokens_so_far(self, state: SequencesState) -> list[int]:
+        """Return the tokens that the agent has seen."""
+        at, tokens = int(state.at), []
         for context in map(int, (*state.openings, state.exam)):
-            told += [int(token, 16) for token in self._written(context)]
+            tokens += [int(token, 16) for token in self._written(context)]
             for _ in range(self.length - self.order):
-                told.append(int(state.shown[context]))
-                context = (context * self.tokens + told[-1]) % self.contexts
-        answered = max(at - self.runs * self.length - self.order + 1, 1)  # those of the exam, which obeys the task
-        told[at - answered + 1 : at + 1] = [int(context) % self.tokens for context in state.recent[-answered:]]
-        return told[: at + 1]
+                tokens.append(int(state.shown[context]))
+                context = (context * self.tokens + tokens[-1]) % self.contexts
+        in_exam = max(at - self.runs * self.length - self.order + 1, 1)  # the exam's tokens obey the task instead
+        tokens[at - in_exam + 1 : at + 1] = [int(context) % self.tokens for context in state.recent[-in_exam:]]
+        return tokens[: at + 1]

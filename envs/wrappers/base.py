@@ -1,4 +1,4 @@
-"""Families made from another family: what they do not override they leave to it."""
+"""Families made from another family, which answers every method that they do not override."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,7 +12,7 @@ from incentivize.envs.tasks import TaskSpace
 
 @dataclass(frozen=True)
 class Wrapper(Family):
-    """A family that behaves as `family` in everything that is not overridden."""
+    """A family that passes every method and property that is not overridden on to `family`."""
 
     family: Family
 

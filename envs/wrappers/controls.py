@@ -1,4 +1,4 @@
-"""Controls: families made from another family, in which what should matter has been taken away."""
+"""Controls: families made from another family by taking away something that should matter."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -15,34 +15,43 @@ from incentivize.envs.wrappers.lives import Lives
 
 @dataclass(frozen=True)
 class Control(Wrapper):
-    """A family in which something has been taken away."""
+    """A family from which something has been taken away.
+
+    Raises:
+        ValueError: if the control does not fit the family.
+    """
 
     wants: ClassVar[bool | None] = None
-    """The `reveals_rule` of the families it is for; None where it is for all."""
+    """The `reveals_rule` of the families that the control fits; None for all families."""
 
     lives: ClassVar[bool | None] = None
-    """Whether it is for families with several attempts at a task, or with one; None where it is for both."""
+    """Whether the control fits families with several attempts at a task, or with one; None for both."""
 
     note: ClassVar[str] = ""
-    """What a person has to know beyond the family's rules."""
+    """A line for a person, added to the family's rules."""
 
     def __post_init__(self) -> None:
         kind, family = type(self), self.family
         if kind.fits(family):
             return
-        name = next(name for name, known in CONTROLS.items() if known is kind)
+        name = next(name for name, control in CONTROLS.items() if control is kind)
         if kind.wants not in (None, family.reveals_rule):
             rule = "visible" if kind.wants else "hidden"
             raise ValueError(f"control={name!r}: is for families with a {rule} rule, not {type(family).__name__}")
-        why = "there is one attempt, and no other whose rule could differ; want life=2 or more, or control='disjoint'"
-        if not kind.lives:
-            carried = "control='changing' only takes away what carries over from one to the next"
-            why = f"what an attempt brings tells the real rule; want life=1 ({carried})"
+        if kind.lives:
+            why = (
+                "there is one attempt, and no other whose rule could differ. Set life=2 or more, or control='disjoint'."
+            )
+        else:
+            why = (
+                "what an attempt brings tells the real rule. Set life=1, or control='changing', which only takes away "
+                "what carries over from one attempt to the next."
+            )
         raise ValueError(f"control={name!r}: is none with life={family.attempts}, as {why}")
 
     @classmethod
     def fits(cls, family: Family) -> bool:
-        """Whether it is for that family."""
+        """Return whether the control fits a family."""
         return cls.wants in (None, family.reveals_rule) and cls.lives in (None, family.attempts > 1)
 
     @property
@@ -52,7 +61,7 @@ class Control(Wrapper):
 
 @dataclass(frozen=True)
 class Shuffled(Control):
-    """Descriptions permuted among tasks by a fixed bijection: a task can be learnt by heart, nothing generalises."""
+    """Descriptions are permuted among tasks by a fixed bijection: tasks can be learnt by heart, nothing generalises."""
 
     wants = True
     note = "But the description that you see is another task's."
@@ -71,7 +80,7 @@ class Shuffled(Control):
 
 @dataclass(frozen=True)
 class Blind(Control):
-    """The description masked: what an agent reaches here it reaches without knowing the task."""
+    """The description is masked: an agent's success is that of an agent that does not know the task."""
 
     note = "But all that tells one task from another is hidden: '?' stands for it."
 
@@ -88,7 +97,7 @@ class Blind(Control):
 
 @dataclass(frozen=True)
 class Disjoint(Control):
-    """What can be found out is another task's rule, drawn anew every episode: finding out teaches nothing."""
+    """The agent finds out another task's rule, drawn anew every episode, which is of no use for the task."""
 
     wants = False
     lives = False
@@ -108,10 +117,10 @@ class Disjoint(Control):
 
 @dataclass(frozen=True)
 class Changing(Control):
-    """A rule of its own in every attempt of a life, by a fixed bijection: finding one out teaches nothing of the next.
+    """Every attempt has a rule of its own, made by a fixed bijection: one attempt tells nothing about the next.
 
-    As with shuffled descriptions, who has met a task can know by heart what follows it; nothing generalises from one
-    attempt to the next. What is found out within an attempt still serves there.
+    As with shuffled descriptions, an agent can learn by heart which rule follows which, but nothing generalises from
+    one attempt to the next. What an agent finds out within an attempt still helps in that attempt.
     """
 
     wants = False
@@ -120,15 +129,15 @@ class Changing(Control):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not isinstance(self.family, Lives):
-            raise ValueError("control='changing': is made of a life itself, not of what has been made of one")
+            raise ValueError("control='changing': is made of a life itself. Apply other wrappers to the result.")
         object.__setattr__(self, "family", replace(self.family, changing=True))
 
 
 @dataclass(frozen=True)
 class CopiedSpace(TaskSpace):
-    """Of so many training tasks only one is new: pools are smaller than they say."""
+    """A task space whose pools repeat every training task: a pool of N has N / copies distinct tasks."""
 
-    copies: int = 8
+    copies: int = 8  # copies of every training task
 
     def _ordinal(self, pool: Pool, index: jax.Array) -> jax.Array:
         training = pool.split == SPLITS.index("training")
@@ -137,9 +146,9 @@ class CopiedSpace(TaskSpace):
 
 @dataclass(frozen=True)
 class LeakySpace(TaskSpace):
-    """Every other training task is one of the first held-out tasks: the audit has to notice."""
+    """A task space in which every other drawn training task is a held-out task: the audit has to notice."""
 
-    leaked: int = 256
+    leaked: int = 256  # number of held-out tasks, the first ones, that training draws
 
     def sample(self, key: jax.Array, pool: Pool) -> jax.Array:
         key_own, key_leak, key_which = jax.random.split(key, 3)
@@ -150,7 +159,7 @@ class LeakySpace(TaskSpace):
 
 @dataclass(frozen=True)
 class Duplicated(Control):
-    """Pools of which seven in eight tasks are copies: the curve has to move to pools eight times as large."""
+    """Seven in eight tasks of a pool are copies: the success curve has to move to pools eight times as large."""
 
     @property
     def tasks(self) -> TaskSpace:
@@ -159,7 +168,7 @@ class Duplicated(Control):
 
 @dataclass(frozen=True)
 class Leak(Control):
-    """A planted leak of held-out tasks into training."""
+    """Training draws held-out tasks, too: a planted leak."""
 
     @property
     def tasks(self) -> TaskSpace:
@@ -177,5 +186,5 @@ CONTROLS: dict[str, type[Control]] = {
 
 
 def controls_of(family: Family) -> tuple[str, ...]:
-    """The controls that are for a family."""
+    """Return the names of the controls that fit a family."""
     return tuple(name for name, kind in CONTROLS.items() if kind.fits(family))

@@ -1,7 +1,8 @@
-"""Pairs: tasks whose first two digits agree are kept for a test, or there are no others.
+"""Held-out pairs: tasks whose first two digits agree are left out, or are the only ones.
 
-Each digit by itself looks the same on either side, and only their combination is new: who has learnt digits one by one
-is at home, who has learnt whole tasks is not. (Lake & Baroni 2018, arXiv:1711.00350, ask this of commands.)
+Each digit by itself has the same distribution on either side, and only the combination is new. An agent that has
+learnt the digits one by one succeeds there, one that has learnt whole tasks does not. (Lake & Baroni 2018,
+arXiv:1711.00350, test this with commands.)
 """
 
 from dataclasses import dataclass
@@ -18,21 +19,25 @@ Pairing = Literal["apart", "together"]
 
 @dataclass(frozen=True)
 class HeldOutPairs(Wrapper):
-    """A family in which the second digit of a task is never that of the first ("apart"), or always ("together").
+    """A family in which the first two digits of a task never agree ("apart"), or always do ("together").
 
-    Tasks keep their ordinals: a task that does not fit is played as its neighbour that does, so a few are one in
-    effect (`behaviour` tells).
+    Tasks keep their ordinals: a task that does not fit is played as a neighbour that does. So a few tasks behave alike,
+    which `behaviour` shows.
+
+    Attributes:
+        pairs: "apart" or "together".
     """
 
     pairs: Pairing
 
     def __post_init__(self) -> None:
         if not isinstance(self.pairs, str) or self.pairs not in ("apart", "together"):
-            raise ValueError(f"pairs={self.pairs!r}: want 'apart' or 'together'")
+            raise ValueError(f"pairs={self.pairs!r}: expected 'apart' or 'together'")
         if self.tasks.radices[1] < 2:
-            raise ValueError(f"pairs={self.pairs!r}: a task's second digit has one value only here")
+            raise ValueError(f"pairs={self.pairs!r}: the second digit of this family's tasks has one value only")
 
     def _played(self, task: Any) -> jax.Array:
+        """Return the task (digits [D]) that is played instead of a task."""
         radix = self.tasks.radices[1]
         task = jnp.asarray(task)
         first, second = task[0].astype(jnp.int32) % radix, task[1].astype(jnp.int32)

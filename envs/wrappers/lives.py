@@ -1,8 +1,8 @@
-"""Lives: several attempts at the same task, one after the other, make one episode.
+"""Lives: episodes of several attempts at the same task, one after the other.
 
-After RL^2 (Duan et al. 2016, arXiv:1611.02779): the agent keeps its memory from attempt to attempt and sees which
-action it took last and what that brought, so that it can use in one attempt what it found out in those before. Every
-attempt has a start of its own, and a sparse reward pays for each that succeeds.
+RL^2 (Duan et al. 2016, arXiv:1611.02779) calls a life a *trial* and an attempt an *episode*. The agent keeps its memory
+from attempt to attempt and sees its last action and what that brought, so that it can use what it found out before.
+Every attempt has a starting state of its own, and a sparse reward pays for each attempt that succeeds.
 """
 
 from dataclasses import dataclass, replace
@@ -17,51 +17,54 @@ from incentivize.envs.render import Picture
 from incentivize.envs.tasks import shuffle
 from incentivize.envs.wrappers.base import Wrapper
 
-MOST = 16  # attempts
-CHANGES = 0x11FE  # keys of the bijections that change a task: one more for every attempt
+MOST_ATTEMPTS = 16
+CHANGES = 0x11FE  # this plus the number of an attempt is the key of the bijection that changes its task
 
 BROUGHT = ("", "goes on", "won", "lost", "too late")
-"""What the last action brought, in words: nothing before the first of a life; then an attempt goes on or has ended."""
+"""The words for what the last action brought: none before a life's first action, then the attempt went on or ended."""
 NOTHING, GOES_ON, WON, LOST, TOO_LATE = range(len(BROUGHT))
 
 
 class LifeState(NamedTuple):
-    """One life under way. The states in it have no `shown` of their own: what a life shows is its own affair."""
+    """One life under way. The states in it have None in place of `shown`, which a life sets itself."""
 
     task: jax.Array  # digits [D] that the first attempt obeys, and all others unless tasks change
-    shown: jax.Array  # digits [D] that the agent may see; where tasks change, those of the attempt under way instead
-    now: State  # where the attempt under way stands, with the task that it obeys
-    starts: State  # leaves [attempts, ...]: where each begins, likewise
-    attempt: jax.Array  # uint8 []: which one is under way
-    elapsed: jax.Array  # uint16 []: steps since it began
-    tried: jax.Array  # uint8 []: the last action, one more; 0 before the first
-    brought: jax.Array  # uint8 []: what it brought, an index of BROUGHT
+    shown: jax.Array  # digits [D] that the agent may see; not used if tasks change: then each attempt shows its own
+    now: State  # the state of the attempt under way, with the task that the attempt obeys
+    starts: State  # leaves [attempts, ...]: the first state of every attempt, with the task that the attempt obeys
+    attempt: jax.Array  # uint8 []: the number of the attempt under way, from 0 on
+    elapsed: jax.Array  # uint16 []: steps since the attempt began
+    tried: jax.Array  # uint8 []: the last action plus one; 0 before the first
+    brought: jax.Array  # uint8 []: the result of the last action, an index of BROUGHT
 
 
 def _bare(state: State) -> State:
+    """Return a state without its `shown`."""
     return state._replace(shown=None)
 
 
 @dataclass(frozen=True)
 class Lives(Wrapper):
-    """A family in whose episodes the task is attempted several times.
+    """A family whose episodes are lives: several attempts at one task. RL^2 calls a life a trial.
 
-    An attempt ends as an episode of `family` does, or when the time of one is up. That is no truncation here: the next
-    attempt begins, and with the last one the life is over. The memoryless "fair" expert stays what it is in `family`:
-    it knows what the attempt under way has shown.
+    An attempt ends as an episode of `family` does, or when the horizon of `family` is reached. That is no truncation:
+    the next attempt begins, and the life ends with the last one. The "fair" expert is that of `family`, which has no
+    memory: it knows what the attempt under way has shown.
 
     Attributes:
-        life: how many attempts it has, 1 to MOST.
-        changing: each attempt after the first is at a task of its own, which a fixed bijection makes of the first one;
-            for a hidden rule, as what is shown changes too. See `incentivize.envs.wrappers.controls.Changing`.
+        life: the number of attempts, 1 to MOST_ATTEMPTS. In RL^2 this is the number of episodes of a trial.
+        changing: whether each attempt after the first is at a task of its own, made from the first one's by a fixed
+            bijection. Only for hidden rules. See `incentivize.envs.wrappers.controls.Changing`.
+
+    Raises:
+        ValueError: if `life` is out of range, or tasks change although the rule is visible.
     """
 
     life: int
     changing: bool = False
 
     def __post_init__(self) -> None:
-        if not 1 <= check_integer("life", self.life) <= MOST:
-            raise ValueError(f"life={self.life!r}: want 1 to {MOST} attempts")
+        check_integer("life", self.life, 1, MOST_ATTEMPTS)
         if self.changing and self.reveals_rule:
             raise ValueError("changing=True: is for families with a hidden rule")
 
@@ -78,7 +81,7 @@ class Lives(Wrapper):
 
     @property
     def instances_are_exact(self) -> bool:
-        """No: `instances` counts the starts of one attempt."""
+        """Whether `instances` is exact: not in a life, as it counts the starting states of one attempt."""
         return self.attempts == 1 and self.family.instances_are_exact
 
     @property
@@ -87,17 +90,17 @@ class Lives(Wrapper):
 
     @property
     def spec(self) -> Spec:
-        """That of the family, with three more context slots: the attempt, the last action, what it brought."""
+        """The family's spec with three more context slots: the attempt, the last action, what it brought."""
         spec = self.family.spec
         return replace(spec, context=(*spec.context, self.attempts, self.num_actions + 1, len(BROUGHT)))
 
     def _life(self, starts: State) -> LifeState:
-        """A fresh life from the starts of its attempts (leaves [attempts, ...])."""
-        first, none = jax.tree.map(lambda leaf: leaf[0], starts), jnp.uint8(0)
-        return LifeState(first.task, first.shown, _bare(first), _bare(starts), none, jnp.uint16(0), none, none)
+        """Begin a life from the starts of its attempts (leaves [attempts, ...])."""
+        first, zero = jax.tree.map(lambda leaf: leaf[0], starts), jnp.uint8(0)
+        return LifeState(first.task, first.shown, _bare(first), _bare(starts), zero, jnp.uint16(0), zero, zero)
 
     def _tasks(self, task: jax.Array) -> jax.Array:
-        """Digits [attempts, D]: those of every attempt."""
+        """Return the tasks of all attempts, digits [attempts, D], from that of the first."""
         if not self.changing:
             return jnp.broadcast_to(task, (self.attempts, *task.shape))
         keys, radices = CHANGES + jnp.arange(1, self.attempts), jnp.array(self.tasks.radices, jnp.uint32)
@@ -108,12 +111,12 @@ class Lives(Wrapper):
         return self._life(jax.vmap(self.family.init)(jax.random.split(key, self.attempts), self._tasks(task)))
 
     def start_near(self, key: jax.Array, task: jax.Array, steps: jax.Array) -> LifeState:
-        """All attempts start near success."""
+        """Begin a life all of whose attempts start near success."""
         keys = jax.random.split(key, self.attempts)
         return self._life(jax.vmap(self.family.start_near, (0, 0, None))(keys, self._tasks(task), steps))
 
     def _now(self, state: LifeState) -> State:
-        """The attempt under way as the family knows it."""
+        """Return the state of the attempt under way as the family expects it, with `shown`."""
         return state.now._replace(shown=state.now.task if self.changing else state.shown)
 
     def step(self, state: LifeState, action: jax.Array, key: jax.Array) -> tuple[LifeState, Outcome]:
@@ -135,18 +138,18 @@ class Lives(Wrapper):
 
     def observe(self, state: LifeState) -> Observation:
         seen = self.family.observe(self._now(state))
-        told = jnp.stack([state.attempt, state.tried, state.brought])
-        return seen._replace(context=jnp.concatenate([seen.context, told]))
+        slots = jnp.stack([state.attempt, state.tried, state.brought])
+        return seen._replace(context=jnp.concatenate([seen.context, slots]))
 
     def _inner(self, observation: Observation) -> Observation:
-        """What the family itself would show."""
+        """Return the family's own part of an observation."""
         return observation._replace(context=observation.context[:-3])
 
     def blind(self, observation: Observation) -> Observation:
-        """Without the description, and without what was tried and what came of it, which would tell it in time."""
+        """Mask the description, the last action and what it brought, as these would reveal the task in time."""
         blind = self.family.blind(self._inner(observation))
-        told = observation.context[-3:].at[1:].set(0)
-        return blind._replace(context=jnp.concatenate([blind.context, told]))
+        slots = observation.context[-3:].at[1:].set(0)
+        return blind._replace(context=jnp.concatenate([blind.context, slots]))
 
     def scripted(self, observation: Observation) -> jax.Array:
         return self.family.scripted(self._inner(observation))
@@ -155,13 +158,13 @@ class Lives(Wrapper):
         return self.family.expert(self._now(state), kind)
 
     def distance(self, state: LifeState) -> jax.Array:
-        """The expert's number of steps to the end of the attempt under way."""
+        """Return the expert's number of steps to success in the attempt under way, int32 []."""
         return self.family.distance(self._now(state))
 
     @property
     def rules(self) -> str:
-        what = "each at a task of its own" if self.changing else "at one task"
-        note = f"You have {self.attempts} attempts {what}, in a row. Below: what the last step brought."
+        tasks = "each at a task of its own" if self.changing else "at one task"
+        note = f"You have {self.attempts} attempts {tasks}, in a row. Below: what the last step brought."
         return f"{self.family.rules}\n{note}"
 
     def render(self, state: LifeState, described: bool = True) -> Picture:

@@ -1,9 +1,9 @@
 """Mixtures: several families behind one interface, so that one agent can play them all.
 
-Every family keeps environments of its own, an equal share of a learner's: a switch between families would, under
-`vmap`, run them all for every environment. Observations are padded to common shapes; the first context slot says which
-family is played. With `permuted` the slots, features and actions of each family stand in a random order of their own:
-what is learnt in one family is then of no use in another by the mere place where it stands.
+Every family has an equal share of a learner's environments to itself: under `vmap`, a switch between families would run
+them all for every environment. Observations are padded to common shapes. The first context slot is the number of the
+family. With `permuted`, the slots, features and actions of each family are in a random order of their own: then nothing
+carries over from one family to another by position alone.
 """
 
 from dataclasses import dataclass
@@ -21,15 +21,15 @@ from incentivize.envs.wrappers.controls import Control
 
 
 class Places(NamedTuple):
-    """Where the parts of a family's own interface stand in the common one."""
+    """The places of a family's own slots, entity features and actions in the mixture's."""
 
-    context: tuple[int, ...]
-    features: tuple[int, ...]
-    actions: tuple[int, ...]
+    context: tuple[int, ...]  # one per context slot of the family
+    features: tuple[int, ...]  # one per entity feature of the family
+    actions: tuple[int, ...]  # one per action of the family
 
 
 def _spread(values: jax.Array, places: tuple[int, ...], size: int) -> jax.Array:
-    """Values [..., n] at their places along a last axis of `size`, zero or False elsewhere."""
+    """Put values [..., n] at their places along a last axis of `size`, with zero or False elsewhere."""
     source = np.full(size, len(places))
     source[list(places)] = np.arange(len(places))
     padded = jnp.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, 1)])
@@ -41,10 +41,10 @@ class Member(Control):
     """A family as a mixture shows it.
 
     Attributes:
-        number: which of the mixture's families it is.
-        places: where its own slots and actions stand.
+        number: the family's number in the mixture.
+        places: the places of the family's slots, features and actions in the mixture's.
         common: shapes and vocabularies of the mixture's observations.
-        actions: the number of actions of the mixture; those that the family has not are illegal.
+        actions: the number of actions of the mixture; those that the family lacks are illegal.
     """
 
     number: int
@@ -69,11 +69,12 @@ class Member(Control):
         return self._named(self.family.keys, "")
 
     def _named(self, names: tuple[str, ...], other: str) -> tuple[str, ...]:
-        """Names of the family's actions where they stand here."""
-        known = dict(zip(self.places.actions, names, strict=True))
-        return tuple(known.get(action, other) for action in range(self.actions))
+        """Return the names of the mixture's actions: the family's own names, and `other` for all other actions."""
+        by_action = dict(zip(self.places.actions, names, strict=True))
+        return tuple(by_action.get(action, other) for action in range(self.actions))
 
     def _outer(self, seen: Observation) -> Observation:
+        """Return a family's observation in the mixture's shapes."""
         common, places = self.common, self.places
         context = _spread(seen.context, places.context, len(common.context))
         rows = common.num_entities - seen.entities.shape[0]
@@ -85,6 +86,7 @@ class Member(Control):
         )
 
     def _inner(self, seen: Observation) -> Observation:
+        """Return a mixture's observation in the family's own shapes: the inverse of `_outer`."""
         places, rows = self.places, self.family.spec.num_entities
         return Observation(
             context=seen.context[np.array(places.context)],
@@ -97,8 +99,8 @@ class Member(Control):
         return self._outer(self.family.observe(state))
 
     def step(self, state: State, action: jax.Array, key: jax.Array) -> tuple[State, Outcome]:
-        own = _spread(jnp.arange(self.family.num_actions), self.places.actions, self.actions)
-        return self.family.step(state, own[action], key)
+        family_actions = _spread(jnp.arange(self.family.num_actions), self.places.actions, self.actions)
+        return self.family.step(state, family_actions[action], key)
 
     def expert(self, state: State, kind: Literal["informed", "fair"] = "informed") -> jax.Array:
         return _spread(self.family.expert(state, kind), self.places.actions, self.actions)
@@ -117,6 +119,9 @@ class Mixture:
     Attributes:
         families: the families, or controls.
         permuted: the seed of a random order of slots, features and actions in every family; None keeps them in order.
+
+    Raises:
+        ValueError: if there is no family, or `permuted` is no seed.
     """
 
     families: tuple[Family, ...]
@@ -124,13 +129,13 @@ class Mixture:
 
     def __post_init__(self) -> None:
         if not self.families:
-            raise ValueError("families=(): want at least one")
+            raise ValueError("families=(): must be at least one")
         if self.permuted is not None:
             check_integer("permuted", self.permuted, 0)
 
     @property
     def num_actions(self) -> int:
-        """The most actions that any of the families has."""
+        """The largest number of actions of a family."""
         return max(family.num_actions for family in self.families)
 
     @property
@@ -140,7 +145,7 @@ class Mixture:
 
     @property
     def members(self) -> tuple[Member, ...]:
-        """The families as the agent meets them, all with the spec and the actions of the mixture."""
+        """The families as an agent meets them, all with the spec and the actions of the mixture."""
         return self._members
 
     @cached_property
@@ -164,24 +169,24 @@ class Mixture:
 
     @cached_property
     def _places(self) -> tuple[Places, ...]:
-        """Where everything stands; the first context slot is kept for the family's number."""
+        """The places of every family's parts; the first context slot is left to the family's number."""
         specs = [family.spec for family in self.families]
         sizes = [max(len(spec.context) for spec in specs), max(len(spec.entity) for spec in specs), self.num_actions]
-        found = []
+        all_places = []
         for number, (family, spec) in enumerate(zip(self.families, specs, strict=True)):
             orders = [np.arange(size) for size in sizes]
             if self.permuted is not None:
                 rng = np.random.default_rng((self.permuted, number))
                 orders = [rng.permutation(size) for size in sizes]
-            own = (len(spec.context), len(spec.entity), family.num_actions)
-            context, features, actions = (order[:n].tolist() for order, n in zip(orders, own, strict=True))
-            found.append(Places(tuple(place + 1 for place in context), tuple(features), tuple(actions)))
-        return tuple(found)
+            counts = (len(spec.context), len(spec.entity), family.num_actions)
+            context, features, actions = (order[:n].tolist() for order, n in zip(orders, counts, strict=True))
+            all_places.append(Places(tuple(place + 1 for place in context), tuple(features), tuple(actions)))
+        return tuple(all_places)
 
 
 def _placed(sizes: tuple[int, ...], places: tuple[int, ...]) -> list[int]:
-    """Vocabularies at their places; 1, for a slot that is always 0, elsewhere."""
-    found = [1] * (max(places, default=-1) + 1)
+    """Put vocabularies at their places, with 1 elsewhere: the vocabulary of a slot that is always 0."""
+    vocabularies = [1] * (max(places, default=-1) + 1)
     for size, place in zip(sizes, places, strict=True):
-        found[place] = size
-    return found
+        vocabularies[place] = size
+    return vocabularies

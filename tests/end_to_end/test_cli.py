@@ -88,7 +88,7 @@ def test_wrong_knobs_are_refused(tmp_path, capsys):
     config.write_text("[knobs.errands]\nobjects = 9\n[knobs.mazes]\nrosw = 3\n")
     assert main(["run", "task-count", "--config", str(config), "--out", str(tmp_path / "run")]) == 2
     text = capsys.readouterr().err
-    assert "knobs.errands: objects=9: want 2 to 4" in text
+    assert "knobs.errands: objects=9: expected 2 to 4" in text
     assert "rosw: no knob of mazes" in text
     config.write_text('[knobs.errands]\nvalues = "8"\n[knobs.mazes]\nrows = true\n')
     assert main(["run", "task-count", "--config", str(config), "--out", str(tmp_path / "run")]) == 2
@@ -104,7 +104,7 @@ def test_wrong_knobs_are_refused(tmp_path, capsys):
         ('pools = [1, true, "4"]', "pools.1 = True"),
         ('families = "mazes"', "families = 'mazes': input should be a valid list"),
         ("num_envs = 1000000000", "num_envs = 1000000000: input should be less than or equal to"),
-        ("[knobs.errands]\nattributes = 100000000", "attributes=100000000: want 2 to 64"),
+        ("[knobs.errands]\nattributes = 100000000", "attributes=100000000: expected an integer from 2 to 64"),
     ],
 )
 def test_values_of_another_kind_are_refused(text, named, tmp_path, capsys):

@@ -54,7 +54,7 @@ def test_integers_of_numpy_are_integers(value):
 
 @pytest.mark.parametrize("value", ["c", None, 1, ["a"], np.array(["a", "b"]), {}])
 def test_what_is_no_known_name_is_refused(value):
-    with pytest.raises(ValueError, match=r"letter=.*: want one of a, b"):
+    with pytest.raises(ValueError, match=r"letter=.*: expected one of a, b"):
         check_one_of("letter", value, ("a", "b"))
 
 
@@ -77,7 +77,7 @@ def test_options_are_a_dict_of_known_ones():
         *(("share", value, "expected a number") for value in ("1", None, True, [0.5])),
         *(("either", value, "expected True or False") for value in (1, 0, "yes", None, np.int64(1))),
         *(("word", value, "expected a string") for value in (1, None, b"a", ["a"])),
-        *(("mode", value, "want 'slow' or 'fast' or 3") for value in ("medium", 3.0, None, True)),
+        *(("mode", value, "expected 'slow' or 'fast' or 3") for value in ("medium", 3.0, None, True)),
         *(("most", value, "expected an integer or None") for value in ("8", 8.0, True)),
         *(("sizes", value, "expected a tuple") for value in (3, [3], "3")),
         *(("later", value, "expected an integer or a string") for value in (1.5, None)),
@@ -97,7 +97,7 @@ def test_knobs_of_the_right_type_are_taken_as_pythons_own():
 
 
 def test_what_cannot_be_given_is_no_knob():
-    with pytest.raises(ValueError, match=r"made: no knob of brought; want one of whole, .*later$"):
+    with pytest.raises(ValueError, match=r"made: no knob of brought\. Use one of whole, .*later\.$"):
         check_knobs("brought", Brought, {"made": 3})
 
 

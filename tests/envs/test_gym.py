@@ -183,11 +183,11 @@ def test_a_window_opens(monkeypatch):
 
 def test_nonsense_is_refused():
     for arguments, text in (
-        ({"split": "test"}, "split='test': want one of training"),
-        ({"pool_size": 0}, "pool_size=0: want 1 to"),
+        ({"split": "test"}, "split='test': expected one of training"),
+        ({"pool_size": 0}, "pool_size=0: expected 1 to"),
         ({"valeus": 3}, "valeus: no knob of errands"),
-        ({"render_mode": "human"}, "render_mode='human': want one of rgb_array, ansi"),
-        *(({name: [1]}, f"{name}=.*: want one of ") for name in ("split", "render_mode", "control", "family")),
+        ({"render_mode": "human"}, "render_mode='human': expected one of rgb_array, ansi"),
+        *(({name: [1]}, f"{name}=.*: expected one of ") for name in ("split", "render_mode", "control", "family")),
         *(({"pool_size": value}, "pool_size=.*: expected an integer") for value in (4.5, "4", True, float("nan"))),
         *(({"pool_seed": value}, "pool_seed=.*: expected an integer from 0 to") for value in WRONG_SEEDS),
         *(({"pool_seed": value}, "pool_seed=") for value in (None, 2**32)),
@@ -201,7 +201,7 @@ def test_nonsense_is_refused():
     with pytest.raises(gymnasium.error.ResetNeeded):
         env.step(0)
     for task in WRONG_TASKS:
-        with pytest.raises(ValueError, match=r"task=.*: want a number below .* or digits below"):
+        with pytest.raises(ValueError, match=r"task=.*: expected a number below .* or digits below"):
             env.reset(options={"task": task})
     for options in ({"tsk": 1}, {"reset_mask": np.array([True])}, {"task": 1, "seed": 2}, [], "task", 0):
         with pytest.raises(ValueError, match=r"options=.*'task'"):
@@ -212,7 +212,7 @@ def test_nonsense_is_refused():
     assert env.episode is None
     env.reset()
     for action in (4, -1, 1.0, float("nan"), [0], None):
-        with pytest.raises(gymnasium.error.InvalidAction, match=r"action=.*: want 0 to 3$"):
+        with pytest.raises(gymnasium.error.InvalidAction, match=r"action=.*: expected an integer from 0 to 3$"):
             env.step(action)
 
 

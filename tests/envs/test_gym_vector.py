@@ -77,11 +77,11 @@ def test_it_plays_what_a_loop_over_environments_plays(family, mode):
             (None, {}),
             (None, {"task": 5}),
             (7, {"reset_mask": some}),
-            ([1, 2, None], {"reset_mask": some, "task": both[0].one.family.tasks.heldout(3)}),
+            ([1, 2, None], {"reset_mask": some, "task": both[0].single_env.family.tasks.heldout(3)}),
         )
     ):
         assert same(*(env.reset(seed=seed, options=options and dict(options)) for env in both))
-        flags += play(both, 1 + both[0].one.family.horizon, seed=turn)
+        flags += play(both, 1 + both[0].single_env.family.horizon, seed=turn)
     assert flags.min() >= (0 if family == "codebooks" else 2)  # codebooks' exams end before the time does
     assert flags.sum() >= 12
 
@@ -115,7 +115,7 @@ def test_more_environments_than_pieces_agree_as_well():
 
 def test_every_environment_may_have_a_task_of_its_own():
     env = pair("errands", AutoresetMode.DISABLED)[0]
-    tasks = env.one.family.tasks
+    tasks = env.single_env.family.tasks
 
     def played():
         return np.array(env.episodes[0].state.task)
@@ -145,7 +145,7 @@ def test_a_pool_of_one_plays_one_task_and_a_fresh_one_many():
             env.reset()
             played |= set(map(tuple, np.array(env.episodes[0].state.task).tolist()))
         assert len(played) == count
-        assert {env.one.family.tasks.locate(np.array(task))[0] for task in played} == {"validation"}
+        assert {env.single_env.family.tasks.locate(np.array(task))[0] for task in played} == {"validation"}
 
 
 @pytest.mark.parametrize("name", IDS)
@@ -208,17 +208,20 @@ def test_a_last_observation_keeps_no_batch_alive():
 
 def test_nonsense_is_refused():
     for arguments, text in (
-        ({"num_envs": 0}, "num_envs=0: want at least 1"),
-        ({"render_mode": "ansi"}, "render_mode='ansi': want None"),
+        ({"num_envs": 0}, "num_envs=0: expected at least 1"),
+        ({"render_mode": "ansi"}, "render_mode='ansi': expected None"),
         *(({"num_envs": value}, "num_envs=.*: expected an integer") for value in ("4", 2.5, True, None)),
         ({"num_envs": 10**30}, "num_envs="),
-        *(({"autoreset_mode": value}, "autoreset_mode=.*: want one of NextStep, ") for value in ("never", None, 1, [])),
+        *(
+            ({"autoreset_mode": value}, "autoreset_mode=.*: expected one of NextStep, ")
+            for value in ("never", None, 1, [])
+        ),
         *(({"max_episode_steps": value}, "max_episode_steps=.*: expected") for value in (0, -2, 2.5, "3", True)),
         *(({"pool_size": value}, "pool_size=.*: expected an integer") for value in (4.5, "4", True)),
         ({"pool_seed": -1}, "pool_seed=-1: expected an integer from 0 to"),
         ({"life": 2.0}, "life=2.0: expected an integer"),
         ({"values": "8"}, "values='8': expected an integer"),
-        ({"split": "test"}, "split='test': want one of training"),
+        ({"split": "test"}, "split='test': expected one of training"),
         ({"valeus": 3}, "valeus: no knob of errands"),
     ):
         with pytest.raises(ValueError, match=text):
@@ -232,7 +235,7 @@ def test_nonsense_is_refused():
         with pytest.raises(ValueError, match="reset_mask="):
             env.reset(options={"reset_mask": mask})
     for seed in ([1, 2], "x", 1.5):
-        with pytest.raises(ValueError, match=r"seed=.*want a number or a list of 3"):
+        with pytest.raises(ValueError, match=r"seed=.*expected a number or a list of 3"):
             env.reset(seed=seed)
     for seed in (-1, [1, -1, 2], [1, "x", 2], [1, True, 2], True, [1.0] * N, np.array([1.5] * N)):
         with pytest.raises(ValueError, match="seed="):
@@ -250,7 +253,7 @@ def test_nonsense_is_refused():
 @pytest.mark.parametrize(
     ("actions", "text"),
     [
-        ([0, 4, 0], "action=4: want 0 to 3 for each of 3 environments"),
+        ([0, 4, 0], "action=4: expected an integer from 0 to 3 for each of 3 environments"),
         ([-1, 0, 0], "action=-1"),
         ([0.0, np.nan, 0.0], "nan"),
         (0, "action=0"),
@@ -290,10 +293,10 @@ def test_seeds_of_numpy_are_seeds():
 def test_words_and_tasks_of_numpy_are_taken_where_nothing_is_compiled():
     """As with JAX_DISABLE_JIT=1, where NumPy's arrays come through as they are."""
     env = FamilyVectorEnv("errands", N)
-    family, pool = env.one.family, env.one.pool
+    family, pool = env.single_env.family, env.single_env.pool
     blank, words = gym_vector._blank(family, pool, N), np.arange(N, dtype=np.uint32)
     for tasks in (None, np.stack([family.tasks.heldout(place) for place in range(N)])):
-        begun = partial(gym_vector.restart, family, pool, wanted=np.ones(N, bool), words=words, tasks=tasks)
+        begun = partial(gym_vector.restart, family, pool, ended=np.ones(N, bool), words=words, tasks=tasks)
         assert jax.eval_shape(begun, blank)[1].reward.shape == (N,)
 
 

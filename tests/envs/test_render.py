@@ -96,7 +96,7 @@ def test_only_what_was_shown_so_far_is_in_a_sequences_picture():
     family = envs.make("sequences")
     state, other = (played(family, one(starts(family), i), 9)[-1] for i in (0, 1))  # the second run has just begun
     picture = seen(family.render(state))
-    unseen = {field: getattr(other, field) for field in ("task", "exam", "wanted", "known", "fit")}
+    unseen = {field: getattr(other, field) for field in ("task", "exam", "exam_place", "known", "fit")}
     unseen["openings"] = state.openings.at[2:].set(other.openings[2:])
     unseen["shown"] = jnp.where(state.known, state.shown, (state.shown + 1) % 5)
     assert (unseen["openings"] != state.openings).any()

@@ -147,6 +147,6 @@ def test_nonsense_is_refused():
     ):
         with pytest.raises(ValueError, match=f"{next(iter(wrong))}=.*: expected an integer from"):
             make_pool(**{"size": 4} | wrong)
-    with pytest.raises(ValueError, match="split='test': want one of training"):
+    with pytest.raises(ValueError, match="split='test': expected one of training"):
         make_pool(4, split="test")
     assert make_pool(np.int64(4)) == make_pool(4)

@@ -1,15 +1,15 @@
-"""Python in a process of its own, as a user of other files than these would have it."""
+"""Python in a process of its own, in any folder."""
 
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-COMMAND = ("-m", "incentivize")  # of the code that is on the path
+COMMAND = ("-m", "incentivize")  # the command of the code that is on the path
 
 
 def python(folder: Path, *arguments: str, **environment: str) -> str:
-    """What Python says in a folder, with no input and with these variables, too; it has to end well."""
+    """Run Python in a folder, without input and with additional variables, and return its output; it must succeed."""
     done = subprocess.run(
         [sys.executable, *arguments],
         cwd=folder,

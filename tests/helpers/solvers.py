@@ -1,4 +1,4 @@
-"""Plain search for every family: what the best actions are, worked out from what an agent sees and the family's rules.
+"""Plain search for every family: the best actions, derived from observations and the family's rules.
 
 A solver is a function of a family and one episode. It returns for every step the actions that the informed expert
 should take, those that the fair one should, and the number of steps to success. It shares no code with the experts.
@@ -21,7 +21,7 @@ WAYS = ((-1, 0), (0, 1), (1, 0), (0, -1))  # north, east, south, west
 
 
 class Episode(NamedTuple):
-    """What was seen and done, NumPy arrays; the leading axis is time."""
+    """Observations and actions of an episode, NumPy arrays; the leading axis is time."""
 
     context: np.ndarray  # [T, C]
     entities: np.ndarray  # [T, E, F]
@@ -31,26 +31,26 @@ class Episode(NamedTuple):
 
 
 def spread(ahead, goal):
-    """Steps to `goal` from every place, breadth first; `ahead(place)`: the places from which one step leads there."""
-    found, layer = {goal: 0}, [goal]
+    """Count the steps to `goal` from every place, breadth first; `ahead(place)` are the places one step before it."""
+    steps, layer = {goal: 0}, [goal]
     while layer:
         following = []
         for place in layer:
             for before in ahead(place):
-                if before not in found:
-                    found[before] = found[place] + 1
+                if before not in steps:
+                    steps[before] = steps[place] + 1
                     following.append(before)
         layer = following
-    return found
+    return steps
 
 
 def lowest(values):
-    """The places of the least values."""
+    """Return the places of the least values."""
     return {place for place, value in enumerate(values) if value == min(values)}
 
 
 def errands(family, episode):
-    """Objects block the way; the one that fits the description is the goal, and later legs follow from there."""
+    """Search around objects for the one that fits the description; later legs start from it."""
     size, each = family.size, family.attributes
     targets, firsts = [], []
     for leg in episode.task[0].reshape(family.chain, each).tolist():
@@ -65,23 +65,23 @@ def errands(family, episode):
 
     informed, distances = [], []
     for context, entities, mask in zip(episode.context, episode.entities, episode.entity_mask, strict=True):
-        there = {tuple(entity[:each].tolist()): tuple(entity[each:].tolist()) for entity in entities[mask]}
-        assert len(there) == mask.sum()  # no two objects are alike
-        leg, here, total = targets.index(context.tolist()), (0, 0), 0
+        cells = {tuple(entity[:each].tolist()): tuple(entity[each:].tolist()) for entity in entities[mask]}
+        assert len(cells) == mask.sum()  # no two objects are alike
+        leg, agent, total = targets.index(context.tolist()), (0, 0), 0
         for target in targets[leg:]:
-            goal = there.pop(tuple(target))
-            found = ways(goal, set(there.values()))
+            goal = cells.pop(tuple(target))
+            steps = ways(goal, set(cells.values()))
             if not total:
-                informed.append(lowest([found.get(moved(here, way), 999) for way in WAYS]))
-            total, here = total + found[here], goal
+                informed.append(lowest([steps.get(moved(agent, way), 999) for way in WAYS]))
+            total, agent = total + steps[agent], goal
         distances.append(total)
     return informed, informed, distances
 
 
 def mazes(family, episode):
-    """The map as it is drawn around the agent, walls and all."""
+    """Search the map that is drawn around the agent."""
     tall, wide = (2 * (family.room or side) - 1 for side in (family.rows, family.columns))
-    here = tall // 2, wide // 2
+    agent = tall // 2, wide // 2
     informed, distances = [], []
     for context in episode.context:
         north, east = context[:-2].reshape(2, tall, wide).tolist()
@@ -93,9 +93,9 @@ def mazes(family, episode):
             is_open += (column > 0 and east[row][column - 1],)
             return [(row + r, column + c) if free else place for free, (r, c) in zip(is_open, WAYS, strict=True)]
 
-        found = spread(neighbours, goal)
-        informed.append(lowest([found[place] for place in neighbours(here)]))
-        distances.append(found[here])
+        steps = spread(neighbours, goal)
+        informed.append(lowest([steps[place] for place in neighbours(agent)]))
+        distances.append(steps[agent])
     return informed, informed, distances
 
 
@@ -112,7 +112,7 @@ OPERATIONS = (
 
 
 def programs(family, episode):
-    """The page carried out from the first registers on; what is overwritten later matters to nobody."""
+    """Carry out the page from the first registers on."""
     page = episode.context[0, 7:].reshape(-1, 3)[: family.length].tolist()
     registers, written = episode.context[0, 1:4].tolist(), []
     for operation, target, source in page:
@@ -120,12 +120,12 @@ def programs(family, episode):
         registers[target] = result
         written.append(result)
     answers = registers if family.silent else written
-    told = [{answers[step]} for step in range(len(episode.context))]
-    return told, told, [len(answers) - step for step in range(len(episode.context))]
+    actions = [{answers[step]} for step in range(len(episode.context))]
+    return actions, actions, [len(answers) - step for step in range(len(episode.context))]
 
 
 def puzzles(family, episode):
-    """All arrangements from which the solved one can be reached, backwards."""
+    """Search backwards from the solved arrangement."""
     pieces, entities = episode.context[0].tolist(), episode.entities[0, :, 1:7].tolist()
     moves = [[pieces.index(piece) for piece in led] for led in entities]  # from which place each place takes its piece
     solved = tuple(range(6))
@@ -133,16 +133,16 @@ def puzzles(family, episode):
     def before(after):
         return [tuple(after[move.index(place)] for place in range(6)) for move in moves]
 
-    found = spread(before, solved)
+    steps = spread(before, solved)
     informed, distances = [], []
     for now in episode.context.tolist():
-        informed.append(lowest([found[tuple(now[place] for place in move)] for move in moves]))
-        distances.append(found[tuple(now)])
+        informed.append(lowest([steps[tuple(now[place] for place in move)] for move in moves]))
+        distances.append(steps[tuple(now)])
     return informed, informed, distances
 
 
 def codebooks(family, episode):
-    """Which answers every cue may have, from the replies so far."""
+    """Follow the answers that every cue may have, from the replies so far."""
     tries, steps = family.variant == "try", range(len(episode.context))
     possible = defaultdict(lambda: frozenset(range(4)))
     idle = {4} if tries else {0, 1, 2, 3}
@@ -168,7 +168,7 @@ def codebooks(family, episode):
 
 
 def split(possible, action, at, tries):
-    """The answers for which the reply is yes, and those for which it is no; None where nothing is asked."""
+    """Return the answers with the reply yes and those with no; if nothing is asked, all answers and none."""
     if tries != (action < 4):
         return possible, frozenset()
     yes = frozenset(answer for answer in possible if (answer == action if tries else answer >> at % 2 & 1))
@@ -177,14 +177,14 @@ def split(possible, action, at, tries):
 
 @cache
 def chance(possible, at, study, tries):
-    """The greatest chance of a right answer in the exam, from step `at` of a cue's study on."""
+    """Return the greatest chance of a right answer in the exam, from step `at` of a cue's study on."""
     if at == study:
         return 1 / len(possible)
     return max(chances(possible, at, study, tries))
 
 
 def chances(possible, at, study, tries):
-    """The same after each of the five actions."""
+    """Return the greatest chance of a right answer in the exam after each of the five actions."""
     parts = [split(possible, action, at, tries) for action in range(5)]
     return [
         sum(len(part) / len(possible) * chance(part, at + 1, study, tries) for part in both if part) for both in parts
@@ -192,13 +192,13 @@ def chances(possible, at, study, tries):
 
 
 def most_telling(possible, at, study, tries):
-    """The actions in study after which that chance is greatest."""
-    found = chances(possible, at, study, tries)
-    return {action for action in range(5) if found[action] > max(found) - 1e-9}
+    """Return the actions in study after which the chance of a right answer is greatest."""
+    by_action = chances(possible, at, study, tries)
+    return {action for action in range(5) if by_action[action] > max(by_action) - 1e-9}
 
 
 def sequences(family, episode):
-    """What follows the last tokens, by the rule (informed) or by what the examples have shown so far (fair)."""
+    """Predict the next token by the rule (informed) or by the examples so far (fair)."""
     known, informed, fair, recent = {}, [], [], ()
     anything = set(range(family.tokens))
     for step, (exam, token, begins) in enumerate(episode.context.tolist()):
@@ -214,7 +214,7 @@ def sequences(family, episode):
         context = sum(value * family.tokens**power for power, value in enumerate(reversed(recent)))
         informed.append({int(episode.task[step, context])})
         fair.append({known[recent]} if recent in known else anything)
-        assert not exam or recent in known  # all that is asked has been shown
+        assert not exam or recent in known  # the exam asks only what has been shown
     return informed, fair, [family.horizon - step for step in range(len(episode.context))]
 
 
@@ -229,15 +229,15 @@ SOLVERS = {
 
 
 def solve(family, episode):
-    """The solver's answer for a family as shipped, or attempt by attempt for a life."""
+    """Solve an episode of a family as shipped, or of a life, attempt by attempt."""
     if type(family) in SOLVERS:
         return SOLVERS[type(family)](family, episode)
-    if family.attempts == 1:  # tasks that are played as others: the state says as which
+    if family.attempts == 1:  # a wrapper that plays some tasks as others: the state has the task that is played
         return solve(family.family, episode)
-    inner, found = family.family, ([], [], [])
+    inner, answers = family.family, ([], [], [])
     attempts = episode.context[:, -3]
     for attempt in np.unique(attempts):
         part = Episode(*(leaf[attempts == attempt] for leaf in episode))
-        for own, more in zip(found, solve(inner, part._replace(context=part.context[:, :-3])), strict=True):
-            own.extend(more)
-    return found
+        for total, more in zip(answers, solve(inner, part._replace(context=part.context[:, :-3])), strict=True):
+            total.extend(more)
+    return answers

@@ -1,7 +1,7 @@
 """Sums: read one number off a list that is shown, add another, answer.
 
-A task is a list of six numbers below five. An instance asks for one of them and says what is to be added. The episode
-is one answer long, and succeeds if it is right.
+A task is a list of six numbers below five. An instance picks one of them and a number to add. The episode is one answer
+long, and succeeds if the answer is right.
 """
 
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ from incentivize.envs.tasks import TaskSpace
 class SumsState(NamedTuple):
     """One question."""
 
-    task: jax.Array  # uint8 [length]: the list that counts
+    task: jax.Array  # uint8 [length]: the list that the answer obeys
     shown: jax.Array  # uint8 [length]: the list on the page
-    place: jax.Array  # uint8 []: which number is asked for
-    add: jax.Array  # uint8 []: what is added to it
+    place: jax.Array  # uint8 []: the place of the number that is asked for
+    add: jax.Array  # uint8 []: the number to add
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Sums(Family):
     """Lists of `length` numbers below `modulus`.
 
     Knobs:
-        length: how many numbers a list has.
-        modulus: numbers and answers are below it.
+        length: the number of numbers in a list.
+        modulus: numbers and answers are below the modulus.
     """
 
     length: int = 6
@@ -65,6 +65,7 @@ class Sums(Family):
         return Observation(context, jnp.zeros((0, 0), jnp.uint8), jnp.zeros(0, bool), jnp.ones(self.modulus, bool))
 
     def _answer(self, state: SumsState, page: jax.Array) -> jax.Array:
+        """Return the right answer for a list (uint8 [length]), uint8 []."""
         return (page[state.place] + state.add) % self.modulus
 
     def step(self, state: SumsState, action: jax.Array, key: jax.Array) -> tuple[SumsState, Outcome]:

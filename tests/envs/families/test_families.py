@@ -59,7 +59,7 @@ def test_a_task_of_numpy_is_a_task(family):
 
 
 def test_make_refuses_what_is_not_there():
-    with pytest.raises(ValueError, match="family='erands': want one of codebooks, errands"):
+    with pytest.raises(ValueError, match="family='erands': expected one of codebooks, errands"):
         envs.make("erands")
     with pytest.raises(ValueError, match="control='x'"):
         envs.make("errands", "x")

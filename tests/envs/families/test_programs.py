@@ -51,18 +51,18 @@ def test_programs_are_carried_out(index):
     family = Programs(length=5)
     state = start(family, index)
     written, last = trace(state.task, state.first)
-    assert state.wanted.tolist() == written
+    assert state.answers.tolist() == written
     outcomes, after = play(family, state, written)
     assert outcomes == [(False, False)] * 4 + [(True, False)]
     assert after.registers.tolist() == last
-    assert start(Programs(length=5, silent=True), index).wanted.tolist() == last
+    assert start(Programs(length=5, silent=True), index).answers.tolist() == last
 
 
 def test_a_wrong_number_fails_where_nothing_overwrites_it_and_is_mended_where_something_does():
     family = Programs(length=3)
     task = jnp.array([0, 0, 0, 2, 1, 2, 0, 0, 0], jnp.uint8)  # x = x+1; y = z; x = x+1
     state = family.init(jax.random.key(0), task)
-    right = state.wanted.tolist()
+    right = state.answers.tolist()
     wrong = [(answer + 1) % 3 for answer in right]
     mended, _ = play(family, state, [wrong[0], right[1], right[2]])
     assert mended == [(False, False), (False, False), (True, False)]
@@ -85,7 +85,7 @@ def test_the_page_is_turned_to_the_next_instruction_and_padded():
 def test_silent_programs_keep_the_registers_to_themselves():
     family = Programs(length=4, silent=True)
     state = start(family, 1)
-    _, after = play(family, state, state.wanted.tolist()[:2])
+    _, after = play(family, state, state.answers.tolist()[:2])
     assert (after.registers == state.first).all()
 
 

@@ -247,20 +247,20 @@ def test_the_picture_has_the_tokens_that_were_seen(knobs):
 def test_openings_and_exams_are_drawn_evenly():
     states = starts(Sequences(), 10_000)
     assert np.bincount(np.array(states.openings).ravel(), minlength=25) == pytest.approx(1200, rel=0.15)
-    assert np.bincount(np.array(states.wanted), minlength=12) == pytest.approx(833, rel=0.15)
+    assert np.bincount(np.array(states.exam_place), minlength=12) == pytest.approx(833, rel=0.15)
 
 
 @pytest.mark.parametrize(
     ("knobs", "named"),
     [
-        ({"tokens": 1}, "tokens=1: want 2 to 16"),
-        ({"tokens": 16}, r"order=2, tokens=16: want 3 <= tokens\^order <= 255"),
-        ({"tokens": 2, "order": 1}, r"order=1, tokens=2: want 3"),
-        ({"tokens": 3, "order": 1}, r"asked=3: want 1 <= asked < tokens\^order = 3"),
-        ({"asked": 0}, "asked=0: want 1"),
-        ({"asked": 7}, r"asked=7, length=8: want asked <= length - order"),
-        ({"runs": 32}, "runs=32, length=8: want at least one run, and at most 254 steps"),
-        ({"room": 17}, "room=17: want 0 or tokens=5 to 16"),
+        ({"tokens": 1}, "tokens=1: expected an integer from 2 to 16"),
+        ({"tokens": 16}, r"order=2, tokens=16: expected 3 <= tokens\^order <= 255"),
+        ({"tokens": 2, "order": 1}, r"order=1, tokens=2: expected 3"),
+        ({"tokens": 3, "order": 1}, r"asked=3: expected 1 <= asked < tokens\^order = 3"),
+        ({"asked": 0}, "asked=0: expected 1"),
+        ({"asked": 7}, r"asked=7, length=8: expected asked <= length - order"),
+        ({"runs": 32}, "runs=32, length=8: expected at least one run, and at most 254 steps"),
+        ({"room": 17}, "room=17: expected 0 or tokens=5 to 16"),
     ],
 )
 def test_knobs_that_make_no_sense_are_refused(knobs, named):

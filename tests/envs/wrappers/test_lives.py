@@ -193,7 +193,7 @@ def test_gymnasium_plays_a_life_as_one_episode():
 
 @pytest.mark.parametrize("life", [0, -1, 17, 2.5, "3"])
 def test_make_refuses_what_is_no_life(life):
-    with pytest.raises(ValueError, match=f"^life={life!r}: (want 1 to 16|expected an integer)"):
+    with pytest.raises(ValueError, match=f"^life={life!r}: expected an integer"):
         envs.make("errands", life=life)
 
 
