@@ -348,7 +348,7 @@ def test_the_figure_draws_what_it_says():
     figure, rows = task_count.figure(table_of(RISING), SETTINGS)
     series = {row["series"] for row in rows}
     assert {"generalist, unseen", "generalist, seen", "control, unseen", "taught, unseen"} < series
-    assert {"specialist, full", "specialist, split", "specialist, share", "blind level", "uniform actions"} < series
+    assert {"specialist, full", "specialist, equal_share", "specialist, share", "blind level", "uniform actions"} < series
     drawn = [row for row in rows if row["series"] == "generalist, unseen"]
     assert [row["pool_size"] for row in drawn] == [4, 64, 1024, "new"]
     assert all(row["low"] < row["success"] < row["high"] and row["n"] == 5 for row in drawn)
