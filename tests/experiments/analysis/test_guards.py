@@ -43,7 +43,10 @@ def at_the_blind_level(study, settings):
         splits += [(cell.family, name) for name, _ in cell.shifts]
         tasks = [cell.pool_first] if own and cell.pool_size == 1 else range(settings.specialists)
         for (family, split), (point, kind), searched in (
-            (split, point, searched) for split in splits for point in cell.evaluation_points for searched in cell.simulations
+            (split, point, searched)
+            for split in splits
+            for point in cell.evaluation_points
+            for searched in cell.simulations
         ):
             success = float(np.clip(BLIND + 0.01 * rng.normal(), 0, 1))
             row = {"cell": cell.id, "family": family, "role": cell.role, "seed": cell.seed, "evaluated_on": split}
