@@ -148,8 +148,8 @@ def crossing(x: Sequence[float], differences: np.ndarray) -> Location:
     """Find where paired differences go from below 0 to above it for good, along a logarithmic axis.
 
     The mean differences are replaced by the nearest rising sequence (isotonic regression). The place is where a
-    straight line between its last value below 0 and its first above crosses 0. It counts as identified where the 95% interval
-    over seeds has the difference below 0 at some place, and above 0 at some place beyond.
+    straight line between its last value below 0 and its first above crosses 0. It counts as identified where the 95%
+    interval over seeds has the difference below 0 at some place, and above 0 at some place beyond.
 
     Args:
         x: places, rising, above 0, float64 [X], X >= 2.

@@ -1,9 +1,9 @@
 """Has a skill been learnt, or the tasks nearby?
 
 Agents that do well on tasks they never met may still lean on the nearest they did meet, or on combinations that they
-know. Here they are asked for more than new draws from the same distribution: digits that were never combined in
-training, longer tasks, larger ones. Incentivized and taught agents are trained on the same pools and looked at in every
-shift, beside blind ones; and their success on unseen tasks is held against the distance to the nearest training task.
+know. Here they meet more than new draws from the same distribution: digits that were never combined in training,
+longer tasks, larger ones. Incentivized and taught agents are trained on the same pools and evaluated in every shift,
+and so are blind agents. Success on unseen tasks is also compared by the distance to the nearest training task.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def cells(settings: Settings) -> list[Cell]:
 
 
 def shifts_of(settings: Settings, family: str) -> dict[str, dict[str, Any]]:
-    """Return the knobs of a family's shifts by name, without shifts that agree with the knobs that it is trained with."""
+    """Return the knobs of a family's shifts by name, without shifts that its training agrees with."""
     trained = settings.knobs.get(family, {})
     shifts = SHIFTS.get(family, {"new pairs": _TOGETHER})
     return {

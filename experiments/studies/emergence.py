@@ -3,9 +3,9 @@
 "More is different": abilities are said to be absent in small models and there in large ones. Success asks that every
 decision of an episode be right, so it may jump where single decisions get better little by little (Schaeffer et al.
 2023, "Are Emergent Abilities of Large Language Models a Mirage?", arXiv:2304.15004). The agents of `task-count` are
-looked at again, along the number of training tasks and along training, by success, by the probability that they give
-the expert's actions and by its logarithm. A jump that is gone under the last was one of the measure. Where a rule is
-hidden there are other ways to find it out than the expert's, so there this says little.
+evaluated again, along the number of training tasks and along training, by success, by the probability that they give
+the expert's actions and by its logarithm. A jump that is gone under the last was one of the measure. A hidden rule can
+be found out in other ways than the expert's, so for hidden rules this says little.
 """
 
 from __future__ import annotations

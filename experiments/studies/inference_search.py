@@ -1,9 +1,8 @@
 """Can thinking longer when acting stand in for training longer?
 
-One agent per seed is trained with nothing but a sparse reward, every episode a new task. At every budget, that of an
-agent which has learnt nothing among them, it acts on unseen tasks as it is, with a tree search over the family as its
-own model, and with several attempts of which the best counts. If search alone did it, the untrained network would do
-as well.
+One agent per seed is trained with nothing but a sparse reward, every episode a new task. At every budget, from none on,
+it acts on unseen tasks in three ways: by its policy alone, with a tree search whose model is the family itself, and
+with several attempts of which the best counts. If search alone did it, the untrained network would do as well.
 """
 
 from __future__ import annotations

@@ -3,10 +3,10 @@
 An incentive can only reward what an agent does; that it learns to learn is its own doing: "fast adaptation" of memory
 (Duan et al. 2016, arXiv:1611.02779; Wang et al. 2016, arXiv:1611.05763). A life is several attempts at one task whose
 rule is hidden, each with a start of its own. Agents with a memory that lasts from one attempt to the next, and agents
-without any, are trained on pools of N tasks with a sparse reward for every attempt. Who gets better from attempt to
-attempt at tasks of its pool alone has learnt to tell these apart; who does at tasks never met has learnt to find out.
-Those without memory forget within an attempt as well, and see of the last one how it ended: what they gain by that is
-taken off.
+without any, are trained on pools of N tasks with a sparse reward for every attempt. An agent that gets better from
+attempt to attempt at tasks of its pool alone has learnt to tell these apart; one that does so at tasks it never met has
+learnt to find out. Agents without memory forget within an attempt as well, but see how the last attempt ended: what
+they gain by that is subtracted.
 """
 
 from __future__ import annotations

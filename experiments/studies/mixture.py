@@ -1,8 +1,9 @@
 """Can one agent play every family as well as an agent of each does?
 
 One network is trained on all families at once, with as many environment steps in each as an agent that plays that
-family alone: the same settings, as many gradient steps as those agents take together. If it falls behind, is it too
-small? So the same mixture is given to one of twice the width, and, as a sign of what the first could have held, taught.
+family alone: the same settings, as many gradient steps as those agents take together. If it falls behind, it may be too
+small: the same mixture is given to an agent of twice the width, and taught to one of the same width, as a sign of what
+that can hold.
 """
 
 from __future__ import annotations

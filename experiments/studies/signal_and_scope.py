@@ -3,8 +3,7 @@
 "Don't teach. Incentivize." (H. W. Chung, 2024). One network is trained on pools of few to very many tasks in four ways:
 on reward for success alone; by the strongest teacher there is for what the agent can see; by a teacher who errs now and
 then; and taught first, then incentivized. Signal is crossed with scope, so what many tasks do and what the incentive
-does can be told apart: if those who are taught generalise as well, it is diversity that brings the skill, and not the
-incentive.
+does can be told apart: if taught agents generalise as well, diversity brings the skill, and not the incentive.
 """
 
 from __future__ import annotations

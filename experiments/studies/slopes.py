@@ -4,7 +4,7 @@ Brain and body mass follow one power law in most animals and another in hominids
 in kind looks like. The agents of `weak-incentive`, taught, rewarded on the way and rewarded for success alone, are
 asked how their failures on unseen tasks fall with environment steps, in logarithms of both, and whether a power law,
 or a logistic curve, foretells the largest budgets from the smaller ones. Where no power law does, its slope means
-little, which is told.
+little, and a table says so.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
 "Weakly incentivizing the model requires a lot more compute, i.e. it is a more scalable teaching strategy", and "what is
 good in the long run almost necessarily looks bad in the short term" (H. W. Chung, "Don't teach. Incentivize.", 2024).
 Three agents of the same network meet a new task every episode: one is taught, one is rewarded on the way (shaped by the
-expert's distance), one for success alone. They are compared at a sixteenth of the budget and at its end; where their
-curves cross is told, if they do. All is judged by bits of supervision as well as by environment steps: a reward tells
-one bit an episode at most, a label log2(actions) at every step.
+expert's distance), one for success alone. They are compared at a sixteenth of the budget and at its end; a table says
+where their curves cross, if they do. All is judged by bits of supervision as well as by environment steps: a reward
+tells one bit an episode at most, a label log2(actions) at every step.
 """
 
 from __future__ import annotations
