@@ -154,7 +154,7 @@ def describe_seeds(drawn: PlotRows) -> str:
     counts = {row["n"] for row in drawn} or {0}
     most = max(counts)
     words = f"{min(counts)} to {most}" if len(counts) > 1 else str(most)
-    return f"{words} seed{'s' * (most != 1)}"
+    return f"{words} {'seed' if most == 1 else 'seeds'}"
 
 
 def legend(figure: Figure, axes: Any, columns: int | None = None) -> None:

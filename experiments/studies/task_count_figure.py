@@ -155,7 +155,7 @@ class _Panel:
         count = self.settings.specialists
         full = len(by_seed(self.table.where(role="specialist", evaluated_on="specialty", budget_kind="full")))
         labels = {
-            "full": f"supervised specialists, B steps each (mean of {full} task{'s' * (full != 1)})",
+            "full": f"supervised specialists, B steps each (mean of {full} {'task' if full == 1 else 'tasks'})",
             "equal_share": f"specialists, B/{count} steps each",
             "share": "specialists, a share B/N (ends where it is less than one update)",
         }
