@@ -60,7 +60,8 @@ def forecast_threshold(
     if steps_to_skill is None or len(learnt) < 2:
         why = "half of the score is not reached in this budget, or a cell is missing"
         return ThresholdForecast(measured=measured, steps_to_skill=steps_to_skill, why=why)
-    at_none, per_task = np.polynomial.polynomial.polyfit(*zip(*learnt, strict=True), 1)
+    sizes, steps_of_sizes = zip(*learnt, strict=True)
+    at_none, per_task = np.polynomial.polynomial.polyfit(sizes, steps_of_sizes, 1)
     forecast, why = None, "more tasks take no longer, or the skill is there before one task is"
     if per_task > 0 and steps_to_skill > at_none:
         forecast, why = float((steps_to_skill - at_none) / per_task), ""

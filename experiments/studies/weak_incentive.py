@@ -156,7 +156,8 @@ def verdicts(table: ResultsTable, settings: Settings) -> list[Claim]:
             judge(STUDY, family, claim, FIRST, behind, supported_above=BEHIND, refuted_below=BEHIND, too_few=why)
         )
         for other, better in (("taught", "teaching"), ("shaped", "a reward on the way")):
-            ahead = paired_difference(*(_at(table, family, role, last) for role in ("generalist", other)), settings)
+            success, others = (_at(table, family, role, last) for role in ("generalist", other))
+            ahead = paired_difference(success, others, settings)
             claim = f"a weak incentive ends above {better}"
             rule = LAST.format(other=other, learnt=LEARNT_SCORE)
             why = why_open(table, family, last, other)
