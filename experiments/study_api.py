@@ -1,7 +1,7 @@
-"""The door for studies of other packages: every name that one needs, whichever room it stands in.
+"""The door for studies of other packages: every name of `incentivize.experiments` that they need.
 
-A study of another package imports from here and from nowhere else of `incentivize.experiments`. The families, rewards
-and networks of another package import from `incentivize.envs`, `.rewards` and `.agents`. See `docs/extending.md`.
+A study of another package imports from here and from nowhere else of `incentivize.experiments`. Families, rewards and
+networks of another package import from `incentivize.envs`, `.rewards` and `.agents`. See `docs/extending.md`.
 """
 
 from incentivize.experiments.analysis.claims import Claim, judge, leave_open
@@ -10,6 +10,7 @@ from incentivize.experiments.analysis.comparisons import (
     by_seed,
     floor_at_zero,
     paired_difference,
+    seed_matrix,
     seeds_by_tasks,
     why_not_learnt,
     why_unscored,
@@ -36,6 +37,7 @@ from incentivize.experiments.presentation.charts import (
     plot_by_budget,
     plot_by_pool,
 )
+from incentivize.experiments.presentation.tables import mean_or_dash
 from incentivize.experiments.settings.presets import STANDARD, TINY, with_large
 from incentivize.experiments.settings.schema import (
     Settings,
@@ -78,6 +80,7 @@ __all__ = [
     "judge",
     "leave_open",
     "legend",
+    "mean_or_dash",
     "n_star",
     "new_figure",
     "on_pool",
@@ -85,6 +88,7 @@ __all__ = [
     "plot_by_budget",
     "plot_by_pool",
     "scores_by_pool",
+    "seed_matrix",
     "seeds_by_tasks",
     "size_of",
     "specialists",

@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+import types
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +15,7 @@ from filelock import FileLock
 
 from incentivize import rewards
 from incentivize.envs import registry
+from incentivize.experiments import study_api
 from incentivize.experiments.settings.schema import Settings
 from tests.helpers import apart
 from tests.helpers.apart import COMMAND
@@ -88,11 +91,13 @@ def test_gymnasium_knows_its_family(folder):
 
 CHANGE = """
 import pathlib
-from incentivize.experiments import code, presets, studies
-from incentivize.experiments.settings import resolve
+from incentivize.experiments import studies
+from incentivize.experiments.settings import presets
+from incentivize.experiments.settings.loading import resolve
+from incentivize.experiments.storage.code_version import code_version
 study = studies.load("stakes")
 base = {"study": "stakes", "preset": "quick"} | study.PRESETS["quick"]
-print({code.code_of(cell) for cell in study.cells(resolve(base, presets.training("quick")))})
+print({code_version(cell) for cell in study.cells(resolve(base, presets.training_defaults("quick")))})
 """
 
 
@@ -105,6 +110,33 @@ def test_a_change_in_it_is_another_version_of_its_cells(folder, file):
     path.write_text(text)
     assert set(eval(before)).isdisjoint(eval(after)) == (file != "reward.py")  # half of the cells do without the reward
     assert before != after
+
+
+@pytest.mark.parametrize("name", study_api.__all__)
+def test_every_name_of_the_door_for_studies_is_documented(name):
+    value = getattr(study_api, name)
+    constant = name.isupper() or isinstance(value, types.GenericAlias)
+    assert constant or (
+        value.__doc__ and not value.__doc__.startswith(f"{name}(")
+    )  # which dataclasses write themselves
+
+
+def test_the_door_for_studies_lists_all_that_it_has():
+    assert {name for name in vars(study_api) if not name.startswith("__")} == set(study_api.__all__)
+
+
+@pytest.mark.parametrize(
+    "path", [ROOT / "docs" / "extending.md", *sorted(SUMS.rglob("*.py"))], ids=lambda path: path.name
+)
+def test_the_example_and_its_page_use_the_door_alone(path):
+    named = set(re.findall(r"incentivize\.experiments[.\w]*", path.read_text()))
+    assert named <= {"incentivize.experiments.study_api"}
+
+
+def test_the_page_lists_every_name_of_the_door():
+    table = (ROOT / "docs" / "extending.md").read_text().partition("| names | |")[2].partition("\n\n")[0]
+    first_columns = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    assert sorted(re.findall(r"`(\w+)`", " ".join(first_columns))) == sorted(study_api.__all__)
 
 
 def brought(monkeypatch, **entries):

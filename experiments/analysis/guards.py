@@ -1,6 +1,6 @@
-"""Guards: why a claim is left open whatever its effect, since nobody has learnt, or the teacher is no upper bound.
+"""Guards: why a claim is left open whatever its effect, since an arm has not learnt or the teacher is no upper bound.
 
-That none of the compared arms has learnt anything is `common.unlearnt`. Does not import jax.
+`comparisons.why_not_learnt` is the guard that every study asks of the arms that it compares. Does not import jax.
 """
 
 from __future__ import annotations
@@ -24,22 +24,35 @@ from incentivize.experiments.analysis.rows import base_variants
 from incentivize.experiments.analysis.table import ResultsTable
 from incentivize.experiments.settings.schema import PoolSize, Settings, size_of
 
-ROLES_WITHOUT_SKILL = ("uniform", "scripted", "blind", "control")  # roles in which there is no skill to be had
+ROLES_WITHOUT_SKILL = ("uniform", "scripted", "blind", "control")
+"""Roles in which there is no skill to be had."""
 MARGIN = 0.02  # of success, beyond the noise: less is not "above its teacher"
 TEACHERS = {"fair": "fair expert", "informed": "expert"}
-"""What a teacher is called, by what it knows."""
+"""Names of teachers for a reader, by what the teacher knows."""
 
 
 class TeacherLevel(NamedTuple):
-    """A teacher's success on held-out tasks."""
+    """A teacher's success on held-out tasks.
+
+    Attributes:
+        kind: what the teacher knows, a key of TEACHERS.
+        success: the share of episodes in which the teacher succeeds.
+        n_episodes: episodes that the success was measured in; infinite where that is not known.
+    """
 
     kind: str
     success: float
-    n_episodes: float  # infinite where it is not known
+    n_episodes: float
 
 
 class BestOfArm(NamedTuple):
-    """What one arm reaches on unseen tasks: its role, the mean over seeds, the lower end of the interval."""
+    """The success of one arm on unseen tasks, at one pool and budget.
+
+    Attributes:
+        role: the arm's part in the study, such as "generalist".
+        mean: success, the mean over seeds.
+        low: the lower end of the success's 95% interval.
+    """
 
     role: str
     mean: float
@@ -47,61 +60,67 @@ class BestOfArm(NamedTuple):
 
 
 def own_scores(arm: ResultsTable, splits: Sequence[str] = ("seen", "unseen")) -> list[dict[int, float]]:
-    """An arm's scores by seed on the tasks of its pool, and on unseen ones: memorising is learning, too."""
-    found = (by_seed(arm.where(evaluated_on=split), "score") for split in splits)
-    return [scores for scores in found if scores]
+    """Return an arm's scores by seed on the tasks of its pool and on unseen ones: memorising is learning, too."""
+    columns = (by_seed(arm.where(evaluated_on=split), "score") for split in splits)
+    return [scores for scores in columns if scores]
 
 
 def scores_by_pool(final: ResultsTable, role: str, pools: Sequence[PoolSize]) -> list[dict[int, float]]:
-    """Scores of an arm at every pool, on unseen tasks and on its own; not on those of the smallest pool.
+    """Return an arm's scores by seed at every pool, on unseen tasks and on its own, but not on the smallest pool's.
 
-    Who knows these by heart has not learnt what comes with more tasks. They may be one, which a habit solves.
+    An agent that knows these by heart has not learnt what comes with more tasks. They may be one task, which a habit
+    solves.
 
     Args:
         final: rows at the last budget.
-        role: of the arm.
-        pools: from the smallest on.
+        role: the arm's part in the study, such as "generalist".
+        pools: the pools, from the smallest on.
     """
-    found = []
+    scores = []
     for pool in pools:
         splits = ("unseen",) if pool == pools[0] and len(pools) > 1 else ("seen", "unseen")
-        found += own_scores(final.where(role=role, pool_size=size_of(pool)), splits)
-    return found
+        scores += own_scores(final.where(role=role, pool_size=size_of(pool)), splits)
+    return scores
 
 
 def why_not_beaten(arm: ResultsTable, who: str) -> str | None:
-    """Return why an arm may not be called beaten, by its rows at one pool and budget: it learnt nothing. Or None."""
-    return (
-        f"{who} has learnt nothing: its score stays below {LEARNT_SCORE}" if why_not_learnt(*own_scores(arm)) else None
-    )
+    """Say why an arm may not be called beaten, since it has learnt nothing; None where it has.
+
+    Args:
+        arm: the arm's rows at one pool and budget.
+        who: the arm in words, as a sentence begins.
+    """
+    if why_not_learnt(*own_scores(arm)):
+        return f"{who} has learnt nothing: its score stays below {LEARNT_SCORE}"
+    return None
 
 
 def why_specialists_open(
     table: ResultsTable, family: str, generalists: ResultsTable, specialists: ResultsTable
 ) -> str | None:
-    """Return why generalists and specialists are not compared, by their rows, or None."""
+    """Say why generalists and specialists are not compared, by their rows; None where they are."""
     return why_unscored(table, family) or why_not_learnt(*(by_seed(arm, "score") for arm in (generalists, specialists)))
 
 
 def why_above_their_teacher(table: ResultsTable, family: str, learner: str) -> str | None:
-    """Return why specialists of a learner may not be called beaten: an agent is above their teacher. Or None."""
+    """Say why specialists may not be called beaten: they are taught, and an agent is above their teacher; or None."""
     # The teacher of specialists always knows the task: it is the measured one where the rule is shown.
     return why_above_teacher(table, family, ("informed",)) if learner == "taught" else None
 
 
 def why_specialists_not_beaten(generalists: ResultsTable, specialists: ResultsTable, settings: Settings) -> str | None:
-    """Why specialists are not said to be beaten: some have not learnt their own task, and they make the difference.
+    """Say why specialists may not be called beaten: some have not learnt their own task, and decide the outcome.
 
-    Without these, three at least have to be left, and the interval over the others has to lie above 0, too. Where the
-    mean score of all is below LEARNT, none is said to be beaten.
+    They do not decide it where three others at least are left, and the interval over these lies above 0, too. Where the
+    mean score of all is below LEARNT_SCORE, specialists are never called beaten.
     """
     scores = by_seed(specialists, "score")
     learnt = [task for task, score in sorted(scores.items()) if score >= LEARNT_SCORE]
     if len(learnt) == len(scores):
         return None
-    found = difference_matrix(generalists, specialists, settings)
-    if found is not None and len(learnt) >= MIN_SEEDS and not why_not_learnt(scores):
-        others = found[:, learnt]
+    differences = difference_matrix(generalists, specialists, settings)
+    if differences is not None and len(learnt) >= MIN_SEEDS and not why_not_learnt(scores):
+        others = differences[:, learnt]
         if jackknife(lambda *kept: others[np.ix_(*kept)].mean(), others.shape).low > 0:
             return None
     failed = len(scores) - len(learnt)
@@ -111,16 +130,16 @@ def why_specialists_not_beaten(generalists: ResultsTable, specialists: ResultsTa
 
 
 def teacher_level_of(table: ResultsTable, family: str) -> TeacherLevel | None:
-    """The measured teacher of a family; None where a run has not measured it, as those of before have not."""
-    found: Any = (table.meta.get("teacher") or {}).get(family)
+    """Return the measured teacher of a family; None where the run has none, as older runs have not."""
+    level: Any = (table.meta.get("teacher") or {}).get(family)
     try:
-        return TeacherLevel(str(found["kind"]), float(found["success"]), float(found.get("n_episodes") or math.inf))
-    except (TypeError, ValueError, KeyError, AttributeError):
+        return TeacherLevel(str(level["kind"]), float(level["success"]), float(level.get("n_episodes") or math.inf))
+    except (TypeError, ValueError, KeyError, AttributeError):  # none, or not as this version writes it
         return None
 
 
 def arms_of(table: ResultsTable, family: str) -> list[BestOfArm]:
-    """What every arm reaches on unseen tasks, at every pool and budget."""
+    """Return the unseen success of every arm of a family, at every pool and budget."""
     groups: dict[tuple[Any, ...], dict[int, float]] = {}
     base = base_variants(table.rows).get(family)
     for row in table.where(family=family, evaluated_on="unseen").rows:
@@ -129,20 +148,20 @@ def arms_of(table: ResultsTable, family: str) -> list[BestOfArm]:
         if row["role"] not in ROLES_WITHOUT_SKILL and not row.get("simulations") and row.get("success") is not None:
             key = (row["role"], row.get("pool_size"), row["env_steps"])
             groups.setdefault(key, {})[row["seed"]] = row["success"]
-    found = ((role, t_interval([*values.values()])) for (role, *_), values in groups.items())
-    return [BestOfArm(role, estimate.mean, estimate.low) for role, estimate in found]
+    estimates = ((role, t_interval([*values.values()])) for (role, *_), values in groups.items())
+    return [BestOfArm(role, estimate.mean, estimate.low) for role, estimate in estimates]
 
 
 def why_above_teacher(table: ResultsTable, family: str, kinds: Sequence[str] = ("fair", "informed")) -> str | None:
-    """Why nothing is said against teaching, if so: some arm is above the measured teacher by more than noise.
+    """Say why nothing is claimed against teaching: an arm is above the measured teacher by more than noise; or None.
 
     The Student t interval over seeds of the arm's unseen success, at any pool and budget, lies above the teacher's
     success by more than MARGIN and by more than 1.96 standard errors of what the teacher's episodes measure.
 
     Args:
-        table: of the run; where it has no measured teacher, nothing is objected.
-        family: that the claim is about.
-        kinds: of teachers that the claim is about.
+        table: rows of the run; where it has no measured teacher, the answer is None.
+        family: the family that the claim is about.
+        kinds: the kinds of teacher that the claim is about, keys of TEACHERS.
     """
     teacher = teacher_level_of(table, family)
     if teacher is None or teacher.kind not in kinds:
@@ -161,7 +180,7 @@ def why_above_teacher(table: ResultsTable, family: str, kinds: Sequence[str] = (
 
 
 def teacher_levels(table: ResultsTable, settings: Settings) -> dict[str, list[dict[str, str]]]:
-    """A table of the measured teachers beside the best that any arm reaches; empty where none was measured."""
+    """Return a table of measured teachers beside the best arm, by its title; empty where no teacher was measured."""
     lines = []
     for family in settings.families:
         teacher = teacher_level_of(table, family)
@@ -174,16 +193,16 @@ def teacher_levels(table: ResultsTable, settings: Settings) -> dict[str, list[di
 
 
 def guard_claims(claims: Sequence[Claim], table: ResultsTable, settings: Settings) -> list[Claim]:
-    """Leave open what is claimed of families in which nobody has learnt anything, whoever wrote the study."""
-    why = {family: _families_nobody_learnt(table, [family]) for family in settings.families}
-    everywhere = _families_nobody_learnt(table, settings.families)
+    """Leave claims open about families in which nobody has learnt anything, whatever study the claims are from."""
+    why = {family: _why_nobody_learnt(table, [family]) for family in settings.families}
+    everywhere = _why_nobody_learnt(table, settings.families)
     return [leave_open(claim, why.get(claim.family, everywhere)) for claim in claims]
 
 
-def _families_nobody_learnt(table: ResultsTable, families: Sequence[str]) -> str | None:
-    """Return that no arm of any of these families has learnt anything; None where one has, or no level is known.
+def _why_nobody_learnt(table: ResultsTable, families: Sequence[str]) -> str | None:
+    """Say that no arm has learnt anything in any of these families; None where one has, or no level is known.
 
-    Rows of other knobs have no score: they are held against the blind level of the family as the run has it.
+    Rows of other knobs have no score: they are compared with the blind level of the family as the run has it.
     """
     groups: dict[tuple[Any, ...], list[float]] = {}
     levels: dict[str, float | None] = table.meta.get("blind") or {}

@@ -9,26 +9,26 @@ from incentivize.experiments.settings.presets import TRIALS
 def ledger(
     cell: Cell, num_actions: int, horizon: int, flops: int, n_params: int, episodes: int, seconds: float
 ) -> dict[str, float | int | str]:
-    """What a cell consumed up to its last budget, evaluations left out.
+    """Count what a cell consumed up to its last budget, evaluations left out.
 
-    `supervision_bits` are what the signal can tell at most: a label log2(actions), an expert's distance, as a reward on
-    the way has it, log2(horizon + 1), an episode that is rewarded at its end one. A gradient counts as two forward
-    passes beside its own (Kaplan et al. 2020, arXiv:2001.08361, sec. 2.1), and the environments' work is not counted.
+    `supervision_bits` are the most that the signal can tell: log2(actions) for a label, log2(horizon + 1) for an
+    expert's distance, as in a reward on the way, and one for an episode that is rewarded at its end. A gradient counts
+    as two forward passes beside its own (Kaplan et al. 2020, arXiv:2001.08361, sec. 2.1). The environments' own work is
+    not counted.
 
     Args:
-        cell: which one.
-        num_actions: of its family.
-        horizon: likewise.
-        flops: of one forward pass.
-        n_params: of its network.
-        episodes: that ended in its training.
-        seconds: that it took.
+        cell: the cell.
+        num_actions: number of actions of the cell's family.
+        horizon: steps of the longest episode of the cell's family.
+        flops: FLOPs of one forward pass of the network.
+        n_params: number of parameters of the network.
+        episodes: number of episodes that ended in training.
+        seconds: wall-clock seconds that training took.
     """
     training, steps = cell.training, cell.evaluation_points[-1][0]
-    # Of a pool drawn with replacement, so many distinct tasks are expected.
     begun = episodes + training.num_envs
     tasks = None if cell.pool_size is None else cell.pool_size * len(cell.members)
-    met = begun if tasks is None else tasks * -math.expm1(-begun / tasks)
+    met = begun if tasks is None else tasks * -math.expm1(-begun / tasks)  # expected: tasks are drawn with replacement
     taught = steps if cell.learner == "cloning" else min(training.taught_steps, steps)
     labels = taught if cell.teacher is not None else 0
     rewarded = steps - labels

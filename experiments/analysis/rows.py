@@ -1,4 +1,4 @@
-"""What is written down of finished cells: rows, their scores, the ledger. Does not import jax."""
+"""Rows of finished cells, and their scores. Does not import jax."""
 
 from collections.abc import Iterable, Sequence
 from itertools import product
@@ -11,16 +11,17 @@ from incentivize.experiments.cells import Cell
 from incentivize.experiments.settings.schema import network_name
 from incentivize.experiments.storage.schema import Row
 
-BASELINE_ROLES = ("uniform", "scripted", "blind")  # roles that know nothing of the task
+BASELINE_ROLES = ("uniform", "scripted", "blind")
+"""Roles of agents that know nothing of the task."""
 
 
 def rows_of(cell: Cell, counts: np.ndarray, n_params: int) -> list[Row]:
-    """One row per family, budget and split, without scores.
+    """Return one row per family, budget, number of simulations and split, without scores.
 
     Args:
-        cell: that they are of.
-        counts: per task, of `count_fields`.
-        n_params: of its network.
+        cell: the cell.
+        counts: the cell's counts per task, a structured array [T] with the fields of `storage.schema.TASK_FIELDS`.
+        n_params: number of parameters of the cell's network.
     """
     fixed = {
         "cell": cell.id,
@@ -38,18 +39,22 @@ def rows_of(cell: Cell, counts: np.ndarray, n_params: int) -> list[Row]:
     }
     rows = []
     for family, (point, kind), simulations in product(cell.members, cell.evaluation_points, cell.simulations):
-        mine = (counts["family"] == family) & (counts["env_steps"] == point) & (counts["simulations"] == simulations)
-        now = counts[mine]
-        for split in dict.fromkeys(now["evaluated_on"].tolist()):
+        at_point = (counts["family"] == family) & (counts["env_steps"] == point)
+        evaluation = counts[at_point & (counts["simulations"] == simulations)]
+        for split in dict.fromkeys(evaluation["evaluated_on"].tolist()):
             row = {"family": family, "variant": cell.variant_of(family, split), "evaluated_on": split}
             row |= {"budget_kind": kind, "env_steps": point, "simulations": simulations}
             row |= {"attempts": 1 if simulations else cell.attempts}
-            rows.append(fixed | row | aggregate(now[now["evaluated_on"] == split]))
+            rows.append(fixed | row | aggregate(evaluation[evaluation["evaluated_on"] == split]))
     return rows
 
 
 def aggregate(counts: np.ndarray) -> dict[str, Any]:
-    """What a row says of an evaluation, from its counts per task."""
+    """Return the columns of a row that an evaluation decides, such as success.
+
+    Args:
+        counts: counts per task of one split, a structured array [T] with the fields of `storage.schema.TASK_FIELDS`.
+    """
     episodes, decisions = int(counts["episodes"].sum()), int(counts["decisions"].sum())
     steps, expert_steps = int(counts["steps"].sum()), int(counts["expert_steps"].sum())
     return {
@@ -65,9 +70,14 @@ def aggregate(counts: np.ndarray) -> dict[str, Any]:
 
 
 def with_scores(rows: Sequence[Row], levels: dict[str, float]) -> list[Row]:
-    """The rows with scores: none where the blind level is not known or leaves no room, and none of blind agents.
+    """Return the rows with a column `score`.
 
-    Levels are of a family as the run's settings have it, so other variants have none, nor have splits of shifts.
+    It is None where the blind level is not known or leaves no room, and for blind agents. Levels are of a family as the
+    run's settings have it, so other variants have no score, nor have the splits of shifts.
+
+    Args:
+        rows: rows of a run.
+        levels: blind success by family.
     """
     base = base_variants(rows)
 
@@ -80,16 +90,20 @@ def with_scores(rows: Sequence[Row], levels: dict[str, float]) -> list[Row]:
 
 
 def base_variants(rows: Iterable[Row]) -> dict[str, str]:
-    """The variant of every family that scripted policies have played: the one that the run's settings name."""
+    """Return by family the variant that scripted policies have played: the one that the run's settings name."""
     return {row["family"]: row.get("variant") or "" for row in rows if row["role"] in BASELINE_ROLES[:2]}
 
 
 def blind_levels(rows: Sequence[Row], cells: Sequence[Cell]) -> tuple[dict[str, float], set[str]]:
-    """Blind levels by family: the best that is known without the description, acting either way.
+    """Find the blind level of every family: the best success without the description, sampled or greedy.
+
+    Args:
+        rows: rows of a run.
+        cells: cells of the run's whole grid, finished or not.
 
     Returns:
-        The levels as far as they are known, and the families of which no blind agent is missing: a level that lacks
-        some would flatter every score.
+        The levels by family, as far as they are known, and the families of which no blind agent is missing: a level
+        that lacks some would flatter every score.
     """
     base = base_variants(rows)
     blind = {
@@ -105,15 +119,15 @@ def blind_levels(rows: Sequence[Row], cells: Sequence[Cell]) -> tuple[dict[str, 
             both = (row["success"], row["success_greedy"])
             final.setdefault(row["family"], []).extend(value for value in both if value is not None)
             missing.discard(row["cell"])
-    known = {family: max(values) for family, values in final.items()}
-    return known, set(known) - {blind[cell][0] for cell in missing}
+    levels = {family: max(values) for family, values in final.items()}
+    return levels, set(levels) - {blind[cell][0] for cell in missing}
 
 
 def final_success(rows: Sequence[Row], cell: Cell) -> dict[str, float]:
-    """A cell's success at its last budget and most simulations by split, the mean over its families."""
-    found: dict[str, list[float]] = {}
+    """Return a cell's success by split at its last budget and most simulations, the mean over its families."""
+    success: dict[str, list[float]] = {}
     last = (cell.id, cell.evaluation_points[-1][0], cell.simulations[-1])
     for row in rows:
         if (row["cell"], row["env_steps"], row["simulations"]) == last:
-            found.setdefault(row["evaluated_on"], []).append(row["success"])
-    return {split: sum(values) / len(values) for split, values in found.items()}
+            success.setdefault(row["evaluated_on"], []).append(row["success"])
+    return {split: sum(values) / len(values) for split, values in success.items()}

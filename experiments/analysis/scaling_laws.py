@@ -1,4 +1,4 @@
-"""Laws of scale: power laws and logistic curves, what they foretell, whose slope is steeper. NumPy and SciPy only."""
+"""Laws of scale: power laws and logistic curves, how they extrapolate, slopes. NumPy and SciPy only."""
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -16,8 +16,9 @@ class Law(NamedTuple):
 
     Attributes:
         name: "power" or "logistic".
-        values: its parameters by name, each with the interval over seeds (`statistics.jackknife`).
-        missed: root mean square, in the logarithm of the error, by which it misses what it was not fitted to.
+        values: parameters by name, each with its interval over seeds (`estimates.jackknife`).
+        extrapolation_error: root mean square, in the logarithm of the error, by which the curve misses the places that
+            it was not fitted to.
     """
 
     name: str
@@ -26,12 +27,28 @@ class Law(NamedTuple):
 
 
 def power(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The power law y = scale * x**exponent, by least squares in logarithms: (log scale, exponent)."""
+    """Fit the power law y = scale * x**exponent by least squares in logarithms.
+
+    Args:
+        x: places above 0, float64 [X].
+        y: values above 0, float64 [X].
+
+    Returns:
+        (log scale, exponent), float64 [2].
+    """
     return np.polynomial.polynomial.polyfit(np.log(x), np.log(y), 1)
 
 
 def logistic(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The error y = 1 - top * expit(steep * (log x - middle)), which falls to 1 - top: (top, steep, middle)."""
+    """Fit the error y = 1 - top * expit(steep * (log x - middle)), which falls to 1 - top, by least squares.
+
+    Args:
+        x: places above 0, rising, float64 [X].
+        y: errors, float64 [X].
+
+    Returns:
+        (top, steep, middle), float64 [3].
+    """
     logs = np.log(x)
     wide = max(np.ptp(logs), 1e-9)
     bounds = ([0.0, 0.01 / wide, logs[0] - 3 * wide], [1.0, 100 / wide, logs[-1] + 3 * wide])
@@ -55,56 +72,66 @@ LAWS: dict[str, tuple[Fit, Fit, tuple[str, ...]]] = {
     "power": (power, _power_at, ("log scale", "exponent")),
     "logistic": (logistic, _logistic_at, ("top", "steepness", "middle")),
 }
-MIN_POINTS = 1e-3  # an error below is not told from none: half a failure in 500 episodes
+"""By name: the fit, the curve's values at given places, and the names of the parameters."""
+MIN_ERROR = 1e-3  # half a failure in 500 episodes: an error below is not told from none
 
 
 def fit_laws(x: Sequence[float], errors: np.ndarray, held: int = 2) -> list[Law]:
-    """A power law and a logistic curve through errors that fall with scale, and how well each foretells the rest.
+    """Fit a power law and a logistic curve to errors that fall with scale, and measure how well each extrapolates.
 
-    Their parameters are of all places. Fitted again to all but the largest, they are held against those: a power law
-    that is none shows there.
+    The parameters are of all places. For the extrapolation error the curve is fitted again to all but the largest
+    places, and compared with the errors there: a relation that is no power law shows itself so.
 
     Args:
-        x: scale, rising, above 0 [X].
-        errors: 1 - score [seeds, X]; cut to LEAST from below.
-        held: how many of the largest places are held out.
+        x: scale, rising, above 0, float64 [X].
+        errors: 1 - score, float64 [seeds, X]; values below MIN_ERROR count as MIN_ERROR.
+        held: the number of largest places to hold out.
 
     Returns:
-        Both, that which foretells better first.
+        Both laws, that with the smaller extrapolation error first.
+
+    Raises:
+        ValueError: where shapes differ, or fewer than 3 places are left to fit to.
     """
-    places, errors = np.asarray(x, float), np.maximum(np.asarray(errors, float), MIN_POINTS)
+    places, errors = np.asarray(x, float), np.maximum(np.asarray(errors, float), MIN_ERROR)
     n = len(errors)
     if errors.shape != (n, len(places)) or len(places) - held < 3:
         raise ValueError(
-            f"want errors [seeds, places], 3 places at least beside the {held} held out, not {errors.shape}"
+            f"errors: shape {errors.shape}, expected [seeds, places] with 3 places at least beside the {held} held out"
         )
-    found = []
-    for name, (fit, at, names) in LAWS.items():
+    laws = []
+    for name, (fit, at, parameters) in LAWS.items():
         fitted = lru_cache(lambda kept, fit=fit: fit(places, errors[list(kept)].mean(0)).tolist())
         values = {
-            known: jackknife(lambda kept, place=place, fitted=fitted: fitted(tuple(kept))[place], (n,))
-            for place, known in enumerate(names)
+            parameter: jackknife(lambda kept, index=index, fitted=fitted: fitted(tuple(kept))[index], (n,))
+            for index, parameter in enumerate(parameters)
         }
         early = fit(places[:-held], errors[:, :-held].mean(0))
-        foretold = np.maximum(at(early, places[-held:]), MIN_POINTS)
-        missed = np.sqrt(np.mean((np.log(foretold) - np.log(errors[:, -held:].mean(0))) ** 2))
-        found.append(Law(name, values, float(missed)))
-    return sorted(found, key=lambda law: law.extrapolation_error)
+        extrapolated = np.maximum(at(early, places[-held:]), MIN_ERROR)
+        misses = np.log(extrapolated) - np.log(errors[:, -held:].mean(0))
+        laws.append(Law(name, values, float(np.sqrt(np.mean(misses**2)))))
+    return sorted(laws, key=lambda law: law.extrapolation_error)
 
 
 def slopes(x: Sequence[float], y: np.ndarray) -> np.ndarray:
-    """Of log y against log x, seed by seed.
+    """Return the slopes of log y against log x, seed by seed.
 
     Args:
-        x: above 0 [X].
-        y: above 0 [seeds, X].
+        x: places above 0, float64 [X].
+        y: values above 0, float64 [seeds, X].
 
     Returns:
-        [seeds].
+        Slopes, float64 [seeds].
     """
     return np.array([power(np.asarray(x, float), np.asarray(row, float))[1] for row in y])
 
 
 def slope_difference(first: np.ndarray, second: np.ndarray, paired: bool) -> Estimate:
-    """By how much the slopes of one arm exceed another's, over seeds; Student's t within seeds, or else Welch's."""
+    """Estimate the mean slope of one arm minus that of another, over seeds.
+
+    Args:
+        first: slopes of the first arm, float64 [seeds].
+        second: slopes of the second arm, float64 [seeds]; the number of seeds may differ unless `paired`.
+        paired: whether to subtract within seeds (Student's t interval) or not (Welch's).
+    """
     return t_interval(np.asarray(first) - np.asarray(second)) if paired else welch_interval(first, second)

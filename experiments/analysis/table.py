@@ -11,38 +11,44 @@ from incentivize.experiments.storage.schema import Row
 
 @dataclass(frozen=True)
 class ResultsTable:
-    """Rows of `results.jsonl`, counts per task of `tasks.npz`, and `meta.json`."""
+    """A run's rows, counts and facts.
+
+    Attributes:
+        rows: rows of `results.jsonl`, some or all.
+        tasks: counts per task of `tasks.npz`, a structured array [T] with the fields of `storage.schema.TASK_FIELDS`.
+        meta: the content of `meta.json`.
+    """
 
     rows: Sequence[Row]
     tasks: np.ndarray
     meta: dict[str, Any]
 
     def where(self, test: Callable[[Row], bool] | None = None, **values: Any) -> "ResultsTable":
-        """The rows with these values."""
+        """Keep the rows that have these values, and that pass a test where one is given."""
         kept = [
             row for row in self.rows if all(row.get(k) == v for k, v in values.items()) and (test is None or test(row))
         ]
         return ResultsTable(kept, self.tasks, self.meta)
 
     def final(self) -> "ResultsTable":
-        """Of every cell, the rows at its largest budget."""
+        """Keep the rows at the largest budget of their cell."""
         last: dict[str, int] = {}
         for row in self.rows:
             last[row["cell"]] = max(last.get(row["cell"], 0), row["env_steps"])
         return self.where(lambda row: row["env_steps"] == last[row["cell"]])
 
     def values(self, key: str = "success") -> list[float]:
-        """A column, where it has a value."""
+        """Return a column, without the rows that have no value in it."""
         return [row[key] for row in self.rows if row[key] is not None]
 
     def per_task(self, split: str) -> dict[int, float]:
-        """Success by task ordinal over all rows, each at its cell, budget and number of simulations."""
+        """Return success by task ordinal over all rows, each at its cell, budget and number of simulations."""
         totals: dict[int, list[int]] = {}
         for row in self.rows:
-            wanted = {key: row[key] for key in ("cell", "family", "env_steps")}
-            wanted |= {"simulations": row.get("simulations") or 0, "evaluated_on": split}
-            mine = np.logical_and.reduce([self.tasks[key] == value for key, value in wanted.items()])
-            for task in self.tasks[mine]:
+            place = {key: row[key] for key in ("cell", "family", "env_steps")}
+            place |= {"simulations": row.get("simulations") or 0, "evaluated_on": split}
+            selected = np.logical_and.reduce([self.tasks[key] == value for key, value in place.items()])
+            for task in self.tasks[selected]:
                 total = totals.setdefault(int(task["ordinal"]), [0, 0])
                 total[0] += int(task["successes"])
                 total[1] += int(task["episodes"])

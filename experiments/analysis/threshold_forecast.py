@@ -1,91 +1,113 @@
-"""The number of tasks at which skill takes over, measured in agents, and foretold from how long they learn.
+"""The number of tasks at which skill takes over: measured in agents, and forecast from how long they learn.
 
-Where learning the skill takes T steps (half of the score, every episode new), and pools of a few tasks take a + cN to
-be learnt by heart, memorising takes longer than the skill from (T - a) / c tasks on.
+Where learning the skill takes T steps (half of the score, every episode new), and learning a pool of N tasks by heart
+takes a + cN steps, memorising takes longer than the skill from (T - a) / c tasks on.
 """
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from incentivize.experiments.analysis.comparisons import by_seed
+from incentivize.experiments.analysis.comparisons import by_seed, seed_matrix
 from incentivize.experiments.analysis.estimates import normalised_score
 from incentivize.experiments.analysis.table import ResultsTable
 from incentivize.experiments.analysis.thresholds import Location, n_star_of_scores
 from incentivize.experiments.settings.schema import PoolSize, size_of
 
-MEMORISED = 64  # pools up to this are timed; what lies beyond is foretold
+MAX_TIMED_POOL = 64  # tasks; a forecast looks at no larger pool but every-episode-new
 
 
 class ThresholdForecast(NamedTuple):
-    """A setting's threshold.
+    """A setting's threshold, measured and forecast.
 
     Attributes:
         measured: N*; None where a cell is missing.
-        foretold: None where it cannot be, and `why`.
-        skill: steps after which half of the score is reached on unseen tasks, every episode new.
-        task: steps that one more task takes to memorise.
+        forecast: tasks from which memorising takes longer than the skill; None where that cannot be told.
+        steps_to_skill: environment steps to half of the score on unseen tasks, every episode new; None where it is not
+            reached.
+        steps_per_task: environment steps that one more task takes to memorise; None where too few pools are learnt.
+        why: why there is no forecast; empty where there is one.
     """
 
-    measured: Location | None
-    forecast: float | None
-    skill: float | None
-    task: float | None
+    measured: Location | None = None
+    forecast: float | None = None
+    steps_to_skill: float | None = None
+    steps_per_task: float | None = None
     why: str = ""
 
 
 def forecast_threshold(
-    mine: ResultsTable, level: float, pools: Sequence[PoolSize], seeds: Sequence[int], steps: Sequence[int]
+    table: ResultsTable, level: float, pools: Sequence[PoolSize], seeds: Sequence[int], steps: Sequence[int]
 ) -> ThresholdForecast:
-    """Measured and foretold, of which the latter never looks at a pool between MEMORISED and every-episode-new.
+    """Measure the threshold, and forecast it from every-episode-new and from pools up to MAX_TIMED_POOL alone.
 
     Args:
-        mine: the rows of agents on every pool, with every seed.
+        table: rows of agents on every pool, with every seed.
         level: success of a blind agent.
-        pools: from small to every-episode-new.
-        seeds: of the agents.
-        steps: at which they were evaluated.
+        pools: the pools, from small to every-episode-new.
+        seeds: the agents' seeds.
+        steps: the environment steps at which agents were evaluated, rising.
     """
     if level >= 1:
-        return ThresholdForecast(None, None, None, None, "a blind agent leaves no room")
+        return ThresholdForecast(why="a blind agent leaves no room")
+    measured = _measure(table, level, pools, seeds, steps[-1])
+    timed = [pool for pool in pools if pool != "new" and pool <= MAX_TIMED_POOL]
+    times = [_half_time(table, level, pool, "seen", seeds, steps) for pool in timed]
+    steps_to_skill = _half_time(table, level, "new", "unseen", seeds, steps)
+    learnt = [(pool, time) for pool, time in zip(timed, times, strict=True) if time is not None]
+    if steps_to_skill is None or len(learnt) < 2:
+        why = "half of the score is not reached in this budget, or a cell is missing"
+        return ThresholdForecast(measured=measured, steps_to_skill=steps_to_skill, why=why)
+    sizes, steps_of_sizes = zip(*learnt, strict=True)
+    at_none, per_task = np.polynomial.polynomial.polyfit(sizes, steps_of_sizes, 1)
+    forecast, why = None, "more tasks take no longer, or the skill is there before one task is"
+    if per_task > 0 and steps_to_skill > at_none:
+        forecast, why = float((steps_to_skill - at_none) / per_task), ""
+    return ThresholdForecast(
+        measured=measured,
+        forecast=forecast,
+        steps_to_skill=steps_to_skill,
+        steps_per_task=float(per_task),
+        why=why,
+    )
 
-    def column(pool: Any, split: str, step: int) -> list[float] | None:
-        found = by_seed(mine.where(pool_size=size_of(pool), evaluated_on=split, env_steps=step))
-        scores = [normalised_score(found[seed], level) for seed in seeds if seed in found]
-        return [score for score in scores if score is not None] if set(found) == set(seeds) else None
 
-    def half_time(pool: Any, split: str) -> float | None:
-        columns = [column(pool, split, step) for step in steps]
-        known = [float(np.mean(scores)) for scores in columns if scores is not None]
-        return _first(steps, known, 0.5) if len(known) == len(steps) else None
+def _scores(
+    table: ResultsTable, level: float, pool: PoolSize, split: str, seeds: Sequence[int], steps: int
+) -> list[float] | None:
+    """Return an arm's scores at one pool, split and budget, in the order of `seeds`; None where one is missing."""
+    column = by_seed(table.where(pool_size=size_of(pool), evaluated_on=split, env_steps=steps))
+    if seed_matrix([column], seeds) is None:
+        return None
+    scores = [normalised_score(column[seed], level) for seed in seeds]
+    return [score for score in scores if score is not None]
 
-    finite = [pool for pool in pools if pool != "new"]
-    measured = [column(pool, "unseen", steps[-1]) for pool in pools]
-    whole = [scores for scores in measured if scores is not None]
-    place = None
-    if len(whole) == len(pools):
-        scores = np.array(whole).T
-        place = n_star_of_scores(finite, scores[:, :-1], scores[:, -1])
-    small = [pool for pool in finite if pool <= MEMORISED]
-    times, skill = [half_time(pool, "seen") for pool in small], half_time("new", "unseen")
-    known = [(pool, time) for pool, time in zip(small, times, strict=True) if time is not None]
-    if skill is None or len(known) < 2:
-        return ThresholdForecast(
-            place, None, skill, None, "half of the score is not reached in this budget, or a cell is missing"
-        )
-    sizes, each = zip(*known, strict=True)
-    at, task = np.polynomial.polynomial.polyfit(sizes, each, 1)
-    if task <= 0 or skill <= at:
-        return ThresholdForecast(
-            place, None, skill, float(task), "more tasks take no longer, or the skill is there before one task is"
-        )
-    return ThresholdForecast(place, float((skill - at) / task), skill, float(task))
+
+def _half_time(
+    table: ResultsTable, level: float, pool: PoolSize, split: str, seeds: Sequence[int], steps: Sequence[int]
+) -> float | None:
+    """Return the environment steps at which the mean score first reaches one half; None where it does not."""
+    columns = [_scores(table, level, pool, split, seeds, step) for step in steps]
+    means = [float(np.mean(scores)) for scores in columns if scores is not None]
+    return _first(steps, means, 0.5) if len(means) == len(steps) else None
+
+
+def _measure(
+    table: ResultsTable, level: float, pools: Sequence[PoolSize], seeds: Sequence[int], steps: int
+) -> Location | None:
+    """Find N* at a budget of so many environment steps; None where a cell is missing."""
+    columns = [_scores(table, level, pool, "unseen", seeds, steps) for pool in pools]
+    complete = [scores for scores in columns if scores is not None]
+    if len(complete) < len(pools):
+        return None
+    scores = np.array(complete).T
+    return n_star_of_scores([pool for pool in pools if pool != "new"], scores[:, :-1], scores[:, -1])
 
 
 def _first(steps: Sequence[int], values: list[float], level: float) -> float | None:
-    """When values first reach a level, between two budgets on a logarithmic axis; None where they do not."""
+    """Return where values first reach a level, between two budgets on a logarithmic axis; None where they do not."""
     for place, value in enumerate(values):
         if value >= level:
             if not place:

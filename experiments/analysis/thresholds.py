@@ -10,18 +10,18 @@ from scipy.special import expit
 
 from incentivize.experiments.analysis.estimates import MIN_SEEDS, jackknife
 
-MIN_TOP_SCORE = 0.1  # of score that every-episode-new has to reach, or else there is nothing to have half of
+MIN_TOP_SCORE = 0.1  # of every-episode-new: half of less is not told from noise
 
 
 class Location(NamedTuple):
     """Where on an axis something happens, with its 95% interval.
 
     Attributes:
-        at: the place; None where it is not identified.
-        low: infinite where the interval has no end there.
-        high: likewise.
+        at: the place on the axis; None where it is not identified.
+        low: the interval's lower end; -inf where it is open.
+        high: the interval's upper end; inf where it is open.
         n: seeds.
-        why: it is not identified, or has no interval.
+        why: why the place is not identified, or has no interval; empty where it has one.
     """
 
     at: float | None
@@ -31,8 +31,12 @@ class Location(NamedTuple):
     why: str = ""
 
 
+def _unidentified(n: int, why: str) -> Location:
+    return Location(None, -np.inf, np.inf, n, why)
+
+
 def describe(place: Location | None) -> str:
-    """A place for a table, or why there is none; a dash where it could not be asked for."""
+    """Write a location for a table, or why it is not identified; a dash where there is none."""
     if place is None:
         return "-"
     if place.at is None:
@@ -42,43 +46,55 @@ def describe(place: Location | None) -> str:
 
 
 def n_star_of_scores(sizes: Sequence[float], scores: np.ndarray, top: np.ndarray) -> Location:
-    """N*: the pool at which the score on unseen tasks is half of what every-episode-new reaches.
+    """Find N*: the pool at which the score on unseen tasks is half of what every-episode-new reaches.
 
-    A logistic curve in log N, from a level of its own to that of every-episode-new, is fitted to the mean over seeds;
-    the interval is of log N*, by leaving out every seed once (`statistics.jackknife`).
+    A logistic curve in log N, from a level of its own to that of every-episode-new, is fitted to the mean over seeds.
+    The interval is of log N*, by leaving out every seed once (`estimates.jackknife`).
 
     Args:
-        sizes: of the pools, rising [N].
-        scores: on unseen tasks [seeds, N].
-        top: likewise at every-episode-new [seeds].
+        sizes: the pools' numbers of tasks, rising, float64 [N], N >= 4.
+        scores: scores on unseen tasks, float64 [seeds, N].
+        top: scores on unseen tasks at every-episode-new, float64 [seeds].
+
+    Raises:
+        ValueError: where shapes differ, or pools are fewer than 4.
     """
     x, scores, top = np.log(np.asarray(sizes, float)), np.asarray(scores, float), np.asarray(top, float)
     n = len(scores)
     if scores.shape != (n, len(x)) or top.shape != (n,) or len(x) < 4:
-        raise ValueError(f"want scores [seeds, pools] of 4 pools at least and one top a seed, not {scores.shape}")
-    if top.mean() < MIN_TOP_SCORE:
-        return Location(
-            None, -np.inf, np.inf, n, f"every episode new scores {top.mean():.2f}: there is no skill to find"
+        raise ValueError(
+            f"scores: shape {scores.shape}, expected [seeds, pools] of 4 pools at least, and one top per seed"
         )
+    if top.mean() < MIN_TOP_SCORE:
+        return _unidentified(n, f"every episode new scores {top.mean():.2f}: there is no skill to find")
     at, start = _half(x, scores.mean(0), float(top.mean()), None)
     if math.isinf(at):
-        side = "below the smallest" if at < 0 else "beyond the largest"
-        return Location(None, -np.inf, np.inf, n, f"it lies {side} pool")
+        return _unidentified(n, f"it lies {'below the smallest' if at < 0 else 'beyond the largest'} pool")
     rising = isotonic_regression(scores.mean(0)).x
     low, high = x[rising < top.mean() / 2][-1], x[rising >= top.mean() / 2][0]
     slack = np.diff(x).max() / 4  # of the distance of two pools: what is measured at either may be off a little
     if not low - slack <= at <= high + slack:
-        return Location(None, -np.inf, np.inf, n, "no logistic curve up to every episode new fits the pools")
+        return _unidentified(n, "no logistic curve up to every episode new fits the pools")
 
-    def one(mine: np.ndarray) -> float:
-        level = float(top[mine].mean())
-        return _half(x, scores[mine].mean(0), level, start)[0] if level >= MIN_TOP_SCORE else np.inf
+    def log_place(kept: np.ndarray) -> float:
+        level = float(top[kept].mean())
+        return _half(x, scores[kept].mean(0), level, start)[0] if level >= MIN_TOP_SCORE else np.inf
 
-    return _place(one, (n,), x)
+    return _locate(log_place, (n,), x)
 
 
 def _half(x: np.ndarray, y: np.ndarray, top: float, start: np.ndarray | None) -> tuple[float, np.ndarray | None]:
-    """Where a curve has half of `top`, infinite where that is not within its ends; and the curve that was fitted."""
+    """Find where a curve has half of `top`, by a logistic fit.
+
+    Args:
+        x: places, rising, float64 [X].
+        y: the curve, float64 [X].
+        top: the level that the logistic curve rises to.
+        start: parameters to begin the fit with, float64 [3]; None for several beginnings.
+
+    Returns:
+        The place, infinite where it is beyond an end of `x`, and the parameters of the fit, float64 [3].
+    """
     if y[0] >= top / 2:
         return -np.inf, None
     if y[-1] < top / 2:
@@ -90,7 +106,11 @@ def _half(x: np.ndarray, y: np.ndarray, top: float, start: np.ndarray | None) ->
 
 
 def _fit(x: np.ndarray, y: np.ndarray, top: float, start: np.ndarray | None) -> np.ndarray:
-    """A logistic curve up to `top`: its lowest level, which is less than half of that, its steepness, its middle."""
+    """Fit a logistic curve up to `top`; arguments are those of `_half`.
+
+    Returns:
+        Its lowest level, which is less than half of `top`, its steepness and its middle, float64 [3].
+    """
     wide, most = x[-1] - x[0], 0.499 * top
     low, high = np.array([-1.0, 0.5 / wide, x[0] - wide]), np.array([most, 100.0 / wide, x[-1] + wide])
     middle = float(x[np.argmin(np.abs(y - top / 2))])
@@ -107,56 +127,68 @@ def _fit(x: np.ndarray, y: np.ndarray, top: float, start: np.ndarray | None) -> 
     return min(fits, key=lambda fit: fit.cost).x
 
 
-def _place(one: Callable[..., float], sizes: Sequence[int], x: np.ndarray) -> Location:
-    """A place, of which `one` gives the logarithm by the units that are kept, with the interval that these leave.
+def _locate(log_place: Callable[..., float], sizes: Sequence[int], x: np.ndarray) -> Location:
+    """Return a place with its jackknife interval, open where an end lies beyond the axis: nothing was measured there.
 
-    Beyond the axis `x` an end of it is open: nothing was measured there.
+    Args:
+        log_place: the logarithm of the place, by the indices of the units that are kept, int64 [kept] of each kind.
+        sizes: the number of units of each kind.
+        x: logarithms of the axis' places, rising, float64 [X].
     """
-    found = jackknife(one, sizes)
-    if found.n < MIN_SEEDS:
-        why = f"n = {found.n}: no interval from fewer than {MIN_SEEDS}"
-        return Location(math.exp(found.mean), -np.inf, np.inf, found.n, why)
-    low = math.exp(found.low) if found.low >= x[0] else -math.inf
-    high = math.exp(found.high) if found.high <= x[-1] else math.inf
-    return Location(math.exp(found.mean), low, high, found.n)
+    estimate = jackknife(log_place, sizes)
+    if estimate.n < MIN_SEEDS:
+        why = f"n = {estimate.n}: no interval from fewer than {MIN_SEEDS}"
+        return Location(math.exp(estimate.mean), -np.inf, np.inf, estimate.n, why)
+    low = math.exp(estimate.low) if estimate.low >= x[0] else -math.inf
+    high = math.exp(estimate.high) if estimate.high <= x[-1] else math.inf
+    return Location(math.exp(estimate.mean), low, high, estimate.n)
 
 
 def crossing(x: Sequence[float], differences: np.ndarray) -> Location:
-    """Where paired differences go from below 0 to above it for good, along a logarithmic axis.
+    """Find where paired differences go from below 0 to above it for good, along a logarithmic axis.
 
-    Of the mean differences the nearest rising sequence is taken (isotonic regression), and between its last place below
-    0 and its first above, where a straight line crosses. It counts as identified where the 95% interval over seeds has
-    the difference below 0 somewhere, and above 0 somewhere beyond.
+    The mean differences are replaced by the nearest rising sequence (isotonic regression). The place is where a
+    straight line between its last value below 0 and its first above crosses 0. It counts as identified where the 95%
+    interval over seeds has the difference below 0 at some place, and above 0 at some place beyond.
 
     Args:
-        x: places, rising, above 0 [X].
-        differences: second curve minus first, within seeds [seeds, X]; or within seeds and tasks [seeds, tasks, X], if
-            tasks may have been others too.
+        x: places, rising, above 0, float64 [X], X >= 2.
+        differences: second curve minus first, within seeds, float64 [seeds, X]; or within seeds and tasks, float64
+            [seeds, tasks, X], if the tasks are a sample of more.
+
+    Raises:
+        ValueError: where shapes differ, or there are fewer than 2 places.
     """
     places, differences = np.log(np.asarray(x, float)), np.asarray(differences, float)
     *sizes, last = differences.shape
     if last != len(places) or len(places) < 2 or len(sizes) not in (1, 2):
-        raise ValueError(f"want differences [seeds, places] of 2 places at least, not {differences.shape}")
+        raise ValueError(
+            f"differences: shape {differences.shape}, expected [seeds, places] or [seeds, tasks, places] of 2 places "
+            "at least"
+        )
     n = min(sizes)
 
     def mean(*kept: np.ndarray) -> np.ndarray:
         return differences[np.ix_(*kept)].reshape(-1, last).mean(0)
 
     each = [jackknife(lambda *kept, place=place: float(mean(*kept)[place]), sizes) for place in range(last)]
-    below = [place for place, found in zip(places, each, strict=True) if found.high < 0]
-    above = [place for place, found in zip(places, each, strict=True) if found.low > 0]
-    if below and above and max(below) > max(above) > min(below):
-        return Location(None, -np.inf, np.inf, n, "it falls back")
-    if not below or not above or min(below) > max(above):
-        missing = "nowhere surely below 0" if not below else "nowhere surely above 0"
-        return Location(None, -np.inf, np.inf, n, missing if not (below and above) else "it falls instead of rising")
+    below = [place for place, estimate in zip(places, each, strict=True) if estimate.high < 0]
+    above = [place for place, estimate in zip(places, each, strict=True) if estimate.low > 0]
+    if not below:
+        return _unidentified(n, "nowhere surely below 0")
+    if not above:
+        return _unidentified(n, "nowhere surely above 0")
+    if max(below) > max(above) > min(below):
+        return _unidentified(n, "it falls back")
+    if min(below) > max(above):
+        return _unidentified(n, "it falls instead of rising")
     if math.isinf(_zero(places, mean(*map(np.arange, sizes)))):
-        return Location(None, -np.inf, np.inf, n, "no place of change fits")
-    return _place(lambda *kept: _zero(places, mean(*kept)), sizes, places)
+        return _unidentified(n, "no place of change fits")
+    return _locate(lambda *kept: _zero(places, mean(*kept)), sizes, places)
 
 
 def _zero(x: np.ndarray, y: np.ndarray) -> float:
-    """Where the nearest rising sequence crosses 0; infinite where it does not."""
+    """Return where the rising sequence nearest to y, float64 [X], crosses 0; infinite where it does not."""
     rising = isotonic_regression(y).x
     if rising[0] >= 0:
         return -np.inf
@@ -171,35 +203,38 @@ class Shape(NamedTuple):
     """How well curves fit, by the Bayesian information criterion (Schwarz 1978; less is better).
 
     Attributes:
-        bic: of every curve, by name.
-        best: the name of the best.
-        ahead: by how much "jump" is ahead of "smooth" and "line", or behind where below 0: 2 is hardly worth a mention,
-            10 very strong (Kass & Raftery 1995).
+        bic: the criterion by the curve's name: "flat", "line", "jump" and "smooth".
+        best: the name of the curve with the least criterion.
+        jump_lead: by how much "jump" is better than the better of "smooth" and "line", or worse where below 0: 2 is
+            hardly worth a mention, 10 very strong (Kass & Raftery 1995).
     """
 
     bic: dict[str, float]
     best: str
-    ahead: float
+    jump_lead: float
 
 
-def jump_or_smooth(x: Sequence[float], y: Sequence[float] | np.ndarray) -> Shape:
-    """Whether a curve jumps: one level up to some place and another beyond, against smooth curves and none.
+def jump_or_smooth(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -> Shape:
+    """Compare a jump, one level up to some place and another beyond, with smooth curves and with none.
 
     Args:
-        x: above 0, taken on a logarithmic axis [X].
-        y: [X], or [seeds, X]: then every seed's value is a point.
+        x: places above 0, taken on a logarithmic axis, float64 [X], X >= 5.
+        y: values, float64 [X], or [seeds, X]: then every seed's value is a point.
+
+    Raises:
+        ValueError: where shapes differ, or there are fewer than 5 places.
     """
     places, y = np.log(np.asarray(x, float)), np.atleast_2d(np.asarray(y, float))
     if len(places) < 5 or y.shape[1] != len(places):
-        raise ValueError(f"want 5 places at least and a value for each, not {y.shape}")
+        raise ValueError(f"y: shape {y.shape}, expected a value for each of 5 places at least")
     at, values = np.tile(places, len(y)), y.ravel()
-    steps = [_levels(at > place, values) for place in places[:-1]]
+    jumps = [_squares_of_levels(at > place, values) for place in places[:-1]]
     line = np.polynomial.polynomial.polyfit(at, values, 1)
-    left = {
+    left = {  # sum of squares that a curve leaves, and its number of parameters
         "flat": (np.sum((values - values.mean()) ** 2), 1),
         "line": (np.sum((values - np.polynomial.polynomial.polyval(at, line)) ** 2), 2),
-        "jump": (min(steps), 3),
-        "smooth": (_logistic(at, values), 4),
+        "jump": (min(jumps), 3),
+        "smooth": (_squares_of_logistic(at, values), 4),
     }
     n, noise = len(values), 1e-6 * len(values)  # what no measurement is finer than
     bic = {name: float(n * math.log((squares + noise) / n) + p * math.log(n)) for name, (squares, p) in left.items()}
@@ -207,20 +242,21 @@ def jump_or_smooth(x: Sequence[float], y: Sequence[float] | np.ndarray) -> Shape
     return Shape(bic, min(bic, key=lambda name: bic[name]), smooth - bic["jump"])
 
 
-def _levels(beyond: np.ndarray, values: np.ndarray) -> float:
+def _squares_of_levels(beyond: np.ndarray, values: np.ndarray) -> float:
+    """Return the sum of squares that two levels leave of values, float64 [n]; `beyond`, bool [n], are on the second."""
     return float(sum(np.sum((side - side.mean()) ** 2) for side in (values[beyond], values[~beyond])))
 
 
-def _logistic(x: np.ndarray, y: np.ndarray) -> float:
-    """What the best logistic curve, that is no jump, leaves of the sum of squares.
+def _squares_of_logistic(x: np.ndarray, y: np.ndarray) -> float:
+    """Return the sum of squares that the best logistic curve leaves of y at x, both float64 [n].
 
     From a tenth of its height to nine tenths it takes two of the axis' places at least; steeper ones are jumps.
     """
-    known = np.unique(x)
-    wide, steepest = known[-1] - known[0], 2 * math.log(9) / (2 * np.diff(known).max())
-    bounds = ([-np.inf, -np.inf, 0.1 / wide, known[0] - wide], [np.inf, np.inf, steepest, known[-1] + wide])
-    starts = [(y.min(), np.ptp(y), steepest / 2, middle) for middle in np.quantile(known, (0.25, 0.5, 0.75))]
-    starts += [(y.max(), -np.ptp(y), steepest / 2, float(np.median(known)))]
+    places = np.unique(x)
+    wide, steepest = places[-1] - places[0], 2 * math.log(9) / (2 * np.diff(places).max())
+    bounds = ([-np.inf, -np.inf, 0.1 / wide, places[0] - wide], [np.inf, np.inf, steepest, places[-1] + wide])
+    starts = [(y.min(), np.ptp(y), steepest / 2, middle) for middle in np.quantile(places, (0.25, 0.5, 0.75))]
+    starts += [(y.max(), -np.ptp(y), steepest / 2, float(np.median(places)))]
     fits = [
         least_squares(lambda p: p[0] + p[1] * expit(p[2] * (x - p[3])) - y, start, bounds=bounds) for start in starts
     ]

@@ -1,4 +1,4 @@
-"""What studies share: a cell of their settings, comparisons within seeds. Does not import jax."""
+"""What grids of studies share: a cell of the settings, a pool, blind agents, the teacher. Does not import jax."""
 
 from functools import lru_cache
 from typing import Any
@@ -9,27 +9,35 @@ from incentivize.experiments.settings.schema import PoolSize, Settings, evaluati
 
 @lru_cache
 def has_hidden_rule(family: str) -> bool:
-    """Whether the family's rule has to be found out."""
+    """Return whether agents have to find out the family's rule."""
     from incentivize import envs  # and with it jax, which listing the studies does not need
 
     return not envs.make(family).reveals_rule
 
 
 def headline_teacher(family: str) -> str:
-    """The strongest teacher to compare with: where the rule is hidden, one who knows what the agent was shown, no more.
+    """Return the strongest teacher to compare with: where the rule is hidden, one who knows what the agent was shown.
 
-    One who knows a hidden rule never shows how to find it out: that its students fail is by construction.
+    A teacher who knows a hidden rule never shows how to find it out: that its students fail is by construction.
     """
     return "fair-dagger" if has_hidden_rule(family) else "dagger"
 
 
 def on_pool(pool: PoolSize, seed: int) -> dict[str, Any]:
-    """What a cell has that trains on a pool of its own seed."""
+    """Return the fields of a cell that trains on a pool of its own seed, for `cell_of`."""
     return {"pool_size": size_of(pool), "pool_seed": seed, "seed": seed}
 
 
 def cell_of(study: str, settings: Settings, family: str, role: str, **own: Any) -> Cell:
-    """An incentivized generalist of a family, unless told otherwise; taught first where the settings say so."""
+    """Make a cell: an incentivized generalist, taught first where the settings say so.
+
+    Args:
+        study: the study's name.
+        settings: the run's settings.
+        family: the family's name.
+        role: the part that the agent plays in the study, such as "generalist".
+        own: fields of `Cell` that differ from the generalist's, such as `learner`, `training` or those of `on_pool`.
+    """
     training = settings.training[family]
     points = tuple((point, "total") for point in evaluation_budgets(settings, family))
     knobs = tuple(sorted(settings.knobs.get(family, {}).items()))
@@ -56,6 +64,6 @@ def cell_of(study: str, settings: Settings, family: str, role: str, **own: Any) 
 
 
 def blind_cells(study: str, settings: Settings, family: str) -> list[Cell]:
-    """Agents that are shown no description, every episode a new task: without them there are no scores."""
-    few = range(settings.control_seeds)
-    return [cell_of(study, settings, family, "blind", control="blind", seed=seed, pool_seed=seed) for seed in few]
+    """Make agents that are shown no description, every episode a new task: without them there are no scores."""
+    seeds = range(settings.control_seeds)
+    return [cell_of(study, settings, family, "blind", control="blind", seed=seed, pool_seed=seed) for seed in seeds]

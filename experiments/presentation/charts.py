@@ -1,4 +1,4 @@
-"""Figures: matplotlib without a display, colours that colour-blind readers can tell apart (Okabe & Ito 2008)."""
+"""Charts: matplotlib without a display, colours that colour-blind readers can tell apart (Okabe & Ito 2008)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from incentivize.experiments.analysis.estimates import t_interval
 from incentivize.experiments.analysis.guards import TEACHERS, teacher_level_of
 from incentivize.experiments.analysis.table import ResultsTable
 from incentivize.experiments.presentation.plotter import with_shipped_defaults
-from incentivize.experiments.settings.schema import PoolSize
+from incentivize.experiments.settings.schema import PoolSize, size_of
 
 if TYPE_CHECKING:  # matplotlib takes long to import, and studies are loaded before anything is drawn
     from contextlib import AbstractContextManager
@@ -25,6 +25,8 @@ if TYPE_CHECKING:  # matplotlib takes long to import, and studies are loaded bef
 
 BLUE, ORANGE, GREEN, GREY, BLACK = "#0072B2", "#D55E00", "#009E73", "#7F7F7F", "#000000"
 PURPLE = "#CC79A7"
+CROWDED = 0.15  # of an axis: labels of pools that are closer would run into each other
+NEW_TASKS_PLACE = 8.0  # times the largest finite pool: the place of "every episode a new task" on an axis of pools
 STYLE: Any = {
     "font.size": 9.5,
     "axes.spines.top": False,
@@ -36,23 +38,35 @@ STYLE: Any = {
 
 
 def style() -> AbstractContextManager[None]:
-    """The house style, while a figure is made: nobody's `matplotlibrc` has a say in it."""
+    """Put the house style in force while a figure is made, whatever a `matplotlibrc` of the user's holds."""
     return with_shipped_defaults(STYLE)
 
 
 def escape_mathtext(figure: Figure, names: Iterable[str]) -> None:
-    """Have dollar signs in names be dollar signs: between two of them matplotlib takes text for mathematics."""
+    """Escape the dollar signs in names: between two of them matplotlib takes text for mathematics.
+
+    Args:
+        figure: the figure whose texts hold the names; it is changed in place.
+        names: the names, such as those of families.
+    """
     from matplotlib.text import Text
 
-    if dear := sorted((name for name in names if "$" in name), key=len, reverse=True):
-        any_of = re.compile("|".join(map(re.escape, dear)))
-        for text in figure.findobj(Text):
-            said: Any = text
-            said.set_text(any_of.sub(lambda name: name[0].replace("$", "\\$"), said.get_text()))
+    if priced := sorted((name for name in names if "$" in name), key=len, reverse=True):
+        any_of = re.compile("|".join(map(re.escape, priced)))
+        for artist in figure.findobj(Text):
+            text: Any = artist
+            text.set_text(any_of.sub(lambda name: name[0].replace("$", "\\$"), text.get_text()))
 
 
 def save(figure: Figure, rows: Sequence[dict[str, Any]], folder: Path, name: str) -> None:
-    """Write the figure as PNG and SVG, and what it shows as CSV."""
+    """Write a figure as PNG and SVG, and the rows that it draws as CSV.
+
+    Args:
+        figure: the figure.
+        rows: the rows drawn, all with the same keys, which are the CSV's columns.
+        folder: the folder to write to.
+        name: the files' name without its ending.
+    """
     with style():
         figure.savefig(folder / f"{name}.png", dpi=160, metadata={"Software": None})
         figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
@@ -63,10 +77,15 @@ def save(figure: Figure, rows: Sequence[dict[str, Any]], folder: Path, name: str
 
 
 PlotRows = list[dict[str, Any]]
+"""The rows that a figure draws, for its CSV."""
 
 
 def new_figure(rows: int, columns: int, width: float = 4.2) -> tuple[Figure, Any]:
-    """A figure of panels in the house style, and its axes [rows, columns]."""
+    """Make a figure of panels in the house style; `width` is a panel's, in inches.
+
+    Returns:
+        The figure, and its axes, an array of objects [rows, columns].
+    """
     with style():
         from matplotlib.figure import Figure
 
@@ -75,7 +94,7 @@ def new_figure(rows: int, columns: int, width: float = 4.2) -> tuple[Figure, Any
 
 
 Points = Sequence[tuple[float | PoolSize, Mapping[int, float]]]
-"""Where on an axis (on one of pools, a pool), and what every seed has there."""
+"""A curve: places on an axis (on an axis of pools: pools), each with its values by seed."""
 
 
 def draw_curve(
@@ -91,59 +110,69 @@ def draw_curve(
     pools: Sequence[PoolSize] = (),
     each: bool = True,
 ) -> None:
-    """Means with a band where n >= 3, and `each` seed as dots.
+    """Draw a curve of means over seeds, with a band of 95% Student t intervals where n >= 3.
 
-    Means are noted down in `drawn` for the CSV; "new" is the end of an axis of `pools`.
+    Args:
+        axis: the panel.
+        points: the curve; nothing is drawn where it is empty.
+        label: the curve's label in the legend.
+        colour: the curve's colour.
+        drawn: the rows that the figure draws; the curve's are appended.
+        family: the value of the column `family` in these rows.
+        series: the value of the column `series` in these rows.
+        line: matplotlib's line style.
+        pools: the pools of the axis, if it is one of pools; "new" stands at its end.
+        each: whether every seed is drawn as a dot.
     """
     if not points:
         return
-    x, found = [place_of(place, pools) for place, _ in points], [t_interval([*values.values()]) for _, values in points]
+    x = [place_of(place, pools) for place, _ in points]
+    estimates = [t_interval([*values.values()]) for _, values in points]
     if each:
         draw_dots(axis, [(at, values) for at, (_, values) in zip(x, points, strict=True)], label, colour)
-    axis.plot(x, [e.mean for e in found], color=colour, linestyle=line, marker="o", markersize=4, label=label)
-    if all(np.isfinite(e.low) for e in found):
-        axis.fill_between(
-            x, [e.low for e in found], [e.high for e in found], color=colour, alpha=0.12, linewidth=0, gid=label
-        )
+    axis.plot(x, [e.mean for e in estimates], color=colour, linestyle=line, marker="o", markersize=4, label=label)
+    if all(np.isfinite(e.low) for e in estimates):
+        low, high = [e.low for e in estimates], [e.high for e in estimates]
+        axis.fill_between(x, low, high, color=colour, alpha=0.12, linewidth=0, gid=label)
     axis.grid(axis="y", color="#DDDDDD", linewidth=0.6)
-    for (place, _), estimate in zip(points, found, strict=True):
-        low, high = (round(b, 6) if np.isfinite(b) else "" for b in (estimate.low, estimate.high))
-        row = {
-            "family": family,
-            "series": series,
-            "x": place,
-            "mean": round(estimate.mean, 6),
-        }
-        drawn.append(row | {"low": low, "high": high, "n": estimate.n})
+    for (place, _), estimate in zip(points, estimates, strict=True):
+        ends = [round(end, 6) if np.isfinite(end) else "" for end in (estimate.low, estimate.high)]
+        row = {"family": family, "series": series, "x": place, "mean": round(estimate.mean, 6)}
+        drawn.append(row | {"low": ends[0], "high": ends[1], "n": estimate.n})
 
 
 def draw_dots(axis: Axes, points: Sequence[tuple[float, Mapping[int, float]]], arm: str, colour: str) -> None:
-    """Every seed of an arm, where there are several, as faint dots; their label, in no legend, says which it is."""
-    every = sorted({seed for _, values in points for seed in values})
-    for seed in every if len(every) > 1 else ():
+    """Draw every seed of an arm as faint dots, where there are several; their label names the seed, in no legend."""
+    seeds = sorted({seed for _, values in points for seed in values})
+    for seed in seeds if len(seeds) > 1 else ():
         x, y = zip(*[(at, values[seed]) for at, values in points if seed in values], strict=True)
         axis.scatter(x, y, s=7, color=colour, alpha=0.4, linewidths=0, label=f"_seed {seed}", gid=arm)
 
 
 def describe_seeds(drawn: PlotRows) -> str:
-    """How many seeds points rest on, in words: cells may be missing."""
+    """Say how many seeds the drawn means rest on, from fewest to most: cells may be missing."""
     counts = {row["n"] for row in drawn} or {0}
     most = max(counts)
     words = f"{min(counts)} to {most}" if len(counts) > 1 else str(most)
-    return f"{words} seed{'s' * (most != 1)}"
+    return f"{words} {'seed' if most == 1 else 'seeds'}"
 
 
 def legend(figure: Figure, axes: Any, columns: int | None = None) -> None:
-    """One legend below all panels, of whatever is in any of them."""
-    known: dict[str, Any] = {}
+    """Draw one legend below all panels, with every label of any panel once.
+
+    Args:
+        figure: the figure.
+        axes: the figure's axes, an array of objects [rows, columns].
+        columns: the legend's columns; None for as many as the panels', two at most.
+    """
+    handles: dict[str, Any] = {}
     for axis in axes.flat:
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
-            known.setdefault(label, handle)
-    if known:
-        handles, labels = list(known.values()), list(known)
+            handles.setdefault(label, handle)
+    if handles:
         figure.legend(
-            handles,
-            labels,
+            list(handles.values()),
+            list(handles),
             loc="outside lower center",
             ncols=columns or min(2, axes.shape[1]),
             frameon=False,
@@ -152,7 +181,7 @@ def legend(figure: Figure, axes: Any, columns: int | None = None) -> None:
 
 
 def label_budget_axis(axis: Axes, steps: Sequence[int]) -> None:
-    """Make a logarithmic x-axis of environment steps, marked where there was an evaluation, if there was any."""
+    """Make a logarithmic x-axis of environment steps, marked at the evaluations, `steps`, if there are any."""
     if not steps:
         return
     axis.set_xscale("log")
@@ -167,7 +196,11 @@ def label_budget_axis(axis: Axes, steps: Sequence[int]) -> None:
 
 
 def draw_teacher_level(axis: Axes, table: ResultsTable, family: str) -> tuple[str, float] | None:
-    """Draw a thin line at the success of the measured teacher; gives its name and the value, if it was measured."""
+    """Draw a thin line at the success of the measured teacher.
+
+    Returns:
+        The teacher's name and success; None where no teacher was measured.
+    """
     teacher = teacher_level_of(table, family)
     if teacher is None:
         return None
@@ -177,36 +210,39 @@ def draw_teacher_level(axis: Axes, table: ResultsTable, family: str) -> tuple[st
 
 
 Arms = Mapping[str, tuple[str, str, ResultsTable]]
-"""Curves to draw, by their name in the CSV: label, colour, and the rows that they are of."""
+"""Curves to draw, by their name in the CSV: label, colour, and rows of the run."""
 
 
 def plot_by_budget(axis: Axes, arms: Arms, drawn: PlotRows, family: str, each: Mapping[str, int] | None = None) -> None:
-    """Success against environment steps, a curve per arm; `each` divides those of arms with several families."""
-    every: set[int] = set()
+    """Draw success against environment steps, a curve per arm.
+
+    Args:
+        axis: the panel.
+        arms: the curves.
+        drawn: the rows that the figure draws; the curves' are appended.
+        family: the family's name.
+        each: the number of families that an arm plays, by the curve's name, by which its steps are divided; 1 for those
+            that are left out.
+    """
+    places: set[int] = set()
     for series, (label, colour, table) in arms.items():
         share = (each or {}).get(series, 1)
         steps = sorted({row["env_steps"] for row in table.rows})
         points = [(step / share, by_seed(table.where(env_steps=step))) for step in steps]
         draw_curve(axis, points, label, colour, drawn, family=family, series=series)
-        every.update(int(step) for step, _ in points)
-    label_budget_axis(axis, sorted(every))
+        places.update(int(step) for step, _ in points)
+    label_budget_axis(axis, sorted(places))
     axis.set_ylim(-0.02, 1.02)
     axis.set_ylabel("success, unseen tasks")
 
 
-CROWDED = 0.15  # of an axis: labels of pools that are closer would run into each other
-
-
-NEW_TASKS_PLACE = 8.0  # times the largest pool that ends, where "every episode a new task" stands
-
-
 def end_of(pools: Sequence[PoolSize]) -> float:
-    """Where "every episode a new task" stands on an axis of pools."""
+    """Return the place of "every episode a new task" on an axis of these pools."""
     return max([*(size for size in pools if size != "new"), 4]) * NEW_TASKS_PLACE
 
 
 def place_of(pool: float | PoolSize, pools: Sequence[PoolSize]) -> float:
-    """Where a pool stands on that axis."""
+    """Return the place of a pool on an axis of these pools."""
     return end_of(pools) if pool == "new" else float(pool)
 
 
@@ -229,13 +265,17 @@ def label_pool_axis(axis: Axes, pools: Sequence[PoolSize]) -> None:
 
 
 def plot_by_pool(axis: Axes, arms: Arms, drawn: PlotRows, family: str, pools: Sequence[PoolSize]) -> None:
-    """Success against the pool's size, a curve per arm."""
+    """Draw success against the pool's size, a curve per arm.
+
+    Args:
+        axis: the panel.
+        arms: the curves.
+        drawn: the rows that the figure draws; the curves' are appended.
+        family: the family's name.
+        pools: the pools of the axis.
+    """
     for series, (label, colour, table) in arms.items():
-        points: Points = [
-            (size, values)
-            for size in pools
-            if (values := by_seed(table.where(pool_size=None if size == "new" else size)))
-        ]
+        points: Points = [(size, values) for size in pools if (values := by_seed(table.where(pool_size=size_of(size))))]
         draw_curve(axis, points, label, colour, drawn, family=family, series=series, pools=pools)
     label_pool_axis(axis, pools)
     axis.set_ylabel("success, unseen tasks")

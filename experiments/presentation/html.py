@@ -11,7 +11,12 @@ from incentivize.experiments.presentation.tables import format_value
 
 
 def render_page(template: str, **values: Any) -> str:
-    """A page from a template, with what it is to show; what a path has that is no text is spelt out in it."""
+    """Render a page; characters that UTF-8 does not have, such as those of a path that is no text, become escapes.
+
+    Args:
+        template: the template's file name in `templates`.
+        values: what the template shows, by the template's names.
+    """
     folder = Path(__file__).parent / "templates"
     environment = Environment(
         loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, trim_blocks=True

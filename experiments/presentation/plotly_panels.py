@@ -1,8 +1,8 @@
-"""Figures to explore: what matplotlib has drawn, panel by panel, as Plotly draws it in a page.
+"""Figures to explore: the panels of a matplotlib figure as Plotly draws them in a page.
 
-A study draws once, with matplotlib; this reads its artists. Lines, bands, dots, error bars, reference lines and the
-tiles of a heat map are known, which is all that is drawn. What has no label of its own belongs to the label in its
-`gid`, or else to the last one of its colour: a page switches all of it on and off together.
+A study draws once, with matplotlib; this module reads the figure's artists. It knows lines, bands, dots, error bars,
+reference lines and the tiles of a heat map, which is all that studies draw. An artist without a label of its own
+belongs to the label in its `gid`, or else to the last label of its colour: a page switches all of these together.
 """
 
 from __future__ import annotations
@@ -37,26 +37,27 @@ Trace = dict[str, Any]
 
 
 def plotly_panels(figure: Figure) -> list[dict[str, Any]]:
-    """The visible panels of a figure: `title`, `data` (traces), `layout`, and `arms` (label, colour, dash), as JSON.
+    """Return the visible panels of a figure as JSON: `title`, `data` (traces), `layout`, `arms` (label, colour, dash).
 
-    Whoever knows more may add `text` to a trace, which then is what hovering tells, `named` to an axis whose ticks are
-    to be kept, and `height` (pixels) to a layout.
+    A caller may add `text` to a trace, which hovering then shows, `named` to an axis whose ticks are to be kept, and
+    `height` (pixels) to a layout.
     """
     figure.draw_without_rendering()  # places of ticks and ends of axes are settled only then
-    shown = (axis for axis in figure.axes if axis.get_visible() and axis.axison)
-    return [_panel(axis) for axis in shown if axis.get_label() != "<colorbar>"]
+    visible = (axis for axis in figure.axes if axis.get_visible() and axis.axison)
+    return [_panel(axis) for axis in visible if axis.get_label() != "<colorbar>"]
 
 
 def _panel(axis: Axes) -> dict[str, Any]:
     layout = {"xaxis": _axis(axis.xaxis, axis.get_xlim()), "yaxis": _axis(axis.yaxis, axis.get_ylim())}
-    known: dict[str, str] = {}  # the last label of a colour
+    last_label: dict[str, str] = {}  # by colour
     groups = {part: str(whole.get_label()) for whole in axis.containers for part in whole.get_children()}
     traces = []
     for artist in axis.get_children():
         for trace in _traces(axis, artist):
-            own = groups.get(artist, str(artist.get_label()))
-            label = own if own and not own.startswith("_") else artist.get_gid() or known.get(trace["ink"], "")
-            known[trace["ink"]] = label
+            label = groups.get(artist, str(artist.get_label()))
+            if not label or label.startswith("_"):
+                label = artist.get_gid() or last_label.get(trace["ink"], "")
+            last_label[trace["ink"]] = label
             traces.append(trace | {"arm": label})
     arms: dict[str, list[str]] = {}
     for trace in traces:
@@ -66,19 +67,19 @@ def _panel(axis: Axes) -> dict[str, Any]:
 
 
 def _axis(axis: Axis, limits: tuple[float, float]) -> dict[str, Any]:
-    """An axis; `range` is as Plotly has it, in powers of ten where it is logarithmic; ticks that are seen."""
+    """Return an axis with its visible ticks; a logarithmic `range` is in powers of ten, as Plotly has it."""
     low, high = map(float, sorted(limits))
-    ticks = ((float(tick.get_loc()), tick.label1) for tick in axis.get_major_ticks())
-    shown = [(at, _plain(label.get_text())) for at, label in ticks if low <= at <= high and label.get_visible()]
+    ticks = [(float(tick.get_loc()), tick.label1) for tick in axis.get_major_ticks()]
+    visible = [(at, _plain(label.get_text())) for at, label in ticks if low <= at <= high and label.get_visible()]
     scale = "log" if axis.get_scale() == "log" else "linear"
     ends = [math.log10(end) if scale == "log" else float(end) for end in limits]
-    # Plotly reads tags in both, and characters that are spelt out, as HTML does.
-    ticked = {"tickvals": [at for at, _ in shown], "ticktext": [_escaped(text) for _, text in shown]}
+    # Plotly reads tags in titles and ticks, and characters that are spelt out, as HTML does.
+    ticked = {"tickvals": [at for at, _ in visible], "ticktext": [_escaped(text) for _, text in visible]}
     return {"title": _escaped(_plain(axis.get_label_text())), "type": scale, "range": ends, **ticked}
 
 
 def _traces(axis: Axes, artist: Artist) -> Iterator[Trace]:
-    """What an artist has drawn, if it is one that is known."""
+    """Yield the traces of an artist; none where it is of no kind that studies draw."""
     from matplotlib.collections import LineCollection, PathCollection, PolyCollection, QuadMesh
     from matplotlib.lines import Line2D
 
@@ -89,7 +90,7 @@ def _traces(axis: Axes, artist: Artist) -> Iterator[Trace]:
         colour = _hex(artist.get_facecolor()[0])
         marker = {"color": colour, "size": 5, "opacity": 0.6}
         label = str(artist.get_label())
-        seed = {"seed": label[1:]} if label.startswith("_seed ") else {}  # as `figures.dots` names them
+        seed = {"seed": label[1:]} if label.startswith("_seed ") else {}  # as `charts.draw_dots` names them
         yield _trace(x, y, colour, mode="markers", marker=marker, **seed)
     elif isinstance(artist, PolyCollection):
         colour = _hex(artist.get_facecolor()[0])
@@ -107,7 +108,7 @@ def _traces(axis: Axes, artist: Artist) -> Iterator[Trace]:
 
 
 def _tiles(mesh: QuadMesh) -> Trace:
-    """Tiles between edges; one without a value is empty."""
+    """Return the tiles of a heat map as a trace; a tile without a value is empty."""
     corners, values = np.asarray(mesh.get_coordinates(), float), np.ma.filled(np.ma.asarray(mesh.get_array()), np.nan)
     low, high = mesh.get_clim()
     colours: Trace = {"colorscale": mesh.get_cmap().name.capitalize(), "zmin": low, "zmax": high}  # alike in Plotly
@@ -117,6 +118,7 @@ def _tiles(mesh: QuadMesh) -> Trace:
 
 
 def _line(axis: Axes, line: Line2D) -> Iterator[Trace]:
+    """Yield the trace of a curve or a reference line."""
     x, y = (np.asarray(values, float) for values in (line.get_xdata(), line.get_ydata()))
     if line.get_transform() != axis.transData:  # a reference line, from one end of the panel to the other
         vertical = len(set(x)) == 1
@@ -130,6 +132,7 @@ def _line(axis: Axes, line: Line2D) -> Iterator[Trace]:
 
 
 def _trace(x: np.ndarray, y: np.ndarray, colour: str, **drawn: Any) -> Trace:
+    """Return a trace through points, both float64 [n], with gaps where they are not finite."""
     finite = [[value if math.isfinite(value) else None for value in values.tolist()] for values in (x, y)]
     return {"x": finite[0], "y": finite[1], "ink": colour, **drawn}
 
@@ -145,16 +148,16 @@ def _escaped(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text as matplotlib shows it, mathematics in plain characters, as far as titles and ticks of ours have any."""
+    """Return a text as matplotlib shows it, with the mathematics of our titles and ticks in plain characters."""
     parts = re.split(r"(?<!\\)\$", text)
-    if len(parts) % 2:  # or else the last dollar sign is one
+    if len(parts) % 2:  # dollar signs come in pairs: a single one is no mathematics
         parts[1::2] = map(_spelt, parts[1::2])
         text = "".join(parts)
     return text.replace("\\$", "$")
 
 
 def _spelt(formula: str) -> str:
-    """A formula of matplotlib's in plain characters."""
+    """Spell a formula of matplotlib's in plain characters."""
     formula = formula.replace("\\times", "\u00d7").replace("\\mathdefault", "")
     raised = str.maketrans("-0123456789", "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
     formula = re.sub(r"\^\{?(-?\d+)\}?", lambda match: match[1].translate(raised), formula)

@@ -1,7 +1,7 @@
 """Values and tables as people read them, in the terminal and in reports."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from rich.table import Table as RichTable
@@ -10,8 +10,13 @@ from rich.text import Text
 from incentivize.experiments.errors import escape_control_characters
 
 
+def mean_or_dash(values: Collection[float]) -> str:
+    """Write the mean of values to two places; a dash where there are none."""
+    return f"{sum(values) / len(values):.2f}" if values else "-"
+
+
 def format_value(value: Any) -> str:
-    """A value for a person: thousands set apart, three decimals or two digits, a dash for nothing."""
+    """Write a value for a person: thousands set apart, three decimals or two digits, a dash for nothing."""
     if value is None:
         return "-"
     if isinstance(value, bool):
@@ -26,7 +31,12 @@ def format_value(value: Any) -> str:
 
 
 def rich_table(title: str, lines: Sequence[dict[str, str]]) -> RichTable:
-    """Lines with the same keys as a table for the terminal; numbers are never broken, and nothing is left out."""
+    """Make a table for the terminal, in which numbers are never broken and nothing is left out.
+
+    Args:
+        title: the table's title.
+        lines: the table's lines, all with the same keys, which are the headings.
+    """
     table = RichTable(title=_text(title, "bold"), title_justify="left")
     for key, value in lines[0].items():
         first = key == next(iter(lines[0]))
@@ -41,5 +51,5 @@ def rich_table(title: str, lines: Sequence[dict[str, str]]) -> RichTable:
 
 
 def _text(value: str, style: str = "") -> Text:
-    """A title or a cell as it is, whatever console it is printed on: brackets are no markup."""
+    """Make a title or a cell that looks the same on every console: brackets are no markup."""
     return Text(escape_control_characters(value), style)

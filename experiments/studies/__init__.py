@@ -1,4 +1,4 @@
-"""What is asked: one file per study, holding its question, grid, figure and verdict rules. Does not import jax.
+"""Studies: one file each, holding its question, grid, figure and verdict rules. Does not import jax.
 
 A new study is one file and one line here, or an entry point of another package. A study is a module with::
 
@@ -7,9 +7,9 @@ A new study is one file and one line here, or an entry point of another package.
     cells(settings) -> list[Cell]                   the grid, in the order in which it is best run
     verdicts(table, settings) -> list[Claim]        by rules written before the run
     figure(table, settings) -> (matplotlib Figure, rows drawn)
-    tables(table, settings) -> {title: rows}        what a terminal and the report show
+    tables(table, settings) -> {title: rows}        tables for the terminal and the report
 
-What studies share is in `common`.
+The grids of studies are made of `design`, their verdicts of `analysis`, their figures of `presentation`.
 """
 
 from __future__ import annotations
@@ -45,20 +45,25 @@ STUDIES: Registry[ModuleType] = Registry(
 
 
 def names() -> tuple[str, ...]:
-    """The names of the registered studies."""
+    """Return the names of the registered studies."""
     return tuple(STUDIES)
 
 
 def load(name: str) -> ModuleType:
-    """A study's module."""
+    """Import a study's module.
+
+    Raises:
+        KeyError: where no study has that name.
+        LoadError: where a package brings the study, and its module cannot be imported.
+    """
     return STUDIES.load(name)
 
 
 def cells_of_run(store: RunDirectory, settings: Settings) -> list[Cell]:
-    """The cells of a run.
+    """Return the cells of a run directory.
 
     Raises:
-        SettingsError: where its settings can be those of no run.
+        InputError: where its settings cannot be those of a run.
     """
     from incentivize import envs  # and with it jax, which listing the studies does not need
 

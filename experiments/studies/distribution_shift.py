@@ -1,9 +1,9 @@
 """Has a skill been learnt, or the tasks nearby?
 
 Agents that do well on tasks they never met may still lean on the nearest they did meet, or on combinations that they
-know. Here they are asked for more than new draws from the same distribution: digits that were never combined in
-training, longer tasks, larger ones. Incentivized and taught agents are trained on the same pools and looked at in every
-shift, beside blind ones; and their success on unseen tasks is held against the distance to the nearest training task.
+know. Here they meet more than new draws from the same distribution: digits that were never combined in training,
+longer tasks, larger ones. Incentivized and taught agents are trained on the same pools and evaluated in every shift,
+and so are blind agents. Success on unseen tasks is also compared by the distance to the nearest training task.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ from incentivize.experiments.presentation.charts import (
     new_figure,
     plot_by_pool,
 )
+from incentivize.experiments.presentation.tables import mean_or_dash
 from incentivize.experiments.settings.presets import STANDARD, TINY, with_large
-from incentivize.experiments.settings.schema import Settings, finite_pools, size_of
+from incentivize.experiments.settings.schema import PoolSize, Settings, finite_pools, size_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,7 +49,7 @@ KNOBS: dict[str, dict[str, Any]] = {
     "puzzles": {"pairs": "apart"},
     "sequences": {"pairs": "apart"},
 }
-"""What agents are trained in: with room for what is to come, and without tasks whose first two digits agree."""
+"""Knobs that agents are trained with: with room for every shift, and without tasks whose first two digits agree."""
 
 _TOGETHER: dict[str, Any] = {"pairs": "together"}
 SHIFTS: dict[str, dict[str, dict[str, Any]]] = {
@@ -59,7 +60,7 @@ SHIFTS: dict[str, dict[str, dict[str, Any]]] = {
     "puzzles": {"new pairs": _TOGETHER, "deeper": {"scramble": 3}},
     "sequences": {"new pairs": _TOGETHER},
 }
-"""What they are then asked for, by the name of its split."""
+"""Knobs that agents are then evaluated with, by the name of the shift's split."""
 
 _QUICK: dict[str, Any] = {
     "families": ("errands", "puzzles"),
@@ -91,21 +92,21 @@ CARRIES = (
     f"(score below {LEARNT_SCORE}); 3 seeds at least of either"
 )
 NEARNESS = 0.1
-CEILING = 0.95  # of the score: above it, distance can make no difference. Added when errands had been seen
+CEILING = 0.95  # score above which distance can make no difference; added when errands had been seen
 NEAR = (
     "success of the incentivized agent on the unseen tasks that are further from the nearest training task than the "
-    f"mean, minus that on the nearer ones, the mean over pools whose unseen score is {LEARNT_SCORE} to {CEILING}, per seed, "
-    f"Student t 95%; supported above -{NEARNESS}, refuted below it; open where there is no such pool; 3 seeds "
+    f"mean, minus that on the nearer ones, the mean over pools whose unseen score is {LEARNT_SCORE} to {CEILING}, per "
+    f"seed, Student t 95%; supported above -{NEARNESS}, refuted below it; open where there is no such pool; 3 seeds "
     "at least"
 )
 ARMS = {"generalist": ("incentivized", BLUE), "taught": ("taught", GREEN)}
 
 
 def cells(settings: Settings) -> list[Cell]:
-    """Incentivized and taught agents on every pool, and blind ones, each looked at in every shift.
+    """Make incentivized and taught agents on every pool, and blind ones, each evaluated in every shift.
 
     Raises:
-        SettingsError: where a network is another in a shift, so that it cannot be looked at there.
+        InputError: where a network has other parameters in a shift, so that an agent cannot be evaluated in it.
     """
     from incentivize.experiments.training.build import evaluation_config  # and with it jax
 
@@ -122,56 +123,60 @@ def cells(settings: Settings) -> list[Cell]:
         try:
             evaluation_config(grid[-1])
         except ValueError as error:
-            raise InputError(f"network = {grid[-1].training.network!r}: {error}; want one that fits both") from None
+            raise InputError(
+                f"network = {grid[-1].training.network!r}: {error}. Give a network that fits both."
+            ) from None
     return grid
 
 
 def shifts_of(settings: Settings, family: str) -> dict[str, dict[str, Any]]:
-    """The shifts of a family, but those that are no shift from what it is trained in."""
-    own = settings.knobs.get(family, {})
-    known = SHIFTS.get(family, {"new pairs": _TOGETHER})
-    return {name: knobs for name, knobs in known.items() if any(own.get(key) != value for key, value in knobs.items())}
+    """Return the knobs of a family's shifts by name, without shifts that its training agrees with."""
+    trained = settings.knobs.get(family, {})
+    shifts = SHIFTS.get(family, {"new pairs": _TOGETHER})
+    return {
+        name: knobs for name, knobs in shifts.items() if any(trained.get(key) != value for key, value in knobs.items())
+    }
 
 
-def _in(table: ResultsTable, family: str, role: str, split: str, pool: Any = "new") -> dict[int, float]:
+def _success(table: ResultsTable, family: str, role: str, split: str, pool: PoolSize = "new") -> dict[int, float]:
+    """Return an arm's success in a split at the last budget, by seed."""
     return by_seed(table.where(family=family, role=role, evaluated_on=split, pool_size=size_of(pool)).final())
 
 
 def verdicts(table: ResultsTable, settings: Settings) -> list[Claim]:
-    """Per family a row for every shift, and one for the nearest training task."""
+    """Judge a claim per family for every shift, and one for the nearest training task."""
     claims, largest = [], settings.pools[-1]
     for family in settings.families:
         why = why_unscored(table, family) or why_not_learnt(unseen(table, family, "generalist", largest, "score"))
         for name in shifts_of(settings, family):
-            mine, blind = _in(table, family, "generalist", name, largest), _in(table, family, "blind", name)
-            whole = len(mine) == settings.seeds and len(blind) == settings.control_seeds
-            effect = welch_interval(list(mine.values()), list(blind.values())) if whole else None
+            agents = _success(table, family, "generalist", name, largest)
+            blind = _success(table, family, "blind", name)
+            complete = len(agents) == settings.seeds and len(blind) == settings.control_seeds
+            effect = welch_interval(list(agents.values()), list(blind.values())) if complete else None
             claim = f"what was learnt carries over to a shift: {name}"
-            own: dict[str, Any] = {"too_few": why, "evaluated_on": name}
-            claims.append(judge(STUDY, family, claim, CARRIES, effect, supported_above=RISE, refuted_below=FLAT, **own))
-        effect, few = _far(table, settings, family)
+            bounds: Any = {"supported_above": RISE, "refuted_below": FLAT}
+            claims.append(judge(STUDY, family, claim, CARRIES, effect, **bounds, too_few=why, evaluated_on=name))
+        effect, few = _far_minus_near(table, settings, family)
         claim = "the nearest training task does not explain success on unseen tasks"
-        bounds = -NEARNESS
-        claims.append(
-            judge(STUDY, family, claim, NEAR, effect, supported_above=bounds, refuted_below=bounds, too_few=why or few)
-        )
+        bounds = {"supported_above": -NEARNESS, "refuted_below": -NEARNESS}
+        claims.append(judge(STUDY, family, claim, NEAR, effect, **bounds, too_few=why or few))
     return claims
 
 
-def _learnt(table: ResultsTable, settings: Settings, family: str) -> list[int]:
-    """Pools with an end from which something has been learnt, but not all of it."""
-    found = []
+def _half_learnt_pools(table: ResultsTable, settings: Settings, family: str) -> list[int]:
+    """Return the finite pools from which something has been learnt, but not all of it."""
+    pools = []
     for pool in finite_pools(settings):
         scores = unseen(table, family, "generalist", pool, "score")
-        whole = set(scores) == set(range(settings.seeds)) and why_not_learnt(scores) is None
-        if whole and np.mean(list(scores.values())) <= CEILING:
-            found.append(pool)
-    return found
+        learnt = set(scores) == set(range(settings.seeds)) and why_not_learnt(scores) is None
+        if learnt and np.mean(list(scores.values())) <= CEILING:
+            pools.append(pool)
+    return pools
 
 
-def _far(table: ResultsTable, settings: Settings, family: str) -> tuple[Estimate | None, str | None]:
-    """Success far from the pool minus success near it, over seeds; and why there is no such thing."""
-    pools = _learnt(table, settings, family)
+def _far_minus_near(table: ResultsTable, settings: Settings, family: str) -> tuple[Estimate | None, str | None]:
+    """Estimate success far from the pool minus success near it, over seeds; or say why there is no such difference."""
+    pools = _half_learnt_pools(table, settings, family)
     if not pools:
         return None, "no pool with an end has taught something but not all, or a cell is missing"
     each = []
@@ -191,11 +196,11 @@ def _far(table: ResultsTable, settings: Settings, family: str) -> tuple[Estimate
 def _by_distance(
     table: ResultsTable, settings: Settings, family: str, pool: int, seed: int
 ) -> tuple[list[float], list[float]]:
-    """Success per unseen task, of those nearer to the pool than the mean, and of those further."""
+    """Return success per unseen task: of the tasks nearer to the pool than the mean, and of those further."""
     from incentivize.experiments.analysis.task_distance import distances_to_pool  # and with it jax
 
-    mine = table.where(family=family, role="generalist", pool_size=pool, seed=seed, evaluated_on="unseen").final()
-    success = mine.per_task("unseen")
+    rows = table.where(family=family, role="generalist", pool_size=pool, seed=seed, evaluated_on="unseen").final()
+    success = rows.per_task("unseen")
     knobs = tuple(sorted(settings.knobs.get(family, {}).items()))
     away = distances_to_pool(family, knobs, pool, settings.pool_seed + seed, settings.eval_tasks)
     mean = np.mean(away)
@@ -204,19 +209,19 @@ def _by_distance(
 
 
 def figure(table: ResultsTable, settings: Settings) -> tuple[Figure, PlotRows]:
-    """A row per family: unseen success and success in every shift against the pool's size."""
+    """Draw unseen success and success in every shift against the pool's size, a row per family."""
     drawn: PlotRows = []
     wide = 1 + max(len(shifts_of(settings, family)) for family in settings.families)
     drawing, axes = new_figure(len(settings.families), wide, width=3.4)
     for row, family in zip(axes, settings.families, strict=True):
         splits = ["unseen", *shifts_of(settings, family)]
         for axis, split in zip(row, splits, strict=False):
-            mine = table.where(family=family, evaluated_on=split).final()
+            final = table.where(family=family, evaluated_on=split).final()
             arms = {
-                f"{role}, {split}": (label, colour, mine.where(role=role)) for role, (label, colour) in ARMS.items()
+                f"{role}, {split}": (label, colour, final.where(role=role)) for role, (label, colour) in ARMS.items()
             }
             plot_by_pool(axis, arms, drawn, family, settings.pools)
-            if levels := mine.where(role="blind").values():
+            if levels := final.where(role="blind").values():
                 level = float(np.mean(levels))
                 axis.axhline(level, color="black", linewidth=0.8, linestyle=":", label="blind agent there")
             if split == "unseen":
@@ -231,22 +236,19 @@ def figure(table: ResultsTable, settings: Settings) -> tuple[Figure, PlotRows]:
 
 
 def tables(table: ResultsTable, settings: Settings) -> dict[str, list[dict[str, str]]]:
-    """Success in every shift at the largest pool, and near to the training tasks and far from them."""
+    """Return success in every shift at the largest pool, and success near to the training tasks and far from them."""
     lines, distances, largest = [], [], settings.pools[-1]
     for family in settings.families:
         for split in ("unseen", *shifts_of(settings, family)):
             line = {"family": family, "evaluated_on": split}
             for role in ARMS:
-                line[role] = _mean(list(_in(table, family, role, split, largest).values()))
-            lines.append(line | {"blind": _mean(list(_in(table, family, "blind", split).values()))})
-        for pool in _learnt(table, settings, family):
+                line[role] = mean_or_dash(_success(table, family, role, split, largest).values())
+            lines.append(line | {"blind": mean_or_dash(_success(table, family, "blind", split).values())})
+        for pool in _half_learnt_pools(table, settings, family):
             both = [_by_distance(table, settings, family, pool, seed) for seed in range(settings.seeds)]
-            near, far = ([value for each in both for value in each[side]] for side in (0, 1))
-            distances.append({"family": family, "pool": f"{pool:,}", "near": _mean(near), "far": _mean(far)})
-    found = {f"success at pool {largest}, last budget (generalist: incentivized)": lines}
-    title = "unseen success nearer to a training task than the mean, and further"
-    return found | ({title: distances} if distances else {})
-
-
-def _mean(values: list[float]) -> str:
-    return f"{np.mean(values):.2f}" if values else "-"
+            near, far = (mean_or_dash([value for each in both for value in each[side]]) for side in (0, 1))
+            distances.append({"family": family, "pool": f"{pool:,}", "near": near, "far": far})
+    by_title = {f"success at pool {largest}, last budget (generalist: incentivized)": lines}
+    if distances:
+        by_title["unseen success nearer to a training task than the mean, and further"] = distances
+    return by_title

@@ -3,10 +3,10 @@
 An incentive can only reward what an agent does; that it learns to learn is its own doing: "fast adaptation" of memory
 (Duan et al. 2016, arXiv:1611.02779; Wang et al. 2016, arXiv:1611.05763). A life is several attempts at one task whose
 rule is hidden, each with a start of its own. Agents with a memory that lasts from one attempt to the next, and agents
-without any, are trained on pools of N tasks with a sparse reward for every attempt. Who gets better from attempt to
-attempt at tasks of its pool alone has learnt to tell these apart; who does at tasks never met has learnt to find out.
-Those without memory forget within an attempt as well, and see of the last one how it ended: what they gain by that is
-taken off.
+without any, are trained on pools of N tasks with a sparse reward for every attempt. An agent that gets better from
+attempt to attempt at tasks of its pool alone has learnt to tell these apart; one that does so at tasks it never met has
+learnt to find out. Agents without memory forget within an attempt as well, but see how the last attempt ended: what
+they gain by that is subtracted.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from incentivize.experiments.analysis.claims import Claim, judge
-from incentivize.experiments.analysis.comparisons import LEARNT_SCORE, paired_difference, why_not_learnt
+from incentivize.experiments.analysis.comparisons import LEARNT_SCORE, paired_difference, seed_matrix, why_not_learnt
 from incentivize.experiments.analysis.guards import own_scores
 from incentivize.experiments.analysis.table import ResultsTable
 from incentivize.experiments.cells import Cell
@@ -80,37 +80,47 @@ PRESETS = with_large(
 # The verdict rules. A gain is success in the last attempt of a life minus that in the first, of the agent with memory
 # minus that without, acting sampled, at the last budget. GAIN and FLAT were fixed before any run but the trials; that
 # what is gained without memory is taken off, and that agents have to have learnt to play, was added after the standard
-# run of codebooks, whose verdicts are the same by either rule, and that a score has to reach LEARNT in November 2026.
+# run of codebooks, whose verdicts are the same by either rule, and that a score has to reach LEARNT_SCORE in November
+# 2026.
 GAIN = 0.1
 FLAT = 0.05
 FINDS = (
     f"gain on unseen tasks at the largest pool, paired by seed, Student t 95%; supported above {GAIN}, refuted below "
-    f"{FLAT}; open where no score reaches {LEARNT_SCORE}, nobody gains {GAIN} on seen tasks of any pool, or at the largest "
-    "the first attempts with memory are no better than without; 3 seeds at least"
+    f"{FLAT}; open where no score reaches {LEARNT_SCORE}, nobody gains {GAIN} on seen tasks of any pool, or at the "
+    "largest the first attempts with memory are no better than without; 3 seeds at least"
 )
 MULTIPLY = (
     "gain on unseen tasks at the largest pool minus that at the smallest, paired by seed, Student t 95%; supported "
     f"above {GAIN}, refuted below {FLAT}; open as above; 3 seeds at least"
 )
 ARMS = {"generalist": (BLUE, "with memory"), "forgetful": (ORANGE, "without memory")}
-"""The parts that are played, with their colours and words."""
+"""Roles, with their colours and their names in the legend."""
 
 
 def cells(settings: Settings) -> list[Cell]:
-    """Agents with and without memory on every pool.
+    """Make agents with and without memory on every pool.
 
     Raises:
-        SettingsError: where a rule is shown, a life has one attempt, or there is no memory to be left out.
+        InputError: where a rule is shown, a life has one attempt, or there is no memory to be left out.
     """
     if settings.life < 2:
-        raise InputError(f"life = {settings.life}: want two attempts at least, to get better from one to the next")
+        raise InputError(
+            f"life = {settings.life}: must be two attempts at least, as agents are to get better from one to the next. "
+            "Give a larger number."
+        )
     grid = []
     for family in settings.families:
         training = settings.training[family]
         if not has_hidden_rule(family):
-            raise InputError(f"family = {family}: its rule is shown, and nothing has to be found out; want codebooks")
+            raise InputError(
+                f"family = {family}: its rule is shown, and nothing has to be found out. "
+                "Give a family with a hidden rule, such as codebooks."
+            )
         if training.memory == "none":
-            raise InputError(f"memory = none: want one for {family}, which the study leaves out itself")
+            raise InputError(
+                f"memory = none: {family} must have a memory, which this study leaves out itself. "
+                "Give one, such as gru."
+            )
         without = training.model_copy(update={"memory": "none"})
         for seed in range(settings.seeds):
             for pool in settings.pools:
@@ -121,36 +131,36 @@ def cells(settings: Settings) -> list[Cell]:
 
 
 def _attempts(table: ResultsTable, family: str, role: str, split: str, pool: PoolSize) -> dict[int, list[float]]:
-    """Success by attempt, of every seed, at the last budget."""
-    mine = table.where(family=family, role=role, evaluated_on=split, pool_size=size_of(pool)).final()
-    return {row["seed"]: row["success_by_attempt"] for row in mine.rows}
+    """Return success by attempt at the last budget, by seed."""
+    final = table.where(family=family, role=role, evaluated_on=split, pool_size=size_of(pool)).final()
+    return {row["seed"]: row["success_by_attempt"] for row in final.rows}
 
 
 def _gains(table: ResultsTable, family: str, role: str, split: str, pool: PoolSize) -> dict[int, float]:
-    """Success in the last attempt minus that in the first, by seed."""
-    found = _attempts(table, family, role, split, pool)
-    return {seed: attempts[-1] - attempts[0] for seed, attempts in found.items()}
+    """Return success in the last attempt minus that in the first, by seed."""
+    by_seed = _attempts(table, family, role, split, pool)
+    return {seed: attempts[-1] - attempts[0] for seed, attempts in by_seed.items()}
 
 
-def _net(table: ResultsTable, settings: Settings, family: str, split: str, pool: PoolSize) -> dict[int, float] | None:
-    """Gains with memory minus those without, by seed; None where one is missing."""
-    both = [_gains(table, family, role, split, pool) for role in ARMS]
-    if any(set(gains) != set(range(settings.seeds)) for gains in both):
-        return None
-    return {seed: both[0][seed] - both[1][seed] for seed in range(settings.seeds)}
+def _net_gains(
+    table: ResultsTable, settings: Settings, family: str, split: str, pool: PoolSize
+) -> dict[int, float] | None:
+    """Return gains with memory minus those without, by seed; None where one is missing."""
+    gains = seed_matrix([_gains(table, family, role, split, pool) for role in ARMS], range(settings.seeds))
+    return None if gains is None else dict(enumerate((gains[:, 0] - gains[:, 1]).tolist()))
 
 
-def _unlearnt(table: ResultsTable, settings: Settings, family: str) -> str | None:
-    """Why nothing can be said of what is found out: cells are missing, or agents have not learnt enough to tell."""
-    seen = [_net(table, settings, family, "seen", pool) for pool in settings.pools]
-    known = [list(gains.values()) for gains in seen if gains is not None]
-    if len(known) < len(seen):
+def _why_open(table: ResultsTable, settings: Settings, family: str) -> str | None:
+    """Say why nothing is claimed: cells are missing, or agents have not learnt enough to tell; None where they have."""
+    seen = [_net_gains(table, settings, family, "seen", pool) for pool in settings.pools]
+    complete = [list(gains.values()) for gains in seen if gains is not None]
+    if len(complete) < len(seen):
         return "cells are missing"
     final = table.where(family=family).final()
     arms = (final.where(role=role, pool_size=size_of(pool)) for role in ARMS for pool in settings.pools)
     if why := why_not_learnt(*(scores for arm in arms for scores in own_scores(arm))):
         return why
-    if max(map(np.mean, known)) < GAIN:
+    if max(map(np.mean, complete)) < GAIN:
         return f"nobody gains {GAIN} from attempt to attempt, not even on seen tasks"
     each = (_attempts(table, family, role, "seen", settings.pools[-1]).values() for role in ARMS)
     first, without = (float(np.mean([attempts[0] for attempts in lives])) for lives in each)
@@ -158,25 +168,25 @@ def _unlearnt(table: ResultsTable, settings: Settings, family: str) -> str | Non
 
 
 def verdicts(table: ResultsTable, settings: Settings) -> list[Claim]:
-    """Two rows per family: that it finds out tasks never met, and that this comes with the number of tasks."""
+    """Judge two claims per family: agents find out tasks never met, and this comes with the number of tasks."""
     claims = []
     smallest, largest = settings.pools[0], settings.pools[-1]
     for family in settings.families:
-        few, many = (_net(table, settings, family, "unseen", pool) for pool in (smallest, largest))
-        why = _unlearnt(table, settings, family)
+        few, many = (_net_gains(table, settings, family, "unseen", pool) for pool in (smallest, largest))
+        why = _why_open(table, settings, family)
         judged = partial(judge, STUDY, family, supported_above=GAIN, refuted_below=FLAT)
         claim = "with memory an agent gets better from attempt to attempt at tasks it never met"
         effect = None if many is None else paired_difference(many, dict.fromkeys(many, 0.0), settings)
         claims.append(judged(claim, FINDS, effect, too_few=why))
         claim = f"finding out within a life comes as training tasks multiply (pool {smallest} to {largest})"
-        one = "one pool size shows no rise" if smallest == largest else None
+        why = why or ("one pool size shows no rise" if smallest == largest else None)
         effect = None if many is None or few is None else paired_difference(many, few, settings)
-        claims.append(judged(claim, MULTIPLY, effect, too_few=why or one))
+        claims.append(judged(claim, MULTIPLY, effect, too_few=why))
     return claims
 
 
 def figure(table: ResultsTable, settings: Settings) -> tuple[Figure, PlotRows]:
-    """A row per family: success by attempt on unseen tasks, a curve per pool; and the gain against the pool's size."""
+    """Draw success by attempt on unseen tasks, and the gain against the pool's size, a row per family."""
     drawn: PlotRows = []
     drawing, axes = new_figure(len(settings.families), 2)
     for row, family in zip(axes, settings.families, strict=True):
@@ -189,14 +199,14 @@ def figure(table: ResultsTable, settings: Settings) -> tuple[Figure, PlotRows]:
 
 
 def _by_attempt(axis: Axes, table: ResultsTable, settings: Settings, family: str, drawn: PlotRows) -> None:
-    """Of agents with memory, the darker the larger their pool; and without, at the largest."""
+    """Draw success by attempt: with memory, the darker the larger the pool; and without, at the largest pool."""
     from matplotlib import colormaps
     from matplotlib.colors import to_hex
 
     def draw(role: str, pool: PoolSize, colour: str) -> None:
-        found = _attempts(table, family, role, "unseen", pool)
-        attempts = range(min(map(len, found.values()), default=0))
-        points = [(place + 1, {seed: each[place] for seed, each in found.items()}) for place in attempts]
+        by_seed = _attempts(table, family, role, "unseen", pool)
+        attempts = range(min(map(len, by_seed.values()), default=0))
+        points = [(place + 1, {seed: each[place] for seed, each in by_seed.items()}) for place in attempts]
         label = f"{ARMS[role][1]}, {'every episode new' if pool == 'new' else f'pool {pool:,}'}"
         draw_curve(axis, points, label, colour, drawn, family=family, series=f"{role}, {pool}, by attempt")
 
@@ -211,6 +221,7 @@ def _by_attempt(axis: Axes, table: ResultsTable, settings: Settings, family: str
 
 
 def _by_pool(axis: Axes, table: ResultsTable, settings: Settings, family: str, drawn: PlotRows) -> None:
+    """Draw the gain within a life against the pool's size, with and without memory."""
     arms = {("generalist", "unseen"): "-", ("generalist", "seen"): ":", ("forgetful", "unseen"): "-"}
     for (role, split), line in arms.items():
         colour, name = ARMS[role]
@@ -229,14 +240,14 @@ def _by_pool(axis: Axes, table: ResultsTable, settings: Settings, family: str, d
 
 
 def tables(table: ResultsTable, settings: Settings) -> dict[str, list[dict[str, str]]]:
-    """Success in the first attempt and the last, by pool, on tasks of the pool and others."""
+    """Return success in the first attempt and in the last, by pool, on tasks of the pool and on others."""
     lines = []
     for family in settings.families:
         for pool in settings.pools:
             line = {"family": family, "pool": "new" if pool == "new" else f"{pool:,}"}
             for role, split in (("generalist", "seen"), ("generalist", "unseen"), ("forgetful", "unseen")):
-                found = list(_attempts(table, family, role, split, pool).values())
-                ends = "-" if not found else " to ".join(f"{np.mean(found, 0)[end]:.2f}" for end in (0, -1))
+                lives = list(_attempts(table, family, role, split, pool).values())
+                ends = "-" if not lives else " to ".join(f"{np.mean(lives, 0)[end]:.2f}" for end in (0, -1))
                 line[f"{ARMS[role][1]}, {split}"] = ends
             lines.append(line)
     return {f"success in the first attempt and in the last of {settings.life}": lines}

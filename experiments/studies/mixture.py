@@ -1,8 +1,9 @@
 """Can one agent play every family as well as an agent of each does?
 
 One network is trained on all families at once, with as many environment steps in each as an agent that plays that
-family alone: the same settings, as many gradient steps as those agents take together. If it falls behind, is it too
-small? So the same mixture is given to one of twice the width, and, as a sign of what the first could have held, taught.
+family alone: the same settings, as many gradient steps as those agents take together. If it falls behind, it may be too
+small: the same mixture is given to an agent of twice the width, and taught to one of the same width, as a sign of what
+that can hold.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from incentivize.experiments.presentation.charts import (
     new_figure,
     plot_by_budget,
 )
+from incentivize.experiments.presentation.tables import mean_or_dash
 from incentivize.experiments.settings.presets import TINY, with_large
 from incentivize.experiments.settings.schema import Settings
 
@@ -95,9 +97,9 @@ KEEPS = (
     f"open where the latter is below {LEARNT_SCORE}"
 )
 CAPACITY = (
-    f"unseen score at twice the width minus that at the width, mean over the families learnt alone (score {LEARNT_SCORE} or "
-    f"more), paired by seed, Student t 95%; supported above {GAIN}, refuted below it; open where neither score reaches "
-    f"{LEARNT_SCORE}; 3 seeds at least"
+    "unseen score at twice the width minus that at the width, mean over the families learnt alone (score "
+    f"{LEARNT_SCORE} or more), paired by seed, Student t 95%; supported above {GAIN}, refuted below it; open where "
+    f"neither score reaches {LEARNT_SCORE}; 3 seeds at least"
 )
 ARMS = {
     "alone": (GREY, "an agent of this family alone"),
@@ -105,14 +107,14 @@ ARMS = {
     "wide": (PURPLE, "an agent of all, twice the width"),
     "taught": (GREEN, "an agent of all, taught"),
 }
-"""The parts that are played, with their colours and words."""
+"""Roles, with their colours and their names in the legend."""
 
 
 def cells(settings: Settings) -> list[Cell]:
-    """Blind agents and agents of one family each, then those of all.
+    """Make blind agents and agents of one family each, then agents of all.
 
     Raises:
-        SettingsError: where there is no mixture, or its families are to be trained in different ways.
+        InputError: where there is no mixture, or its families are to be trained in different ways.
     """
     _check(settings)
     grid = []
@@ -127,46 +129,55 @@ def cells(settings: Settings) -> list[Cell]:
 
 
 def _teacher(settings: Settings) -> str:
-    """A fair one if any rule is hidden: where none is, it knows what an informed one does."""
+    """Return a fair teacher if any rule is hidden: where none is, it knows what an informed one does."""
     return "fair-dagger" if "fair-dagger" in map(headline_teacher, settings.families) else "dagger"
 
 
 def _check(settings: Settings) -> None:
+    """Refuse settings that make no mixture, or in which agents would differ in more than what they play."""
     if len(settings.families) < 2:
-        raise InputError(f"families = {list(settings.families)}: a mixture has two at least")
+        raise InputError(f"families = {list(settings.families)}: a mixture has two at least. Give several families.")
     first, *others = (settings.training[family].model_dump() for family in settings.families)
     for other, family in zip(others, settings.families[1:], strict=True):
         for key, value in first.items():
             if other[key] != value:
                 raise InputError(
                     f"training.{family}.{key} = {other[key]!r}, but {value!r} for {settings.families[0]}: one agent "
-                    "plays them all, so want the same for all"
+                    "plays them all. Give the same value for all families."
                 )
     if first["parameters"]:
-        raise InputError(f"parameters = {first['parameters']}: want width, which one of the agents has twice")
+        raise InputError(
+            f"parameters = {first['parameters']}: cannot be set here, as one of the agents has twice the width. "
+            "Give a width in place of it."
+        )
     if settings.pools != ("new",):
-        raise InputError(f'pools = {list(settings.pools)}: want ["new"], as every episode is a new task here')
+        raise InputError(
+            f'pools = {list(settings.pools)}: must be ["new"], as every episode is a new task in this study. '
+            "Leave it out."
+        )
     if first["start_from"]:
         raise InputError(
-            f"start_from = {first['start_from']!r}: no parameters fit agents of one family and those of all"
+            f"start_from = {first['start_from']!r}: no parameters fit agents of one family and those of all. "
+            "Leave it out."
         )
 
 
 def _mixed(settings: Settings, role: str, seed: int, wider: int = 1, learner: str = "ppo") -> Cell:
-    """An agent of all families: what is counted in steps or environments is of each."""
+    """Make an agent of all families, each with the steps and environments that an agent of it alone has.
+
+    Args:
+        settings: the run's settings.
+        role: the agent's role, a key of ARMS.
+        seed: the agent's seed.
+        wider: by how much its network is wider than that of an agent of one family.
+        learner: "ppo" or "cloning".
+    """
     times, first = len(settings.families), settings.families[0]
     training = settings.training[first]
-    of_each = (
-        "num_envs",
-        "minibatches",
-        "taught_minibatches",
-        "budget",
-        "entropy_steps",
-        "taste_steps",
-        "taught_steps",
-    )
-    more = {key: times * value for key in of_each if (value := getattr(training, key)) is not None}
-    training = training.model_copy(update=more | {"width": wider * training.width})
+    per_family = ("num_envs", "minibatches", "taught_minibatches", "budget")
+    per_family += ("entropy_steps", "taste_steps", "taught_steps")
+    multiplied = {key: times * value for key in per_family if (value := getattr(training, key)) is not None}
+    training = training.model_copy(update=multiplied | {"width": wider * training.width})
     own: dict[str, Any] = {"learner": learner, "seed": seed, "training": training}
     if learner == "cloning" or training.taught_steps:
         own["teacher"] = _teacher(settings)
@@ -180,16 +191,12 @@ def _mixed(settings: Settings, role: str, seed: int, wider: int = 1, learner: st
 
 
 def _final(table: ResultsTable, family: str, role: str) -> dict[int, float]:
-    """Unseen score at the last budget, by seed."""
+    """Return an arm's unseen score at the last budget, by seed."""
     return by_seed(table.where(family=family, evaluated_on="unseen", role=role).final(), "score")
 
 
-def _mean(scores: dict[int, float]) -> float | None:
-    return sum(scores.values()) / len(scores) if scores else None
-
-
 def _learnt(table: ResultsTable, settings: Settings) -> dict[str, bool | None]:
-    """Whether an agent of a family's own learns it, by family; None where a seed or the scores are missing."""
+    """Return whether an agent of one family alone learns it, by family; None where a seed or the scores are missing."""
     alone = {family: _final(table, family, "alone") for family in settings.families}
     return {
         family: why_not_learnt(scores) is None if len(scores) == settings.seeds else None
@@ -198,14 +205,13 @@ def _learnt(table: ResultsTable, settings: Settings) -> dict[str, bool | None]:
 
 
 def _why_open(table: ResultsTable, family: str, learnt: bool | None) -> str | None:
-    """Why nothing can be said of a family, if so."""
-    return why_unscored(table, family) or (
-        f"it is not learnt alone: score below {LEARNT_SCORE}" if learnt is False else None
-    )
+    """Say why nothing is claimed of a family; None where something is."""
+    unlearnt = f"it is not learnt alone: score below {LEARNT_SCORE}" if learnt is False else None
+    return why_unscored(table, family) or unlearnt
 
 
 def verdicts(table: ResultsTable, settings: Settings) -> list[Claim]:
-    """One row per family, and one on capacity."""
+    """Judge one claim per family, and one on capacity."""
     claims, learnt = [], _learnt(table, settings)
     claim = f"an agent of all families has {SHARE} of the score of an agent of this one"
     for family in settings.families:
@@ -213,26 +219,26 @@ def verdicts(table: ResultsTable, settings: Settings) -> list[Claim]:
         effect = paired_difference(mixed, {seed: SHARE * score for seed, score in alone.items()}, settings)
         why = _why_open(table, family, learnt[family])
         claims.append(judge(STUDY, family, claim, KEEPS, effect, supported_above=0, refuted_below=0, too_few=why))
-    compared = [family for family, known in learnt.items() if known]
+    compared = [family for family, is_learnt in learnt.items() if is_learnt]
     wide, plain = (_over_families(table, compared, role) for role in ("wide", "mixture"))
     claim = "twice the width makes the agent of all families better"
-    whole = None not in learnt.values()  # or else it is open over which families the mean is
-    gain = paired_difference(wide, plain, settings) if whole else None
-    why = "no family is learnt alone" if whole and not compared else None
+    complete = None not in learnt.values()  # or else it is open over which families the mean is
+    gain = paired_difference(wide, plain, settings) if complete else None
+    why = "no family is learnt alone" if complete and not compared else None
     why = next((f"{family}: {reason}" for family in settings.families if (reason := why_unscored(table, family))), why)
     why = why or why_not_learnt(wide, plain)
     return [*claims, judge(STUDY, "all", claim, CAPACITY, gain, supported_above=GAIN, refuted_below=GAIN, too_few=why)]
 
 
 def _over_families(table: ResultsTable, families: list[str], role: str) -> dict[int, float]:
-    """The mean of a part's unseen scores in these families, by those seeds that have them all."""
+    """Return an arm's unseen score, the mean over families, by the seeds that have all of them."""
     scores = [_final(table, family, role) for family in families]
     seeds = set.intersection(*map(set, scores)) if scores else set()
     return {seed: sum(score[seed] for score in scores) / len(scores) for seed in seeds}
 
 
 def figure(table: ResultsTable, settings: Settings) -> tuple[Figure, PlotRows]:
-    """A panel per family: success against the steps in it, a curve per part."""
+    """Draw success against the steps in a family, a panel per family, a curve per arm."""
     drawn: PlotRows = []
     columns = min(3, len(settings.families))
     drawing, axes = new_figure(-(-len(settings.families) // columns), columns)
@@ -251,6 +257,7 @@ def figure(table: ResultsTable, settings: Settings) -> tuple[Figure, PlotRows]:
 
 
 def _panel(axis: Axes, table: ResultsTable, settings: Settings, family: str, drawn: PlotRows) -> None:
+    """Draw the panel of a family."""
     arms = {role: (label, colour, table.where(role=role)) for role, (colour, label) in ARMS.items()}
     each = {role: len(settings.families) for role in ARMS if role != "alone"}
     plot_by_budget(axis, arms, drawn, family, each)
@@ -262,12 +269,14 @@ def _panel(axis: Axes, table: ResultsTable, settings: Settings, family: str, dra
 
 
 def tables(table: ResultsTable, settings: Settings) -> dict[str, list[dict[str, str]]]:
-    """Scores by family and part."""
+    """Return scores by family and arm, and the mixture's share of the score that an agent of the family alone has."""
     lines = []
     for family in settings.families:
-        means = {role: _mean(_final(table, family, role)) for role in ARMS}
-        shown = {role: "-" if mean is None else f"{mean:.2f}" for role, mean in means.items()}
-        alone, mixed = means["alone"], means["mixture"]
-        share = "-" if mixed is None or alone is None or alone < LEARNT_SCORE else f"{mixed / alone:.2f}"
-        lines.append({"family": family} | shown | {"mixture/alone": share})
+        scores = {role: list(_final(table, family, role).values()) for role in ARMS}
+        means = {role: sum(values) / len(values) for role, values in scores.items() if values}
+        share = "-"
+        if "mixture" in means and means.get("alone", 0.0) >= LEARNT_SCORE:
+            share = f"{means['mixture'] / means['alone']:.2f}"
+        line = {"family": family} | {role: mean_or_dash(values) for role, values in scores.items()}
+        lines.append(line | {"mixture/alone": share})
     return {"unseen score at the last budget (0: the blind level, 1: the expert)": lines}

@@ -3,8 +3,7 @@
 "Don't teach. Incentivize." (H. W. Chung, 2024). One network is trained on pools of few to very many tasks in four ways:
 on reward for success alone; by the strongest teacher there is for what the agent can see; by a teacher who errs now and
 then; and taught first, then incentivized. Signal is crossed with scope, so what many tasks do and what the incentive
-does can be told apart: if those who are taught generalise as well, it is diversity that brings the skill, and not the
-incentive.
+does can be told apart: if taught agents generalise as well, diversity brings the skill, and not the incentive.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from incentivize.experiments.analysis.comparisons import (
 from incentivize.experiments.analysis.guards import scores_by_pool, teacher_levels, why_above_teacher, why_not_beaten
 from incentivize.experiments.analysis.pool_curves import n_star, unseen
 from incentivize.experiments.analysis.table import ResultsTable
-from incentivize.experiments.analysis.thresholds import describe as place_words
+from incentivize.experiments.analysis.thresholds import describe
 from incentivize.experiments.cells import Cell
 from incentivize.experiments.design.grid import blind_cells, cell_of, headline_teacher, on_pool
 from incentivize.experiments.errors import InputError
@@ -39,6 +38,7 @@ from incentivize.experiments.presentation.charts import (
     new_figure,
     plot_by_pool,
 )
+from incentivize.experiments.presentation.tables import mean_or_dash
 from incentivize.experiments.settings.presets import MANY_POOLS, STANDARD, TINY, with_large
 from incentivize.experiments.settings.schema import Settings, Training, size_of
 
@@ -78,8 +78,8 @@ NOISE = 0.2  # how often the teacher errs who does
 TAUGHT_FIRST = 4  # the share of the steps in which an agent is taught that is incentivized after: one in so many
 DIVERSITY = (
     "unseen score, at least 0, of the taught agent at the largest pool minus that at the smallest, paired by seed, "
-    f"Student t 95%; supported above {RISE}, refuted below {FLAT}; open where no score reaches {LEARNT_SCORE}, neither of "
-    "taught agents, on unseen tasks or on their own (not those of the smallest pool), nor of incentivized ones on "
+    f"Student t 95%; supported above {RISE}, refuted below {FLAT}; open where no score reaches {LEARNT_SCORE}, neither "
+    "of taught agents, on unseen tasks or on their own (not those of the smallest pool), nor of incentivized ones on "
     "unseen ones, and instead of refuted where an agent is above the teacher; 3 seeds at least"
 )
 AGAINST = (
@@ -93,7 +93,7 @@ ARMS = {
     "noisy": (ORANGE, f"taught by one who errs ({NOISE:g} of the time)"),
     "taught first": (PURPLE, f"taught for 1/{TAUGHT_FIRST} of the steps, then incentivized"),
 }
-"""The parts that are played, with their colours and words."""
+"""Roles, with their colours and their names in the legend."""
 COMPARED = (
     ("generalist", "taught", "incentivizing generalises better than teaching the same tasks"),
     ("generalist", "noisy", "incentivizing generalises better than a teacher who errs"),
@@ -102,43 +102,47 @@ COMPARED = (
 
 
 def cells(settings: Settings) -> list[Cell]:
-    """Agents of every arm on every pool.
+    """Make agents of every arm on every pool.
 
     Raises:
-        SettingsError: where the settings have what the study varies.
+        InputError: where the settings have what the study varies, or a budget is less than TAUGHT_FIRST updates.
     """
     grid = []
     for family in settings.families:
         training, teacher = settings.training[family], headline_teacher(family)
         for key, plain in (("taught_steps", 0), ("noise", 0.0)):
             if getattr(training, key) != plain:
-                raise InputError(f"{key} = {getattr(training, key)}: want {plain}, as the study varies it itself")
+                raise InputError(
+                    f"{key} = {getattr(training, key)}: must be {plain}, as this study varies it itself. Leave it out."
+                )
         taught: dict[str, Any] = {"learner": "cloning", "teacher": teacher}
-        own: dict[str, dict[str, Any]] = {
+        arms: dict[str, dict[str, Any]] = {
             "generalist": {},
             "taught": taught,
             "noisy": taught | {"training": training.model_copy(update={"noise": NOISE})},
-            "taught first": {"teacher": teacher, "training": _first(training)},
+            "taught first": {"teacher": teacher, "training": _taught_first(training)},
         }
         grid += blind_cells(STUDY, settings, family)
-        for role, more in own.items():
+        for role, own in arms.items():
             for seed in range(settings.seeds):
                 for pool in settings.pools:
-                    where = on_pool(pool, seed)
-                    grid.append(cell_of(STUDY, settings, family, role, **more, **where))
+                    grid.append(cell_of(STUDY, settings, family, role, **own, **on_pool(pool, seed)))
     return grid
 
 
-def _first(training: Training) -> Training:
-    """Setting of an agent that is taught first, for a share of its steps in whole updates."""
+def _taught_first(training: Training) -> Training:
+    """Return the training of an agent that is taught first, for a share of its steps in whole updates."""
     updates = training.budget // training.steps_per_update // TAUGHT_FIRST
     if not updates:
-        raise InputError(f"budget = {training.budget:,}: want {TAUGHT_FIRST} updates at least, one of them taught")
+        raise InputError(
+            f"budget = {training.budget:,}: must be at least {TAUGHT_FIRST} updates of {training.steps_per_update:,} "
+            "steps, one of them taught. Give a larger budget."
+        )
     return training.model_copy(update={"taught_steps": updates * training.steps_per_update})
 
 
 def verdicts(table: ResultsTable, settings: Settings) -> list[Claim]:
-    """Four rows per family: what many tasks do for those who are taught, and the incentive against teaching."""
+    """Judge four claims per family: what many tasks do for taught agents, and the incentive against teaching."""
     claims, smallest, largest = [], settings.pools[0], settings.pools[-1]
     for family in settings.families:
         final = partial(unseen, table, family)
@@ -155,12 +159,10 @@ def verdicts(table: ResultsTable, settings: Settings) -> list[Claim]:
             ahead = paired_difference(final(first, largest, key), final(second, largest, key), settings)
             words = [f"agents {ARMS[role][1]}" for role in (first, second)]
             rule = AGAINST.format(first=words[0], second=words[1], learnt=LEARNT_SCORE, how=how)
-            why = why_unscored(table, family) or why_not_learnt(
-                *(final(role, largest, "score") for role in (first, second))
-            )
+            scores = (final(role, largest, "score") for role in (first, second))
+            why = why_unscored(table, family) or why_not_learnt(*scores)
             claim += f" (pool {largest})"
-            own: Any = {"supported_above": 0, "refuted_below": 0, "too_few": why}
-            judged = judge(STUDY, family, claim, rule, ahead, **own)
+            judged = judge(STUDY, family, claim, rule, ahead, supported_above=0, refuted_below=0, too_few=why)
             arm = table.where(family=family, role=second, pool_size=size_of(largest)).final()
             why = why_not_beaten(arm, f"the agent {ARMS[second][1]}") or above
             claims.append(leave_open(judged, why, ("supported",)))
@@ -168,7 +170,7 @@ def verdicts(table: ResultsTable, settings: Settings) -> list[Claim]:
 
 
 def _arms(table: ResultsTable, settings: Settings, family: str) -> list[dict[int, float]]:
-    """Scores of those who may have learnt the skill: taught agents, and incentivized ones on unseen tasks."""
+    """Return scores by seed of the arms that may have learnt the skill: taught ones, and incentivized ones, unseen."""
     others = (unseen(table, family, "generalist", pool, "score") for pool in settings.pools)
     return scores_by_pool(table.where(family=family).final(), "taught", settings.pools) + list(filter(None, others))
 
@@ -178,21 +180,21 @@ LIGHT = {"generalist": "#80B8D8", "noisy": "#EBAF80"}
 
 
 def _greedy(arm: ResultsTable) -> ResultsTable:
-    """Rows whose success is that of the most probable actions, where it is known."""
-    known = [row for row in arm.rows if row.get("success_greedy") is not None]
-    return ResultsTable([row | {"success": row["success_greedy"]} for row in known], arm.tasks, arm.meta)
+    """Return rows with greedy success in place of success, where it is known."""
+    rows = [row | {"success": row["success_greedy"]} for row in arm.rows if row.get("success_greedy") is not None]
+    return ResultsTable(rows, arm.tasks, arm.meta)
 
 
 def figure(table: ResultsTable, settings: Settings) -> tuple[Figure, PlotRows]:
-    """A panel per family: success on unseen tasks against the pool's size, a curve per arm."""
+    """Draw success on unseen tasks against the pool's size, a panel per family, a curve per arm."""
     drawn: PlotRows = []
     drawing, axes = new_figure(1, len(settings.families), width=4.6)
     for axis, family in zip(axes[0], settings.families, strict=True):
-        mine = table.where(family=family, evaluated_on="unseen").final()
-        arms = {role: (label, colour, mine.where(role=role)) for role, (colour, label) in ARMS.items()}
+        final = table.where(family=family, evaluated_on="unseen").final()
+        arms = {role: (label, colour, final.where(role=role)) for role, (colour, label) in ARMS.items()}
         plot_by_pool(axis, arms, drawn, family, settings.pools)
         greedy = {
-            f"{role}, greedy": (f"{ARMS[role][1]}, acting greedily", LIGHT[role], _greedy(mine.where(role=role)))
+            f"{role}, greedy": (f"{ARMS[role][1]}, acting greedily", LIGHT[role], _greedy(final.where(role=role)))
             for role in LIGHT
         }
         plot_by_pool(axis, greedy, drawn, family, settings.pools)
@@ -206,16 +208,13 @@ def figure(table: ResultsTable, settings: Settings) -> tuple[Figure, PlotRows]:
 
 
 def tables(table: ResultsTable, settings: Settings) -> dict[str, list[dict[str, str]]]:
-    """Success by pool and arm, and the pool at which each arm has half of it."""
+    """Return success by pool and arm, and the pool at which each arm has half of it."""
     lines, halves = [], []
     for family in settings.families:
         for pool in settings.pools:
-            line = {"family": family, "pool": str(pool) if pool == "new" else f"{pool:,}"}
-            for role in ARMS:
-                found = list(unseen(table, family, role, pool).values())
-                line[role] = f"{sum(found) / len(found):.2f}" if found else "-"
-            lines.append(line)
-        halves.append({"family": family} | {role: place_words(n_star(table, settings, family, role)) for role in ARMS})
+            line = {"family": family, "pool": pool if pool == "new" else f"{pool:,}"}
+            lines.append(line | {role: mean_or_dash(unseen(table, family, role, pool).values()) for role in ARMS})
+        halves.append({"family": family} | {role: describe(n_star(table, settings, family, role)) for role in ARMS})
     return {
         "unseen success at the last budget (generalist: incentivized)": lines,
         "N*: the pool at which an arm has half of its score at every episode new (95%, seeds left out in turn)": halves,

@@ -39,6 +39,7 @@ from incentivize.experiments.presentation.charts import (
     legend,
     new_figure,
 )
+from incentivize.experiments.presentation.tables import mean_or_dash
 from incentivize.experiments.settings.presets import STANDARD, TINY, with_large
 from incentivize.experiments.settings.schema import Settings, compared_budgets
 
@@ -77,23 +78,29 @@ BEATS = (
 )
 YEARS = 5  # in which compute grows tenfold, as the talk has it: a multiple is worth 5 log10(multiple) years
 KINDS = {"taught": "supervised", "incentivized": "incentivized"}
-"""Of specialists, by what they learn from."""
+"""Names of specialists for a reader, by what they learn from."""
 
 
 def cells(settings: Settings) -> list[Cell]:
-    """Generalists of either signal with the whole budget B; specialists with S, the smallest at which these are read.
+    """Make generalists of either signal with the whole budget B, and specialists with S, the smallest budget compared.
 
     Raises:
-        SettingsError: where there is no more than one budget, or more than one pool.
+        InputError: where there is one budget, or more than one pool.
     """
     pool, *more = settings.pools
     if more:
-        raise InputError(f'pools = {list(settings.pools)}: want one, such as ["new"], as budgets are compared here')
+        raise InputError(
+            f"pools = {list(settings.pools)}: must be one pool, as this study compares budgets. "
+            'Give one, such as ["new"].'
+        )
     grid = []
     for family in settings.families:
         budget, *others = steps_of(settings, family)
         if not others:
-            raise InputError(f"evaluations = {settings.evaluations}: want two budgets at least to compare")
+            raise InputError(
+                f"evaluations = {settings.evaluations}: leaves one budget of {family}, and two budgets at least are "
+                "compared. Give more evaluations or a larger budget."
+            )
         taught: dict[str, Any] = {"learner": "cloning", "teacher": headline_teacher(family)}
         grid += blind_cells(STUDY, settings, family)
         for seed in range(settings.seeds):
@@ -111,7 +118,7 @@ def cells(settings: Settings) -> list[Cell]:
 
 
 def steps_of(settings: Settings, family: str) -> tuple[int, ...]:
-    """The budgets at which generalists are compared, rising; the first is a specialist's."""
+    """Return the budgets of generalists that are compared, in environment steps, rising; specialists have the first."""
     return compared_budgets(settings, family)
 
 
@@ -120,7 +127,7 @@ def _multiple(steps: int, first: int) -> int:
 
 
 def verdicts(table: ResultsTable, settings: Settings) -> list[Claim]:
-    """Per family and kind of specialist: at the greatest multiple, and with as much compute as each of them has."""
+    """Judge two claims per family and kind of specialist: at the greatest multiple of its compute, and at the same."""
     claims = []
     for family in settings.families:
         steps = steps_of(settings, family)
@@ -131,9 +138,17 @@ def verdicts(table: ResultsTable, settings: Settings) -> list[Claim]:
                 parts = _parts(table, family, learner, step)
                 claim = f"generalists with {multiple} times the compute beat {kind} specialists in their specialty"
                 rule = BEATS.format(multiple=multiple, kind=kind, learnt=LEARNT_SCORE)
-                own: dict[str, Any] = {"too_few": why_specialists_open(table, family, *parts)}
-                own |= {"supported_above": 0, "refuted_below": 0, "evaluated_on": "specialty"}
-                judged = judge(STUDY, family, claim, rule, seeds_by_tasks(*parts, settings), **own)
+                judged = judge(
+                    STUDY,
+                    family,
+                    claim,
+                    rule,
+                    seeds_by_tasks(*parts, settings),
+                    supported_above=0,
+                    refuted_below=0,
+                    too_few=why_specialists_open(table, family, *parts),
+                    evaluated_on="specialty",
+                )
                 why = why_specialists_not_beaten(*parts, settings) or why_above_their_teacher(table, family, learner)
                 claims.append(leave_open(judged, why, ("supported",)))
     return claims
@@ -142,29 +157,32 @@ def verdicts(table: ResultsTable, settings: Settings) -> list[Claim]:
 def _parts(
     table: ResultsTable, family: str, learner: str, step: int, role: str = "generalist"
 ) -> tuple[ResultsTable, ResultsTable]:
-    """Rows in the specialty: of generalists at a budget, and of specialists."""
-    mine = table.where(family=family, evaluated_on="specialty")
-    return mine.where(role=role, env_steps=step), mine.where(role=ROLES[learner])
+    """Return rows in the specialty: of generalists at a budget, and of specialists."""
+    specialty = table.where(family=family, evaluated_on="specialty")
+    return specialty.where(role=role, env_steps=step), specialty.where(role=ROLES[learner])
 
 
 def break_even(table: ResultsTable, settings: Settings, family: str, learner: str) -> Location | None:
-    """The multiple of a specialist's budget from which generalists do as well; None where a cell is missing."""
-    steps = steps_of(settings, family)
-    found = [difference_matrix(*_parts(table, family, learner, step), settings) for step in steps]
-    ahead = [one for one in found if one is not None]
-    return crossing([step / steps[0] for step in steps], np.stack(ahead, -1)) if len(ahead) == len(steps) else None
+    """Find the multiple of a specialist's budget from which generalists do as well; None where a cell is missing."""
+    steps, ahead = steps_of(settings, family), []
+    for step in steps:
+        differences = difference_matrix(*_parts(table, family, learner, step), settings)
+        if differences is None:
+            return None
+        ahead.append(differences)
+    return crossing([step / steps[0] for step in steps], np.stack(ahead, -1))
 
 
 def figure(table: ResultsTable, settings: Settings) -> tuple[Figure, PlotRows]:
-    """A panel per family: success in the specialty against a generalist's steps, and the specialists' levels."""
+    """Draw success in the specialty against a generalist's steps, and the specialists' levels, a panel per family."""
     drawn: PlotRows = []
     drawing, axes = new_figure(1, len(settings.families), width=4.6)
     for axis, family in zip(axes[0], settings.families, strict=True):
         steps = steps_of(settings, family)
         draw = partial(draw_curve, axis, drawn=drawn, family=family)
         for role, colour, label in (("generalist", BLUE, "incentivized"), ("taught", GREEN, "taught")):
-            found = [(float(step), by_seed(_parts(table, family, "taught", step, role)[0])) for step in steps]
-            points = [(step, values) for step, values in found if values]
+            curve = [(float(step), by_seed(_parts(table, family, "taught", step, role)[0])) for step in steps]
+            points = [(step, values) for step, values in curve if values]
             draw(points, f"{label} generalists, which never met the task", colour, series=role)
         for learner, colour in (("taught", ORANGE), ("incentivized", PURPLE)):
             if level := by_seed(_parts(table, family, learner, steps[0])[1]):  # by task: too many to be drawn each
@@ -183,21 +201,17 @@ def figure(table: ResultsTable, settings: Settings) -> tuple[Figure, PlotRows]:
     return drawing, drawn
 
 
-def _mean(values: list[float]) -> str:
-    return f"{sum(values) / len(values):.2f}" if values else "-"
-
-
 def tables(table: ResultsTable, settings: Settings) -> dict[str, list[dict[str, str]]]:
-    """Success by multiple, and from which multiple generalists do as well, also in years."""
+    """Return success by multiple, and the multiple from which generalists do as well, also in years."""
     lines, evens = [], []
     for family in settings.families:
         steps = steps_of(settings, family)
         for step in steps:
             line = {"family": family, "multiple": str(_multiple(step, steps[0]))}
             for role in ("generalist", "taught"):
-                line[role] = _mean(_parts(table, family, "taught", step, role)[0].values())
+                line[role] = mean_or_dash(_parts(table, family, "taught", step, role)[0].values())
             for learner in settings.specialist_learners:
-                line[ROLES[learner]] = _mean(_parts(table, family, learner, step)[1].values())
+                line[ROLES[learner]] = mean_or_dash(_parts(table, family, learner, step)[1].values())
             lines.append(line)
         for learner in settings.specialist_learners:
             place = break_even(table, settings, family, learner)

@@ -16,8 +16,6 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from incentivize.experiments.analysis.claims import Claim, judge, leave_open
 from incentivize.experiments.analysis.comparisons import (
     LEARNT_SCORE,
@@ -49,12 +47,15 @@ from incentivize.experiments.design.specialists import (
     specialists,
 )
 from incentivize.experiments.errors import InputError
+from incentivize.experiments.presentation.tables import mean_or_dash
 from incentivize.experiments.settings.presets import MANY_POOLS, STANDARD, TINY, with_large
-from incentivize.experiments.settings.schema import Settings, size_of
+from incentivize.experiments.settings.schema import Settings, finite_pools, size_of
 from incentivize.experiments.studies.task_count_figure import draw_task_count
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from incentivize.experiments.presentation.charts import PlotRows
 
 STUDY = "task-count"
 QUESTION = "Does general skill appear as the number of training tasks grows?"
@@ -94,15 +95,15 @@ RISE = 0.2  # the score on unseen tasks has to gain at least this from the small
 FLAT = 0.1  # less than this counts as flat, and the control may not score more
 APPEARS = (
     "unseen score, at least 0, at the largest pool minus the smallest, paired by seed, Student t 95%; supported above "
-    f"{RISE}, refuted below {FLAT}, void where the control scores above {FLAT} at any pool; open where no score "
-    f"of generalists, taught ones among them, reaches {LEARNT_SCORE} at any pool, on unseen tasks or on its own (not those "
-    "of the smallest); 3 seeds at least of either"
+    f"{RISE}, refuted below {FLAT}, void where the control scores above {FLAT} at any pool; open where no score of "
+    f"generalists, taught ones among them, reaches {LEARNT_SCORE} at any pool, on unseen tasks or on its own (not "
+    "those of the smallest); 3 seeds at least of either"
 )
 BEATS = (
     "success of the generalist on tasks it {met} minus that of specialists trained on them, same instances; jackknife "
     "95% over seeds x tasks; supported above 0, without the specialists whose score in their own task is below "
-    f"{LEARNT_SCORE} as well; refuted below 0; open where nobody's score reaches {LEARNT_SCORE}, and instead of supported where an "
-    "agent is above the teacher of supervised ones; void where the control scores above "
+    f"{LEARNT_SCORE} as well; refuted below 0; open where nobody's score reaches {LEARNT_SCORE}, and instead of "
+    "supported where an agent is above the teacher of supervised ones; void where the control scores above "
     f"{FLAT} at any pool; 3 seeds and 3 tasks at least"
 )
 
@@ -111,41 +112,38 @@ _cell = partial(cell_of, STUDY)
 
 
 def cells(settings: Settings) -> list[Cell]:
-    """The grid, family by family: those that need the same program side by side.
+    """Make the grid, family by family, with cells that need the same program side by side.
 
     Raises:
-        SettingsError: where a control is wanted that is none.
+        InputError: where the settings ask for a control in which there is a skill to be had.
     """
     grid = []
     for family in settings.families:
         if settings.life > 1 and settings.control_pools and has_hidden_rule(family):
             raise InputError(
-                f"life = {settings.life}: {family} has no control of skill then, as what an attempt brings tells the "
-                "real rule; want control_pools = [] in a file, or life = 1"
+                f"life = {settings.life}: {family} has no control of skill then, as the outcome of an attempt tells "
+                "the real rule. Give life = 1, or control_pools = [] in a file."
             )
-        seeds, few = range(settings.seeds), range(settings.control_seeds)
+        hidden = has_hidden_rule(family)
+        control = "disjoint" if hidden else "shuffled"
+        teachers = {"taught": headline_teacher(family)} | ({"informed": "dagger"} if hidden else {})
         grid += blind_cells(STUDY, settings, family)
-        for seed in seeds:
+        for seed in range(settings.seeds):
             for pool in settings.pools:
                 grid.append(_cell(settings, family, "generalist", **on_pool(pool, seed)))
-        for seed in few:
+        for seed in range(settings.control_seeds):
             for pool in settings.control_pools:
-                own = on_pool(pool, seed)
-                control = "disjoint" if has_hidden_rule(family) else "shuffled"
-                grid.append(_cell(settings, family, "control", control=control, **own))
-            teachers = {"taught": headline_teacher(family)} | (
-                {"informed": "dagger"} if has_hidden_rule(family) else {}
-            )
+                grid.append(_cell(settings, family, "control", control=control, **on_pool(pool, seed)))
             for role, teacher in teachers.items():
                 for pool in settings.taught_pools:
-                    own = on_pool(pool, seed)
-                    grid.append(_cell(settings, family, role, learner="cloning", teacher=teacher, **own))
+                    taught: dict[str, Any] = {"learner": "cloning", "teacher": teacher} | on_pool(pool, seed)
+                    grid.append(_cell(settings, family, role, **taught))
         grid += specialists(STUDY, settings, family) + generalists_trained_on_specialty(STUDY, settings, family)
     return grid
 
 
 def _control(table: ResultsTable, settings: Settings) -> tuple[str | None, str | None]:
-    """What the control objects, and what is missing of it."""
+    """Return what the control objects to the claims, and why it is too little to judge by; None for either: nothing."""
     if not settings.control_pools:
         return None, "there is no control"
     if settings.control_seeds < MIN_SEEDS:
@@ -160,6 +158,7 @@ def _control(table: ResultsTable, settings: Settings) -> tuple[str | None, str |
 
 
 def _appears(table: ResultsTable, settings: Settings, family: str) -> Claim:
+    """Judge that the unseen score rises with the number of training tasks."""
     final = table.where(family=family).final()
     smallest, largest = settings.pools[0], settings.pools[-1]
     effect = objection = None
@@ -188,46 +187,59 @@ def _beats(
     learner: str = "taught",
     met: bool = False,
 ) -> Claim:
-    objection, _ = _control(table.where(family=family).final(), settings)
-    final = table.where(family=family)
+    """Judge that generalists beat specialists in their own specialty.
+
+    Args:
+        table: rows of the run.
+        settings: the run's settings.
+        family: the family's name.
+        kind: the specialists' budget, "full", "equal_share" or "share".
+        which: the specialists' budget in words.
+        learner: what the specialists learn from, a key of ROLES.
+        met: whether the generalists' pool has the specialists' tasks in it.
+    """
+    rows = table.where(family=family)
+    objection, _ = _control(rows.final(), settings)
     size, too_few = size_of(settings.pools[-1]), None
-    specialists = final.where(role=ROLES[learner], evaluated_on="specialty", budget_kind=kind)
+    specialists = rows.where(role=ROLES[learner], evaluated_on="specialty", budget_kind=kind)
     if kind == "share":
         steps, size = _smallest_share(settings, family)
         specialists = specialists.where(env_steps=steps)
         which += f" = B/{size:,}" if size else ""
         too_few = None if size else "no share of the steps is as much as one small update"
-    mine = final.where(role=MET) if met else final.where(role="generalist", pool_size=size)
-    generalists = mine.where(evaluated_on="specialty").final()
+    generalists = rows.where(role=MET) if met else rows.where(role="generalist", pool_size=size)
+    generalists = generalists.where(evaluated_on="specialty").final()
     effect = None if too_few else seeds_by_tasks(generalists, specialists, settings)
     arms = {"taught": "a generalist beats supervised", "incentivized": "an incentivized generalist beats incentivized"}
     who = arms[learner].replace("generalist", "generalist that met the tasks") if met else arms[learner]
-    claim, rule = (
+    judged = judge(
+        STUDY,
+        family,
         f"{who} specialists in their own specialty ({which})",
         BEATS.format(met="met" if met else "never met"),
+        effect,
+        supported_above=0,
+        refuted_below=0,
+        objection=objection,
+        too_few=too_few or why_specialists_open(table, family, generalists, specialists),
+        evaluated_on="specialty",
     )
-    own: dict[str, Any] = {"too_few": too_few or why_specialists_open(table, family, generalists, specialists)}
-    own["objection"] = objection
-    judged = judge(
-        STUDY, family, claim, rule, effect, supported_above=0, refuted_below=0, evaluated_on="specialty", **own
-    )
-    why = why_specialists_not_beaten(generalists, specialists, settings) or why_above_their_teacher(
-        table, family, learner
-    )
-    return leave_open(judged, why, ("supported",))
+    why = why_specialists_not_beaten(generalists, specialists, settings)
+    return leave_open(judged, why or why_above_their_teacher(table, family, learner), ("supported",))
 
 
 def _smallest_share(settings: Settings, family: str) -> tuple[int, int | None]:
-    """The smallest share that is at least one small update, and the largest pool that leaves it; 0 and None: none."""
-    points = specialist_points(settings, settings.training[family])
-    steps = min((steps for at in points for steps, kind in at.items() if kind == "share"), default=0)
-    budget = settings.training[family].budget
-    sizes = [pool for pool in settings.pools if pool != "new" and steps and budget // pool >= steps]
+    """Return the smallest share of at least one small update, and the largest pool that leaves it; 0, None for none."""
+    training = settings.training[family]
+    points = specialist_points(settings, training)
+    kinds = [*points.at_large.items(), *points.at_small.items()]
+    steps = min((steps for steps, kind in kinds if kind == "share"), default=0)
+    sizes = [size for size in finite_pools(settings) if steps and training.budget // size >= steps]
     return steps, max(sizes, default=None)
 
 
 def verdicts(table: ResultsTable, settings: Settings) -> list[Claim]:
-    """One row per claim and family."""
+    """Judge every claim for every family."""
     claims = []
     for family in settings.families:
         claims.append(_appears(table, settings, family))
@@ -242,68 +254,64 @@ def verdicts(table: ResultsTable, settings: Settings) -> list[Claim]:
     return claims
 
 
-def figure(table: ResultsTable, settings: Settings) -> tuple[Figure, list[dict[str, Any]]]:
-    """The general-versus-specialist curve, and the rows drawn."""
+def figure(table: ResultsTable, settings: Settings) -> tuple[Figure, PlotRows]:
+    """Draw generalists, controls and specialists against the number of training tasks, a panel per family."""
     return draw_task_count(table, settings)
 
 
 def tables(table: ResultsTable, settings: Settings) -> dict[str, list[dict[str, str]]]:
-    """Success by pool, and where specialists are of both kinds, signal crossed with scope."""
-    found = {"success at the last budget, on unseen tasks (seen: of the pool)": _by_pool(table, settings)}
+    """Return success by pool; and where specialists are of both kinds, signal crossed with scope."""
+    by_title = {"success at the last budget, on unseen tasks (seen: of the pool)": _by_pool(table, settings)}
     if set(settings.specialist_learners) == set(ROLES):
         title = "success in the specialists' specialty, all with B steps; generalists mostly never met these tasks"
-        found[title] = _crossing(table, settings)
-    turns = [_turn(table, settings, family) for family in settings.families]
+        by_title[title] = _crossing(table, settings)
     title = "N*: the pool with half of the score at every episode new; and from which pool on twice the training helps"
-    return found | {title: turns} | teacher_levels(table, settings)
+    by_title[title] = [_thresholds(table, settings, family) for family in settings.families]
+    return by_title | teacher_levels(table, settings)
 
 
-def _turn(table: ResultsTable, settings: Settings, family: str) -> dict[str, str]:
-    """Where a family's curve turns."""
+def _thresholds(table: ResultsTable, settings: Settings, family: str) -> dict[str, str]:
+    """Return the line of a family in the table of thresholds."""
     line = {"family": family, "N*": describe(n_star(table, settings, family, "generalist"))}
     return line | {"twice the training helps from": describe(break_even_pool(table, settings, family, "generalist"))}
 
 
 def _by_pool(table: ResultsTable, settings: Settings) -> list[dict[str, str]]:
-    lines, any_hidden = [], any(map(has_hidden_rule, settings.families))
+    """Return the mean success of every arm, a line per family and pool."""
+    columns = {"seen": ("generalist", "seen"), "unseen": ("generalist", "unseen")}
+    columns |= {role: (role, "unseen") for role in ("control", "taught")}
+    if any(map(has_hidden_rule, settings.families)):
+        columns["informed"] = ("informed", "unseen")
+    lines = []
     for family in settings.families:
         final, blind = table.where(family=family).final(), table.meta["blind"][family]
-
-        def cell(role: str, split: str, size: int | None, final: ResultsTable = final) -> str:
-            values = final.where(role=role, evaluated_on=split, pool_size=size).values()
-            return f"{sum(values) / len(values):.2f}" if values else "-"
-
         for pool in settings.pools:
-            size = size_of(pool)
-            lines.append(
-                {
-                    "family": family,
-                    "pool": "new" if size is None else f"{size:,}",
-                    "seen": cell("generalist", "seen", size),
-                    "unseen": cell("generalist", "unseen", size),
-                    "control": cell("control", "unseen", size),
-                    "taught": cell("taught", "unseen", size),
-                    **({"informed": cell("informed", "unseen", size)} if any_hidden else {}),
-                    "blind": "-" if blind is None else f"{blind:.2f}",
-                }
-            )
+            line = {"family": family, "pool": pool if pool == "new" else f"{pool:,}"}
+            for column, (role, split) in columns.items():
+                rows = final.where(role=role, evaluated_on=split, pool_size=size_of(pool))
+                line[column] = mean_or_dash(rows.values())
+            lines.append(line | {"blind": "-" if blind is None else f"{blind:.2f}"})
     return lines
 
 
 def _crossing(table: ResultsTable, settings: Settings) -> list[dict[str, str]]:
-    """Signal x scope on the specialists' held-out tasks, the same instances for all."""
+    """Return success by signal and scope on the specialists' held-out tasks, the same instances for all."""
     lines = []
     for family in settings.families:
-        there = table.where(family=family, evaluated_on="specialty")
+        specialty = table.where(family=family, evaluated_on="specialty")
         pool = settings.pools[-1]
-        largest = there.where(pool_size=size_of(pool)).final()
-        met = {"incentivized": there.where(role=MET).final(), "taught": there.where(role="nobody")}
-        generalists = {"incentivized": largest.where(role="generalist"), "taught": largest.where(role="taught")}
-        full = {learner: there.where(role=ROLES[learner], budget_kind="full") for learner in generalists}
-        scopes = {f"generalist, pool {pool}": generalists, "generalist that met these tasks": met, "specialist": full}
-        for scope, arms in scopes.items():
-            if not any(rows.rows for rows in arms.values()):
-                continue
-            means = {arm: f"{np.mean(rows.values()):.2f}" if rows.rows else "-" for arm, rows in arms.items()}
-            lines.append({"family": family, "scope": scope} | means)
+        largest = specialty.where(pool_size=size_of(pool)).final()
+        full = specialty.where(budget_kind="full")
+        scopes = {
+            f"generalist, pool {pool}": (
+                largest.where(role="generalist").values(),
+                largest.where(role="taught").values(),
+            ),
+            "generalist that met these tasks": (specialty.where(role=MET).final().values(), []),
+            "specialist": tuple(full.where(role=ROLES[learner]).values() for learner in ("incentivized", "taught")),
+        }
+        for scope, (incentivized, taught) in scopes.items():
+            if incentivized or taught:
+                means = {"incentivized": mean_or_dash(incentivized), "taught": mean_or_dash(taught)}
+                lines.append({"family": family, "scope": scope} | means)
     return lines

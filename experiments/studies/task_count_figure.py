@@ -11,7 +11,7 @@ from incentivize.experiments.analysis.comparisons import by_seed, specialty_matr
 from incentivize.experiments.analysis.estimates import Estimate, jackknife, t_interval
 from incentivize.experiments.analysis.table import ResultsTable
 from incentivize.experiments.cells import describe_variant
-from incentivize.experiments.design.specialists import MET
+from incentivize.experiments.design.specialists import MET, specialist_points
 from incentivize.experiments.presentation.charts import (
     BLACK,
     BLUE,
@@ -36,9 +36,10 @@ if TYPE_CHECKING:
 
 
 def draw_task_count(table: ResultsTable, settings: Settings) -> tuple[Figure, PlotRows]:
-    """Success against the number of training tasks, a panel per family: generalists, controls and specialists."""
-    drawn: PlotRows = []
+    """Draw success against the number of training tasks, a panel per family: generalists, controls and specialists."""
     from matplotlib.figure import Figure
+
+    drawn: PlotRows = []
 
     with style():
         panels = len(settings.families)
@@ -65,21 +66,21 @@ class _Panel:
         self.axis, self.table, self.settings, self.family = axis, table, settings, family
         self.end = end_of(settings.pools)
         self.budget = settings.training[family].budget
-        self.rows: list[dict[str, Any]] = []
+        self.rows: PlotRows = []
 
-    def draw(self) -> list[dict[str, Any]]:
-        """Draw everything; returns what was drawn."""
+    def draw(self) -> PlotRows:
+        """Draw all curves and lines, and return the rows drawn."""
         final = self.table.final()
 
         def count(role: str) -> str:
-            mine = final.where(role=role, evaluated_on="unseen")
-            sizes = [mine.where(pool_size=size).rows for size in {row["pool_size"] for row in mine.rows}]
+            unseen = final.where(role=role, evaluated_on="unseen")
+            sizes = [unseen.where(pool_size=size).rows for size in {row["pool_size"] for row in unseen.rows}]
             return describe_seeds([{"n": len({row["seed"] for row in rows})} for rows in sizes])
 
         taught = self.settings.training[self.family].taught_steps
         words = f"generalist taught for {taught:,} steps, then incentivized" if taught else "incentivized generalist"
-        told = f"{count('generalist')}, 95% Student t where 3 at least"
-        self.curve(final, "generalist", "unseen", f"{words}, unseen tasks ({told})", BLUE, "-", "o", 2.2)
+        label = f"{words}, unseen tasks ({count('generalist')}, 95% Student t where 3 at least)"
+        self.curve(final, "generalist", "unseen", label, BLUE, "-", "o", 2.2)
         self.curve(final, "generalist", "seen", "the same, tasks in its pool", BLUE, ":", "o", 1.2)
         label = "the same, the specialists' tasks, which it never met (jackknife over seeds and tasks)"
         self.curve(final, "generalist", "specialty", label, BLUE, "--", ".", 0.8)
@@ -101,7 +102,7 @@ class _Panel:
         return self.rows
 
     def place(self, size: int | None) -> float:
-        """Where a pool size stands on the axis."""
+        """Return the place of a pool size on the axis."""
         return self.end if size is None else float(size)
 
     def record_point(
@@ -110,28 +111,22 @@ class _Panel:
         """Keep a drawn point for the CSV; a line has no pool_size, and "every episode a new task" is "new"."""
         size = "" if x is None else "new" if x == self.end else int(x)
         bounds = [round(b, 6) if np.isfinite(b) else "" for b in (low, high)]
-        row = {
-            "family": self.family,
-            "series": series,
-            "pool_size": size,
-            "env_steps": steps,
-            "success": round(value, 6),
-        }
+        row = {"family": self.family, "series": series, "pool_size": size, "env_steps": steps}
+        row["success"] = round(value, 6)
         self.rows.append(row | {"low": bounds[0], "high": bounds[1], "n": n})
 
     def curve(
         self, final: ResultsTable, role: str, split: str, label: str, colour: str, line: Any, marker: str, width: float
     ) -> None:
-        """Means over seeds with an interval where n >= 3, every seed as a dot, and the end of the axis set apart."""
-        mine = final.where(role=role, evaluated_on=split)
-        sizes = sorted({row["pool_size"] for row in mine.rows}, key=self.place)
+        """Draw means over seeds with an interval where n >= 3, and every seed as a dot; the axis' end is set apart."""
+        arm = final.where(role=role, evaluated_on=split)
+        sizes = sorted({row["pool_size"] for row in arm.rows}, key=self.place)
         points, each = [], []
         for size in sizes:
-            rows = mine.where(pool_size=size)
-            found = self.estimate(rows, split)
-            points.append((self.place(size), found))
-            steps = rows.rows[0]["env_steps"]
-            self.record_point(f"{role}, {split}", self.place(size), steps, found.mean, found.low, found.high, found.n)
+            rows = arm.where(pool_size=size)
+            estimate = self.estimate(rows, split)
+            points.append((self.place(size), estimate))
+            self.record_point(f"{role}, {split}", self.place(size), rows.rows[0]["env_steps"], *estimate)
             each.append((self.place(size), by_seed(rows)))
         if not points:
             return
@@ -149,18 +144,18 @@ class _Panel:
             self.axis.fill_between([x for x, _ in points], low, high, color=colour, alpha=0.12, linewidth=0, gid=label)
 
     def estimate(self, rows: ResultsTable, split: str) -> Estimate:
-        """The mean over seeds, or, as claims about specialists have it, over seeds x tasks where counts are there."""
+        """Estimate the mean over seeds; in the specialty, as claims do, over seeds x tasks where counts are known."""
         success = specialty_matrix(rows, self.settings) if split == "specialty" else None
         if success is None:
             return t_interval([*by_seed(rows).values()])
         return jackknife(lambda *kept: success[np.ix_(*kept)].mean(), success.shape)
 
     def specialists(self) -> None:
-        """Supervised ones, and beside them incentivized ones where there are any."""
+        """Draw supervised specialists, and incentivized ones where there are any."""
         count = self.settings.specialists
         full = len(by_seed(self.table.where(role="specialist", evaluated_on="specialty", budget_kind="full")))
         labels = {
-            "full": f"supervised specialists, B steps each (mean of {full} task{'s' * (full != 1)})",
+            "full": f"supervised specialists, B steps each (mean of {full} {'task' if full == 1 else 'tasks'})",
             "equal_share": f"specialists, B/{count} steps each",
             "share": "specialists, a share B/N (ends where it is less than one update)",
         }
@@ -169,51 +164,36 @@ class _Panel:
         self.specialist("incentivized specialist", labels, PURPLE, "v")
 
     def specialist(self, role: str, labels: dict[str, str], colour: str, marker: str) -> None:
-        """Lines for the full and the split budget; a curve for the share, which ends where it is censored.
+        """Draw lines for the full and the split budget, and a curve for the share, which ends where it is censored.
 
         All are of the instances that generalists play in the specialty, as in the claims.
         """
-        mine = self.table.where(role=role, evaluated_on="specialty")
+        arm = self.table.where(role=role, evaluated_on="specialty")
         for kind, line in (("full", "-"), ("equal_share", "--")):
-            rows = mine.where(budget_kind=kind)
+            rows = arm.where(budget_kind=kind)
             if rows.rows and kind in labels:
-                found = t_interval([*by_seed(rows).values()])  # by task
-                self.axis.axhline(found.mean, color=colour, linestyle=line, linewidth=1.3, label=labels[kind])
-                self.record_point(
-                    f"{role}, {kind}", None, rows.rows[0]["env_steps"], found.mean, found.low, found.high, found.n
-                )
-        share = []
-        for size in self.settings.pools:
-            rows = [] if size == "new" else self._share(mine, size)
-            if rows:
-                found = t_interval([*{row["seed"]: row["success"] for row in rows}.values()])
-                share.append((float(size), found.mean))
-                self.record_point(
-                    f"{role}, share", float(size), rows[0]["env_steps"], found.mean, found.low, found.high, found.n
-                )
-        if share:
-            x, y = zip(*share, strict=True)
+                estimate = t_interval([*by_seed(rows).values()])  # by task
+                self.axis.axhline(estimate.mean, color=colour, linestyle=line, linewidth=1.3, label=labels[kind])
+                self.record_point(f"{role}, {kind}", None, rows.rows[0]["env_steps"], *estimate)
+        curve = []
+        for size, steps in specialist_points(self.settings, self.settings.training[self.family]).shares.items():
+            by_task = by_seed(arm.where(env_steps=steps))
+            if by_task:
+                estimate = t_interval([*by_task.values()])
+                curve.append((float(size), estimate.mean))
+                self.record_point(f"{role}, share", float(size), steps, *estimate)
+        if curve:
+            x, y = zip(*curve, strict=True)
             style: Any = {"color": colour, "marker": marker, "markersize": 5, "linewidth": 1.3, "linestyle": "-."}
             self.axis.plot(x, y, label=labels["share"], **style)
 
-    def _share(self, mine: ResultsTable, size: int) -> list[dict[str, Any]]:
-        """The specialists' rows at B/size in whole updates, if they were evaluated there."""
-        small = self.settings.specialist_envs * self.settings.training[self.family].rollout_steps
-        large = self.settings.training[self.family].steps_per_update
-        wanted = self.budget // size
-        for update in (large, small):
-            rows = [row for row in mine.rows if row["env_steps"] and row["env_steps"] == wanted // update * update]
-            if rows:
-                return rows
-        return []
-
     def level(self, value: float, label: str, line: Any) -> None:
-        """A reference line."""
+        """Draw a reference line."""
         self.axis.axhline(value, color=BLACK, linestyle=line, linewidth=1.0, label=label)
         self.record_point(label.partition(":")[0], None, 0, value, -np.inf, np.inf, 1)
 
     def label_axes(self) -> None:
-        """Axes and title."""
+        """Label the axes, and give the panel its title."""
         axis = self.axis
         label_pool_axis(axis, self.settings.pools)
         tasks = self.table.meta["tasks"][self.family]

@@ -29,6 +29,7 @@ from incentivize.experiments.presentation.charts import (
     new_figure,
     plot_by_budget,
 )
+from incentivize.experiments.presentation.tables import mean_or_dash
 from incentivize.experiments.settings.presets import TINY, with_large
 from incentivize.experiments.settings.schema import Settings
 
@@ -74,7 +75,8 @@ HUNGER = (
 
 
 def _reward(taste: float, hunger: float) -> str:
-    return "sparse" + "+taste" * (taste > 0) + "+hunger" * (hunger > 0)
+    parts = {"taste": taste, "hunger": hunger}
+    return "+".join(["sparse", *(name for name, value in parts.items() if value > 0)])
 
 
 def _role(taste: float, hunger: float) -> str:
@@ -82,17 +84,15 @@ def _role(taste: float, hunger: float) -> str:
 
 
 def cells(settings: Settings) -> list[Cell]:
-    """Every taste with every hunger, every episode a new task."""
+    """Make agents with every taste and every hunger, every episode a new task."""
     grid = []
     for family in settings.families:
         for taste in settings.tastes:
             for hunger in settings.hungers:
                 own = {"reward": _reward(taste, hunger), "taste": taste, "hunger": hunger}
                 training = settings.training[family].model_copy(update=own)
-                role = _role(taste, hunger)
-                grid += [
-                    cell_of(STUDY, settings, family, role, training=training, seed=s) for s in range(settings.seeds)
-                ]
+                for seed in range(settings.seeds):
+                    grid.append(cell_of(STUDY, settings, family, _role(taste, hunger), training=training, seed=seed))
     return grid
 
 
@@ -101,30 +101,31 @@ def _final(table: ResultsTable, family: str, taste: float, hunger: float) -> Res
 
 
 def _means(tables: Sequence[ResultsTable]) -> dict[int, float]:
-    """By seed, the mean over tables that have it all."""
+    """Return the mean success over tables, by the seeds that all of them have."""
     columns = [by_seed(table) for table in tables]
     common = set.intersection(*map(set, columns)) if columns else set()
     return {seed: sum(column[seed] for column in columns) / len(columns) for seed in common}
 
 
 def _nobody(arms: Sequence[ResultsTable]) -> str | None:
-    """Why arms are not compared, if so."""
+    """Say why arms are not compared; None where they are."""
     return why_not_learnt(*(by_seed(arm, "score") for arm in arms))
 
 
 def verdicts(table: ResultsTable, settings: Settings) -> list[Claim]:
-    """One row per claim and family, for what was varied."""
+    """Judge a claim per family for each of taste and hunger that was varied."""
     claims = []
     for family in settings.families:
         final = partial(_final, table, family)
         tasted = [share for share in settings.tastes if share > 0]
-        if tasted and {0.0} <= set(settings.tastes) and 0.0 in settings.hungers:
+        if tasted and 0.0 in settings.tastes and 0.0 in settings.hungers:
             arms = [final(taste, 0.0) for taste in (*tasted, 0.0)]
             effect = paired_difference(_means(arms[:-1]), by_seed(arms[-1]), settings)
             claim, why = "a taste of success helps to find it", _nobody(arms)
-            bounds: Any = {"supported_above": GAIN, "refuted_below": GAIN}
-            claims.append(judge(STUDY, family, claim, TASTE, effect, **bounds, too_few=why))
-        if len(settings.hungers) > 1 and {0.0} <= set(settings.hungers) and 0.0 in settings.tastes:
+            claims.append(
+                judge(STUDY, family, claim, TASTE, effect, supported_above=GAIN, refuted_below=GAIN, too_few=why)
+            )
+        if len(settings.hungers) > 1 and 0.0 in settings.hungers and 0.0 in settings.tastes:
             ends = [final(0.0, hunger) for hunger in (0.0, settings.hungers[-1])]
             without, most = (by_seed(end, "path") for end in ends)
             effect = paired_difference(without, most, settings)
@@ -135,12 +136,13 @@ def verdicts(table: ResultsTable, settings: Settings) -> list[Claim]:
     return claims
 
 
-Arms = dict[str, tuple[float, float]]  # taste and hunger, by what the legend says
+Arms = dict[str, tuple[float, float]]
+"""Taste and hunger, by the curve's label in the legend."""
 COLOURS = (GREY, BLUE, GREEN, ORANGE, PURPLE)
 
 
 def figure(table: ResultsTable, settings: Settings) -> tuple[Figure, PlotRows]:
-    """A row per family: success against budget by taste, and by hunger, and the way to success, if they were varied."""
+    """Draw success against budget by taste and by hunger, and the way to success, a row per family, where varied."""
     drawn: PlotRows = []
     hungry, full = settings.hungers[0], settings.tastes[0]
     by_taste = "taste", {f"taste {taste:g}": (taste, hungry) for taste in settings.tastes}
@@ -160,10 +162,10 @@ def figure(table: ResultsTable, settings: Settings) -> tuple[Figure, PlotRows]:
 
 
 def _way(axis: Axes, table: ResultsTable, settings: Settings, family: str, drawn: PlotRows) -> None:
-    """Step over the expert's against hunger, a curve per taste."""
+    """Draw steps over the expert's steps against hunger, a curve per taste."""
     for colour, taste in zip(COLOURS * 3, settings.tastes, strict=False):
         paths = {hunger: by_seed(_final(table, family, taste, hunger), "path") for hunger in settings.hungers}
-        points = [(hunger, found) for hunger, found in paths.items() if found]
+        points = [(hunger, by_seeds) for hunger, by_seeds in paths.items() if by_seeds]
         draw_curve(axis, points, f"taste {taste:g}", colour, drawn, family=family, series=f"path, taste {taste:g}")
     axis.axhline(1.0, color="black", linewidth=0.8, linestyle=":")
     axis.set_title(f"{family}: the way to success")
@@ -172,25 +174,24 @@ def _way(axis: Axes, table: ResultsTable, settings: Settings, family: str, drawn
 
 
 def _budget(axis: Axes, table: ResultsTable, family: str, arms: Arms, title: str, drawn: PlotRows) -> None:
-    """Success on unseen tasks against environment steps, a curve per arm."""
-    mine = table.where(family=family, evaluated_on="unseen")
-    shown = {
-        f"success, taste {taste:g}, hunger {hunger:g}": (label, colour, mine.where(role=_role(taste, hunger)))
+    """Draw success on unseen tasks against environment steps, a curve per arm."""
+    unseen = table.where(family=family, evaluated_on="unseen")
+    curves = {
+        f"success, taste {taste:g}, hunger {hunger:g}": (label, colour, unseen.where(role=_role(taste, hunger)))
         for colour, (label, (taste, hunger)) in zip(COLOURS * 3, arms.items(), strict=False)
     }
-    plot_by_budget(axis, shown, drawn, family)
+    plot_by_budget(axis, curves, drawn, family)
     axis.set_title(title)
 
 
 def tables(table: ResultsTable, settings: Settings) -> dict[str, list[dict[str, str]]]:
-    """Success and way by taste and hunger."""
+    """Return success, and steps over the expert's steps, by taste and hunger."""
     lines = []
     for family in settings.families:
         for taste in settings.tastes:
             for hunger in settings.hungers:
                 final = _final(table, family, taste, hunger)
-                success, path = (list(by_seed(final, key).values()) for key in ("success", "path"))
                 line = {"family": family, "taste": f"{taste:g}", "hunger": f"{hunger:g}"}
-                line["unseen"] = f"{sum(success) / len(success):.2f}" if success else "-"
-                lines.append(line | {"steps / expert's": f"{sum(path) / len(path):.2f}" if path else "-"})
+                line["unseen"] = mean_or_dash(by_seed(final).values())
+                lines.append(line | {"steps / expert's": mean_or_dash(by_seed(final, "path").values())})
     return {"unseen success at the last budget, and steps over the expert's where it succeeds": lines}

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from incentivize.experiments.analysis.claims import Claim, judge
-from incentivize.experiments.analysis.estimates import t_interval
+from incentivize.experiments.analysis.estimates import MIN_SEEDS, t_interval
 from incentivize.experiments.analysis.table import ResultsTable
-from incentivize.experiments.analysis.threshold_forecast import MEMORISED, ThresholdForecast, forecast_threshold
-from incentivize.experiments.analysis.thresholds import describe
+from incentivize.experiments.analysis.threshold_forecast import MAX_TIMED_POOL, ThresholdForecast, forecast_threshold
+from incentivize.experiments.analysis.thresholds import Location, describe
 from incentivize.experiments.cells import Cell
 from incentivize.experiments.design.grid import cell_of, on_pool
 from incentivize.experiments.errors import InputError
@@ -73,13 +73,40 @@ BETTER = (
 
 
 class Setting(NamedTuple):
-    """What differs from a family as shipped."""
+    """A setting: what differs from a family as shipped.
+
+    Attributes:
+        name: the setting's name, which is the role of its agents.
+        knobs: the knobs that differ.
+        training: the training settings that differ.
+        share: the setting's budget, as a share of the family's.
+        first_seed: the first seed. A run's beginning is a shorter run, so a setting that differs in its budget alone
+            needs seeds of its own.
+    """
 
     name: str
     knobs: Mapping[str, Any] = MappingProxyType({})
     training: Mapping[str, Any] = MappingProxyType({})
-    share: float = 1.0  # of the budget
-    first_seed: int = 0  # a run's beginning is a shorter run: what differs in the budget alone needs seeds of its own
+    share: float = 1.0
+    first_seed: int = 0
+
+
+class Outcome(NamedTuple):
+    """A setting with a threshold that is both measured and forecast.
+
+    Attributes:
+        family: the family's name.
+        setting: the setting.
+        location: the measured threshold with its interval.
+        measured: the measured threshold, in tasks.
+        forecast: the forecast threshold, in tasks.
+    """
+
+    family: str
+    setting: Setting
+    location: Location
+    measured: float
+    forecast: float
 
 
 SETTINGS: dict[str, tuple[Setting, ...]] = {
@@ -98,24 +125,25 @@ SETTINGS: dict[str, tuple[Setting, ...]] = {
     "mazes": (Setting("mazes, 5 x 5", {"rows": 5, "columns": 5}),),
     "programs": (Setting("programs, 3 lines", {"length": 3}),),
 }
-"""By family; of one that is not here, the family as it is."""
+"""Settings by family; a family that is not among them has one, the family as shipped."""
 
 
 def settings_of(family: str) -> tuple[Setting, ...]:
-    """What is tried of a family."""
+    """Return the settings in which a family is tried."""
     return SETTINGS.get(family, (Setting(family),))
 
 
 def cells(settings: Settings) -> list[Cell]:
-    """Incentivized agents on every pool, and blind ones, in every setting.
+    """Make incentivized agents on every pool, and blind ones, in every setting.
 
     Raises:
-        SettingsError: where pools are too few to tell when learning turns.
+        InputError: where pools are too few to measure and forecast a threshold.
     """
-    small = [pool for pool in finite_pools(settings) if pool <= MEMORISED]
-    if len(small) < 2 or settings.pools[-1] != "new" or len(settings.pools) < 5:
+    timed = [pool for pool in finite_pools(settings) if pool <= MAX_TIMED_POOL]
+    if len(timed) < 2 or settings.pools[-1] != "new" or len(settings.pools) < 5:
         raise InputError(
-            f"pools = {list(settings.pools)}: want 4 at least, two of them up to {MEMORISED}, and every-episode-new"
+            f"pools = {list(settings.pools)}: must be 4 at least, two of them up to {MAX_TIMED_POOL}, and "
+            'every-episode-new. Give more, such as [4, 16, 64, 256, "new"].'
         )
     grid = []
     for family in settings.families:
@@ -129,12 +157,11 @@ def cells(settings: Settings) -> list[Cell]:
                 "knobs": tuple(sorted(knobs.items())),
             }
             for seed in range(settings.control_seeds):
-                more: dict[str, Any] = {"control": "blind", "seed": seed, "pool_seed": seed}
-                grid.append(cell_of(STUDY, settings, family, f"{setting.name}: blind", **own, **more))
+                blind: dict[str, Any] = {"control": "blind", "seed": seed, "pool_seed": seed}
+                grid.append(cell_of(STUDY, settings, family, f"{setting.name}: blind", **own, **blind))
             for seed in _seeds(settings, setting):
                 for pool in settings.pools:
-                    more = on_pool(pool, seed)
-                    grid.append(cell_of(STUDY, settings, family, setting.name, **own, **more))
+                    grid.append(cell_of(STUDY, settings, family, setting.name, **own, **on_pool(pool, seed)))
     return grid
 
 
@@ -152,77 +179,77 @@ def _budgets(settings: Settings, training: Training) -> tuple[int, ...]:
     return doubling_budgets(training.budget, settings.evaluations, training.steps_per_update)
 
 
-def turn_of(table: ResultsTable, settings: Settings, family: str, setting: Setting) -> ThresholdForecast:
-    """A setting's threshold, measured and foretold."""
-    mine = table.where(family=family, role=setting.name)
+def forecast_of(table: ResultsTable, settings: Settings, family: str, setting: Setting) -> ThresholdForecast:
+    """Measure and forecast a setting's threshold."""
+    agents = table.where(family=family, role=setting.name)
     blind = table.where(family=family, role=f"{setting.name}: blind", evaluated_on="unseen").final()
     if len(blind.rows) < settings.control_seeds:
-        return ThresholdForecast(None, None, None, None, "a blind agent is missing")
+        return ThresholdForecast(why="a blind agent is missing")
     level = max(value for key in ("success", "success_greedy") for value in blind.values(key))
     steps = _budgets(settings, _training(settings, family, setting))
-    return forecast_threshold(mine, level, settings.pools, _seeds(settings, setting), steps)
+    return forecast_threshold(agents, level, settings.pools, _seeds(settings, setting), steps)
 
 
-def _turns(table: ResultsTable, settings: Settings) -> list[tuple[str, Setting, ThresholdForecast]]:
+Forecasts = list[tuple[str, Setting, ThresholdForecast]]
+"""Families with their settings and the threshold of each."""
+
+
+def _forecasts(table: ResultsTable, settings: Settings) -> Forecasts:
     return [
-        (family, setting, turn_of(table, settings, family, setting))
+        (family, setting, forecast_of(table, settings, family, setting))
         for family in settings.families
         for setting in settings_of(family)
     ]
 
 
-def _both(
-    turns: list[tuple[str, Setting, ThresholdForecast]],
-) -> list[tuple[str, Setting, ThresholdForecast, float, float]]:
-    """Those that have a measured and a foretold threshold."""
-    return [
-        (*entry, found.measured.at, found.forecast)
-        for entry in turns
-        if (found := entry[2]).measured is not None and found.measured.at is not None and found.forecast is not None
-    ]
+def _outcomes(forecasts: Forecasts) -> list[Outcome]:
+    """Keep the settings that have both a measured and a forecast threshold."""
+    outcomes = []
+    for family, setting, (location, forecast, *_) in forecasts:
+        if location is not None and location.at is not None and forecast is not None:
+            outcomes.append(Outcome(family, setting, location, location.at, forecast))
+    return outcomes
 
 
 def verdicts(table: ResultsTable, settings: Settings) -> list[Claim]:
-    """Two rows, of all settings: that thresholds are foretold, and better so than by what others have."""
-    turns = _turns(table, settings)
-    known = _both(turns)
+    """Judge two claims over all settings: that thresholds are foretold, and better so than by other settings' N*."""
+    forecasts = _forecasts(table, settings)
+    outcomes = _outcomes(forecasts)
     why = None
-    if settings.seeds < 3:
-        why = f"n = {settings.seeds} seeds: no verdict from fewer than 3"
-    elif 3 * len(known) < 2 * len(turns):
-        why = f"only {len(known)} of {len(turns)} settings have both"
-    logs = [math.log(at) for *_, at, _ in known]
-    errors = [abs(math.log(foretold / at)) / math.log(FACTOR) for *_, at, foretold in known]
+    if settings.seeds < MIN_SEEDS:
+        why = f"n = {settings.seeds} seeds: no verdict from fewer than {MIN_SEEDS}"
+    elif 3 * len(outcomes) < 2 * len(forecasts):
+        why = f"only {len(outcomes)} of {len(forecasts)} settings have both"
+    logs = [math.log(outcome.measured) for outcome in outcomes]
+    errors = [abs(math.log(outcome.forecast / outcome.measured)) / math.log(FACTOR) for outcome in outcomes]
     families = "+".join(settings.families)
     judged = partial(judge, STUDY, families, supported_above=0, refuted_below=0, too_few=why)
     effect = t_interval([1 - error for error in errors]) if errors else None
     claim = f"learning times foretell the threshold N* within a factor of {FACTOR}"
     claims = [judged(claim, RULE, effect)]
     effect = None
-    if len(known) > 1:
-        others = [(sum(logs) - mine) / (len(logs) - 1) for mine in logs]
-        guessed = [abs(guess - mine) / math.log(FACTOR) for guess, mine in zip(others, logs, strict=True)]
-        effect = t_interval([guess - error for guess, error in zip(guessed, errors, strict=True)])
+    if len(outcomes) > 1:
+        guesses = [(sum(logs) - log) / (len(logs) - 1) for log in logs]
+        misses = [abs(guess - log) / math.log(FACTOR) for guess, log in zip(guesses, logs, strict=True)]
+        effect = t_interval([miss - error for miss, error in zip(misses, errors, strict=True)])
     claims.append(judged("learning times foretell N* better than the mean of other settings does", BETTER, effect))
     return claims
 
 
 def figure(table: ResultsTable, settings: Settings) -> tuple[Figure, PlotRows]:
-    """Measured against foretold thresholds, on logarithmic axes."""
+    """Draw measured against foretold thresholds, on logarithmic axes."""
     drawn: PlotRows = []
     drawing, axes = new_figure(1, 1, width=6.4)
-    axis, known = axes[0, 0], _both(_turns(table, settings))
+    axis, outcomes = axes[0, 0], _outcomes(_forecasts(table, settings))
     drawing.set_size_inches(7.6, 5.4)
-    for family, setting, found, at, foretold in known:
-        place = found.measured
-        assert place is not None
-        ends = [[max(at - place.low, 0)], [place.high - at]] if np.isfinite([place.low, place.high]).all() else None
-        axis.errorbar([foretold], [at], yerr=ends, color=BLUE, marker="o", markersize=5, linewidth=1)
-        row = {"family": family, "series": setting.name, "x": round(foretold, 2), "mean": round(at, 2)}
-        low, high = (round(end, 2) if np.isfinite(end) else "" for end in (place.low, place.high))
-        drawn.append(row | {"low": low, "high": high, "n": place.n})
-    _named(axis, [(setting.name, foretold, at) for _, setting, _, at, foretold in known])
-    values = [value for *_, at, foretold in known for value in (at, foretold)] or [10.0, 1000.0]
+    for family, setting, (_, low, high, n, _), at, forecast in outcomes:
+        errors = [[max(at - low, 0)], [high - at]] if np.isfinite([low, high]).all() else None
+        axis.errorbar([forecast], [at], yerr=errors, color=BLUE, marker="o", markersize=5, linewidth=1)
+        row = {"family": family, "series": setting.name, "x": round(forecast, 2), "mean": round(at, 2)}
+        ends = [round(end, 2) if np.isfinite(end) else "" for end in (low, high)]
+        drawn.append(row | {"low": ends[0], "high": ends[1], "n": n})
+    _label_points(axis, [(outcome.setting.name, outcome.forecast, outcome.measured) for outcome in outcomes])
+    values = [value for outcome in outcomes for value in (outcome.measured, outcome.forecast)] or [10.0, 1000.0]
     wide = np.array([min(values) / 4, max(values) * 4])
     axis.plot(wide, wide, color="black", linewidth=0.8, label="as foretold")
     axis.fill_between(wide, wide / FACTOR, wide * FACTOR, color=GREY, alpha=0.15, label=f"within a factor of {FACTOR}")
@@ -237,8 +264,8 @@ def figure(table: ResultsTable, settings: Settings) -> tuple[Figure, PlotRows]:
     return drawing, drawn
 
 
-def _named(axis: Axes, points: list[tuple[str, float, float]]) -> None:
-    """Names beside the axes, in the points' order from below, each with a line to its point."""
+def _label_points(axis: Axes, points: list[tuple[str, float, float]]) -> None:
+    """Write names beside the axes, in the points' order from below, each with a line to its point (name, x, y)."""
     for rank, (name, x, y) in enumerate(sorted(points, key=lambda point: (point[2], point[1]))):
         beside = (1.03, 0.1 + 0.85 * rank / max(len(points) - 1, 1))
         line = {"arrowstyle": "-", "color": GREY, "linewidth": 0.5, "alpha": 0.7, "relpos": (0, 0.5)}
@@ -247,22 +274,21 @@ def _named(axis: Axes, points: list[tuple[str, float, float]]) -> None:
 
 
 def tables(table: ResultsTable, settings: Settings) -> dict[str, list[dict[str, str]]]:
-    """Every setting, whether it has both or not."""
-    lines, turns = [], _turns(table, settings)
-    for _, setting, found in turns:
-        measured = found.measured.at if found.measured is not None else None
-        ratio = "-" if measured is None or found.forecast is None else f"{found.forecast / measured:.2f}"
+    """Return a line per setting, with its measured and its foretold threshold, where it has them."""
+    lines, forecasts = [], _forecasts(table, settings)
+    for _, setting, (location, forecast, skill, per_task, why) in forecasts:
+        measured = None if location is None else location.at
         lines.append(
             {
                 "setting": setting.name,
-                "measured N*": describe(found.measured),
-                "foretold": f"{found.forecast:,.0f}" if found.forecast is not None else f"not: {found.why}",
-                "foretold / measured": ratio,
-                "steps to the skill": "-" if found.skill is None else f"{found.skill:,.0f}",
-                "steps a task": "-" if found.task is None else f"{found.task:,.0f}",
+                "measured N*": describe(location),
+                "foretold": f"not: {why}" if forecast is None else f"{forecast:,.0f}",
+                "foretold / measured": "-" if measured is None or forecast is None else f"{forecast / measured:.2f}",
+                "steps to the skill": "-" if skill is None else f"{skill:,.0f}",
+                "steps a task": "-" if per_task is None else f"{per_task:,.0f}",
             }
         )
-    known = _both(turns)
-    within = sum(1 / FACTOR <= foretold / at <= FACTOR for *_, at, foretold in known)
-    title = f"N*: {within} of {len(turns)} settings foretold within a factor of {FACTOR}"
-    return {f"{title} ({len(known)} have both)": lines}
+    outcomes = _outcomes(forecasts)
+    within = sum(1 / FACTOR <= outcome.forecast / outcome.measured <= FACTOR for outcome in outcomes)
+    title = f"N*: {within} of {len(forecasts)} settings foretold within a factor of {FACTOR}"
+    return {f"{title} ({len(outcomes)} have both)": lines}

@@ -3,14 +3,14 @@
 "Weakly incentivizing the model requires a lot more compute, i.e. it is a more scalable teaching strategy", and "what is
 good in the long run almost necessarily looks bad in the short term" (H. W. Chung, "Don't teach. Incentivize.", 2024).
 Three agents of the same network meet a new task every episode: one is taught, one is rewarded on the way (shaped by the
-expert's distance), one for success alone. They are compared at a sixteenth of the budget and at its end; where their
-curves cross is told, if they do. All is judged by bits of supervision as well as by environment steps: a reward tells
-one bit an episode at most, a label log2(actions) at every step.
+expert's distance), one for success alone. They are compared at a sixteenth of the budget and at its end; a table says
+where their curves cross, if they do. All is judged by bits of supervision as well as by environment steps: a reward
+tells one bit an episode at most, a label log2(actions) at every step.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from incentivize.experiments.analysis.comparisons import (
     LEARNT_SCORE,
     by_seed,
     paired_difference,
+    seed_matrix,
     why_not_learnt,
     why_unscored,
 )
@@ -41,6 +42,7 @@ from incentivize.experiments.presentation.charts import (
     new_figure,
     plot_by_budget,
 )
+from incentivize.experiments.presentation.tables import mean_or_dash
 from incentivize.experiments.settings.presets import STANDARD, TINY, with_large
 from incentivize.experiments.settings.schema import Settings, compared_budgets, evaluation_budgets
 
@@ -96,23 +98,29 @@ ARMS = {
     "shaped": (PURPLE, "rewarded on the way (shaped)"),
     "generalist": (BLUE, "rewarded for success alone"),
 }
-"""The parts that are played, with their colours and words."""
+"""Roles, with their colours and their names in the legend."""
 
 
 def cells(settings: Settings) -> list[Cell]:
-    """Agents of every arm, with the same settings and steps.
+    """Make agents of every arm, with the same settings and steps.
 
     Raises:
-        SettingsError: where there is more than one pool, or the reward is another than the study's own.
+        InputError: where there is more than one pool, or the reward is another than the study's own.
     """
     pool, *more = settings.pools
     if more:
-        raise InputError(f'pools = {list(settings.pools)}: want one, such as ["new"], as budgets are compared here')
+        raise InputError(
+            f"pools = {list(settings.pools)}: must be one pool, as this study compares budgets. "
+            'Give one, such as ["new"].'
+        )
     grid = []
     for family in settings.families:
         training = settings.training[family]
         if training.reward != "sparse":
-            raise InputError(f"reward = {training.reward!r}: want sparse, as the study has the other rewards itself")
+            raise InputError(
+                f"reward = {training.reward!r}: must be 'sparse', as this study sets the other rewards itself. "
+                "Leave it out."
+            )
         shaped = training.model_copy(update={"reward": "sparse+shaped"})
         grid += blind_cells(STUDY, settings, family)
         for seed in range(settings.seeds):
@@ -125,15 +133,17 @@ def cells(settings: Settings) -> list[Cell]:
 
 
 def _arm(table: ResultsTable, family: str, role: str) -> ResultsTable:
+    """Return an arm's rows on unseen tasks."""
     return table.where(family=family, evaluated_on="unseen", role=role)
 
 
 def _at(table: ResultsTable, family: str, role: str, steps: int, key: str = "success") -> dict[int, float]:
+    """Return an arm's column on unseen tasks at a budget, by seed."""
     return by_seed(_arm(table, family, role).where(env_steps=steps), key)
 
 
 def verdicts(table: ResultsTable, settings: Settings) -> list[Claim]:
-    """Five rows per family: behind at first; ahead of the taught and the shaped agent in the end, by steps, by bits."""
+    """Judge five claims per family: behind at first; ahead of the taught and the shaped agent, by steps and by bits."""
     claims = []
     for family in settings.families:
         first, last = (compared_budgets(settings, family)[place] for place in (0, -1))
@@ -146,8 +156,8 @@ def verdicts(table: ResultsTable, settings: Settings) -> list[Claim]:
             judge(STUDY, family, claim, FIRST, behind, supported_above=BEHIND, refuted_below=BEHIND, too_few=why)
         )
         for other, better in (("taught", "teaching"), ("shaped", "a reward on the way")):
-            mine, theirs = (_at(table, family, role, last) for role in ("generalist", other))
-            ahead = paired_difference(mine, theirs, settings)
+            success, others = (_at(table, family, role, last) for role in ("generalist", other))
+            ahead = paired_difference(success, others, settings)
             claim = f"a weak incentive ends above {better}"
             rule = LAST.format(other=other, learnt=LEARNT_SCORE)
             why = why_open(table, family, last, other)
@@ -160,13 +170,13 @@ def verdicts(table: ResultsTable, settings: Settings) -> list[Claim]:
 
 
 def _thriftier(table: ResultsTable, settings: Settings, family: str, other: str, better: str) -> Claim:
-    """Surely ahead of an arm that has had more bits, or surely behind it when it had fewer."""
+    """Judge whether success alone is surely ahead of an arm with more bits, or surely behind it with fewer."""
     last = compared_budgets(settings, family)[-1]
     bits = {row["seed"]: _bits(table, row) for row in _arm(table, family, "generalist").where(env_steps=last).rows}
-    mine = _at(table, family, "generalist", last)
-    more, fewer = (_beside(table, family, other, bits, above=side) for side in (True, False))
+    success = _at(table, family, "generalist", last)
+    more, fewer = (_next_by_bits(table, family, other, bits, above=side) for side in (True, False))
     ahead, behind = (
-        paired_difference(mine, by_seed(rows.where(evaluated_on="unseen")), settings) for rows in (more, fewer)
+        paired_difference(success, by_seed(rows.where(evaluated_on="unseen")), settings) for rows in (more, fewer)
     )
     scores = (by_seed(rows.where(evaluated_on="unseen"), "score") for rows in (more, fewer))
     why = why_unscored(table, family) or why_not_learnt(
@@ -183,46 +193,58 @@ def _thriftier(table: ResultsTable, settings: Settings, family: str, other: str,
     return leave_open(judged, why, ("supported",))
 
 
-def _beside(table: ResultsTable, family: str, role: str, bits: dict[int, float], above: bool) -> ResultsTable:
-    """Rows of an arm at the evaluation next above so many bits of supervision by seed, or next below."""
-    arm, then = table.where(family=family, role=role), {}
-    for row in sorted(arm.where(evaluated_on="unseen").rows, key=lambda row: row["env_steps"], reverse=above):
-        wanted = bits.get(row["seed"], math.nan)
-        if _bits(table, row) >= wanted if above else _bits(table, row) <= wanted:
-            then[row["seed"]] = row["env_steps"]  # the last one that is written down lies next
-    return arm.where(lambda row: row["env_steps"] == then.get(row["seed"]))
+def _next_by_bits(table: ResultsTable, family: str, role: str, bits: dict[int, float], above: bool) -> ResultsTable:
+    """Return an arm's rows at its evaluation next above so many bits of supervision, or next below.
+
+    Args:
+        table: rows of the run.
+        family: the family's name.
+        role: the arm's role.
+        bits: bits of supervision by seed.
+        above: whether the evaluation has as many bits or more, or as many or fewer.
+    """
+    arm = table.where(family=family, role=role)
+    nearest: Callable[..., int] = min if above else max
+    steps: dict[int, int] = {}
+    for row in arm.where(evaluated_on="unseen").rows:
+        seed, spent = row["seed"], _bits(table, row)
+        if seed in bits and (spent >= bits[seed] if above else spent <= bits[seed]):
+            steps[seed] = nearest(steps.get(seed, row["env_steps"]), row["env_steps"])
+    return arm.where(lambda row: row["env_steps"] == steps.get(row["seed"]))
 
 
 def above(table: ResultsTable, family: str, other: str) -> str | None:
-    """Return why an arm that is taught may not be called beaten: an agent is above its teacher. Or None."""
+    """Say why an arm that is taught may not be called beaten: an agent is above its teacher; or None."""
     return why_above_teacher(table, family) if other == "taught" else None
 
 
 def why_open(table: ResultsTable, family: str, steps: int, other: str) -> str | None:
-    """Why the agent rewarded for success alone is not compared with another at a budget, if it is not."""
+    """Say why the agent rewarded for success alone is not compared with another at a budget; None where it is."""
     scores = (_at(table, family, role, steps, "score") for role in ("generalist", other))
     return why_unscored(table, family) or why_not_learnt(*scores)
 
 
 def crossed(table: ResultsTable, settings: Settings, family: str, other: str) -> Location | None:
-    """Where the curve of success alone passes another arm's for good; None where a cell is missing."""
-    mine, theirs = (by_budget(table, settings, family, role) for role in ("generalist", other))
-    if mine is None or theirs is None or len(mine[0]) < 2:
+    """Find the steps from which success alone is above another arm for good; None where a cell is missing."""
+    sparse, others = (by_budget(table, settings, family, role) for role in ("generalist", other))
+    if sparse is None or others is None or len(sparse[0]) < 2:
         return None
-    return crossing(mine[0], mine[1] - theirs[1])
+    return crossing(sparse[0], sparse[1] - others[1])
 
 
 def by_budget(table: ResultsTable, settings: Settings, family: str, role: str) -> tuple[list[int], np.ndarray] | None:
-    """Budgets, and an arm's unseen success [seeds, budgets]; None where a cell is missing."""
+    """Return budgets in environment steps, and an arm's success on unseen tasks.
+
+    Returns:
+        Budgets [B], and success, float64 [seeds, B]; None where a cell is missing.
+    """
     steps = list(evaluation_budgets(settings, family))
-    columns = [_at(table, family, role, step) for step in steps]
-    if any(set(found) != set(range(settings.seeds)) for found in columns):
-        return None
-    return steps, np.array([[found[seed] for found in columns] for seed in range(settings.seeds)])
+    success = seed_matrix([_at(table, family, role, step) for step in steps], range(settings.seeds))
+    return None if success is None else (steps, success)
 
 
 def figure(table: ResultsTable, settings: Settings) -> tuple[Figure, PlotRows]:
-    """A row per family: success against environment steps, and against bits of supervision, a curve per arm."""
+    """Draw success against environment steps, and against bits of supervision, a row per family, a curve per arm."""
     drawn: PlotRows = []
     drawing, axes = new_figure(len(settings.families), 2)
     for row, family in zip(axes, settings.families, strict=True):
@@ -240,12 +262,12 @@ def figure(table: ResultsTable, settings: Settings) -> tuple[Figure, PlotRows]:
 
 
 def _by_bits(axis: Axes, table: ResultsTable, settings: Settings, family: str, drawn: PlotRows) -> None:
-    """The same against bits of supervision: at most one an episode that is rewarded, log2(actions) a label."""
+    """Draw success against bits of supervision: at most one an episode that is rewarded, log2(actions) a label."""
     for role, (colour, label) in ARMS.items():
-        mine = _arm(table, family, role)
+        arm = _arm(table, family, role)
         points = []
         for step in evaluation_budgets(settings, family):
-            rows = mine.where(env_steps=step)
+            rows = arm.where(env_steps=step)
             if bits := [_bits(table, row) for row in rows.rows]:
                 points.append((sum(bits) / len(bits), by_seed(rows)))
         draw_curve(axis, points, label, colour, drawn, family=family, series=f"{role}, bits")
@@ -256,21 +278,20 @@ def _by_bits(axis: Axes, table: ResultsTable, settings: Settings, family: str, d
 
 
 def _bits(table: ResultsTable, row: dict[str, Any]) -> float:
-    """Bits up to a row's budget: the cell's, spread evenly over its steps."""
+    """Return the bits of supervision up to a row's budget: the cell's, spread evenly over its steps."""
     spent = table.meta["ledger"][row["cell"]]
     return spent["supervision_bits"] * row["env_steps"] / spent["env_steps"]
 
 
 def tables(table: ResultsTable, settings: Settings) -> dict[str, list[dict[str, str]]]:
-    """Success at the first budget compared and the last, and where the curve of success alone passes the others."""
+    """Return success at the first and the last budget compared, and the steps at which success alone passes others."""
     ends, crossings = [], []
     for family in settings.families:
         steps = compared_budgets(settings, family)
         for step in dict.fromkeys((steps[0], steps[-1])):
             line = {"family": family, "steps": f"{step:,}"}
             for role in ARMS:
-                found = list(_at(table, family, role, step).values())
-                line[role] = f"{sum(found) / len(found):.2f}" if found else "-"
+                line[role] = mean_or_dash(_at(table, family, role, step).values())
             ends.append(line)
         passed = {other: describe(crossed(table, settings, family, other)) for other in ("taught", "shaped")}
         crossings.append({"family": family} | passed)

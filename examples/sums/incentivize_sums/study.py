@@ -1,29 +1,37 @@
 """Does it take fewer training tasks to learn the skill where a failure costs something?
 
-Agents with the rewards `sparse` and `sparse+stakes` train on pools of the same sizes, with the same steps; what is
-compared is success on tasks that none of them has met.
+Agents with the rewards `sparse` and `sparse+stakes` train on pools of the same sizes, with the same steps. They are
+compared by their success on tasks that none of them has met.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from incentivize.experiments.analysis.claims import Claim, judge
-from incentivize.experiments.analysis.comparisons import paired_difference, why_not_learnt, why_unscored
-from incentivize.experiments.analysis.pool_curves import unseen
-from incentivize.experiments.analysis.table import ResultsTable
-from incentivize.experiments.cells import Cell
-from incentivize.experiments.design.grid import blind_cells, cell_of, on_pool
-from incentivize.experiments.presentation.charts import (
+from incentivize.experiments.study_api import (
     BLUE,
     ORANGE,
+    Cell,
+    Claim,
     PlotRows,
+    ResultsTable,
+    Settings,
+    blind_cells,
+    cell_of,
+    describe_pool,
     describe_seeds,
+    judge,
     legend,
+    mean_or_dash,
     new_figure,
+    on_pool,
+    paired_difference,
     plot_by_pool,
+    size_of,
+    unseen,
+    why_not_learnt,
+    why_unscored,
 )
-from incentivize.experiments.settings.schema import Settings, describe_pool, size_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -53,7 +61,7 @@ RULE = (
 
 
 def cells(settings: Settings) -> list[Cell]:
-    """Either reward on every pool; and blind agents, without which there are no scores."""
+    """Make agents with either reward on every pool, and blind agents, without which there are no scores."""
     grid = []
     for family in settings.families:
         grid += blind_cells(STUDY, settings, family)
@@ -61,13 +69,12 @@ def cells(settings: Settings) -> list[Cell]:
             training = settings.training[family].model_copy(update={"reward": reward})
             for pool in settings.pools:
                 for seed in range(settings.seeds):
-                    own = on_pool(pool, seed)
-                    grid.append(cell_of(STUDY, settings, family, role, training=training, **own))
+                    grid.append(cell_of(STUDY, settings, family, role, training=training, **on_pool(pool, seed)))
     return grid
 
 
 def verdicts(table: ResultsTable, settings: Settings) -> list[Claim]:
-    """One claim per family and pool."""
+    """Judge one claim per family and pool."""
     claims, largest = [], settings.pools[-1]
     for family in settings.families:
         scores = (unseen(table, family, role, largest, "score") for role, _ in ROLES.values())
@@ -82,12 +89,12 @@ def verdicts(table: ResultsTable, settings: Settings) -> list[Claim]:
 
 
 def figure(table: ResultsTable, settings: Settings) -> tuple[Figure, PlotRows]:
-    """A panel per family: success on unseen tasks against the pool's size, with stakes and without."""
+    """Draw success on unseen tasks against the pool's size, with stakes and without, a panel per family."""
     drawn: PlotRows = []
     drawing, axes = new_figure(1, len(settings.families))
     for axis, family in zip(axes.flat, settings.families, strict=True):
-        mine = table.where(family=family, split="unseen").final()
-        arms = {reward: (reward, colour, mine.where(role=role)) for reward, (role, colour) in ROLES.items()}
+        final = table.where(family=family, evaluated_on="unseen").final()
+        arms = {reward: (reward, colour, final.where(role=role)) for reward, (role, colour) in ROLES.items()}
         plot_by_pool(axis, arms, drawn, family, settings.pools)
         axis.set_title(family)
     legend(drawing, axes)
@@ -96,13 +103,12 @@ def figure(table: ResultsTable, settings: Settings) -> tuple[Figure, PlotRows]:
 
 
 def tables(table: ResultsTable, settings: Settings) -> dict[str, list[dict[str, str]]]:
-    """Unseen success by pool and reward."""
+    """Return unseen success by pool and reward."""
     lines = []
     for family in settings.families:
         for pool in settings.pools:
             line = {"family": family, "pool": pool if pool == "new" else f"{pool:,}"}
             for reward, (role, _) in ROLES.items():
-                found = unseen(table, family, role, pool).values()
-                line[reward] = f"{sum(found) / len(found):.2f}" if found else "-"
+                line[reward] = mean_or_dash(unseen(table, family, role, pool).values())
             lines.append(line)
     return {"unseen success at the last budget": lines}

@@ -11,9 +11,9 @@ for (const section of document.querySelectorAll(".curves")) {
   const ink = () => (dark.matches ? "#e8e8e8" : "#1f1f1f");
   const seen = (colour) => (dark.matches && colour === "#000000" ? ink() : colour);
 
-  const spelt = { "&": "&amp;", "<": "&lt;", ">": "&gt;", "%": "&#37;" };  // Plotly reads tags and %{...} in what hovering tells
-  const text = (words) => words.replace(/[&<>%]/g, (sign) => spelt[sign]);
-  const said = (trace) => text(trace.arm.replace(/[(:].*/, "").trim()) + (trace.seed ? `, ${trace.seed}` : "");
+  const entities = { "&": "&amp;", "<": "&lt;", ">": "&gt;", "%": "&#37;" };  // Plotly reads tags and %{...} in hover texts
+  const text = (words) => words.replace(/[&<>%]/g, (sign) => entities[sign]);
+  const hover = (trace) => text(trace.arm.replace(/[(:].*/, "").trim()) + (trace.seed ? `, ${trace.seed}` : "");
 
   function traces(panel) {
     const { tickvals, ticktext } = panel.layout.xaxis;
@@ -24,7 +24,7 @@ for (const section of document.querySelectorAll(".curves")) {
       showlegend: false,
       visible: !hidden.has(trace.arm),
       line: trace.line && { ...trace.line, color: seen(trace.line.color ?? trace.ink) },
-      hovertemplate: trace.hoverinfo ? undefined : trace.text ? "%{text}<extra></extra>" : `%{customdata}: %{y:.3f}<extra>${said(trace)}</extra>`,
+      hovertemplate: trace.hoverinfo ? undefined : trace.text ? "%{text}<extra></extra>" : `%{customdata}: %{y:.3f}<extra>${hover(trace)}</extra>`,
       customdata: trace.x.map(place),
     }));
   }

@@ -36,14 +36,17 @@ def at_the_blind_level(study, settings):
     """A whole run in which every agent has the blind level, but for some noise, on whatever tasks."""
     rng, rows, counts, ledger = np.random.default_rng(0), [], [], {}
     for cell in study.cells(settings):
-        ledger[cell.id] = {"supervision_bits": 1000, "env_steps": cell.points[-1][0]}
+        ledger[cell.id] = {"supervision_bits": 1000, "env_steps": cell.evaluation_points[-1][0]}
         own = cell.pool_split != "training"
         names = ["seen", "specialty"] if own else ["seen", "unseen", "specialty"]
         splits = [(family, split) for family in cell.members for split in names]
         splits += [(cell.family, name) for name, _ in cell.shifts]
         tasks = [cell.pool_first] if own and cell.pool_size == 1 else range(settings.specialists)
         for (family, split), (point, kind), searched in (
-            (split, point, searched) for split in splits for point in cell.points for searched in cell.simulations
+            (split, point, searched)
+            for split in splits
+            for point in cell.evaluation_points
+            for searched in cell.simulations
         ):
             success = float(np.clip(BLIND + 0.01 * rng.normal(), 0, 1))
             row = {"cell": cell.id, "family": family, "role": cell.role, "seed": cell.seed, "evaluated_on": split}

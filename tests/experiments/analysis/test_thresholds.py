@@ -140,7 +140,7 @@ def test_shapes_are_told_apart(curve, best):
     found = [jump_or_smooth(SIZES, curve(np.log(SIZES)) + 0.03 * rng.normal(size=(5, len(SIZES)))) for _ in range(20)]
     assert np.mean([one.best == best for one in found]) >= 0.8
     if best in ("jump", "smooth"):
-        assert all((one.ahead > 0) == (best == "jump") for one in found)
+        assert all((one.jump_lead > 0) == (best == "jump") for one in found)
 
 
 def test_too_little_is_refused():

@@ -14,9 +14,9 @@ from tests.experiments.reporting.test_scoreboard import claim
 
 CODE = """
 import hashlib, os, pathlib, sys
-from incentivize.experiments.figures import canvas, legend, save, style
+from incentivize.experiments.presentation.charts import new_figure, legend, save, style
 with style():
-    figure, axes = canvas(1, 1)
+    figure, axes = new_figure(1, 1)
     axes[0, 0].plot([1, 20], [1, 2], label="x")
     axes[0, 0].set_title("title")
     legend(figure, axes)

@@ -103,8 +103,8 @@ def test_the_figure_and_the_table_show_what_was_found():
     ("own", "named"),
     [
         ({"families": ("errands",), "knobs": {}}, "its rule is shown"),
-        ({"life": 1}, "want two attempts"),
-        ({"memory": "none"}, "memory = none: want one"),
+        ({"life": 1}, "must be two attempts"),
+        ({"memory": "none"}, "memory = none: codebooks must have a memory"),
     ],
 )
 def test_what_has_nothing_to_be_remembered_is_refused(own, named):

@@ -122,7 +122,7 @@ def test_the_figure_and_the_tables_show_what_was_found():
 
 @pytest.mark.parametrize(
     ("own", "named"),
-    [({"taught_steps": 8192}, "taught_steps"), ({"noise": 0.1}, "noise"), ({"budget": 8192}, "want 4 updates")],
+    [({"taught_steps": 8192}, "taught_steps"), ({"noise": 0.1}, "noise"), ({"budget": 8192}, "at least 4 updates")],
 )
 def test_what_the_study_varies_is_refused(own, named):
     with pytest.raises(InputError, match=named):

@@ -125,7 +125,9 @@ def test_the_figure_and_the_tables_show_what_was_found():
     assert [line["years"] for line in evens] == ["2.3", "2.3"]
 
 
-@pytest.mark.parametrize(("own", "named"), [({"pools": (4, "new")}, "want one"), ({"evaluations": 1}, "two budgets")])
+@pytest.mark.parametrize(
+    ("own", "named"), [({"pools": (4, "new")}, "must be one pool"), ({"evaluations": 1}, "two budgets")]
+)
 def test_what_is_no_comparison_is_refused(own, named):
     with pytest.raises(InputError, match=named):
         specialty.cells(settings_of(**own))

@@ -261,10 +261,15 @@ def test_missing_cells_are_not_imputed():
 
 
 def test_specialists_get_their_budgets_in_whole_updates():
-    at_large, at_small = specialists.specialist_points(SETTINGS, SETTINGS.training["errands"])
+    points = specialists.specialist_points(SETTINGS, SETTINGS.training["errands"])
     budget = SETTINGS.training["errands"].budget
-    assert at_large == {budget // 4 // 8192 * 8192: "equal_share", budget // 8192 * 8192: "full"}
-    assert at_small == {budget // 64 // 512 * 512: "share", budget // 1024 // 512 * 512: "share"}
+    assert points.at_large == {budget // 4 // 8192 * 8192: "equal_share", budget // 8192 * 8192: "full"}
+    assert points.at_small == {budget // 64 // 512 * 512: "share", budget // 1024 // 512 * 512: "share"}
+    assert points.shares == {
+        4: budget // 4 // 8192 * 8192,
+        64: budget // 64 // 512 * 512,
+        1024: budget // 1024 // 512 * 512,
+    }
 
 
 def test_generalists_may_have_met_the_specialists_tasks():
@@ -288,8 +293,9 @@ def test_where_the_curve_turns_is_told():
 
 def test_shares_below_one_update_are_censored():
     settings = settings_of(pools=(4, 65536, "new"))
-    _, at_small = specialists.specialist_points(settings, settings.training["errands"])
-    assert at_small == {}
+    points = specialists.specialist_points(settings, settings.training["errands"])
+    assert points.at_small == {}
+    assert list(points.shares) == [4]
 
 
 def test_cells_are_told_apart():
@@ -330,7 +336,7 @@ def test_a_life_goes_into_every_cell_and_leaves_other_cells_what_they_were():
     assert not {cell.id for cell in lives} & {cell.id for cell in task_count.cells(settings_of())}
     assert all("life" not in cell.variant_of(cell.family) for cell in task_count.cells(settings_of()))
     base = {"study": "task-count"} | task_count.PRESETS["quick"] | {"families": ("codebooks",)}
-    with pytest.raises(InputError, match=r"^life = 4: codebooks has no control of skill then.*want control_pools"):
+    with pytest.raises(InputError, match=r"^life = 4: codebooks has no control of skill then.*control_pools = "):
         task_count.cells(resolve(base, presets.training_defaults("quick"), {"life": 4}))
     assert task_count.cells(resolve(base, presets.training_defaults("quick"), {"life": 4, "control_pools": ()}))
 
@@ -348,7 +354,13 @@ def test_the_figure_draws_what_it_says():
     figure, rows = task_count.figure(table_of(RISING), SETTINGS)
     series = {row["series"] for row in rows}
     assert {"generalist, unseen", "generalist, seen", "control, unseen", "taught, unseen"} < series
-    assert {"specialist, full", "specialist, split", "specialist, share", "blind level", "uniform actions"} < series
+    assert {
+        "specialist, full",
+        "specialist, equal_share",
+        "specialist, share",
+        "blind level",
+        "uniform actions",
+    } < series
     drawn = [row for row in rows if row["series"] == "generalist, unseen"]
     assert [row["pool_size"] for row in drawn] == [4, 64, 1024, "new"]
     assert all(row["low"] < row["success"] < row["high"] and row["n"] == 5 for row in drawn)

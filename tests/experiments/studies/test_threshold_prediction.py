@@ -75,11 +75,11 @@ def test_settings_differ_in_what_they_say():
 
 
 def test_the_threshold_is_foretold_by_what_every_task_takes_without_a_look_at_the_turn():
-    found = study.turn_of(table_of(), SETTINGS, "errands", study.SETTINGS["errands"][0])
-    assert found.task == pytest.approx(TASK, rel=0.15)
-    assert found.skill == pytest.approx(SKILL, rel=0.1)
+    found = study.forecast_of(table_of(), SETTINGS, "errands", study.SETTINGS["errands"][0])
+    assert found.steps_per_task == pytest.approx(TASK, rel=0.15)
+    assert found.steps_to_skill == pytest.approx(SKILL, rel=0.1)
     assert found.forecast == pytest.approx(250, rel=0.25)
-    elsewhere = study.turn_of(table_of(turn=2000), SETTINGS, "errands", study.SETTINGS["errands"][0])
+    elsewhere = study.forecast_of(table_of(turn=2000), SETTINGS, "errands", study.SETTINGS["errands"][0])
     assert elsewhere.forecast == pytest.approx(found.forecast, rel=0.05)
     assert elsewhere.measured.at > 4 * found.measured.at
 

@@ -132,7 +132,7 @@ def test_the_figure_and_the_tables_show_what_was_found():
 
 
 @pytest.mark.parametrize(
-    ("own", "named"), [({"pools": (4, "new")}, "want one"), ({"reward": "sparse+hunger"}, "want sparse")]
+    ("own", "named"), [({"pools": (4, "new")}, "must be one pool"), ({"reward": "sparse+hunger"}, "must be .sparse.")]
 )
 def test_what_is_no_comparison_is_refused(own, named):
     with pytest.raises(InputError, match=named):

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from incentivize.experiments.analysis import rows
+from incentivize.experiments.analysis.ledger import ledger
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import resolve
 from incentivize.experiments.studies import signal_and_scope, weak_incentive
@@ -17,7 +17,7 @@ def cells_of(study, name):
 
 
 def spent(cell):
-    return rows.ledger(cell, num_actions=4, horizon=10, flops=1000, n_params=500, episodes=100_000, seconds=1.0)
+    return ledger(cell, num_actions=4, horizon=10, flops=1000, n_params=500, episodes=100_000, seconds=1.0)
 
 
 def test_what_each_signal_tells_is_counted():
