@@ -85,8 +85,8 @@ def _check_same_code(own: Mapping[str, StoredCell], archive: CellStore) -> None:
     commit = changed[0].about["made_with"].get("commit") or "unknown"
     raise InputError(
         f"--out {archive.run}: was started with other training code (commit {commit}): {len(changed)} of its "
-        f"{len(own)} finished cells would not be reproduced by this version. Check out {commit} to finish it, or use a new --out "
-        "in the same folder; cells whose code is unchanged are reused."
+        f"{len(own)} finished cells would not be reproduced by this version. Check out {commit} to finish it, or use a "
+        "new --out in the same folder; cells whose code is unchanged are reused."
     )
 
 

@@ -55,7 +55,9 @@ def test_what_a_container_leaves_is_what_there_is(monkeypatch):
         monkeypatch.setattr(memory_estimate.cgroup, "limits", lambda found=found: found)
         assert memory_estimate.available_bytes() == there
     monkeypatch.setattr(memory_estimate.cgroup, "limits", lambda: CgroupLimits(2**30, 2**29))
-    with pytest.raises(InputError, match=r"available of the 1\.0 GiB that this container or job \(its cgroup\) may use"):
+    with pytest.raises(
+        InputError, match=r"available of the 1\.0 GiB that this container or job \(its cgroup\) may use"
+    ):
         check_memory(programs({"num_envs": 2**16, "rollout_steps": 4096, "budget": 2**40}), 2)
 
 

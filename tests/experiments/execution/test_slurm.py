@@ -243,7 +243,7 @@ def test_a_job_gives_the_rows_of_the_command_though_it_is_interrupted(tiny_confi
     task.send_signal(LocalJobEnvironment._usr_sig())
     assert job.result() == 0
     log = job.paths.stdout.read_text()
-    assert log.count("stopped; the same command goes on where it was") == 1
+    assert log.count("stopped; the same command resumes where it stopped") == 1
     assert f"Requeued job {job.job_id}" in log
     assert (there / "results.jsonl").read_bytes() == (here / "results.jsonl").read_bytes()
     assert (there / "claims.json").read_bytes() == (here / "claims.json").read_bytes()

@@ -70,5 +70,5 @@ def test_what_is_shipped_is_never_refused(study, preset):
 def test_the_command_refuses_it_before_anything_is_made(tiny_config, tmp_path, capsys):
     arguments = ["run", "task-count", "--config", str(tiny_config), "--out", str(tmp_path / "run"), "--shaping", "2"]
     assert main(arguments) == 2
-    assert "shaping = 2.0 has no effect in task-count: no agent uses the reward \"shaped\"" in capsys.readouterr().err
+    assert 'shaping = 2.0 has no effect in task-count: no agent uses the reward "shaped"' in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
