@@ -223,7 +223,7 @@ def _print_best(
         toml += [f"# {arm}, trial {best['trial']}", values.rstrip()]
     console.print(rich_table(f"{family}: success on validation tasks at the last budget", lines))
     console.print("\n".join(toml), highlight=False, markup=False, soft_wrap=True)
-    console.print("The best of many trials was lucky, too: expect a little less on other tasks.")
+    console.print("The best of many trials is chosen partly by luck: expect a little less on tasks not used here.")
     return summary
 
 

@@ -159,10 +159,11 @@ def test_an_interrupt_says_how_to_go_on(monkeypatch, capsys, tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_the_command_with_75(number):
     code = (
-        "import os, signal, incentivize.experiments.execution.study_run\nfrom incentivize.experiments.cli import main\n"
+        "import os, signal, sys\nfrom incentivize.experiments.cli import main\n"
+        "from incentivize.experiments.execution import study_run\n"
         f"def run(*_, **__):\n    try: os.kill(os.getpid(), {int(number)})\n"
         f"    finally: os.kill(os.getpid(), {int(number)})\n"  # an impatient second one
-        "incentivize.experiments.execution.study_run.run_study = run\nimport sys\nsys.argv = ['incentivize', 'run', 'task-count']\nmain.entry()"
+        "study_run.run_study = run\nsys.argv = ['incentivize', 'run', 'task-count']\nmain.entry()"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (shown.returncode, shown.stderr.split(";")[0]) == (75, "stopped")
@@ -249,7 +250,10 @@ def test_benchmarks_are_read_in_80_columns(capsys, monkeypatch):
 
 def test_compiled_programs_are_kept_unless_the_environment_says_otherwise(tmp_path):
     """In a process where jax has not been imported yet."""
-    code = "import os; from incentivize.experiments.runtime.compilation_cache import enable_cache; enable_cache(); print(os.environ[NAME])"
+    code = (
+        "import os\nfrom incentivize.experiments.runtime.compilation_cache import enable_cache\n"
+        "enable_cache()\nprint(os.environ[NAME])"
+    )
     name = "JAX_COMPILATION_CACHE_DIR"
     plain = {key: value for key, value in os.environ.items() if key != name} | {"XDG_CACHE_HOME": str(tmp_path / "new")}
     for environment, expected in (

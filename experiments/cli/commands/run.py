@@ -75,8 +75,8 @@ class Run(Command):
     study: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="STUDY", help_behavior_hint="")]
     """Study to run: see `incentivize list studies`."""
     settings: Annotated[SettingsFlags, tyro.conf.OmitArgPrefixes]
-    """Override settings of the preset. Training settings apply to every family. The defaults shown are those of families
-    without shipped settings; DIR/config.toml holds the resolved values."""
+    """Override settings of the preset. Training settings apply to every family. The defaults shown are those of
+    families without shipped settings; DIR/config.toml holds the resolved values."""
     preset: Annotated[str, tyro.conf.arg(metavar="NAME")] = "quick"
     """tiny: a minute, to try everything; quick: minutes on two cores; standard: hours, with as many seeds as verdicts
     need; large: for an accelerator."""

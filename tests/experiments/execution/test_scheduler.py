@@ -15,7 +15,7 @@ from incentivize.envs.episodes import start_sampler
 from incentivize.envs.tasks import make_pool
 from incentivize.experiments.analysis.rows import aggregate, final_success
 from incentivize.experiments.analysis.table import ResultsTable
-from incentivize.experiments.errors import InputError
+from incentivize.experiments.errors import InputError, RunError
 from incentivize.experiments.execution import auditing, baselines, scheduler
 from incentivize.experiments.execution.completeness import import_missing_cells, load_own_cells
 from incentivize.experiments.execution.options import ExecutionOptions
@@ -199,7 +199,7 @@ def test_a_run_that_was_begun_with_other_code_is_not_gone_on_with(study, monkeyp
     monkeypatch.setattr(cell_store, "code_version", lambda *_: "changed")
     assert run(study, monkeypatch) == 0  # there is nothing to do
     (store.path / "cells" / f"{cells[3].id}.npz").unlink()
-    with pytest.raises(InputError, match="was started with other training code \\(commit abc\\): [0-9]+ of its"):
+    with pytest.raises(InputError, match=r"was started with other training code \(commit abc\): [0-9]+ of its"):
         run(study, monkeypatch)
 
 
@@ -244,7 +244,7 @@ def test_a_run_is_audited_and_a_leak_stops_it(study, monkeypatch, tmp_path):
     leaky = settings, task_count.cells(settings), RunDirectory(tmp_path / "leaky")
     leaky[2].path.mkdir()
     told = "errands: 8 held-out tasks are drawn for training, of which 8 are evaluated: nothing could be concluded"
-    with pytest.raises(loop.RunError, match=told):
+    with pytest.raises(RunError, match=told):
         run(leaky, monkeypatch)
 
 
@@ -279,8 +279,13 @@ def next_one(cell):
 @pytest.mark.parametrize(
     ("where", "name", "fault", "told"),
     [
-        (learner, "draw_from", leaky, "[0-9,]+ held-out tasks outside the agent's pool and [0-9,]+ held-out tasks"),
-        (learner, "draw_from", later_seeds, "[0-9]+ held-out tasks are drawn for training, of which 4 are evaluated"),
+        (learner, "start_sampler", leaky, "[0-9,]+ held-out tasks outside the agent's pool and [0-9,]+ held-out tasks"),
+        (
+            learner,
+            "start_sampler",
+            later_seeds,
+            "[0-9]+ held-out tasks are drawn for training, of which 4 are evaluated",
+        ),
         (auditing, "pool_of", held_out, "[0-9,]+ held-out tasks are drawn for training, of which 8 are evaluated"),
         (auditing, "pool_of", next_one, "[0-9]+ held-out tasks outside the agent's pool and [0-9]+ training tasks out"),
     ],
@@ -289,7 +294,7 @@ def next_one(cell):
 def test_a_run_notices_whatever_draws_other_tasks_than_its_cells_say(where, name, fault, told, study, monkeypatch):
     auditing._side_by_side.clear_cache()
     monkeypatch.setattr(where, name, fault)
-    with pytest.raises(loop.RunError, match=f"errands: {told}"):
+    with pytest.raises(RunError, match=f"errands: {told}"):
         run(study, monkeypatch)
     assert "audit" not in study[2].meta()
     auditing._side_by_side.clear_cache()
