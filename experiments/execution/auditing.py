@@ -126,11 +126,11 @@ def _draw(uses: dict[Use, tuple[Pool, Hyper]], largest: Use) -> dict[Use, np.nda
 def _side_by_side(family: Family, tastes: bool, frozen: bool, pools: Pool, hypers: Hyper) -> jax.Array:
     """Draw tasks as at the start of training from several pools, digits [pools, DRAWS_PER_POOL, D]."""
 
-    def one(key: jax.Array, pool: Pool, hyper: Hyper) -> jax.Array:
-        begun = partial(start_samplers, pool=pool, hyper=hyper, steps=jnp.float32(0), tastes=tastes, frozen=frozen)
-        return tasks_of(begun, family, key, DRAWS_PER_POOL)
+    def draw(key: jax.Array, pool: Pool, hyper: Hyper) -> jax.Array:
+        sampler = partial(start_samplers, pool=pool, hyper=hyper, steps=jnp.float32(0), tastes=tastes, frozen=frozen)
+        return tasks_of(sampler, family, key, DRAWS_PER_POOL)
 
-    return jax.vmap(one)(jax.random.split(jax.random.key(0), len(pools.bound)), pools, hypers)
+    return jax.vmap(draw)(jax.random.split(jax.random.key(0), len(pools.bound)), pools, hypers)
 
 
 @lru_cache

@@ -49,11 +49,11 @@ def _settings_flags() -> list[tuple[str, Any, Any]]:
             several = get_origin(annotation) is tuple
             kind_of = Repeatable[get_args(annotation)[0]] if several else annotation | None
             kind = ("NAME" if key in LISTS_OF_NAMES else "N") if several else _value_name(annotation)
-            known = schema is Training and info.default not in (None, "")
+            has_default = schema is Training and info.default not in (None, "")
             argument = tyro.conf.arg(
                 name=FLAG_NAMES.get(key, key),
                 help=(info.description or "").replace("%", "%%"),
-                help_behavior_hint=f"(default: {info.default})" if known else "",
+                help_behavior_hint=f"(default: {info.default})" if has_default else "",
                 metavar=f"{kind} [{kind} ...]" if several else kind,
             )
             flags.append((key, Annotated[kind_of, argument], field(default=() if several else None)))
