@@ -26,7 +26,8 @@ from incentivize.experiments.execution.memory_estimate import check_memory
 from incentivize.experiments.execution.options import DEFAULT_OPTIONS, ExecutionOptions
 from incentivize.experiments.execution.progress import Progress
 from incentivize.experiments.execution.scheduler import run_missing_cells, train_missing_cells
-from incentivize.experiments.execution.workers import check_devices_per_agent, complete_options
+from incentivize.experiments.execution.validation import check_devices_per_agent
+from incentivize.experiments.execution.workers import complete_options
 from incentivize.experiments.reporting.report import report
 from incentivize.experiments.runtime import ambient, distributed, signals
 from incentivize.experiments.runtime.provenance import provenance

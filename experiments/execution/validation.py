@@ -1,7 +1,7 @@
 """Validation of settings against families, networks and rewards, before anything compiles."""
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import fields
 
 import jax
@@ -12,7 +12,9 @@ from incentivize.agents.memories import MEMORIES
 from incentivize.envs.family import Family
 from incentivize.envs.registry import LoadError
 from incentivize.envs.wrappers.controls import CONTROLS
+from incentivize.experiments.cells import Cell
 from incentivize.experiments.errors import InputError, did_you_mean
+from incentivize.experiments.runtime import distributed
 from incentivize.experiments.settings.schema import Settings, Training
 from incentivize.experiments.training.build import family_from_settings, network_of
 
@@ -57,6 +59,30 @@ def validate(settings: Settings, gone: Collection[str] = ()) -> None:
         )
     if errors:
         raise InputError("\n".join(dict.fromkeys(errors)))
+
+
+def check_devices_per_agent(cells: Sequence[Cell], devices_per_agent: int) -> None:
+    """Refuse a number of devices per agent that does not divide the devices and the environments evenly.
+
+    Raises:
+        InputError: the number of devices, or the environments of a minibatch.
+    """
+    devices = jax.device_count()
+    flag = f"--devices-per-agent = {devices_per_agent}"
+    if devices % devices_per_agent:
+        raise InputError(f"{flag}: must divide the number of devices, {devices}. Give a divisor of it.")
+    if distributed.is_distributed() and devices_per_agent != devices:
+        raise InputError(
+            f"{flag}: must be {devices}, all devices, where {jax.process_count()} processes train every agent "
+            f"together. Give {devices}."
+        )
+    for training in (cell.training for cell in cells):
+        environments = training.num_envs // training.minibatches
+        if environments % devices_per_agent:
+            raise InputError(
+                f"{flag}: must divide the {environments} environments of a minibatch (num_envs = {training.num_envs}, "
+                f"minibatches = {training.minibatches}). Give a divisor of it, or change these settings."
+            )
 
 
 def _check_device() -> None:

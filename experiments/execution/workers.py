@@ -28,8 +28,7 @@ from typing import Any, NamedTuple
 import jax
 
 from incentivize.agents.sharding import Devices
-from incentivize.experiments.cells import Cell
-from incentivize.experiments.errors import InputError, RunError, Stopped, explain_no_semaphores
+from incentivize.experiments.errors import RunError, Stopped, explain_no_semaphores
 from incentivize.experiments.execution.options import ExecutionOptions
 from incentivize.experiments.runtime import ambient, cgroup, distributed, signals
 from incentivize.experiments.runtime.streams import TolerantStream
@@ -202,30 +201,6 @@ def complete_options(options: ExecutionOptions, out: Path) -> ExecutionOptions:
     """Return options with the number of workers and with the checkpoint folder of a run directory."""
     workers = options.workers or default_workers(options.devices_per_agent)
     return options._replace(workers=workers, checkpoint_folder=out / "checkpoints" / "groups")
-
-
-def check_devices_per_agent(cells: Sequence[Cell], devices_per_agent: int) -> None:
-    """Refuse a number of devices per agent that does not divide the devices and the environments evenly.
-
-    Raises:
-        InputError: the number of devices, or the environments of a minibatch.
-    """
-    devices = jax.device_count()
-    flag = f"--devices-per-agent = {devices_per_agent}"
-    if devices % devices_per_agent:
-        raise InputError(f"{flag}: must divide the number of devices, {devices}. Give a divisor of it.")
-    if distributed.is_distributed() and devices_per_agent != devices:
-        raise InputError(
-            f"{flag}: must be {devices}, all devices, where {jax.process_count()} processes train every agent "
-            f"together. Give {devices}."
-        )
-    for training in (cell.training for cell in cells):
-        environments = training.num_envs // training.minibatches
-        if environments % devices_per_agent:
-            raise InputError(
-                f"{flag}: must divide the {environments} environments of a minibatch (num_envs = {training.num_envs}, "
-                f"minibatches = {training.minibatches}). Give a divisor of it, or change these settings."
-            )
 
 
 def _devices_of_agents(options: ExecutionOptions) -> list[Devices]:
