@@ -31,14 +31,14 @@ TASKS, INSTANCES = 256, 32  # held-out tasks that levels are measured on, and ep
 WATCHED = 3  # the training task whose solution is shown, and the seed of the instance
 INTRODUCTION = """# The families
 
-Each is a generator of more than 10^12 tasks. The pictures show what an agent sees; in the animations the expert plays.
-`incentivize play NAME` lets you try: the rules below are all that you need to know.
+Each family generates more than 10^12 tasks. The pictures show what an agent sees; in the animations the expert plays.
+Try a family with `incentivize play NAME`: the rules below are all that you need to know.
 
-Levels are successes on {tasks} held-out tasks, {instances} instances each, by policies that do not know the task:
-*uniform* over legal actions, the best *scripted* one, and a *trained* one (PPO with the description masked, every
-episode a new task, one seed, the better of greedy and drawn actions). Steps/s are of random actions in 1,024
-environments, each on its own task, with automatic reset, on {machine}.
-The fair expert plays as many instances.
+Levels without the description are successes on {tasks} held-out tasks, {instances} instances each, of policies that do
+not know the task. *Uniform* draws legal actions, *scripted* is the best hand-written policy, and *trained* is an agent
+(PPO with the description masked, every episode a new task, one seed, the better of greedy and drawn actions). The fair
+expert plays as many instances. Steps/s are measured with random actions in 1,024 environments, each on its own task,
+with automatic reset, on {machine}.
 
 This page is made by `make gallery`.
 """

@@ -61,7 +61,7 @@ def commands(name: str, theirs: bool = False) -> list[list[str]]:
 
 
 def write_settings(name: str, folder: Path) -> None:
-    """Writes the settings that a file gives a name."""
+    """Write the settings that a file gives a name."""
     for block in blocks(name):
         if block.language == "toml" and block.file:
             (folder / block.file).write_text(block.text, encoding="utf-8")
@@ -141,17 +141,17 @@ KINDS = {
 @pytest.mark.parametrize("name", WITH)
 def test_the_commands_are_understood(name, tmp_path, monkeypatch):
     for program in (
-        "main.run_study",
-        "launchers.launch",
-        "processes.join",
-        "tune.tune",
-        "bench.bench",
-        "report.report",
-        "play.play",
-        "watch.watch",
+        "execution.study_run.run_study",
+        "execution.slurm.launch",
+        "runtime.distributed.initialize",
+        "execution.tuning.tune",
+        "bench.suite.bench",
+        "reporting.report.report",
+        "viewing.play.play",
+        "viewing.watch.watch",
     ):
-        answer = None if program == "launchers.launch" else []
-        monkeypatch.setattr(f"experiments.{program}", lambda *_, answer=answer, **__: answer)
+        answer = None if program == "execution.slurm.launch" else []
+        monkeypatch.setattr(f"incentivize.experiments.{program}", lambda *_, answer=answer, **__: answer)
     monkeypatch.chdir(tmp_path)
     write_settings(name, tmp_path)
     for words in commands(name):
