@@ -61,7 +61,7 @@ def trained(tiny_run, monkeypatch):
 
     archive = CellStore(tiny_run, None, {})
 
-    def run_groups(programs, work, deliver):
+    def run_groups(programs, options, deliver):
         for cell in (cell for groups in programs for group in groups for cell in group.cells):
             found = archive.load(cell)
             params = serialization.msgpack_restore((tiny_run / "checkpoints" / f"{cell.id}.msgpack").read_bytes())

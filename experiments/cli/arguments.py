@@ -1,4 +1,4 @@
-"""What stands on a command line, read off the commands: for names that are nearly right, and for completion."""
+"""Arguments of the commands: checks of a command line before it is parsed, and the flags for completion."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import MISSING, fields, is_dataclass
@@ -10,18 +10,18 @@ import tyro
 from incentivize.experiments.errors import InputError, did_you_mean
 from incentivize.experiments.settings.places import check_usable_path, expand_local_path
 
-FLAG_NAMES = {"families": "family"}  # flags that are not called as their setting is
+FLAG_NAMES = {"families": "family"}  # flags with another name than their setting
 
 
 class Argument(NamedTuple):
-    """One flag, or a word that stands without one.
+    """One argument of a command: a flag, or a positional argument.
 
     Attributes:
-        name: with its dashes, such as "--out"; without them where it stands by itself, such as "study".
-        value: what the help calls its value, such as "DIR"; empty for a flag that takes none.
-        several: whether it takes several.
+        name: with its dashes, such as "--out"; without them where it is positional, such as "study".
+        value: the name of its value in the help, such as "DIR"; empty for a flag without a value.
+        takes_several: whether it takes several values.
         kinds: the types and literal words that a value may be of.
-        help: a sentence, where the flag itself has one.
+        help: a sentence; empty where the argument's field has a docstring instead.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Argument(NamedTuple):
 
 
 def arguments_of(command: type) -> Iterator[Argument]:
-    """All that a command takes, in the order of its help."""
+    """Yield all arguments of a command, in the order of its help."""
     hints = get_type_hints(command, include_extras=True)
     for field in fields(command):
         hint = hints[field.name]
@@ -40,30 +40,32 @@ def arguments_of(command: type) -> Iterator[Argument]:
         if is_dataclass(kind):
             yield from arguments_of(kind)  # pyright: ignore[reportArgumentType]
             continue
-        said = {key: next(filter(None, (getattr(marker, key, None) for marker in markers)), "") for key in SAID}
+        metavar, help_text = (_first_value(markers, key) for key in ("metavar", "help"))  # as `tyro.conf.arg` has them
         name = FLAG_NAMES.get(field.name, field.name).replace("_", "-")
-        value = "" if kind is bool else str(said["metavar"] or "VALUE")
+        value = "" if kind is bool else metavar or "VALUE"
         yield Argument(
             name=name if tyro.conf.Positional in markers else f"--{name}",
             value=value,
             takes_several="..." in value,
             kinds=frozenset(_types_in(kind)),
-            help=str(said["help"]).replace("%%", "%"),
+            help=help_text.replace("%%", "%"),
         )
 
 
-SAID = ("metavar", "help")  # of what `tyro.conf.arg` says of a flag
+def _first_value(markers: Sequence[Any], key: str) -> str:
+    """Return the first value of an attribute that is not empty among markers, or ""."""
+    return str(next(filter(None, (getattr(marker, key, None) for marker in markers)), ""))
 
 
 def _types_in(kind: Any) -> set[Any]:
-    """The types that a type is made of."""
+    """Return the types of which a type is made."""
     inner = get_args(kind)
-    return {part for one in inner for part in _types_in(one)} if inner else {kind}
+    return {part for argument in inner for part in _types_in(argument)} if inner else {kind}
 
 
 def flags_of(command: type) -> tuple[str, ...]:
-    """The flags of a command, with their dashes."""
-    return (*(word.name for word in arguments_of(command) if word.name.startswith("--")), "--help")
+    """Return the flags of a command, with their dashes."""
+    return (*(argument.name for argument in arguments_of(command) if argument.name.startswith("--")), "--help")
 
 
 KINDS: dict[Any, tuple[Callable[[str], Any], str]] = {
@@ -71,70 +73,89 @@ KINDS: dict[Any, tuple[Callable[[str], Any], str]] = {
     float: (float, "a number"),
     bool: ({"True": True, "False": False}.__getitem__, "True or False"),
 }
-"""How a value of a kind is read, as by the parser, and what to call it."""
+"""Parsers of values by type, as strict as those of tyro, and the name of the type."""
 
 
 def check_arguments(name: str, command: type, args: Sequence[str]) -> None:
-    """Refuse a flag that there is not, a value that is missing or of a wrong kind, and words too few or too many.
+    """Refuse unknown flags, missing values, values of a wrong type, and missing or superfluous positional arguments.
 
     Args:
         name: of the command, such as "run".
         command: its class.
-        args: what follows its name. Where help is asked for, all will do.
+        args: the words after its name. Nothing is refused where they ask for help.
 
     Raises:
-        SettingsError: which names the flag or word, and what was meant.
+        InputError: the flag or word, and what was probably meant.
     """
     if {"-h", "--help"} & set(args):
         return
-    what = f"incentivize {name}"
-    words = {word.name: word for word in arguments_of(command)}
-    free = []  # the words that stand without a flag
+    arguments = {argument.name: argument for argument in arguments_of(command)}
+    positional_values: list[str] = []
     for given, values in _split(args):
-        flag, equals, value = given.partition("=")
-        flag = flag.replace("_", "-")
-        values = [value] * bool(equals) + values
-        takes = 0
-        if flag:
-            word = words.get(flag) or _refuse(flag, what, command)
-            takes = len(values) if word.takes_several else min(1, len(values)) if word.value else 0
-            if equals and not word.value:
-                raise InputError(f"{given}: {flag} takes no value")
-            if word.value and not values and not word.takes_several:  # no values at all turn a list off
-                raise InputError(f"{flag}: its value is missing; want {word.value}")
-            for value in values[:takes]:
-                _check_value(word, value)
-        free += values[takes:]
-    places = [field for field in fields(command) if field.name in words]
-    for value in free if places and Path in words[places[0].name].kinds else ():
-        _check_value(words[places[0].name], value)
-    wrong = ""
-    if len(free) < len(places) and places[len(free)].default is MISSING:
-        wrong = f"{words[places[len(free)].name].value} is missing"
-    elif len(free) > len(places) and not any(words[place.name].takes_several for place in places):
-        wrong = f"{free[len(places)]!r} is one word too many"
-    if wrong:
-        raise InputError(f"{what}: {wrong}; `{what} --help` says what it takes")
+        positional_values += _check_flag(given, values, name, command) if given else values
+    positionals = [field for field in fields(command) if field.name in arguments]
+    if positionals and Path in arguments[positionals[0].name].kinds:
+        for value in positional_values:
+            _check_value(arguments[positionals[0].name], value)
+    error, count = "", len(positional_values)
+    if count < len(positionals) and positionals[count].default is MISSING:
+        error = f"{arguments[positionals[count].name].value} is missing"
+    elif count > len(positionals) and not any(arguments[field.name].takes_several for field in positionals):
+        error = f"{positional_values[len(positionals)]!r} is one word too many"
+    if error:
+        raise InputError(f"incentivize {name}: {error}; `incentivize {name} --help` shows all arguments")
+
+
+def _check_flag(given: str, values: list[str], name: str, command: type) -> list[str]:
+    """Check a flag and its values, and return the words after them.
+
+    Args:
+        given: the flag as written, such as "--out" or "--out=run".
+        values: the words up to the next flag.
+        name: of the command.
+        command: its class.
+    """
+    flag, equals, value = given.partition("=")
+    flag = flag.replace("_", "-")
+    argument = {argument.name: argument for argument in arguments_of(command)}.get(flag)
+    if argument is None:
+        suggestion = did_you_mean(flag, flags_of(command))
+        if not suggestion.startswith("did"):  # the list of all flags is too long for a sentence
+            suggestion = f"`incentivize {name} --help` lists all flags"
+        raise InputError(f"{flag}: there is no such flag of `incentivize {name}`; {suggestion}")
+    if equals:
+        if not argument.value:
+            raise InputError(f"{given}: {flag} takes no value. Drop ={value}.")
+        values = [value, *values]
+    if argument.takes_several:  # without any value it empties a list
+        taken = len(values)
+    else:
+        taken = 1 if argument.value else 0
+        if taken and not values:
+            raise InputError(f"{flag}: its value is missing. Give {flag} {argument.value}.")
+    for each in values[:taken]:
+        _check_value(argument, each)
+    return values[taken:]
 
 
 def expand_home(args: Sequence[str]) -> list[str]:
-    """Return a command line with home folders in the place of ~, which a shell leaves in --out=~/run.
+    """Return a command line in which ~ is replaced by home folders, also in --out=~/run, where a shell leaves it.
 
     Raises:
-        SettingsError: where there is no such folder.
+        InputError: where there is no such folder.
     """
-    found = []
+    expanded = []
     for arg in args:
         flag, equals, value = arg.partition("=") if arg.startswith("--") else ("", "", arg)
         try:
-            found.append(f"{flag}{equals}{expand_local_path(value) if value.startswith('~') else value}")
+            expanded.append(f"{flag}{equals}{expand_local_path(value) if value.startswith('~') else value}")
         except ValueError as error:
             raise InputError(f"{arg}: {error}") from None
-    return found
+    return expanded
 
 
 def _split(args: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
-    """A command line's flags as given, each with the words up to the next one; those before the first belong to ""."""
+    """Yield each flag as written with the words up to the next one; first "" with the words before any flag."""
     flag, values = "", []
     for arg in args:
         if arg.startswith("--"):
@@ -145,28 +166,26 @@ def _split(args: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
     yield flag, values
 
 
-def _refuse(flag: str, what: str, command: type) -> Argument:
-    told = did_you_mean(flag, flags_of(command))
-    told = told if told.startswith("did") else f"`{what} --help` names those that there are"
-    raise InputError(f"{flag}: there is no such flag of `{what}`; {told}")
+def _check_value(argument: Argument, value: str) -> None:
+    """Refuse a value that cannot be read as any of an argument's types. Text can be anything.
 
-
-def _check_value(word: Argument, value: str) -> None:
-    """Refuse what cannot be read as one of the kinds of a flag; text always can."""
-    names = sorted(kind for kind in word.kinds if isinstance(kind, str))
-    if Path in word.kinds:
+    Raises:
+        InputError: the argument, its value and its types.
+    """
+    words = sorted(kind for kind in argument.kinds if isinstance(kind, str))
+    if Path in argument.kinds:
         try:
             check_usable_path(value)
         except ValueError as error:
-            what = word.name if word.name.startswith("-") else word.value.removesuffix("...")
-            raise InputError(f"{what} {value or repr(value)}: {error}") from None
-    if {str, Path} & word.kinds or value in names:
+            name = argument.name if argument.name.startswith("-") else argument.value.removesuffix("...")
+            raise InputError(f"{name} {value or repr(value)}: {error}") from None
+    if {str, Path} & argument.kinds or value in words:
         return
-    for kind in word.kinds & KINDS.keys():
+    for kind in argument.kinds & KINDS.keys():
         try:
             KINDS[kind][0](value)
         except (ValueError, KeyError):
             continue
         return
-    wanted = [told for kind, (_, told) in KINDS.items() if kind in word.kinds] + names
-    raise InputError(f"{word.name} = {value!r}: want {' or '.join(wanted)}")
+    expected = [name for kind, (_, name) in KINDS.items() if kind in argument.kinds] + words
+    raise InputError(f"{argument.name} = {value!r}: must be {' or '.join(expected)}")

@@ -1,6 +1,6 @@
-"""The names that may stand after a flag: what is completed in a shell, and what a wrong name is compared with.
+"""Choices: the names that a flag accepts, for completion in a shell and for suggestions.
 
-A new kind of name is one line here. Imports jax only for names that lie beside what they stand for.
+A new kind of name is one line here. Imports jax only for names whose module needs it.
 """
 
 from collections.abc import Callable, Iterable
@@ -72,13 +72,13 @@ CHOICES: dict[str, Callable[[], Iterable[str]]] = {
     "tracker": _trackers,
     "what": lambda: BENCHMARKS,
 }
-"""By flag or, for a word without one, by its name in the help."""
+"""Names by flag or, for a positional argument, by its name in the help."""
 
 
 def check_choice(key: str, value: str) -> None:
-    """Refuse a name that is not among those known after `key`, such as "--arm" or "STUDY".
+    """Refuse a name that is no choice of `key`, such as "--arm" or "STUDY".
 
     Raises:
-        SettingsError: which names what was meant.
+        InputError: the name that was probably meant.
     """
     check_name(key, value, CHOICES[key.lstrip("-").lower()]())

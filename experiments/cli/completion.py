@@ -1,4 +1,4 @@
-"""Scripts that complete `incentivize` in a shell: made by shtab from the commands, and the names that may follow."""
+"""Completion of `incentivize` in a shell: scripts that shtab makes from the commands and their choices."""
 
 import argparse
 from pathlib import Path
@@ -12,30 +12,34 @@ from incentivize.experiments.cli.docstrings import docstring
 
 
 def completion_script(shell: str) -> str:
-    """The script for one of the shells of `known.SHELLS`."""
+    """Return the script for one of `choices.SHELLS`."""
     return shtab.complete(parser(), shell=shell)
 
 
 def parser() -> argparse.ArgumentParser:
-    """The commands as argparse has them, with every name that is known by now. It is never used to parse."""
+    """Return the commands as an argparse parser with all present choices. It is never used to parse."""
     top = argparse.ArgumentParser(prog="incentivize")
     commands = top.add_subparsers()
     for name in COMMANDS:
         kind = COMMANDS.load(name)
-        told = docstring(kind).partition("\n")[0].replace("%", "%%")
-        command = commands.add_parser(name, help=told, description=told)
-        for word in arguments_of(kind):
-            _add(command, word)
+        description = docstring(kind).partition("\n")[0].replace("%", "%%")
+        command = commands.add_parser(name, help=description, description=description)
+        for argument in arguments_of(kind):
+            _add(command, argument)
     return top
 
 
-def _add(command: argparse.ArgumentParser, word: Argument) -> None:
-    told = word.help.replace("%", "%%") or word.name.lstrip("-")
-    if not word.value:
-        command.add_argument(word.name, action="store_true", help=told)
+def _add(command: argparse.ArgumentParser, argument: Argument) -> None:
+    """Add an argument to the parser of a command."""
+    name = argument.name.lstrip("-")
+    help_text = argument.help.replace("%", "%%") or name
+    if not argument.value:
+        command.add_argument(argument.name, action="store_true", help=help_text)
         return
-    action = command.add_argument(word.name, nargs="*" if word.takes_several else None, help=told, metavar=word.value)
-    if (name := word.name.lstrip("-")) in CHOICES:
+    nargs = "*" if argument.takes_several else None
+    action = command.add_argument(argument.name, nargs=nargs, help=help_text, metavar=argument.value)
+    if name in CHOICES:
         action.choices = list(CHOICES[name]())
-    elif Path in word.kinds:
-        action.complete = shtab.DIRECTORY if word.value.startswith("DIR") else shtab.FILE  # pyright: ignore[reportAttributeAccessIssue]
+    elif Path in argument.kinds:
+        kind = shtab.DIRECTORY if argument.value.startswith("DIR") else shtab.FILE
+        action.complete = kind  # pyright: ignore[reportAttributeAccessIssue]

@@ -1,4 +1,4 @@
-"""Consoles: what prints to a terminal, a file or nowhere."""
+"""Consoles of rich for standard output and standard error."""
 
 import os
 import select
@@ -11,29 +11,32 @@ from rich.text import Text
 from incentivize.experiments.errors import escape_control_characters
 from incentivize.experiments.runtime.streams import is_terminal, supports_colour, supports_cursor
 
-PIPE_WIDTH = 1000  # columns where nobody says how many there are: a file has no edge at which lines would have to break
+PIPE_WIDTH = 1000  # columns of a pipe or a file, which have no edge at which lines would have to break
 
 
 class _Console(Console):
+    """A console without markup, in which control characters are escaped."""
+
     def render_str(self, text: str, **how: Any) -> Text:
-        """Text as it is, in a line or in the cell of a table: what is no sign is spelt out, nothing is markup."""
+        """Return text without markup and emoji, of a line or of a table's cell."""
         how |= {"markup": False, "emoji": False}
         return super().render_str(escape_control_characters(text), **how)
 
     def on_broken_pipe(self) -> None:
-        raise  # noqa: PLE0704, called where the error is being handled
+        raise  # noqa: PLE0704, rich calls this in its except clause
 
 
 def console_for(stderr: bool = False) -> Console:
-    """The console of standard output or standard error: as wide as the terminal, or as COLUMNS says, or else wide.
+    """Return the console of standard output or standard error, without markup and emoji.
 
-    Text is text in it: no markup, no names of emoji. A file or a dumb terminal has no cursor, whatever variables say.
+    It is as wide as the terminal or COLUMNS, or else PIPE_WIDTH. A file or a dumb terminal has no cursor, whatever
+    environment variables say.
     """
     stream = sys.stderr if stderr else sys.stdout
-    edge = is_terminal(stream) or "COLUMNS" in os.environ
+    has_edge = is_terminal(stream) or "COLUMNS" in os.environ
     return _Console(
         stderr=stderr,
-        width=None if edge else PIPE_WIDTH,
+        width=None if has_edge else PIPE_WIDTH,
         force_terminal=supports_cursor(stream),
         color_system="256" if supports_colour(stream) and not supports_cursor(stream) else "auto",
         highlight=False,
@@ -41,12 +44,12 @@ def console_for(stderr: bool = False) -> Console:
 
 
 def reader_has_gone(error: BaseException) -> bool:
-    """Whether an error says that whoever read standard output has ended, as `head` does."""
+    """Return whether an error says that the reader of standard output has exited, as `head` does."""
     if not isinstance(error, BrokenPipeError):
         return False
     try:
         ready = select.poll()
         ready.register(sys.stdout.fileno(), select.POLLOUT)
         return any(event & (select.POLLERR | select.POLLHUP) for _, event in ready.poll(0))
-    except (OSError, ValueError, AttributeError):  # it is no file, or this system cannot tell
+    except (OSError, ValueError, AttributeError):  # no file descriptor, or a system without poll
         return False

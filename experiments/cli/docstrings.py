@@ -1,4 +1,4 @@
-"""Docstrings that are shown, also where Python was told to leave them out (`python -OO`, `PYTHONOPTIMIZE=2`)."""
+"""Docstrings for help and lists, also where Python strips them (`python -OO`, `PYTHONOPTIMIZE=2`)."""
 
 import ast
 import inspect
@@ -8,14 +8,14 @@ from typing import Any
 
 
 def docstring(thing: Any) -> str:
-    """The docstring of a module, class or function, from its source where Python has left it out; "" if there is none.
+    """Return the docstring of a module, class or function, read from its source where Python strips docstrings.
 
-    Without docstrings a dataclass has its signature for one, which is not shown either.
+    It is "" where there is none. A dataclass without docstring gets its signature from Python; that is not returned.
     """
     if sys.flags.optimize < 2:
         return thing.__doc__ or ""
     try:
         tree: Any = ast.parse(textwrap.dedent(inspect.getsource(thing)))
         return ast.get_docstring(tree if inspect.ismodule(thing) else tree.body[0]) or ""
-    except (OSError, TypeError, SyntaxError, IndexError):  # there is no source, or it is none
+    except (OSError, TypeError, SyntaxError, IndexError):  # there is no readable source
         return ""

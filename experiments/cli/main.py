@@ -1,4 +1,4 @@
-"""The command `incentivize`. Nothing here imports jax before a command needs it: help has to appear at once."""
+"""The program `incentivize`. Nothing here imports jax before a command needs it: help must appear at once."""
 
 import gc
 import json
@@ -29,12 +29,12 @@ from incentivize.experiments.runtime.streams import (
 )
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
-UNREAD = 128 + signal.SIGPIPE  # what a shell says of a program whose reader has ended
+UNREAD = 128 + signal.SIGPIPE  # exit status that a shell reports for a program whose reader has exited
 DESCRIPTION = "Train one agent on very many generated tasks with a sparse reward, and compare it with specialists."
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run the command; returns the exit status: 0 done, 1 failed, 2 bad input, 75 stopped and resumable."""
+    """Run a command line, and return the exit status: 0 done, 1 failed, 2 bad input, 75 stopped and resumable."""
     args = sys.argv[1:] if args is None else args
     try:
         command = _parse(args)
@@ -47,32 +47,34 @@ def main(args: list[str] | None = None) -> int:
 
 
 def _parse(args: list[str]) -> Any:
-    """The command line as a command.
+    """Parse a command line into a command.
 
     Raises:
-        SettingsError: where it will not do.
-        SystemExit: from the parser, for help, and for whatever passed here and not there.
+        InputError: where an argument is wrong.
+        SystemExit: from the parser, for help, and for errors that only the parser finds.
     """
     if not args:
-        raise InputError(f"incentivize: want one of {', '.join(COMMANDS)}; `incentivize --help` says what they do")
+        raise InputError(f"incentivize: expected one of {', '.join(COMMANDS)}; `incentivize --help` describes them")
     if args[0] not in (*COMMANDS, "-h", "--help"):
         raise InputError(f"incentivize {args[0]}: there is no such command; {did_you_mean(args[0], COMMANDS)}")
     if args[0] in COMMANDS:
         check_arguments(args[0], COMMANDS.load(args[0]), args[1:])
         args = [args[0], *expand_home(args[1:])]
-    # By itself it knows no NO_COLOR, and asks standard output whether standard error is a terminal.
+    # tyro ignores NO_COLOR, and looks at standard output to find out whether standard error is a terminal.
     tyro._experimental_options["ansi_codes"] = supports_colour(sys.stderr)
     kinds = {name: COMMANDS.load(name) for name in COMMANDS}
-    told = {name: tyro.conf.subcommand(name, description=docstring(kind)) for name, kind in kinds.items()}
-    every: Any = reduce(or_, (Annotated[kind, told[name]] for name, kind in kinds.items()))
-    return tyro.cli(every, prog="incentivize", description=DESCRIPTION, args=args)
+    subcommands = (
+        Annotated[kind, tyro.conf.subcommand(name, description=docstring(kind))] for name, kind in kinds.items()
+    )
+    any_command: Any = reduce(or_, subcommands)
+    return tyro.cli(any_command, prog="incentivize", description=DESCRIPTION, args=args)
 
 
 def dispatch(command: Any) -> int:
-    """Do what a command says; whatever goes wrong is a sentence and an exit status.
+    """Execute a command, and return the exit status. Errors are printed as a sentence.
 
-    With `--json` standard output gets one document and nothing else: words go to standard error, and where something
-    goes wrong, the document says so.
+    With `--json` standard output gets one document and nothing else: messages go to standard error, and after an error
+    the document holds the error.
     """
     as_json = getattr(command.common, "json", False)
     try:
@@ -80,9 +82,9 @@ def dispatch(command: Any) -> int:
             result: CommandResult = command.execute(console_for())
         document, status = result
     except (KeyboardInterrupt, Stopped):
-        text = "stopped; the same command goes on where it was" if command.RESUMES else "stopped"
+        text = "stopped; the same command resumes where it stopped" if command.RESUMES else "stopped"
         document, status = _report_error(text, STOPPED), STOPPED
-    except (Exception, SystemExit) as error:  # SystemExit: of another package's code
+    except (Exception, SystemExit) as error:  # SystemExit: raised by code of another package
         if reader_has_gone(error):
             raise
         bad = isinstance(error, InputError)
@@ -96,43 +98,43 @@ def dispatch(command: Any) -> int:
 
 
 def _report_error(text: str, status: int) -> dict[str, Any]:
-    """Say a sentence, and gives it back as `--json` has it."""
-    with tolerate_broken_streams():  # or a terminal that is gone would decide over the exit status
+    """Print an error to standard error, and return it as the document of `--json`."""
+    with tolerate_broken_streams():  # so that a terminal that is gone does not change the exit status
         console_for(stderr=True).print(escape_control_characters(text), markup=False, highlight=False, soft_wrap=True)
     return {"error": text, "status": status}
 
 
 def _interrupt_once(*_: object) -> None:
-    """Interrupt once: an impatient second signal must not disturb the clearing up."""
-    for polite in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(polite, signal.SIG_IGN)
+    """Raise KeyboardInterrupt, and ignore further signals: they must not disturb the clean-up."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
 def entry() -> None:
-    """The console script."""
-    for polite in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(polite, _interrupt_once)
-    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"  # a sentence, without lines of code
+    """Run the console script `incentivize`."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt_once)
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"  # without the line of code
     set_up_streams()
-    os.environ["MPLBACKEND"] = "agg"  # a notebook hands its own on, which need not be installed here
+    os.environ["MPLBACKEND"] = "agg"  # a notebook passes on its own backend, which need not be installed here
     status = DONE
     try:
         try:
             status = main()
-        except SystemExit as end:  # the parser's, which has printed help or what is wrong
+        except SystemExit as end:  # from the parser, which has printed help or an error
             status = int(end.code or DONE)
         sys.stdout.flush()
-    except OSError as error:  # as of `| head`, or a full disk; what is left to be written goes nowhere
+    except OSError as error:  # `| head`, or a full disk; the rest of the output is discarded
         if isinstance(error, BrokenPipeError):
             status = UNREAD
         elif not status:
             status = _report_error(f"standard output: {explain(error)}", FAILED)["status"]
         discard_output(sys.stdout)
-    # XLA may still be compiling in its threads, and crashes where the interpreter winds up first; and of several
-    # processes each would wait for all others, which wait for this one.
+    # XLA may still be compiling in its threads, and crashes where the interpreter finalises first. Of several
+    # distributed processes, each would wait at exit for all others.
     if status == STOPPED or (status and "jax" in sys.modules and sys.modules["jax"].distributed.is_initialized()):
-        gc.collect()  # gives back what the workers' queues held in the system
+        gc.collect()  # releases the semaphores of the workers' queues
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)

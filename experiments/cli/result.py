@@ -1,4 +1,4 @@
-"""Commands and their results: what every command is, and what it hands back."""
+"""Commands and their results."""
 
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, NamedTuple
@@ -10,7 +10,7 @@ class CommandResult(NamedTuple):
     """The result of a command.
 
     Attributes:
-        document: what `--json` prints; anything that JSON has.
+        document: the value that `--json` prints, of types that JSON has.
         exit_status: the exit status of the process.
     """
 
@@ -22,7 +22,7 @@ class Command(ABC):
     """A command: a frozen dataclass whose fields are its arguments, and `common`, the options of every command."""
 
     RESUMES: ClassVar[bool] = False
-    """Whether the same command goes on where it was stopped."""
+    """Whether the same command resumes where it was stopped."""
 
     @abstractmethod
     def execute(self, console: Console) -> CommandResult:

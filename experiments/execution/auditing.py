@@ -1,4 +1,4 @@
-"""The audit of a run: every agent trains on tasks of its own pool, and none of those is evaluated as held out."""
+"""The audit of a run: every agent trains on tasks of its own pool, and none of them is evaluated as held out."""
 
 from collections.abc import Sequence
 from functools import lru_cache, partial
@@ -20,35 +20,44 @@ from incentivize.experiments.errors import RunError
 from incentivize.experiments.training.build import family_of, hyper_of, pool_of
 from incentivize.experiments.training.trees import stack_trees
 
-SOME = 512  # tasks drawn of each pool, and DRAWN of the largest: a leak of 1 in 50 escapes one time in 30,000
+DRAWS_PER_POOL = 512  # and DRAWN of the largest pool: a leak of 1 task in 50 escapes one time in 30,000
 
 
 class Use(NamedTuple):
-    """How some agent's training draws tasks, and from which pool it is said to."""
+    """A way in which training draws tasks, and the pool that they are claimed to be from.
 
-    family: Family  # one of those with the same tasks
-    tastes: bool  # whether some starts are near success
-    frozen: bool  # whether there are only so many starts
+    Attributes:
+        family: a family with these tasks.
+        tastes: whether some episodes start near success.
+        frozen: whether there is a fixed number of starting states.
+        claim: the claimed pool.
+        hyperparameters: those on which drawing depends.
+    """
+
+    family: Family
+    tastes: bool
+    frozen: bool
     claim: Claim
-    own: tuple[float, ...]  # hyperparameters that the drawing depends on
+    hyperparameters: tuple[float, ...]
 
 
 def audit_pools(name: str, cells: Sequence[Cell], heldout: int) -> dict[str, Any]:
-    """What an audit of all pools finds that a family's agents are trained on, as `meta.json` has it.
-
-    Its numbers are of the largest pool; `pools` counts all that were looked at.
+    """Audit the tasks on which a family's agents are trained, of all pools.
 
     Args:
         name: of the family.
-        cells: all of the run.
-        heldout: how many held-out tasks are evaluated on, and how many validation tasks.
+        cells: all cells of the run.
+        heldout: number of held-out tasks that are evaluated, and of validation tasks.
+
+    Returns:
+        The entry of `meta.json`: numbers of the largest pool, and `pools`, the number of pools audited.
 
     Raises:
         RunError: where an agent is trained on a task that is not in its pool, or is evaluated as held out.
     """
     uses = _uses(name, cells)
     largest = max(uses, key=lambda use: (use.claim.split == "training", use.claim.size or np.inf))
-    drawn = _drawn(uses, largest)
+    drawn = _draw(uses, largest)
     outside: dict[tuple[str, str], set[bytes]] = {}
     overlap: set[bytes] = set()
     for use, tasks in drawn.items():
@@ -57,24 +66,24 @@ def audit_pools(name: str, cells: Sequence[Cell], heldout: int) -> dict[str, Any
         if use.claim.split == "training":
             overlap |= _evaluated(use.family, heldout) & {task.tobytes() for task in tasks}
     if outside or overlap:
-        told = " and ".join(f"{len(tasks)} {_kind(*splits)}" for splits, tasks in sorted(outside.items()))
+        counts = " and ".join(f"{len(tasks)} {_describe(*splits)}" for splits, tasks in sorted(outside.items()))
         more = f", of which {len(overlap)} are evaluated" if overlap else ""
-        raise RunError(f"{name}: {told or 'tasks'} are drawn for training{more}: nothing could be concluded")
-    found = compared(largest.family, largest.claim, drawn[largest], heldout)
-    started = any(cell.training.start_from for cell in cells if name in cell.members)
-    before = "on tasks that the file of start_from does not tell" if started else "no"
-    return found._asdict() | {"pools": len({use.claim for use in uses}), "trained_before": before}
+        raise RunError(f"{name}: {counts or 'tasks'} are drawn for training{more}: nothing could be concluded")
+    comparison = compared(largest.family, largest.claim, drawn[largest], heldout)
+    has_start_file = any(cell.training.start_from for cell in cells if name in cell.members)
+    before = "on tasks that the file of start_from does not tell" if has_start_file else "no"
+    return comparison._asdict() | {"pools": len({use.claim for use in uses}), "trained_before": before}
 
 
-def _kind(own: str, split: str) -> str:
-    """Tasks of a split that are drawn where those of its own pool should be, in words."""
+def _describe(claimed: str, split: str) -> str:
+    """Name the tasks of a split that are drawn in place of a pool of the claimed split."""
     names = {"heldout": "held-out tasks", "validation": "validation tasks", "training": "training tasks"}
-    return names[split] + (" outside the agent's pool" if own == split else "")
+    return f"{names[split]} outside the agent's pool" if claimed == split else names[split]
 
 
 def _uses(name: str, cells: Sequence[Cell]) -> dict[Use, tuple[Pool, Hyper]]:
-    """How a family's tasks are drawn in a run, and what they are drawn with."""
-    found: dict[Use, tuple[Pool, Hyper]] = {}
+    """Return the ways in which a family's tasks are drawn in a run, with a pool and hyperparameters to draw with."""
+    uses: dict[Use, tuple[Pool, Hyper]] = {}
     families: dict[Any, Family] = {}
     for cell in cells:
         if name not in cell.members:
@@ -83,48 +92,49 @@ def _uses(name: str, cells: Sequence[Cell]) -> dict[Use, tuple[Pool, Hyper]]:
         family = families.setdefault(member.tasks, member)  # one program draws for all controls
         split: Split = next(name for name in SPLITS if name == cell.pool_split)
         claim = Claim(cell.pool_size, cell.pool_seed, split, cell.pool_first)
-        tastes = rewards.make(cell.training.reward).tastes
+        training = cell.training
+        tastes = rewards.make(training.reward).tastes
         for frozen in {teacher is not None and TEACHERS[teacher].frozen for teacher in _teachers(cell)}:
-            training = cell.training
-            own = (training.near, training.taste) * tastes + (training.demonstrations,) * frozen
-            use = Use(family, tastes, frozen, claim, own)
-            if use not in found:
-                found[use] = pool_of(cell), hyper_of(cell)
-    return found
+            near_success = (training.near, training.taste) if tastes else ()
+            hyperparameters = (*near_success, *((training.demonstrations,) if frozen else ()))
+            use = Use(family, tastes, frozen, claim, hyperparameters)
+            if use not in uses:
+                uses[use] = pool_of(cell), hyper_of(cell)
+    return uses
 
 
 def _teachers(cell: Cell) -> tuple[str | None, ...]:
-    """Who teaches while a cell's agent draws tasks: in its training, and in the teaching before it if any."""
+    """Return the teachers of a cell, None for training without: of its warm start, too."""
     return (cell.teacher,) if cell.learner == "cloning" else tuple({None, cell.teacher})
 
 
-def _drawn(uses: dict[Use, tuple[Pool, Hyper]], largest: Use) -> dict[Use, np.ndarray]:
-    """SOME tasks of each and DRAWN of the largest, as training draws them, digits [count, D]."""
+def _draw(uses: dict[Use, tuple[Pool, Hyper]], largest: Use) -> dict[Use, np.ndarray]:
+    """Draw tasks as training does, digits [count, D]: DRAWN for the largest use, DRAWS_PER_POOL for the others."""
     programs: dict[tuple[Family, bool, bool], list[Use]] = {}
     for use in uses:
         programs.setdefault((use.family, use.tastes, use.frozen), []).append(use)
-    found = {}
-    for program, mine in programs.items():
-        mine = mine + [largest] * (DRAWN // SOME - 1) * (largest in mine)
-        pools, hypers = (stack_trees(each) for each in zip(*(uses[use] for use in mine), strict=True))
+    drawn = {}
+    for program, alike in programs.items():
+        lanes = [*alike, *([largest] * (DRAWN // DRAWS_PER_POOL - 1) if largest in alike else [])]
+        pools, hypers = (stack_trees(trees) for trees in zip(*(uses[use] for use in lanes), strict=True))
         tasks = np.asarray(_side_by_side(*program, pools, hypers))
-        found |= {use: tasks[[other == use for other in mine]].reshape(-1, tasks.shape[-1]) for use in mine}
-    return found
+        drawn |= {use: tasks[[lane == use for lane in lanes]].reshape(-1, tasks.shape[-1]) for use in lanes}
+    return drawn
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
 def _side_by_side(family: Family, tastes: bool, frozen: bool, pools: Pool, hypers: Hyper) -> jax.Array:
-    """Tasks drawn at the start of training from several pools, digits [pools, SOME, D]."""
+    """Draw tasks as at the start of training from several pools, digits [pools, DRAWS_PER_POOL, D]."""
 
-    def one(key: jax.Array, pool: Pool, hyper: Hyper) -> jax.Array:
-        begun = partial(start_samplers, pool=pool, hyper=hyper, steps=jnp.float32(0), tastes=tastes, frozen=frozen)
-        return tasks_of(begun, family, key, SOME)
+    def draw(key: jax.Array, pool: Pool, hyper: Hyper) -> jax.Array:
+        sampler = partial(start_samplers, pool=pool, hyper=hyper, steps=jnp.float32(0), tastes=tastes, frozen=frozen)
+        return tasks_of(sampler, family, key, DRAWS_PER_POOL)
 
-    return jax.vmap(one)(jax.random.split(jax.random.key(0), len(pools.bound)), pools, hypers)
+    return jax.vmap(draw)(jax.random.split(jax.random.key(0), len(pools.bound)), pools, hypers)
 
 
 @lru_cache
 def _evaluated(family: Family, heldout: int) -> frozenset[bytes]:
-    """The digits of the held-out and validation tasks that agents are evaluated on."""
-    found = [task for split in ("heldout", "validation") for task in first(family.tasks, split, heldout)]
-    return frozenset(task.tobytes() for task in found)
+    """Return the digits, as bytes, of the held-out and validation tasks on which agents are evaluated."""
+    tasks = [task for split in ("heldout", "validation") for task in first(family.tasks, split, heldout)]
+    return frozenset(task.tobytes() for task in tasks)

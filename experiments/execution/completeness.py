@@ -1,65 +1,154 @@
-"""Completeness: whether all training of a run is done, and nothing of it has changed since."""
+"""Completeness: which cells of a run are finished, whether all are, and whether its files are still as written."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from incentivize.experiments.cells import Cell
 from incentivize.experiments.errors import InputError, RunError
 from incentivize.experiments.execution.planning import plan
 from incentivize.experiments.runtime.provenance import provenance
 from incentivize.experiments.settings.schema import Settings
-from incentivize.experiments.storage.cell_store import CellStore
+from incentivize.experiments.storage.cell_store import CellStore, StoredCell
+from incentivize.experiments.storage.code_version import CHECKED, parts
 from incentivize.experiments.storage.ownership import open_run_directory
 from incentivize.experiments.storage.parameters import pin_start_from
 from incentivize.experiments.storage.run_directory import REPORTED_FILES, RunDirectory
 from incentivize.experiments.storage.start_files import check_start_files
 
 
-def is_finished(settings: Settings, out: Path) -> bool:
-    """Whether nothing is left to do in a run directory, which is made if it is not there.
+class FinishedCells(NamedTuple):
+    """Finished cells, read and validated once.
+
+    Attributes:
+        own: cells of this run directory, by id.
+        imported: cells imported from sibling run directories, by id.
+    """
+
+    own: dict[str, StoredCell]
+    imported: dict[str, StoredCell]
+
+    @property
+    def by_id(self) -> dict[str, StoredCell]:
+        """All finished cells, by id."""
+        return self.own | self.imported
+
+
+def load_own_cells(cells: Sequence[Cell], archive: CellStore) -> dict[str, StoredCell]:
+    """Load the finished cells of a run directory, by id; missing and damaged ones are left out."""
+    by_id = {cell.id: cell for cell in cells}
+    return {key: stored for key, cell in by_id.items() if (stored := archive.load(cell)) is not None}
+
+
+def import_missing_cells(own: dict[str, StoredCell], cells: Sequence[Cell], archive: CellStore) -> FinishedCells:
+    """Import missing cells from sibling run directories.
+
+    Args:
+        own: finished cells of this run directory, by id.
+        cells: all cells of the run.
+        archive: where they are stored.
 
     Raises:
-        SettingsError: where settings or directory will not do, or another process is at it.
-        RunError: where nothing is left to do, and some cells had to be given up.
+        InputError: where cells are missing and the finished ones were trained by other code or other jax settings.
     """
-    settings = pin_start_from(settings)
-    cells, _ = plan(settings)
-    with open_run_directory(out, settings) as store:
-        archive = CellStore(out, None, provenance())
-        done = all_trained(store, archive, cells)
-        if done:
-            raise_if_given_up(store)
-        else:
-            check_start_files(cell for cell in cells if not (out / "cells" / f"{cell.id}.npz").exists())
-        return done
+    missing = [cell for key, cell in {cell.id: cell for cell in cells}.items() if key not in own]
+    if missing:
+        _check_same_code(own, archive)
+    imported = {cell.id: stored for cell in missing if (stored := archive.import_from_siblings(cell)) is not None}
+    return FinishedCells(own, imported)
 
 
-def raise_if_given_up(store: RunDirectory) -> None:
-    """Raise where training runs had to be given up."""
-    if given_up := store.meta().get("given_up"):
-        raise RunError("given up, and missing in the verdicts:\n" + "\n".join(map(str, given_up.values())))
+def _check_same_code(own: Mapping[str, StoredCell], archive: CellStore) -> None:
+    """Refuse to finish a run that was started with other code or other jax settings.
 
-
-def all_trained(store: RunDirectory, archive: CellStore, cells: Sequence[Cell]) -> bool:
-    """Whether all training has been finished and nothing of it has changed since; the report may be missing."""
-    return (
-        _unchanged(store)
-        and set(store.meta().get("files", ())) == set(REPORTED_FILES)
-        and store.status().get("state") in ("done", "failed")
-        and all(archive.load(cell) is not None for cell in cells)
+    Raises:
+        InputError: which of both, and what to do.
+    """
+    versions = {key: archive.code_version(stored.cell) for key, stored in own.items()}
+    changed = [stored for key, stored in own.items() if stored.about["code"] != versions[key]]
+    if not changed:
+        return
+    if {stored.about["code"].endswith(CHECKED) for stored in changed} != {archive.checkify}:
+        then, advice = ("without", "Remove") if archive.checkify else ("with", "Add")
+        raise InputError(
+            f"--out {archive.run}: was started {then} --debug, which trains with other programs. "
+            f"{advice} --debug, or use another --out."
+        )
+    split = [(parts(stored.about["code"]), parts(versions[stored.cell.id])) for stored in changed]
+    if all(then[0] == now[0] for then, now in split):
+        then, now = split[0]
+        raise InputError(
+            f"--out {archive.run}: was started with {_describe(then[1])}, and this process has {_describe(now[1])}: "
+            "numbers would differ. Use the settings it was started with, or another --out."
+        )
+    commit = changed[0].about["made_with"].get("commit") or "unknown"
+    raise InputError(
+        f"--out {archive.run}: was started with other training code (commit {commit}): {len(changed)} of its "
+        f"{len(own)} finished cells would not be reproduced by this version. Check out {commit} to finish it, or use a "
+        "new --out in the same folder; cells whose code is unchanged are reused."
     )
 
 
-def _unchanged(store: RunDirectory) -> bool:
-    """Whether all files are what was written; says so where not, and drops what cannot be read."""
+def _describe(unusual: str) -> str:
+    """Name the settings of jax or XLA that a version notes."""
+    return f"the jax or XLA settings {unusual}" if unusual else "no unusual settings of jax or XLA"
+
+
+def all_trained(store: RunDirectory, own: Mapping[str, StoredCell], cells: Sequence[Cell]) -> bool:
+    """Return whether all cells are finished and published. The report may be missing.
+
+    Args:
+        store: a run directory whose files are as written.
+        own: its finished cells, by id.
+        cells: all cells of the run.
+    """
+    return (
+        set(store.meta().get("files", ())) == set(REPORTED_FILES)
+        and store.status().get("state") in ("done", "failed")
+        and own.keys() == {cell.id for cell in cells}
+    )
+
+
+def describe_change(store: RunDirectory) -> str:
+    """Return which file is not as the run wrote it, and why; empty where all files are."""
     try:
         store.check_digests()
-        return True
     except InputError as error:
-        print(f"{error}; it is made again", file=sys.stderr)
+        return str(error)
+    return ""
+
+
+def discard_damaged_meta(store: RunDirectory) -> None:
+    """Delete `meta.json` where it cannot be read; it is written again from the cells."""
     try:
         store.meta()
     except InputError:
         (store.path / "meta.json").unlink()
-    return False
+
+
+def raise_if_given_up(store: RunDirectory) -> None:
+    """Raise RunError where cells were given up."""
+    if given_up := store.meta().get("given_up"):
+        raise RunError("given up, and missing in the verdicts:\n" + "\n".join(map(str, given_up.values())))
+
+
+def prepare_run_directory(settings: Settings, out: Path) -> bool:
+    """Create a run directory unless it exists, and return whether training is left to do.
+
+    Raises:
+        InputError: where settings or directory do not fit, or another process writes to the directory.
+        RunError: where no training is left to do, and cells were given up.
+    """
+    settings = pin_start_from(settings)
+    cells = plan(settings).cells
+    with open_run_directory(out, settings) as store:
+        if change := describe_change(store):
+            print(f"{change}; it is written again", file=sys.stderr)
+            discard_damaged_meta(store)
+        own = load_own_cells(cells, CellStore(out, None, provenance()))
+        if not change and all_trained(store, own, cells):
+            raise_if_given_up(store)
+            return False
+        check_start_files(cell for cell in cells if cell.id not in own)
+        return True

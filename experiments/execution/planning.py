@@ -1,7 +1,7 @@
-"""Plans: a study's cells, and the groups that they are trained in."""
+"""Plans: the cells of a study, and the groups in which they are trained."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from incentivize.experiments import studies
 from incentivize.experiments.cells import Cell
@@ -12,11 +12,38 @@ from incentivize.experiments.training.build import build_setup, build_warm_start
 from incentivize.experiments.training.groups import CellGroup, lanes_of
 
 
-def plan_groups(cells: Sequence[Cell]) -> list[list[CellGroup]]:
-    """All groups, those of one program together, the blind and those with the most work first.
+class Plan(NamedTuple):
+    """Plan of a run. It is made once and does not depend on what is finished already.
 
-    They are cut from the whole grid, whatever is done already, so that a run which goes on computes what an
-    uninterrupted one does.
+    Attributes:
+        cells: all cells in the order of the grid; a cell with several roles appears once per role.
+        groups: one list of groups per compiled program, in the order of training. Every cell id is in one group.
+    """
+
+    cells: list[Cell]
+    groups: list[list[CellGroup]]
+
+
+def plan(settings: Settings) -> Plan:
+    """Plan a study.
+
+    Raises:
+        InputError: where settings contradict each other, or a setting has no effect.
+    """
+    try:
+        cells = studies.load(settings.study).cells(settings)
+        groups = plan_groups(cells)
+    except ValueError as error:  # of families, networks or learners that do not fit together
+        raise InputError(str(error)) from None
+    check_unused_settings(settings, cells)
+    return Plan(cells, groups)
+
+
+def plan_groups(cells: Sequence[Cell]) -> list[list[CellGroup]]:
+    """Divide cells into groups, one list per program: the blind cells first, then the programs with most work.
+
+    Groups are cut from the whole grid, whatever is finished already. So a resumed run computes the same as an
+    uninterrupted one.
     """
     programs: dict[Any, list[Cell]] = {}
     for cell in {cell.id: cell for cell in cells}.values():
@@ -25,25 +52,10 @@ def plan_groups(cells: Sequence[Cell]) -> list[list[CellGroup]]:
         programs.setdefault(kind, []).append(cell)
     ordered = sorted(
         programs.values(),
-        key=lambda mine: (mine[0].control != "blind", -sum(cell.evaluation_points[-1][0] for cell in mine)),
+        key=lambda alike: (alike[0].control != "blind", -sum(cell.evaluation_points[-1][0] for cell in alike)),
     )
-    return [_cut(mine, lanes_of(mine[0], len(mine))) for mine in ordered]
+    return [_cut(alike, lanes_of(alike[0], len(alike))) for alike in ordered]
 
 
 def _cut(cells: Sequence[Cell], lanes: int) -> list[CellGroup]:
     return [CellGroup(tuple(cells[start : start + lanes]), lanes) for start in range(0, len(cells), lanes)]
-
-
-def plan(settings: Settings) -> tuple[list[Cell], list[list[CellGroup]]]:
-    """A study's cells, and the groups that they are trained in.
-
-    Raises:
-        SettingsError: where settings do not go together, or one would do nothing.
-    """
-    try:
-        cells = studies.load(settings.study).cells(settings)
-        groups = plan_groups(cells)
-    except ValueError as error:  # from families, networks or learners, of what goes together
-        raise InputError(str(error)) from None
-    check_unused_settings(settings, cells)
-    return cells, groups

@@ -1,4 +1,4 @@
-"""Progress: a bar where a person watches, plain lines where nobody does. Does not import jax."""
+"""Progress of a run: a bar in a terminal, plain lines elsewhere. Does not import jax."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,13 +14,14 @@ from incentivize.experiments.cells import Cell
 from incentivize.experiments.storage.cell_store import CellStore, read_about
 from incentivize.experiments.storage.io import open_npz
 
-RECENT = 256  # finished cells that paces are taken from
-USUAL = 2**26  # bytes of a cell's file at most
-Pace = tuple[tuple[Any, ...], float]  # what tells a finished cell from faster and slower ones, and its seconds a step
+RECENT_CELLS = 256  # finished cells whose paces are read; more would delay the start and tell no more
+MAX_CELL_BYTES = 2**26  # larger files of cells are not opened for their pace
+Pace = tuple[tuple[Any, ...], float]
+"""The kind of a finished cell, on which its speed depends, and its seconds per environment step."""
 
 
 class Progress:
-    """Reports a run's cells as they finish."""
+    """Progress of a run: a bar, and a line for every finished cell."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -47,101 +48,107 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         self.bar.stop()
 
-    def begin(self, waiting: Sequence[Cell], done: int, elsewhere: int, paces: Iterable[Pace], workers: int) -> None:
-        """Say what there is to do, before it is done.
+    def begin(self, missing: Sequence[Cell], finished: int, imported: int, paces: Iterable[Pace], workers: int) -> None:
+        """Show how much there is to train.
 
         Args:
-            waiting: cells to be trained.
-            done: how many this run has done before.
-            elsewhere: how many were found in other runs.
-            paces: of cells that were finished here before.
-            workers: cells trained at a time.
+            missing: cells to be trained.
+            finished: number of cells that this run finished before.
+            imported: number of cells imported from other runs.
+            paces: paces of cells that were finished before.
+            workers: number of groups trained at a time.
         """
-        self.waiting = {cell.id: cell for cell in waiting}
-        self.total, self.workers, self.paces = len(waiting), workers, list(paces)
-        steps = sum(cell.evaluation_points[-1][0] for cell in waiting)
+        self.waiting = {cell.id: cell for cell in missing}
+        self.total, self.workers, self.paces = len(missing), workers, list(paces)
+        steps = sum(cell.evaluation_points[-1][0] for cell in missing)
         self.bar.update(self.task, total=steps)
-        found = [f"{count} found {where}" for count, where in ((done, "done"), (elsewhere, "in other runs")) if count]
-        line = f"{len(waiting)} training runs to do"
-        line += f" ({', '.join(found)})" * bool(found) + f": {steps / 1e6:,.1f} million environment steps"
-        if waiting:
-            line += f", {self.left() or 'how long will be seen when the first is done'}"
+        counts = ((finished, "finished before"), (imported, "reused from other runs"))
+        details = ", ".join(f"{count} {origin}" for count, origin in counts if count)
+        line = f"{len(missing)} cells to train"
+        if details:
+            line += f" ({details})"
+        line += f", {steps / 1e6:,.1f} million environment steps"
+        if missing:
+            line += f"; {self.time_left() or 'time left unknown until the first one finishes'}"
         self.say(line)
 
-    def left(self) -> str:
-        """How long the waiting cells will take, from the pace of others like them; empty where none is known."""
-        known: dict[Any, list[float]] = {}
+    def time_left(self) -> str:
+        """Estimate how long the waiting cells take, from the paces of similar ones; empty where none is known."""
+        paces_by_kind: dict[Any, list[float]] = {}
         for kind, pace in self.paces:
-            known.setdefault(kind, []).append(pace)
-        everything = [pace for paces in known.values() for pace in paces]
-        if not everything:
+            paces_by_kind.setdefault(kind, []).append(pace)
+        all_paces = [pace for paces in paces_by_kind.values() for pace in paces]
+        if not all_paces:
             return ""
         total = 0.0
         for cell in self.waiting.values():
-            mine = known.get(_kind(cell.identity), [] if max(cell.simulations) else everything)
-            if not mine:  # what a search takes cannot be told from those without
+            paces = paces_by_kind.get(_kind(cell.identity), [] if max(cell.simulations) else all_paces)
+            if not paces:  # cells without a search tell nothing about the time of a search
                 return ""
-            total += cell.evaluation_points[-1][0] * sum(mine) / len(mine)
+            total += cell.evaluation_points[-1][0] * sum(paces) / len(paces)
         minutes = total / self.workers / 60
         if minutes > 90:
             return f"about {minutes / 60:.1f} h left"
         return f"about {minutes:.0f} min left" if minutes > 1 else "less than a minute left"
 
     def finished(self, cell: Cell, success: Mapping[str, float], seconds: float) -> None:
-        """A cell is done: one line, with its last success by split."""
-        shown = {split: success[split] for split in ("seen", "unseen") if split in success}
-        text = "  ".join(f"{split} {value:.2f}" for split, value in shown.items())
+        """Print a line for a finished cell, with its last success by split."""
+        text = "  ".join(f"{split} {success[split]:.2f}" for split in ("seen", "unseen") if split in success)
         self.paces.append(pace_of(cell.identity, seconds))
         rate = cell.evaluation_points[-1][0] / max(seconds, 1e-9) / 1e3
         self._line(cell, f"{text:<24} {seconds:5.1f} s  {rate:4.0f} k steps/s")
 
-    def failed(self, cell: Cell, why: str) -> None:
-        """A cell was given up: one line that says why."""
-        self._line(cell, f"given up: {why}")
+    def failed(self, cell: Cell, reason: str) -> None:
+        """Print a line for a cell that was given up."""
+        self._line(cell, f"given up: {reason}")
 
     def _line(self, cell: Cell, text: str) -> None:
         self.waiting.pop(cell.id, None)
         self.bar.advance(self.task, cell.evaluation_points[-1][0])
-        left = f"  {self.left()}" * bool(self.waiting)
-        self.say(f"[{self.total - len(self.waiting):>3}/{self.total}] {cell.label:<58} {text}{left}")
+        line = f"[{self.total - len(self.waiting):>3}/{self.total}] {cell.label:<58} {text}"
+        self.say(f"{line}  {self.time_left()}" if self.waiting else line)
 
     def say(self, line: str) -> None:
-        """A line as it is."""
+        """Print a line without markup."""
         self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def pace_of(computed: Mapping[str, Any], seconds: float) -> Pace:
-    """The pace of a cell.
+def pace_of(identity: Mapping[str, Any], seconds: float) -> Pace:
+    """Return the pace of a cell.
+
+    Args:
+        identity: everything the cell was computed from, as `Cell.identity` or a file has it.
+        seconds: its training time.
 
     Raises:
-        Exception: of many kinds, where what it was computed from does not say.
+        Exception: of many kinds, where a file's identity lacks an entry or holds a wrong value.
     """
-    kind, pace = _kind(computed), float(seconds) / max(int(computed["points"][-1]), 1)
-    hash(kind)
+    kind, pace = _kind(identity), float(seconds) / max(int(identity["points"][-1]), 1)
+    hash(kind)  # raises where a value from a file is a list or a table
     if not 0 <= pace < math.inf:
         raise ValueError(f"{seconds} seconds")
     return kind, pace
 
 
-def _kind(computed: Mapping[str, Any]) -> tuple[Any, ...]:
-    training = computed["training"]
-    ways = (training[key] for key in ("network", "memory", "width", "depth", "num_envs"))
-    return (computed["family"], computed["learner"], max(computed["simulations"]), *ways)
+def _kind(identity: Mapping[str, Any]) -> tuple[Any, ...]:
+    training = identity["training"]
+    values = (training[key] for key in ("network", "memory", "width", "depth", "num_envs"))
+    return (identity["family"], identity["learner"], max(identity["simulations"]), *values)
 
 
 def paces_of(store: CellStore) -> list[Pace]:
-    """Return the paces of the last cells of a run and of its siblings, to guess how long others take."""
+    """Return the paces of the cells that a run and its siblings finished last; unreadable files are left out."""
     files = [*(store.run / "cells").glob("*.npz"), *(path for paths in store.sibling_files.values() for path in paths)]
     paces = []
-    for path in sorted(files, key=_written_at)[-RECENT:]:
-        with suppress(Exception), open_npz(path, USUAL) as archive:
+    for path in sorted(files, key=_written_at)[-RECENT_CELLS:]:
+        with suppress(Exception), open_npz(path, MAX_CELL_BYTES) as archive:
             about = read_about(archive)
             paces.append(pace_of(about["computed"], about["seconds"]))
     return paces
 
 
 def _written_at(path: Path) -> float:
-    """Return when a file was written last; long ago where nobody can say."""
+    """Return the time at which a file was last written; 0 where it cannot be found out."""
     try:
         return path.stat().st_mtime
     except OSError:

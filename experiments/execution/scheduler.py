@@ -1,147 +1,94 @@
-"""The runner: which cells are missing, in which order they are trained, and what is written down of them."""
+"""The scheduler: trains the cells of a plan that are missing, and publishes every finished cell."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Sequence
 
-from incentivize.experiments.cells import Cell, describe_variant
-from incentivize.experiments.errors import InputError
-from incentivize.experiments.execution import teacher_level
-from incentivize.experiments.execution.auditing import audit_pools
-from incentivize.experiments.execution.planning import plan_groups
+from incentivize.experiments.execution.baselines import measure_baselines
+from incentivize.experiments.execution.completeness import FinishedCells
+from incentivize.experiments.execution.options import ExecutionOptions
+from incentivize.experiments.execution.planning import Plan
 from incentivize.experiments.execution.progress import Progress, paces_of
 from incentivize.experiments.execution.publisher import ResultsPublisher
-from incentivize.experiments.execution.workers import ExecutionOptions, run_groups
+from incentivize.experiments.execution.workers import run_groups
 from incentivize.experiments.runtime import distributed
 from incentivize.experiments.settings.schema import Settings
-from incentivize.experiments.storage.cell_store import CellResult, CellStore, StoredCell
-from incentivize.experiments.storage.code_version import CHECKED, parts
+from incentivize.experiments.storage.cell_store import CellResult, CellStore
 from incentivize.experiments.storage.run_directory import RunDirectory
-from incentivize.experiments.training.build import family_from_settings
-from incentivize.experiments.training.evaluation import EvaluationConfig, scripted_success
-
-FinishedCells = tuple[dict[str, StoredCell], dict[str, StoredCell]]
-"""Cells that are finished, by id: in this run, and in others, from where they were taken over."""
+from incentivize.experiments.training.groups import CellGroup
 
 
 def run_missing_cells(
-    cells: Sequence[Cell],
+    plan: Plan,
     settings: Settings,
     store: RunDirectory,
     archive: CellStore,
     progress: Progress,
-    work: ExecutionOptions,
-    finds: FinishedCells,
+    options: ExecutionOptions,
+    finished: FinishedCells,
     on_update: Callable[[], None] = lambda: None,
 ) -> ResultsPublisher:
-    """Run every cell that has not been found, and writes down what came of all; `heard` is called after each time."""
-    own, elsewhere = finds
-    if _measured_otherwise(own, store, archive):
-        store.reset_baselines(archive.made_with.get("ambient") or {})
-    for family in settings.families:
-        _audited(family, cells, settings, store)
-        _scripted(family, settings, store)
-        if family not in store.meta().get("teacher", {}):
-            store.update_meta(teacher={family: teacher_level.teacher_entry(family, settings)})
-    book = ResultsPublisher(cells, store, archive)
-    for found in (*own.values(), *elsewhere.values()):
-        book.add(found)
-    known = own | elsewhere
-    waiting = [cell for key, cell in {cell.id: cell for cell in cells}.items() if key not in known]
-    paces = paces_of(archive) if waiting else ()
-    progress.begin(waiting, len(own), len(elsewhere), paces, work.workers)
+    """Train every cell that is not finished, and publish all cells.
 
-    def deliver(batch: list[CellResult]) -> None:
-        for trained in batch:
-            if trained.cell.id in known:
-                continue  # it came along with others of its group
-            found = known[trained.cell.id] = archive.save(trained)
-            book.add(found)
-            if trained.failure:
-                progress.failed(trained.cell, trained.failure)
+    Args:
+        plan: cells and groups of the run.
+        settings: of the run.
+        store: the run directory.
+        archive: where finished cells are written.
+        progress: where finished cells are shown.
+        options: how cells are trained.
+        finished: the cells that need no training.
+        on_update: called after every publication of finished cells.
+
+    Raises:
+        RunError: where training would draw tasks from outside an agent's pool, or a worker fails.
+        Stopped: on request.
+    """
+    measure_baselines(plan.cells, settings, store, archive, finished.own)
+    publisher = ResultsPublisher(plan.cells, store)
+    cells_by_id = finished.by_id
+    for stored in cells_by_id.values():
+        publisher.add(stored)
+    missing = [cell for key, cell in {cell.id: cell for cell in plan.cells}.items() if key not in cells_by_id]
+    paces = paces_of(archive) if missing else ()
+    progress.begin(missing, len(finished.own), len(finished.imported), paces, options.workers)
+
+    def deliver(results: list[CellResult]) -> None:
+        for result in results:
+            if result.cell.id in cells_by_id:
+                continue  # it was finished before, and trained again with others of its group
+            cells_by_id[result.cell.id] = archive.save(result)
+            publisher.add(cells_by_id[result.cell.id])
+            if result.failure:
+                progress.failed(result.cell, result.failure)
             else:
-                progress.finished(trained.cell, book.final_success(trained.cell), trained.seconds)
-        book.publish(with_task_counts=False)
+                progress.finished(result.cell, publisher.final_success(result.cell), result.seconds)
+        publisher.publish(with_task_counts=False)
         on_update()
 
     try:
-        train_missing(cells, set(known), work, deliver)
+        train_missing_cells(plan.groups, set(cells_by_id), options, deliver)
     finally:
-        book.publish(with_task_counts=True)
-    return book
+        publisher.publish(with_task_counts=True)
+    return publisher
 
 
-def train_missing(cells: Sequence[Cell], known: set[str], work: ExecutionOptions, deliver: Any) -> None:
-    """Train the groups in which a cell is not known yet, whole: the others in them cost nothing."""
-    programs = plan_groups(cells)
-    missing = [any(cell.id not in known for cell in group.cells) for groups in programs for group in groups]
-    wanted = iter(distributed.broadcast_from_primary(missing))
-    programs = [[group for group in groups if next(wanted)] for groups in programs]
-    if programs := [groups for groups in programs if groups]:
-        run_groups(programs, work, deliver)
+def train_missing_cells(
+    groups: Sequence[Sequence[CellGroup]],
+    finished: Collection[str],
+    options: ExecutionOptions,
+    deliver: Callable[[list[CellResult]], None],
+) -> None:
+    """Train the groups that hold a missing cell. Collective: every process must call it.
 
+    A group is trained whole: its finished cells cost nothing.
 
-def find_finished_cells(cells: Sequence[Cell], archive: CellStore) -> FinishedCells:
-    """Find what has been run, and takes over what others have.
-
-    Raises:
-        SettingsError: where the run is not whole and was begun with other code.
+    Args:
+        groups: the groups of every program.
+        finished: ids of cells that need no training.
+        options: how they are trained.
+        deliver: called with the results of every group.
     """
-    wanted = {cell.id: cell for cell in cells}
-    own = {key: found for key, cell in wanted.items() if (found := archive.load(cell)) is not None}
-    missing = [cell for key, cell in wanted.items() if key not in own]
-    other = [found for found in own.values() if found.about["code"] != archive.code_version(found.cell)]
-    if missing and other and {found.about["code"].endswith(CHECKED) for found in other} != {archive.checkify}:
-        how = ("without", "with")[not archive.checkify]
-        raise InputError(
-            f"--out {archive.run}: was begun {how} --debug, by other programs; want that, or another --out"
-        )
-    told = [(parts(found.about["code"]), parts(archive.code_version(found.cell))) for found in other]
-    if missing and other and all(there[0] == here[0] for there, here in told):
-        there, here = told[0]
-        raise InputError(
-            f"--out {archive.run}: was begun where jax or XLA was told {there[1] or 'nothing'}, and here it is told "
-            f"{here[1] or 'nothing'}: numbers would differ; want what it was begun with, or another --out"
-        )
-    if missing and other:
-        commit = other[0].about["made_with"].get("commit") or "unknown"
-        raise InputError(
-            f"--out {archive.run}: was begun with other code of this program (commit {commit}), by which "
-            f"{len(other)} of its {len(own)} finished training runs mean something else; want that code, or another "
-            "--out beside it, where those that still mean the same are taken over"
-        )
-    return own, {cell.id: found for cell in missing if (found := archive.import_from_siblings(cell)) is not None}
-
-
-def _measured_otherwise(own: dict[str, StoredCell], store: RunDirectory, archive: CellStore) -> bool:
-    """Return whether the entries beside the cells were measured under other settings than the cells are made under."""
-    there, here = (about.get("ambient") or {} for about in (store.meta(), archive.made_with))
-    return there != here and all(found.about["code"] == archive.code_version(found.cell) for found in own.values())
-
-
-def _audited(name: str, cells: Sequence[Cell], settings: Settings, store: RunDirectory) -> None:
-    """Note down what an audit of a family's pools finds.
-
-    Raises:
-        RunError: where training would meet held-out tasks.
-    """
-    if "pools" in store.meta().get("audit", {}).get(name, {}):
-        return
-    store.update_meta(audit={name: audit_pools(name, cells, settings.eval_tasks)})
-
-
-def _scripted(name: str, settings: Settings, store: RunDirectory) -> None:
-    """Note down rows of the scripted policies."""
-    if name in store.meta().get("scripted", {}):
-        return
-    # Levels that every score rests on: cheap to estimate well.
-    sizes = EvaluationConfig(settings.eval_tasks, 16 * settings.eval_instances, settings.specialists)
-    rows = []
-    for which, successes in scripted_success(family_from_settings(settings, name), sizes):
-        learner = "scripted" if which else "uniform"
-        row = {"cell": f"{learner}-{which}-{name}", "study": settings.study, "family": name, "learner": learner}
-        row["variant"] = describe_variant(settings.knobs.get(name, {}), settings.life)
-        row |= {"role": learner, "env_steps": 0, "simulations": 0, "evaluated_on": "unseen", "n_tasks": sizes.tasks}
-        success = float(successes.mean() / sizes.instances)
-        row |= {"success": success, "success_greedy": None, "n_episodes": sizes.tasks * sizes.instances}
-        rows.append(row)
-    store.update_meta(scripted={name: rows})
+    missing = [any(cell.id not in finished for cell in group.cells) for alike in groups for group in alike]
+    is_needed = iter(distributed.broadcast_from_primary(missing))
+    needed = [[group for group in alike if next(is_needed)] for alike in groups]
+    if programs := [alike for alike in needed if alike]:
+        run_groups(programs, options, deliver)

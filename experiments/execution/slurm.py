@@ -1,8 +1,8 @@
-"""Launchers: a study as a job of a cluster, which starts or goes on with a run directory as the command itself does.
+"""Slurm jobs: a study as a job of a cluster, which starts or resumes a run directory as the command does.
 
-A job is `incentivize run` in a process of its own, with the configuration that the run directory holds. Where it has to
-make room, or its time is up, it saves what it trains and is queued again. So submitting twice does no harm: what is
-finished is not submitted, what the cluster still has is not queued again, what is being written is refused.
+A job is `incentivize run` in its own process, with the configuration of the run directory. When it is preempted or
+reaches its time limit, it saves its training and is queued again. Submitting twice does no harm: a finished run is not
+submitted, a queued job is not queued again, and a directory that is being written is refused.
 """
 
 import os
@@ -25,7 +25,7 @@ from submitit.helpers import DelayedSubmission
 
 from incentivize.experiments.errors import STOPPED_STATUS as STOPPED
 from incentivize.experiments.errors import InputError
-from incentivize.experiments.execution.completeness import is_finished
+from incentivize.experiments.execution.completeness import prepare_run_directory
 from incentivize.experiments.settings.schema import Settings
 from incentivize.experiments.storage.io import excerpt, write_atomic
 from incentivize.experiments.storage.ownership import check_same
@@ -33,23 +33,23 @@ from incentivize.experiments.storage.parameters import pin_start_from
 from incentivize.experiments.storage.run_directory import RunDirectory
 
 CLUSTERS = {"slurm": "slurm", "trial": "local"}
-"""What submitit calls a launcher: a Slurm cluster, and to try it, a job on this machine."""
+"""Clusters of submitit by --launcher: Slurm, and for trial a job on this machine."""
 COMMAND = (
     "import signal; from incentivize.experiments.cli.main import entry; "
-    "[signal.signal(one, signal.SIG_IGN) for one in (signal.SIGUSR1, signal.SIGUSR2)]; "  # meant for submitit alone
+    "[signal.signal(number, signal.SIG_IGN) for number in (signal.SIGUSR1, signal.SIGUSR2)]; "  # for submitit alone
     "entry()"
 )
-NOTICE = 120  # seconds before a job's time is up at which it is told
-PATIENCE = 90  # seconds that saving may take; what takes longer is killed, and loses what has not been saved
-GRACE = 120  # seconds that a cluster has to end a job which it has told to end
-AGAIN = 1000  # times at most that a job whose time is up is queued again
-USUAL: dict[str, Any] = {
+NOTICE = 120  # seconds before the time limit at which a job is signalled
+PATIENCE = 90  # seconds that saving may take; after them the command is killed
+GRACE = 120  # seconds that a cluster needs to end a job which it has signalled
+MAX_REQUEUES = 1000  # times that a job is queued again after its time limit
+DEFAULT_JOB: dict[str, Any] = {
     "name": "incentivize",
     "stderr_to_stdout": True,
     "timeout_min": 24 * 60,
     "slurm_signal_delay_s": NOTICE,
 }
-KINDS: dict[str, Callable[[str], Any]] = {
+PARSERS: dict[str, Callable[[str], Any]] = {
     "timeout_min": int,
     "cpus_per_task": int,
     "gpus_per_node": int,
@@ -58,39 +58,39 @@ KINDS: dict[str, Callable[[str], Any]] = {
     "slurm_setup": lambda value: [value],
     "slurm_srun_args": shlex.split,
 }
-"""What a job may ask for that is no text."""
-ONE = ("nodes", "tasks_per_node", "ntasks_per_node", "ntasks", "time")  # a job is one process; time is `timeout_min`
+"""Parsers of job options that are not text."""
+REFUSED = ("nodes", "tasks_per_node", "ntasks_per_node", "ntasks", "time")  # a job is one process; time: timeout_min
 
 
 class SlurmJob:
-    """The command, as submitit carries it out in a process of its own."""
+    """Command that submitit runs as a job."""
 
     def __init__(self, arguments: Sequence[str]) -> None:
         self.arguments = tuple(arguments)
         self.process: subprocess.Popen[bytes] | None = None
-        self.told = False
+        self.asked_to_stop = False
 
     def __call__(self) -> int:
-        """The command's exit status: 0, or that of a run that was stopped and can go on.
+        """Run the command, and return its exit status: 0, or 75 for a run that stopped and can be resumed.
 
         Raises:
-            RuntimeError: where it is any other.
+            RuntimeError: where the status is any other.
         """
         command = [sys.executable, "-c", COMMAND, *self.arguments]
         self.process = subprocess.Popen(command, env=os.environ | {"PYTHONSAFEPATH": "1"})
-        signal.signal(signal.SIGTERM, lambda *_: self._tell())
+        signal.signal(signal.SIGTERM, lambda *_: self._ask_to_stop())
         status = self.process.wait()
-        if self.told:
-            time.sleep(GRACE)  # who told it ends this process, too, or asks for a checkpoint; ending early is ending
+        if self.asked_to_stop:
+            time.sleep(GRACE)  # the cluster ends this process, too, or asks for a checkpoint; to end first is to finish
         if status not in (0, STOPPED):
             raise RuntimeError(f"incentivize {shlex.join(self.arguments)}: ended with status {status}, see its log")
         return status
 
     def checkpoint(self) -> DelayedSubmission:
-        """Asked by submitit to make room: stops the command, which saves first, and says what is to be queued again."""
-        self._tell()
+        """Stop the command, which saves first, and return the job to queue again. Called by submitit on preemption."""
+        self._ask_to_stop()
         if self.process is not None:
-            with suppress(psutil.NoSuchProcess):  # it has ended; this interrupts `Popen.wait`, whose lock is held
+            with suppress(psutil.NoSuchProcess):  # psutil, because `Popen.wait` is interrupted here, and holds its lock
                 process = psutil.Process(self.process.pid)
                 try:
                     process.wait(PATIENCE)
@@ -99,29 +99,32 @@ class SlurmJob:
                     process.wait()
         return DelayedSubmission(SlurmJob(self.arguments))
 
-    def _tell(self) -> None:
+    def _ask_to_stop(self) -> None:
         """Ask the command to save and stop, once."""
-        if self.process is not None and not self.told:
-            self.told = True
+        if self.process is not None and not self.asked_to_stop:
+            self.asked_to_stop = True
             self.process.terminate()
 
 
 def launch(
-    settings: Settings, out: Path, launcher: str, told: Sequence[str], job: Sequence[str], console: Console
+    settings: Settings, out: Path, launcher: str, flags: Sequence[str], job: Sequence[str], console: Console
 ) -> submitit.Job[int] | None:
-    """Submit a study, unless there is nothing to do, or the cluster has it.
+    """Submit a study, unless it is finished or queued.
 
     Args:
-        settings: what to compute; they have passed `check`.
-        out: the run directory; it is made here. Its jobs' scripts and logs go beside it, into `OUT.jobs`.
-        launcher: of CLUSTERS.
-        told: further flags of the command.
-        job: NAME=VALUE, what submitit is to ask of the cluster, in its words.
-        console: for what became of it.
+        settings: what to compute; they have passed `validation.validate`.
+        out: the run directory; it is created here. Scripts and logs of its jobs go to `OUT.jobs` beside it.
+        launcher: a key of CLUSTERS.
+        flags: further flags of the command.
+        job: options of the job, NAME=VALUE in the words of submitit.
+        console: for a line on the job.
+
+    Returns:
+        The job; None where none was submitted.
 
     Raises:
-        SettingsError: where settings, directory or what is asked for will not do.
-        RunError: where it is finished, and some of its cells had to be given up.
+        InputError: where settings, directory or job options do not fit.
+        RunError: where the run is finished, and some of its cells were given up.
     """
     out = out.resolve() if out.name in ("", "..") else out.absolute()
     folder = jobs_folder(out)
@@ -130,12 +133,12 @@ def launch(
         check_same(RunDirectory(out), pin_start_from(settings))
         console.print(f"{out}: is {queued} already", soft_wrap=True)
         return None
-    if is_finished(settings, out):
+    if not prepare_run_directory(settings, out):
         console.print(f"{out}: finished, nothing to submit; `incentivize report {out}` shows it", soft_wrap=True)
         return None
     command = ["run", settings.study, "--preset", settings.preset, "--config", str(out / "config.toml")]
     try:
-        submitted: submitit.Job[int] = executor.submit(SlurmJob([*command, "--out", str(out), *told]))
+        submitted: submitit.Job[int] = executor.submit(SlurmJob([*command, "--out", str(out), *flags]))
     except (RuntimeError, OSError, FailedJobError) as error:
         raise InputError(f"--launcher {launcher}: {error}") from None
     if launcher == "slurm":
@@ -147,70 +150,84 @@ def launch(
 def jobs_folder(out: Path) -> Path:
     """Return the folder for the scripts and logs of a run directory's jobs, `OUT.jobs`.
 
-    Slurm and submitit put numbers in the place of %j and the like, and know no way to write % that suits both. So a
-    % in the last name is =25 here.
+    Slurm and submitit replace %j and the like by numbers, and have no common way to escape %. So a % in the last name
+    becomes =25.
 
     Raises:
-        SettingsError: where the path cannot be said to Slurm.
+        InputError: where Slurm cannot be given the path.
     """
     if not out.name:
-        raise InputError(f"--out {out}: a run directory of a job needs a name")
+        raise InputError(f"--out {out}: the run directory of a job must have a name. Give another path.")
     folder = out.with_name(f"{out.name.replace('%', '=25')}.jobs")
-    for sign in "%\\":
-        if sign in str(folder):
-            raise InputError(f"--out {out}: a cluster reads {sign} in a path as a sign of its own; want another path")
+    for character in "%\\":
+        if character in str(folder):
+            raise InputError(f"--out {out}: has a {character}, to which a cluster gives a meaning. Give another path.")
     if not str(folder).isprintable():
-        raise InputError(f"--out {str(out)!a}: a job's script can have no such character in a path; want another path")
+        raise InputError(f"--out {str(out)!a}: has a character that a job's script cannot hold. Give another path.")
     return folder
 
 
 def parse_job_options(job: Sequence[str]) -> dict[str, Any]:
-    """NAME=VALUE by name, of the kinds that submitit wants.
+    """Parse job options NAME=VALUE, by name, into the types that submitit expects.
 
     Raises:
-        SettingsError: where one is not of that form or kind, or nothing that a job of one process may ask for.
+        InputError: where an option has another form or type, or contradicts a job of one process.
     """
-    asked = {}
-    for one in job:
-        name, said, value = one.partition("=")
-        if not (said and name.isidentifier()):
-            raise InputError(f"--job {one}: want NAME=VALUE, such as timeout_min=240")
-        if name.removeprefix("slurm_") in ONE:
-            raise InputError(f"--job {one}: a job is one process on one node, whose time is timeout_min")
+    options = {}
+    for option in job:
+        name, equals, value = option.partition("=")
+        if not (equals and name.isidentifier()):
+            raise InputError(f"--job {option}: must be NAME=VALUE. Give, for example, timeout_min=240.")
+        if name.removeprefix("slurm_") in REFUSED:
+            raise InputError(f"--job {option}: a job is one process on one node. Set its time with timeout_min.")
         try:
-            asked[name] = KINDS.get(name, str)(value)
+            options[name] = PARSERS.get(name, str)(value)
         except ValueError:
-            raise InputError(f"--job {one}: want a number") from None
-    return asked
+            raise InputError(f"--job {option}: must be a number. Give {name}=NUMBER.") from None
+    return options
 
 
-def _executor(folder: Path, launcher: str, asked: Mapping[str, Any]) -> submitit.AutoExecutor:
-    """What submits.
+def _executor(folder: Path, launcher: str, options: Mapping[str, Any]) -> submitit.AutoExecutor:
+    """Return the executor that submits jobs.
+
+    Args:
+        folder: for scripts and logs.
+        launcher: a key of CLUSTERS.
+        options: of the job.
 
     Raises:
-        SettingsError: where there is no such cluster here, or it cannot be asked for this.
+        InputError: where this machine has no such cluster, or the cluster does not know an option.
     """
-    seen = launcher == "trial" and jax.default_backend() == "gpu"
-    here = {"gpus_per_node": jax.local_device_count()} if seen else {}  # or else submitit hides them
+    machine_options = {}
+    if launcher == "trial" and jax.default_backend() == "gpu":
+        machine_options["gpus_per_node"] = jax.local_device_count()  # without it submitit hides them
     try:
-        executor = submitit.AutoExecutor(folder, cluster=CLUSTERS[launcher], slurm_max_num_timeout=AGAIN)
-        executor.update_parameters(**USUAL | here | dict(asked))
+        executor = submitit.AutoExecutor(folder, cluster=CLUSTERS[launcher], slurm_max_num_timeout=MAX_REQUEUES)
+        executor.update_parameters(**DEFAULT_JOB | machine_options | dict(options))
     except (NameError, AssertionError, ValueError, TypeError, RuntimeError) as error:
         raise InputError(f"--launcher {launcher}: {error}") from None
     return executor
 
 
 def _queued(folder: Path, launcher: str) -> str | None:
-    """The job that was submitted last, in words, if the cluster still has it. A trial holds the lock."""
+    """Return the number and state of the job that was submitted last, or None where the cluster no longer has it.
+
+    A job on this machine needs no such check: it holds the lock of the run directory.
+
+    Raises:
+        InputError: where the cluster does not answer.
+    """
     if launcher != "slurm" or not (folder / "job").is_file():
         return None
     number = (folder / "job").read_text()
     command = ["squeue", "--noheader", "--format=%T", f"--jobs={number}"]
     try:
-        found = subprocess.run(command, capture_output=True, text=True, errors="replace")
+        answer = subprocess.run(command, capture_output=True, text=True, errors="replace")
     except OSError as error:
-        raise InputError(f"--launcher {launcher}: squeue cannot be asked for a job ({error})") from None
-    if found.returncode and found.stderr.strip() and "invalid job id" not in found.stderr.lower():
-        why = excerpt(found.stderr.strip().splitlines()[-1])  # or else the number is not known any more
-        raise InputError(f"--launcher {launcher}: squeue does not say what became of job {excerpt(number)} ({why})")
-    return f"job {excerpt(number)} ({excerpt(found.stdout.split()[0])})" if found.stdout.split() else None
+        raise InputError(f"--launcher {launcher}: squeue cannot be run to ask for a job ({error})") from None
+    stderr = answer.stderr.strip()
+    if answer.returncode and stderr and "invalid job id" not in stderr.lower():  # squeue has forgotten such a job
+        reason = excerpt(stderr.splitlines()[-1])
+        raise InputError(f"--launcher {launcher}: squeue does not tell the state of job {excerpt(number)} ({reason})")
+    states = answer.stdout.split()
+    return f"job {excerpt(number)} ({excerpt(states[0])})" if states else None

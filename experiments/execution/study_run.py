@@ -1,4 +1,4 @@
-"""A whole run of a study: checks, training, report."""
+"""Runs of a study: checks, training, report."""
 
 import math
 import shutil
@@ -13,17 +13,26 @@ from rich.console import Console
 
 from incentivize.experiments.cells import Cell
 from incentivize.experiments.errors import Stopped, escape_control_characters, explain
-from incentivize.experiments.execution.completeness import all_trained, raise_if_given_up
+from incentivize.experiments.execution import planning
+from incentivize.experiments.execution.completeness import (
+    all_trained,
+    describe_change,
+    discard_damaged_meta,
+    import_missing_cells,
+    load_own_cells,
+    raise_if_given_up,
+)
 from incentivize.experiments.execution.memory_estimate import check_memory
-from incentivize.experiments.execution.planning import plan
+from incentivize.experiments.execution.options import DEFAULT_OPTIONS, ExecutionOptions
 from incentivize.experiments.execution.progress import Progress
-from incentivize.experiments.execution.scheduler import find_finished_cells, run_missing_cells, train_missing
-from incentivize.experiments.execution.workers import ExecutionOptions, check_devices_per_agent, default_workers
+from incentivize.experiments.execution.scheduler import run_missing_cells, train_missing_cells
+from incentivize.experiments.execution.validation import check_devices_per_agent
+from incentivize.experiments.execution.workers import complete_options
 from incentivize.experiments.reporting.report import report
 from incentivize.experiments.runtime import ambient, distributed, signals
 from incentivize.experiments.runtime.provenance import provenance
 from incentivize.experiments.runtime.streams import tolerate_broken_streams
-from incentivize.experiments.settings.schema import SAVE_EVERY, Settings
+from incentivize.experiments.settings.schema import Settings
 from incentivize.experiments.storage.cell_store import CellStore
 from incentivize.experiments.storage.ownership import open_run_directory, set_status
 from incentivize.experiments.storage.parameters import pin_start_from
@@ -34,110 +43,97 @@ from incentivize.experiments.training.build import family_from_settings
 from incentivize.experiments.training.groups import CellGroup
 
 
-def run_study(
-    settings: Settings,
-    out: Path,
-    console: Console,
-    workers: int | None = None,
-    save_every: float = SAVE_EVERY,
-    reuse: bool = True,
-    checkify: bool = False,
-    devices_per_agent: int = 1,
-    tracker: str | None = None,
-) -> None:
-    """Run what is missing of a study, and reports.
+def run_study(settings: Settings, out: Path, console: Console, options: ExecutionOptions = DEFAULT_OPTIONS) -> None:
+    """Run the missing cells of a study, and report on it.
 
     Args:
-        settings: what to compute; they have passed `check`.
+        settings: what to compute; they have passed `validation.validate`.
         out: the run directory.
         console: for progress and tables.
-        workers: how many train side by side; None is one for every core of a CPU, or for every accelerator.
-        every: seconds between checkpoints.
-        reuse: whether cells of the runs beside this one count.
-        debug: whether training stops where a number first is none, and says where that came from.
-        split: devices that divide the environments of every agent.
-        tracker: the name of one that shows what there is, too.
+        options: how it is run; its checkpoint folder is set here.
 
     Raises:
-        SettingsError: where settings or directory will not do.
-        RunError: where a run cannot go on, or some of its cells had to be given up.
+        InputError: where settings or directory do not fit.
+        RunError: where a run cannot go on, or some of its cells were given up.
         Stopped: on request.
     """
     ambient.check_compiled()
     settings = pin_start_from(settings)
-    many = workers or default_workers(devices_per_agent)
-    cells, groups = plan(settings)
-    check_devices_per_agent(cells, devices_per_agent)
-    check_memory([[group for group in program if _is_missing(group, out)] for program in groups], many)
-    work = ExecutionOptions(many, out / "checkpoints" / "groups", save_every, checkify, devices_per_agent)
+    options = complete_options(options, out)
+    plan = planning.plan(settings)
+    check_devices_per_agent(plan.cells, options.devices_per_agent)
+    check_memory([[group for group in alike if _is_missing(group, out)] for alike in plan.groups], options.workers)
     if not distributed.is_primary():
         with signals.stop_on_signal():
-            train_missing(cells, set(), work, lambda _: None)
+            train_missing_cells(plan.groups, (), options, lambda _: None)
         return
     with (
         tolerate_broken_streams(),
         signals.stop_on_signal(),
         open_run_directory(out, settings) as store,
-        open_tracker(tracker, store) as follower,
+        open_tracker(options.tracker, store) as tracker,
     ):
-        archive = CellStore(out, out.absolute().parent if reuse else None, provenance(), checkify)
-        if all_trained(store, archive, cells):
-            train_missing(cells, {cell.id for cell in cells}, work, lambda _: None)  # nothing; others have to hear it
-            _warn_if_fails(lambda: _report(store, cells, console, again=False), store)
-            if store.status().get("state") != "done" and not store.meta().get("given_up"):
-                set_status(store, "done")  # what failed was no training
-            console.print(
-                f"{out}: finished, 0 training runs to do; `incentivize report {out}` shows it", soft_wrap=True
-            )
+        if change := describe_change(store):
+            print(f"{change}; it is written again", file=sys.stderr)
+            discard_damaged_meta(store)
+        archive = CellStore(out, out.absolute().parent if options.reuse else None, provenance(), options.checkify)
+        own = load_own_cells(plan.cells, archive)
+        if not change and all_trained(store, own, plan.cells):
+            train_missing_cells(plan.groups, own, options, lambda _: None)  # trains none; other processes wait for it
+            _finish_report(store, plan.cells, console)
+            console.print(f"{out}: finished, 0 cells to train; `incentivize report {out}` shows it", soft_wrap=True)
         else:
-            finds = find_finished_cells(
-                cells, archive
-            )  # refuses what cannot be gone on with, before anything is changed
-            check_start_files(cell for cell in cells if cell.id not in finds[0] | finds[1])
+            finished = import_missing_cells(own, plan.cells, archive)  # refuses what it must before any change
+            check_start_files(cell for cell in plan.cells if cell.id not in finished.by_id)
             set_status(store, "running")
-            for judged in ("claims.json", "tables.json", "report.html"):  # of before: to be made again
-                (out / judged).unlink(missing_ok=True)
+            for outdated in ("claims.json", "tables.json", "report.html"):
+                (out / outdated).unlink(missing_ok=True)
             with _timed(store, settings, archive.made_with), Progress(console) as progress:
-                run_missing_cells(cells, settings, store, archive, progress, work, finds, follower.on_cells_finished)
+                on_update = tracker.on_cells_finished
+                run_missing_cells(plan, settings, store, archive, progress, options, finished, on_update)
             shutil.rmtree(out / "checkpoints" / "groups", ignore_errors=True)
-            _warn_if_fails(lambda: _report(store, cells, console), store)
-            console.print(f"{len(cells)} training runs in {math.ceil(store.meta()['seconds'])} s altogether")
-        follower.on_study_finished()
+            _warn_if_fails(lambda: _report(store, plan.cells, console), store)
+            console.print(f"{len(plan.cells)} cells in {math.ceil(store.meta()['seconds'])} s altogether")
+        tracker.on_study_finished()
         raise_if_given_up(store)
 
 
+def _finish_report(store: RunDirectory, cells: Sequence[Cell], console: Console) -> None:
+    """Write the report of a run whose cells are all finished, if it is missing, and set the status."""
+    if not (store.path / "report.html").exists():
+        _warn_if_fails(lambda: _report(store, cells, console), store)
+    if store.status().get("state") != "done" and not store.meta().get("given_up"):
+        set_status(store, "done")  # only its report had failed
+
+
+def _report(store: RunDirectory, cells: Sequence[Cell], console: Console) -> None:
+    """Report on a run, unless all of its cells were given up."""
+    if len(store.meta().get("given_up") or {}) < len({cell.id for cell in cells}):
+        report(store, console)
+
+
 def _warn_if_fails(act: Callable[[], None], store: RunDirectory) -> None:
-    """Do what comes after training: whatever goes wrong there is a sentence, and the run is done all the same."""
+    """Call `act`, and turn any error into a warning: training is finished, whatever becomes of the report."""
     try:
         act()
     except Stopped:
         raise
-    except (Exception, SystemExit) as error:  # of what draws, which may be another package's
+    except (Exception, SystemExit) as error:  # drawing may be the code of another package
         why = (explain(error).strip() or type(error).__name__).splitlines()[0]
-        told = f"warning: {store.path}: all training is done, but the report is not ({why})"
-        print(escape_control_characters(f"{told}; `incentivize report {store.path}` makes it"), file=sys.stderr)
-
-
-def _report(store: RunDirectory, cells: Sequence[Cell], console: Console, again: bool = True) -> None:
-    """Report on a run of which something is there, unless that has been done and need not be again."""
-    if (again or not (store.path / "report.html").exists()) and not _all_given_up(store, cells):
-        report(store, console)
-
-
-def _all_given_up(store: RunDirectory, cells: Sequence[Cell]) -> bool:
-    return len(store.meta().get("given_up") or {}) >= len({cell.id for cell in cells})
+        warning = f"warning: {store.path}: all training is done, but the report is not ({why})"
+        print(escape_control_characters(f"{warning}; `incentivize report {store.path}` makes it"), file=sys.stderr)
 
 
 def _is_missing(group: CellGroup, out: Path) -> bool:
-    """Whether a group has to be trained still, as far as can be seen from outside."""
+    """Return whether a cell of a group has no file in a run directory."""
     return not all((out / "cells" / f"{cell.id}.npz").exists() for cell in group.cells)
 
 
 @contextmanager
 def _timed(store: RunDirectory, settings: Settings, made_with: dict[str, Any]) -> Iterator[None]:
-    """Note down what a run is made with, and how long it takes altogether, however it ends.
+    """Record the provenance of a run, and its time altogether, however it ends.
 
-    Where it is gone on with, `ambient` stays: `run` asks it whether what was measured has to be measured again.
+    A resumed run keeps its entry `ambient`: `baselines.measure_baselines` compares it with the settings of now.
     """
     if "tasks" not in store.meta():
         tasks = {name: family_from_settings(settings, name).tasks.size for name in settings.families}

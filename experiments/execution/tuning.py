@@ -1,8 +1,8 @@
-"""Tuning: random search over training settings, on validation tasks, with as many trials for either arm.
+"""Tuning: random search over training settings on validation tasks, with the same number of trials for both arms.
 
-Trial 0 is the setting as shipped, the others are drawn; trial i has the same draw in both arms, of which the taught one
-uses what does something for it. A trial's score is its success (actions drawn) on validation tasks at the last budget,
-averaged over seeds. Held-out tasks are not evaluated at all.
+Trial 0 has the settings as shipped, the others are drawn. Trial i has the same draw in both arms; the taught arm uses
+the settings that have an effect on it. A trial's score is its success (sampled actions) on validation tasks at the last
+budget, averaged over seeds. Held-out tasks are not evaluated.
 """
 
 import json
@@ -18,10 +18,12 @@ from rich.console import Console
 from incentivize.experiments.cells import Cell
 from incentivize.experiments.design.grid import headline_teacher
 from incentivize.experiments.errors import InputError, RunError, is_out_of_resources
+from incentivize.experiments.execution.completeness import import_missing_cells, load_own_cells
 from incentivize.experiments.execution.memory_estimate import check_memory
-from incentivize.experiments.execution.planning import plan_groups
-from incentivize.experiments.execution.scheduler import find_finished_cells, train_missing
-from incentivize.experiments.execution.workers import ExecutionOptions, default_workers
+from incentivize.experiments.execution.options import DEFAULT_OPTIONS, ExecutionOptions
+from incentivize.experiments.execution.planning import Plan, plan_groups
+from incentivize.experiments.execution.scheduler import train_missing_cells
+from incentivize.experiments.execution.workers import complete_options
 from incentivize.experiments.presentation.tables import rich_table
 from incentivize.experiments.runtime import ambient, signals
 from incentivize.experiments.runtime.provenance import provenance
@@ -35,9 +37,13 @@ from incentivize.experiments.storage.start_files import check_start_files
 
 PRESET: dict[str, Any] = {"study": "tune", "seeds": 2, "eval_tasks": 256, "eval_instances": 4, "evaluations": 3}
 
-SEED = 20_250_101  # of all draws
+SEED = 20_250_101  # of all drawn settings
 RANGES = {"learning_rate": (3e-4, 1e-2), "entropy_coef": (1e-3, 0.2), "entropy_coef_final": (0.03, 1.0)}  # log-uniform
-"""`entropy_coef_final` is drawn as a share of `entropy_coef`, and reached when the setting as shipped says, or else at the end."""
+"""Ranges of settings that are drawn log-uniformly.
+
+`entropy_coef_final` is drawn as a share of `entropy_coef`. It is reached at the shipped `entropy_steps`, or else at the
+end of training.
+"""
 CHOICES = {"gamma": (0.8, 0.9, 0.95, 0.99, 1.0), "lam": (0.8, 0.9, 0.95, 1.0), "minibatches": (4, 8, 16)}
 TUNED = ("learning_rate", "entropy_coef", "entropy_coef_final", "entropy_steps", "gamma", "lam", "minibatches")
 
@@ -45,13 +51,13 @@ Trial = tuple[str, int]  # arm and number
 
 
 def draw(training: Training, trial: Trial) -> dict[str, Any]:
-    """What a trial sets, by key; it does not depend on how many trials there are."""
+    """Draw the settings of a trial, by key. They do not depend on the number of trials."""
     arm, number = trial
     rng = np.random.default_rng((SEED, number))
     drawn = {key: float(np.exp(rng.uniform(*np.log(ends)))) for key, ends in RANGES.items()}
     for key, options in CHOICES.items():
-        fit = [option for option in options if key != "minibatches" or training.num_envs % option == 0]
-        drawn[key] = rng.choice(fit or [training.minibatches]).item()
+        allowed = [option for option in options if key != "minibatches" or training.num_envs % option == 0]
+        drawn[key] = rng.choice(allowed or [training.minibatches]).item()
     drawn["entropy_coef_final"] *= drawn["entropy_coef"]
     values = {key: float(f"{value:.4g}") if key in RANGES else value for key, value in drawn.items()}
     values["entropy_steps"] = training.entropy_steps or training.budget
@@ -61,10 +67,10 @@ def draw(training: Training, trial: Trial) -> dict[str, Any]:
 
 
 def cells(settings: Settings, trials: Sequence[Trial]) -> dict[Trial, list[Cell]]:
-    """One training run per trial and seed."""
+    """Return the cells of every trial, one per seed."""
     (family,) = settings.families
     shipped, (size,) = settings.training[family], settings.pools
-    plain = shipped.for_learner("ppo")  # what a trial does not set
+    base = shipped.for_learner("ppo")  # the settings that no trial changes
     points = doubling_budgets(shipped.budget, settings.evaluations, shipped.steps_per_update)
     taught: dict[str, Any] = {"learner": "cloning", "teacher": headline_teacher(family)}
     return {
@@ -74,7 +80,7 @@ def cells(settings: Settings, trials: Sequence[Trial]) -> dict[Trial, list[Cell]
                 role=f"{arm} trial {number}",
                 family=family,
                 knobs=tuple(sorted(settings.knobs.get(family, {}).items())),
-                training=plain.model_copy(update=draw(shipped, (arm, number))),
+                training=base.model_copy(update=draw(shipped, (arm, number))),
                 pool_size=None if size == "new" else size,
                 pool_seed=settings.pool_seed + seed,
                 seed=seed,
@@ -82,7 +88,7 @@ def cells(settings: Settings, trials: Sequence[Trial]) -> dict[Trial, list[Cell]
                 life=settings.life,
                 eval_tasks=settings.eval_tasks,
                 eval_instances=settings.eval_instances,
-                eval_specialists=0,  # and no held-out task is looked at
+                eval_specialists=0,  # so that no held-out task is evaluated
                 **(taught if arm == "taught" else {}),
             )
             for seed in range(settings.seeds)
@@ -92,16 +98,16 @@ def cells(settings: Settings, trials: Sequence[Trial]) -> dict[Trial, list[Cell]
 
 
 class TrialLog:
-    """`trials.jsonl`: one line per finished trial."""
+    """Finished trials of a search: `trials.jsonl`, one line per trial."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def rows(self) -> dict[Trial, dict[str, Any]]:
-        """Finished trials.
+        """Return all finished trials.
 
         Raises:
-            SettingsError: where the file is damaged.
+            InputError: where the file is damaged.
         """
         try:
             lines = read_bounded(self.path, MAX_ROWS_BYTES).decode().splitlines() if self.path.exists() else []
@@ -114,126 +120,171 @@ class TrialLog:
                 raise
             raise InputError(f"{self.path}: cannot be read as trials ({type(error).__name__}: {error})") from None
 
-    def append(self, trial: Trial, settings: dict[str, Any], **found: Any) -> None:
-        """Add a finished trial; the file is replaced whole, so that a stop cuts off no line."""
-        row = {"arm": trial[0], "trial": trial[1], "settings": settings} | found
+    def append(self, trial: Trial, settings: dict[str, Any], **results: Any) -> None:
+        """Add a finished trial. The file is replaced whole, so that an interruption leaves no partial line."""
+        row = {"arm": trial[0], "trial": trial[1], "settings": settings} | results
         write_atomic(self.path, "".join(json.dumps(entry) + "\n" for entry in [*self.rows().values(), row]))
 
 
-def _measured(runs: Sequence[StoredCell]) -> dict[str, Any]:
-    """What is written down of a trial: success on validation tasks by budget and seed, no score where one was given up.
+def _results(cells: Sequence[StoredCell]) -> dict[str, Any]:
+    """Return the results of a trial: success on validation tasks by budget and seed, and the score.
+
+    A trial with a cell that was given up has no score.
 
     Args:
-        runs: its cells, finished, by seed.
+        cells: all cells of the trial, finished, one per seed.
     """
-    seeds, seconds = [run.cell.seed for run in runs], round(sum(run.about["seconds"] for run in runs), 2)
-    given_up = [run.about["failure"] for run in runs if run.about["failure"]]
+    seeds, seconds = [stored.cell.seed for stored in cells], round(sum(stored.about["seconds"] for stored in cells), 2)
+    given_up = [stored.about["failure"] for stored in cells if stored.about["failure"]]
     if given_up:
         return {"seeds": seeds, "validation": {}, "score": None, "seconds": seconds, "reason": given_up[0]}
     by_budget: dict[int, list[float]] = {}
-    for run in runs:
-        counts = run.counts[run.counts["evaluated_on"] == "validation"]
-        for point, _ in run.cell.evaluation_points:
-            now = counts[counts["env_steps"] == point]
-            by_budget.setdefault(point, []).append(float(now["successes"].sum() / now["episodes"].sum()))
+    for stored in cells:
+        counts = stored.counts[stored.counts["evaluated_on"] == "validation"]
+        for point, _ in stored.cell.evaluation_points:
+            at_point = counts[counts["env_steps"] == point]
+            by_budget.setdefault(point, []).append(float(at_point["successes"].sum() / at_point["episodes"].sum()))
     score = float(np.mean(by_budget[max(by_budget)]))
     return {"seeds": seeds, "validation": by_budget, "score": score, "seconds": seconds}
 
 
 def _search(
     grid: dict[Trial, list[Cell]],
+    plan: Plan,
     shipped: Training,
-    trials: TrialLog,
+    log: TrialLog,
     archive: CellStore,
-    known: dict[str, StoredCell],
-    work: ExecutionOptions,
+    finished: dict[str, StoredCell],
+    options: ExecutionOptions,
     console: Console,
 ) -> None:
-    """Train what is not known. A trial of which a run is given up has no score; it does not end the search."""
-    cells = [cell for mine in grid.values() for cell in mine]
+    """Train the missing cells of all trials, and log every trial whose cells are finished.
 
-    def settle() -> None:
-        done = trials.rows()
-        for trial in (trial for trial, mine in grid.items() if trial not in done):
-            if all(cell.id in known for cell in grid[trial]):
-                measured = _measured([known[cell.id] for cell in grid[trial]])
-                trials.append(trial, draw(shipped, trial), **measured)
-                score = "diverged" if measured["score"] is None else f"validation {measured['score']:.3f}"
-                line = f"[{len(trials.rows().keys() & grid.keys())}/{len(grid)}] {' trial '.join(map(str, trial))}: "
-                console.print(line + score, highlight=False, markup=False, soft_wrap=True)
+    A trial with a cell that was given up has no score; it does not end the search.
 
-    def deliver(batch: list[CellResult]) -> None:
-        for trained in batch:
-            if trained.cell.id not in known:  # it may have come along with others of its group
-                known[trained.cell.id] = archive.save(trained)
-        settle()
+    Args:
+        grid: cells by trial.
+        plan: cells and groups of all trials.
+        shipped: training settings as shipped.
+        log: where finished trials are written.
+        archive: where finished cells are written.
+        finished: finished cells by id; new ones are added.
+        options: how cells are trained.
+        console: for a line per trial.
+    """
 
-    settle()
-    done = {cell.id for trial in trials.rows() for cell in grid.get(trial, ())}
-    train_missing(cells, done | set(known), work, deliver)
+    def log_finished_trials() -> None:
+        logged = log.rows()
+        for trial, cells in grid.items():
+            if trial in logged or not all(cell.id in finished for cell in cells):
+                continue
+            results = _results([finished[cell.id] for cell in cells])
+            log.append(trial, draw(shipped, trial), **results)
+            score = "diverged" if results["score"] is None else f"validation {results['score']:.3f}"
+            line = f"[{len(log.rows().keys() & grid.keys())}/{len(grid)}] {_name(trial)}: {score}"
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def deliver(results: list[CellResult]) -> None:
+        for result in results:
+            if result.cell.id not in finished:  # it may have been trained again with others of its group
+                finished[result.cell.id] = archive.save(result)
+        log_finished_trials()
+
+    log_finished_trials()
+    in_logged_trials = {cell.id for trial in log.rows() for cell in grid.get(trial, ())}
+    train_missing_cells(plan.groups, in_logged_trials | set(finished), options, deliver)
 
 
-def _table(rows: dict[Trial, dict[str, Any]], family: str, grid: dict[Trial, Any], console: Console) -> dict[str, Any]:
-    """Print the best setting of each arm, beside the one as shipped; returns the trials by arm."""
-    lines, pasted, found = [], [f"[training.{family}]"], {}
+def _print_best(
+    rows: dict[Trial, dict[str, Any]], family: str, grid: dict[Trial, list[Cell]], console: Console
+) -> dict[str, Any]:
+    """Print the best settings of each arm, in a table with those as shipped and as TOML to paste.
+
+    Returns:
+        By arm: `trials`, their number; `best` and `as_shipped`, one row each.
+
+    Raises:
+        RunError: where every trial of an arm diverged.
+    """
+    lines, toml, summary = [], [f"[training.{family}]"], {}
     for arm in dict.fromkeys(arm for arm, _ in grid):
-        mine = [rows[trial] for trial in grid if trial[0] == arm]
-        best = max(mine, key=lambda row: -1.0 if row["score"] is None else row["score"])  # of equals the first
+        trials = [rows[trial] for trial in grid if trial[0] == arm]
+        best = max(trials, key=lambda row: -1.0 if row["score"] is None else row["score"])  # the first of equal ones
         if best["score"] is None:
             raise RunError(f"{family}: every {arm} trial diverged; {best['reason']}")
-        found[arm] = {"trials": len(mine), "best": best, "as_shipped": mine[0]}
-        last = list(best["validation"].values())[-1]
-        shipped = "diverged" if mine[0]["score"] is None else f"{mine[0]['score']:.3f}"
-        line = {"arm": arm, "trials": str(len(mine)), "best": str(best["trial"]), "validation": f"{best['score']:.3f}"}
-        lines.append(line | {"over seeds": f"{min(last):.3f}-{max(last):.3f}", "as shipped": shipped})
+        summary[arm] = {"trials": len(trials), "best": best, "as_shipped": trials[0]}
+        by_seed = list(best["validation"].values())[-1]
+        shipped = "diverged" if trials[0]["score"] is None else f"{trials[0]['score']:.3f}"
+        line = {"arm": arm, "trials": str(len(trials)), "best": str(best["trial"])}
+        line |= {"validation": f"{best['score']:.3f}", "over seeds": f"{min(by_seed):.3f}-{max(by_seed):.3f}"}
+        lines.append(line | {"as shipped": shipped})
         prefix = "taught_" if arm == "taught" else ""
         values = tomli_w.dumps({prefix + key: value for key, value in best["settings"].items()})
-        pasted += [f"# {arm}, trial {best['trial']}", values.rstrip()]
+        toml += [f"# {arm}, trial {best['trial']}", values.rstrip()]
     console.print(rich_table(f"{family}: success on validation tasks at the last budget", lines))
-    console.print("\n".join(pasted), highlight=False, markup=False, soft_wrap=True)
-    console.print("The best of many trials scored by luck too: expect a little less on tasks not used here.")
-    return found
+    console.print("\n".join(toml), highlight=False, markup=False, soft_wrap=True)
+    console.print("The best of many trials is chosen partly by luck: expect a little less on tasks not used here.")
+    return summary
+
+
+def _name(trial: Trial) -> str:
+    """Name a trial, such as "taught trial 3"."""
+    return " trial ".join(map(str, trial))
 
 
 def tune(
-    settings: Settings, trials: int, arms: Sequence[str], out: Path, console: Console, workers: int | None = None
+    settings: Settings,
+    trials: int,
+    arms: Sequence[str],
+    out: Path,
+    console: Console,
+    options: ExecutionOptions = DEFAULT_OPTIONS,
 ) -> dict[str, Any]:
-    """Run what is missing of so many trials for each arm, and prints the best settings.
+    """Run the missing trials of each arm, and print the best settings.
+
+    Args:
+        settings: of the search; they have passed `validation.validate`.
+        trials: number of trials per arm.
+        arms: "incentivized", "taught" or both.
+        out: the run directory.
+        console: for progress and tables.
+        options: how cells are trained; the checkpoint folder is set here.
 
     Returns:
         For programs: `family`, `out`, and by arm the number of trials, the best one and the one as shipped.
 
     Raises:
-        SettingsError: where settings or directory will not do.
-        RunError: where a run cannot go on.
+        InputError: where settings or directory do not fit.
+        RunError: where a run cannot go on, or every trial of an arm diverged.
+        Stopped: on request.
     """
     ambient.check_compiled()
     settings = pin_start_from(settings)
+    options = complete_options(options, out)
     (family,) = settings.families
     shipped = settings.training[family]
     grid = cells(settings, [(arm, number) for arm in arms for number in range(trials)])
-    many = workers or default_workers()
-    every = [cell for mine in grid.values() for cell in mine]
-    check_memory(plan_groups(every), many)
+    all_cells = [cell for trial_cells in grid.values() for cell in trial_cells]
+    plan = Plan(all_cells, plan_groups(all_cells))
+    check_memory(plan.groups, options.workers)
     with tolerate_broken_streams(), signals.stop_on_signal(), open_run_directory(out, settings) as store:
-        archive, found = CellStore(out, out.absolute().parent, provenance()), TrialLog(out / "trials.jsonl")
-        rows = found.rows()
-        for trial in grid.keys() & rows.keys():
-            if rows[trial]["settings"] != draw(shipped, trial):
-                raise InputError(f"--out {out}: {' trial '.join(map(str, trial))} was made with another search space")
+        archive = CellStore(out, out.absolute().parent if options.reuse else None, provenance(), options.checkify)
+        log = TrialLog(out / "trials.jsonl")
+        logged = log.rows()
+        for trial in grid.keys() & logged.keys():
+            if logged[trial]["settings"] != draw(shipped, trial):
+                raise InputError(f"--out {out}: {_name(trial)} was made with another search space. Use another --out.")
         if "versions" not in store.meta():
             store.update_meta(**archive.made_with)
-        steps = grid[arms[0], 0][0].evaluation_points[-1][0]
-        cost = f"{trials} trials x {settings.seeds} seeds x {steps:,} steps for {' and '.join(arms)}"
+        steps = plan.cells[0].evaluation_points[-1][0]
+        size = f"{trials} trials x {settings.seeds} seeds x {steps:,} steps for {' and '.join(arms)}"
         total = len(grid) * settings.seeds * steps / 1e6
-        done = len(grid.keys() & rows.keys())
-        line = f"{cost}: {total:,.1f} million environment steps ({done} of {len(grid)} trials found done)"
-        console.print(line, highlight=False, soft_wrap=True)
-        own, elsewhere = find_finished_cells(every, archive)
-        check_start_files(cell for cell in every if cell.id not in own | elsewhere)
+        done = f"{len(grid.keys() & logged.keys())} of {len(grid)} trials finished before"
+        console.print(f"{size}: {total:,.1f} million environment steps ({done})", highlight=False, soft_wrap=True)
+        finished = import_missing_cells(load_own_cells(plan.cells, archive), plan.cells, archive).by_id
+        check_start_files(cell for cell in plan.cells if cell.id not in finished)
         set_status(store, "running")
-        work = ExecutionOptions(many, out / "checkpoints" / "groups")
-        _search(grid, shipped, found, archive, own | elsewhere, work, console)
+        _search(grid, plan, shipped, log, archive, finished, options, console)
         shutil.rmtree(out / "checkpoints" / "groups", ignore_errors=True)
-        arms_found = _table(found.rows(), family, grid, console)
-    return {"family": family, "out": str(out), "arms": arms_found}
+        summary = _print_best(log.rows(), family, grid, console)
+    return {"family": family, "out": str(out), "arms": summary}

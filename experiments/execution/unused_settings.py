@@ -1,4 +1,4 @@
-"""Settings that would do nothing in a run: refused, where somebody set them to other values than those shipped."""
+"""Settings without effect in a run: refused where they were set to other values than those shipped."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,46 +12,64 @@ from incentivize.experiments.settings.loading import resolve
 from incentivize.experiments.settings.schema import Settings, Training
 
 
-def _rewarded(*names: str) -> Callable[[Cell], bool]:
-    """Whether one of these rewards is among a cell's."""
+def _has_reward(*names: str) -> Callable[[Cell], bool]:
+    """Return a check whether one of these rewards is among a cell's."""
     return lambda cell: cell.learner == "ppo" and any(p.strip() in names for p in cell.training.reward.split("+"))
 
 
-def _taught(frozen: bool) -> Callable[[Cell], bool]:
-    """Whether a cell has a teacher at hand, or one of whom there are demonstrations only."""
+def _has_teacher(frozen: bool) -> Callable[[Cell], bool]:
+    """Return a check whether a cell has a teacher, either with a fixed set of demonstrations or without."""
     return lambda cell: cell.teacher is not None and TEACHERS[cell.teacher].frozen == frozen
 
 
-def _changes(cell: Cell) -> bool:
-    """Whether a cell's entropy bonus changes."""
+def _anneals_entropy(cell: Cell) -> bool:
+    """Return whether a cell's entropy bonus changes during training."""
     training = cell.training
     return training.entropy_steps > 0 and training.entropy_coef_final not in (None, training.entropy_coef)
 
 
 TAKES_EFFECT_WHEN: dict[str, tuple[Callable[[Cell], bool], str]] = {
-    "noise": (_taught(False), "nobody is taught by a teacher who could err"),
-    "demonstrations": (_taught(True), "no teacher has a fixed number of them"),
+    "noise": (_has_teacher(False), "no agent has a teacher that could err. Drop the setting"),
+    "demonstrations": (
+        _has_teacher(True),
+        "no agent has a teacher with a fixed number of demonstrations. Drop the setting",
+    ),
     "hunger": (
-        _rewarded("hunger", "fading"),
-        "this number is no agent's cost of a step in the rewards hunger or fading",
+        _has_reward("hunger", "fading"),
+        'no agent uses the reward "hunger" or "fading" with this value. Add --reward sparse+hunger or drop the setting',
     ),
-    "shaping": (_rewarded("shaped"), "no agent has the reward shaped"),
-    "taste": (_rewarded("taste"), "this number is no agent's share in the reward taste"),
-    "taste_steps": (_rewarded("taste"), "no agent has the reward taste"),
-    "near": (_rewarded("taste"), "no agent has the reward taste"),
+    "shaping": (
+        _has_reward("shaped"),
+        'no agent uses the reward "shaped" with this value. Add --reward sparse+shaped or drop the setting',
+    ),
+    "taste": (
+        _has_reward("taste"),
+        'no agent uses the reward "taste" with this value. Add --reward sparse+taste or drop the setting',
+    ),
+    "taste_steps": (
+        _has_reward("taste"),
+        'no agent uses the reward "taste". Add --reward sparse+taste or drop the setting',
+    ),
+    "near": (
+        _has_reward("taste"),
+        'no agent uses the reward "taste". Add --reward sparse+taste or drop the setting',
+    ),
     "entropy_coef_final": (
-        _changes,
-        "the entropy bonus does not change; it needs entropy_steps, and another value of entropy_coef",
+        _anneals_entropy,
+        "the entropy bonus does not change. Set entropy_steps, and another value than entropy_coef",
     ),
-    "entropy_steps": (_changes, "the entropy bonus does not change; it needs another value as entropy_coef_final"),
-    "reward": (lambda cell: cell.learner == "ppo", "the study gives its agents rewards of its own"),
-    "width": (lambda cell: not cell.training.parameters, "parameters finds the width"),
+    "entropy_steps": (
+        _anneals_entropy,
+        "the entropy bonus does not change. Set entropy_coef_final to another value than entropy_coef",
+    ),
+    "reward": (lambda cell: cell.learner == "ppo", "the study sets the rewards of its agents. Drop the setting"),
+    "width": (lambda cell: not cell.training.parameters, "the setting parameters decides the width. Drop one of both"),
 }
-"""Of a training setting, the cells in which it does something, and what to say where there is none."""
+"""By training setting: whether it has an effect in a cell, and what to say where it has none in any cell."""
 
 
-def _shipped(settings: Settings) -> dict[str, Training]:
-    """Training settings by family where nobody sets any."""
+def _shipped_training(settings: Settings) -> dict[str, Training]:
+    """Return the training settings by family as shipped."""
     base: dict[str, Any] = {"study": settings.study, "preset": settings.preset}
     if settings.study in studies.STUDIES:
         base |= studies.load(settings.study).PRESETS[settings.preset]
@@ -59,20 +77,19 @@ def _shipped(settings: Settings) -> dict[str, Training]:
 
 
 def check_unused_settings(settings: Settings, cells: Sequence[Cell]) -> None:
-    """Refuse what was set and does nothing in any cell.
+    """Refuse training settings that were changed and have no effect in any cell.
 
     Raises:
-        SettingsError: all of it at once.
+        InputError: all of them at once.
     """
-    wrong, as_shipped = [], _shipped(settings)
+    errors, as_shipped = [], _shipped_training(settings)
     for family, training in settings.training.items():
-        shipped = as_shipped[family]
-        for key, (acts, why) in TAKES_EFFECT_WHEN.items():
+        for key, (has_effect, reason) in TAKES_EFFECT_WHEN.items():
             value = getattr(training, key)
-            if value in (getattr(shipped, key), Training.model_fields[key].default):
+            if value in (getattr(as_shipped[family], key), Training.model_fields[key].default):
                 continue
-            if any(acts(cell) and getattr(cell.training, key) == value for cell in cells):
+            if any(has_effect(cell) and getattr(cell.training, key) == value for cell in cells):
                 continue
-            wrong.append(f"{key} = {value!r}: would do nothing in {settings.study}: {why}")
-    if wrong:
-        raise InputError("\n".join(dict.fromkeys(wrong)))
+            errors.append(f"{key} = {value!r} has no effect in {settings.study}: {reason}.")
+    if errors:
+        raise InputError("\n".join(dict.fromkeys(errors)))

@@ -1,7 +1,7 @@
-"""What can be wrong across settings, found before anything compiles. It imports little, so that refusal is quick."""
+"""Validation of settings against families, networks and rewards, before anything compiles."""
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import fields
 
 import jax
@@ -12,115 +12,154 @@ from incentivize.agents.memories import MEMORIES
 from incentivize.envs.family import Family
 from incentivize.envs.registry import LoadError
 from incentivize.envs.wrappers.controls import CONTROLS
+from incentivize.experiments.cells import Cell
 from incentivize.experiments.errors import InputError, did_you_mean
+from incentivize.experiments.runtime import distributed
 from incentivize.experiments.settings.schema import Settings, Training
 from incentivize.experiments.training.build import family_from_settings, network_of
 
-FAMILY_OPTIONS = ("pairs", "life")  # what stands among a family's knobs, and is none: of these, a life is refused later
+FAMILY_OPTIONS = ("pairs", "life")  # allowed among a family's knobs; `family_from_settings` refuses a life
 
 
 def validate(settings: Settings, gone: Collection[str] = ()) -> None:
-    """What can be wrong across fields, found before anything compiles.
+    """Refuse settings that do not fit families, networks, rewards or each other.
 
     Args:
         settings: of a run.
-        gone: families whose agents have started from a file that is not there any more, as `starts.recalled` finds.
+        gone: families whose `start_from` file no longer exists, as `recall_start_files` returns them.
 
     Raises:
-        SettingsError: all of it at once.
+        InputError: all errors at once.
     """
-    _device()
-    wrong = []
+    _check_device()
     if settings.control not in ("none", *CONTROLS):
-        told = did_you_mean(settings.control, ("none", *CONTROLS))
-        raise InputError(f"control = {settings.control!r}: {told}")
+        suggestion = did_you_mean(settings.control, ("none", *CONTROLS))
+        raise InputError(f"control = {settings.control!r}: {suggestion}")
+    errors = []
     for name, training in settings.training.items():
-        for key, known in (("network", ENCODERS), ("memory", MEMORIES)):
-            if getattr(training, key) not in known:
-                wrong.append(f"{key} = {getattr(training, key)!r}: {did_you_mean(getattr(training, key), known)}")
-        wrong += _reward(training)
+        errors += _name_errors(training)
         try:
-            if unknown := _knobs(settings, name):
-                wrong += unknown
+            if unknown := _knob_errors(settings, name):
+                errors += unknown
                 continue
             family = family_from_settings(settings, name)
         except LoadError as error:
-            wrong.append(str(error))
+            errors.append(str(error))
             continue
         except ValueError as error:
-            whose = "" if str(error).startswith("control=") else f"knobs.{name}: "
-            wrong.append(f"{whose}{error}")
+            key = "" if str(error).startswith("control=") else f"knobs.{name}: "
+            errors.append(f"{key}{error}")
             continue
-        wrong += _network(training, name, family, load_start=name not in gone)
-        tasks = family.tasks
-        most = tasks.split_size("training")
-        for key in ("pools", "control_pools", "taught_pools"):
-            for size in getattr(settings, key):
-                if size != "new" and size > most:
-                    wrong.append(f"{key}: pool size {size:,} is larger than the {most:,} training tasks of {name}")
-        for key in ("specialists", "eval_tasks"):
-            if getattr(settings, key) > tasks.split_size("heldout"):
-                held = tasks.split_size("heldout")
-                wrong.append(f"{key} = {getattr(settings, key):,}: {name} has only {held:,} held-out tasks")
+        errors += _network_errors(training, name, family, load_start=name not in gone)
+        errors += _size_errors(settings, name, family)
     if settings.eval_tasks < settings.specialists:
-        wrong.append(
-            f"eval_tasks = {settings.eval_tasks}: want at least as many as specialists = {settings.specialists}"
+        errors.append(
+            f"eval_tasks = {settings.eval_tasks}: must be at least as many as specialists = {settings.specialists}. "
+            "Raise it or lower specialists."
         )
-    if wrong:
-        raise InputError("\n".join(dict.fromkeys(wrong)))
+    if errors:
+        raise InputError("\n".join(dict.fromkeys(errors)))
 
 
-def _device() -> None:
-    """Refuse to start without the accelerator that somebody asked for."""
+def check_devices_per_agent(cells: Sequence[Cell], devices_per_agent: int) -> None:
+    """Refuse a number of devices per agent that does not divide the devices and the environments evenly.
+
+    Raises:
+        InputError: the number of devices, or the environments of a minibatch.
+    """
+    devices = jax.device_count()
+    flag = f"--devices-per-agent = {devices_per_agent}"
+    if devices % devices_per_agent:
+        raise InputError(f"{flag}: must divide the number of devices, {devices}. Give a divisor of it.")
+    if distributed.is_distributed() and devices_per_agent != devices:
+        raise InputError(
+            f"{flag}: must be {devices}, all devices, where {jax.process_count()} processes train every agent "
+            f"together. Give {devices}."
+        )
+    for training in (cell.training for cell in cells):
+        environments = training.num_envs // training.minibatches
+        if environments % devices_per_agent:
+            raise InputError(
+                f"{flag}: must divide the {environments} environments of a minibatch (num_envs = {training.num_envs}, "
+                f"minibatches = {training.minibatches}). Give a divisor of it, or change these settings."
+            )
+
+
+def _check_device() -> None:
+    """Refuse to start without the accelerator that JAX_PLATFORMS asks for.
+
+    Raises:
+        InputError: the value of JAX_PLATFORMS.
+    """
     try:
         jax.devices()
-    except (RuntimeError, AssertionError):  # from jax, where no backend is left
-        asked = os.environ.get("JAX_PLATFORMS", "")
-        raise InputError(f"JAX_PLATFORMS = {asked!r}: there is no such device here; unset it for what is") from None
+    except (RuntimeError, AssertionError):  # raised by jax where no backend is left
+        value = os.environ.get("JAX_PLATFORMS", "")
+        raise InputError(
+            f"JAX_PLATFORMS = {value!r}: this machine has no such device. Unset it to use the device that is there."
+        ) from None
 
 
-def _reward(training: Training) -> list[str]:
-    """What keeps agents from having the reward: a name that there is not, or what cannot be loaded."""
-    wrong = []
+def _name_errors(training: Training) -> list[str]:
+    """Return errors of names: of network, memory and rewards that do not exist or cannot be loaded."""
+    errors = []
+    for key, names in (("network", ENCODERS), ("memory", MEMORIES)):
+        if getattr(training, key) not in names:
+            errors.append(f"{key} = {getattr(training, key)!r}: {did_you_mean(getattr(training, key), names)}")
     for part in training.reward.split("+"):
         try:
             rewards.REWARDS.load(part.strip())
         except KeyError:
-            wrong.append(f"reward = {training.reward!r}: {part!r}: {did_you_mean(part, rewards.names())}")
+            errors.append(f"reward = {training.reward!r}: {part!r}: {did_you_mean(part, rewards.names())}")
         except LoadError as error:
-            wrong.append(str(error))
-    return wrong
+            errors.append(str(error))
+    return errors
 
 
-def _knobs(settings: Settings, name: str) -> list[str]:
-    """Knobs that a family has not, with what was meant.
+def _knob_errors(settings: Settings, name: str) -> list[str]:
+    """Return errors of knobs that a family does not have.
 
     Raises:
         LoadError: where another package's family cannot be loaded.
     """
-    there = [knob.name for knob in fields(envs.make(name))]  # pyright: ignore[reportArgumentType]
-    unknown = [knob for knob in settings.knobs.get(name, {}) if knob not in (*there, *FAMILY_OPTIONS)]
-    return [f"knobs.{name}: {knob}: no knob of {name}; {did_you_mean(knob, there)}" for knob in unknown]
+    knobs = [knob.name for knob in fields(envs.make(name))]  # pyright: ignore[reportArgumentType]
+    unknown = [knob for knob in settings.knobs.get(name, {}) if knob not in (*knobs, *FAMILY_OPTIONS)]
+    return [f"knobs.{name}: {knob}: no knob of {name}; {did_you_mean(knob, knobs)}" for knob in unknown]
 
 
-def _network(training: Training, name: str, family: Family, load_start: bool) -> list[str]:
-    """What keeps a family's agents from having the network, or starting where they are told to."""
+def _size_errors(settings: Settings, name: str, family: Family) -> list[str]:
+    """Return errors of numbers of tasks that are larger than a family's splits."""
+    errors = []
+    training, heldout = (family.tasks.split_size(split) for split in ("training", "heldout"))
+    for key in ("pools", "control_pools", "taught_pools"):
+        for size in getattr(settings, key):
+            if size != "new" and size > training:
+                errors.append(f"{key}: pool size {size:,} is larger than the {training:,} training tasks of {name}")
+    for key in ("specialists", "eval_tasks"):
+        if getattr(settings, key) > heldout:
+            errors.append(f"{key} = {getattr(settings, key):,}: {name} has only {heldout:,} held-out tasks")
+    return errors
+
+
+def _network_errors(training: Training, name: str, family: Family, load_start: bool) -> list[str]:
+    """Return errors of a family's network, and of the file from which its agents start where `load_start`."""
     if training.network not in ENCODERS or training.memory not in MEMORIES:
-        return []  # told already
+        return []  # `_name_errors` has them
     try:
         network = network_of(training, family)
     except ValueError as error:
         return [f"training.{name}: {error}"]
     if not training.start_from or not load_start:
         return []
-    from incentivize.experiments.storage.parameters import load  # only here, as it takes long to import
+    from incentivize.experiments.storage.parameters import load  # here, because it takes long to import
 
+    key = f"training.{name}.start_from"
     try:
         training.start_from.encode()
     except UnicodeEncodeError:
-        return [f"training.{name}.start_from: {training.start_from}: is no text that config.toml could hold; rename it"]
+        return [f"{key}: {training.start_from}: cannot be written as text in config.toml. Rename the file."]
     try:
         load(training.start_from, jax.eval_shape(network.init, jax.random.key(0)))
     except (InputError, ValueError) as error:
-        return [f"training.{name}.start_from: {error}"]
+        return [f"{key}: {error}"]
     return []

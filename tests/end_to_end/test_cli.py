@@ -42,7 +42,7 @@ def test_help_names_the_commands_and_does_not_import_jax():
             ["run", "task-count", "--family", "maze", "--seeds", "0", "--gamma", "2"],
             ["did you mean 'mazes'", "seeds = 0", "gamma = 2"],
         ),
-        (["run", "task-count", "--save-every", "-1"], ["--save-every = -1.0: want 0 or more seconds"]),
+        (["run", "task-count", "--save-every", "-1"], ["--save-every = -1.0: must be 0 or more seconds"]),
         (["run", "task-count", "--preset", "qick"], ["--preset = 'qick'", "quick"]),
         (["run", "task-count", "--lerning-rate", "1"], ["--lerning-rate", "--learning-rate"]),
         (["run", "task-count", "--learning-rate", "-1"], ["learning_rate = -1.0", "greater than 0"]),
@@ -61,7 +61,7 @@ def test_help_names_the_commands_and_does_not_import_jax():
         (["run", "task-count", "--devices-per-agent", "0"], ["--devices-per-agent = 0"]),
         (
             ["run", "task-count", "--devices-per-agent", "2"],
-            ["--devices-per-agent = 2: want what divides the number of devices"],
+            ["--devices-per-agent = 2: must divide the number of devices"],
         ),
         (["fly"], ["fly"]),
     ],
@@ -153,16 +153,17 @@ def test_an_interrupt_says_how_to_go_on(monkeypatch, capsys, tmp_path):
 
     monkeypatch.setattr("incentivize.experiments.execution.study_run.run_study", stop)
     assert main(["run", "task-count", "--out", str(tmp_path / "run")]) == 75
-    assert "goes on where it was" in capsys.readouterr().err
+    assert "resumes where it stopped" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_the_command_with_75(number):
     code = (
-        "import os, signal, incentivize.experiments.execution.study_run\nfrom incentivize.experiments import cli\n"
+        "import os, signal, sys\nfrom incentivize.experiments.cli import main\n"
+        "from incentivize.experiments.execution import study_run\n"
         f"def run(*_, **__):\n    try: os.kill(os.getpid(), {int(number)})\n"
         f"    finally: os.kill(os.getpid(), {int(number)})\n"  # an impatient second one
-        "incentivize.experiments.execution.study_run.run_study = run\nimport sys\nsys.argv = ['incentivize', 'run', 'task-count']\ncli.entry()"
+        "study_run.run_study = run\nsys.argv = ['incentivize', 'run', 'task-count']\nmain.entry()"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (shown.returncode, shown.stderr.split(";")[0]) == (75, "stopped")
@@ -249,7 +250,10 @@ def test_benchmarks_are_read_in_80_columns(capsys, monkeypatch):
 
 def test_compiled_programs_are_kept_unless_the_environment_says_otherwise(tmp_path):
     """In a process where jax has not been imported yet."""
-    code = "import os; from incentivize.experiments.cli.options import keep_programs; keep_programs(); print(os.environ[NAME])"
+    code = (
+        "import os\nfrom incentivize.experiments.runtime.compilation_cache import enable_cache\n"
+        "enable_cache()\nprint(os.environ[NAME])"
+    )
     name = "JAX_COMPILATION_CACHE_DIR"
     plain = {key: value for key, value in os.environ.items() if key != name} | {"XDG_CACHE_HOME": str(tmp_path / "new")}
     for environment, expected in (

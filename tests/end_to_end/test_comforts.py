@@ -44,20 +44,17 @@ def raising(error):
 @pytest.mark.parametrize(
     ("where", "error", "said"),
     [
-        ("figures.save", ValueError("no such backend\nat all"), "no such backend"),
-        ("interactive.panels", SystemExit("not today"), "not today"),
-        ("report._page", OSError(errno.ENOSPC, "No space left on device"), "the disk is full"),
-        ("report.rich_table", KeyError(), "KeyError"),
+        ("presentation.charts.save", ValueError("no such backend\nat all"), "no such backend"),
+        ("reporting.report.plotly_panels", SystemExit("not today"), "not today"),
+        ("reporting.report._page", OSError(errno.ENOSPC, "No space left on device"), "the disk is full"),
+        ("reporting.report.rich_table", KeyError(), "KeyError"),
     ],
 )
 def test_a_run_is_done_whatever_becomes_of_its_report(
     where, error, said, unfinished, tiny_run, tiny_config, monkeypatch, capsys
 ):
     with monkeypatch.context() as patch:
-        if where == "interactive.panels":
-            patch.setattr("incentivize.experiments.reporting.report.panels", raising(error))
-        else:
-            patch.setattr(f"experiments.{where}", raising(error))
+        patch.setattr(f"incentivize.experiments.{where}", raising(error))
         assert main(arguments(tiny_config, unfinished)) == 0
         warned = capsys.readouterr().err
         assert f"warning: {unfinished}: all training is done, but the report is not ({said}" in warned
@@ -92,7 +89,7 @@ def test_a_run_that_once_failed_for_want_of_a_report_is_done(tiny_run, tiny_conf
 def test_the_exit_status_is_said_where_nothing_else_can_be(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "stderr", Gone(OSError(errno.EIO, "Input/output error")))
     assert main(["report", str(tmp_path / "nowhere")]) == 2
-    monkeypatch.setattr("incentivize.experiments.cli.commands.run.keep_programs", raising(KeyboardInterrupt()))
+    monkeypatch.setattr("incentivize.experiments.cli.commands.run.enable_cache", raising(KeyboardInterrupt()))
     assert main(["run", "task-count"]) == signals.STOPPED_STATUS
 
 
@@ -185,7 +182,8 @@ def test_a_folder_of_ones_own_where_they_cannot_be_kept_is_set_aside_in_a_senten
         folder.touch()
     else:
         before_jax.setattr(
-            "incentivize.experiments.cli.options.TemporaryFile", raising(OSError(errno.EROFS, "Read-only"))
+            "incentivize.experiments.runtime.compilation_cache.TemporaryFile",
+            raising(OSError(errno.EROFS, "Read-only")),
         )
     assert kept_in() is None
     (said,) = capsys.readouterr().err.splitlines()
@@ -208,19 +206,22 @@ def test_where_they_cannot_be_kept_they_are_not_and_nothing_is_said(way, before_
     if way == "nobody":
         before_jax.setenv("XDG_CACHE_HOME", "")
         before_jax.setattr(
-            "incentivize.experiments.cli.options.Path.home", raising(RuntimeError("Could not determine home"))
+            "incentivize.experiments.runtime.compilation_cache.Path.home",
+            raising(RuntimeError("Could not determine home")),
         )
     elif way == "a file":
         (tmp_path / "incentivize").touch()
     elif way == "read-only":
         before_jax.setattr(
-            "incentivize.experiments.cli.options.TemporaryFile", raising(OSError(errno.EROFS, "Read-only"))
+            "incentivize.experiments.runtime.compilation_cache.TemporaryFile",
+            raising(OSError(errno.EROFS, "Read-only")),
         )
     elif way == "no text":
         before_jax.setenv("XDG_CACHE_HOME", str(tmp_path / "bad\udcff"))
     elif way == "no locks":
         before_jax.setattr(
-            "incentivize.experiments.cli.options.FileLock.acquire", raising(OSError(errno.ENOLCK, "No locks"))
+            "incentivize.experiments.runtime.compilation_cache.FileLock.acquire",
+            raising(OSError(errno.ENOLCK, "No locks")),
         )
     assert kept_in() is None
     assert capsys.readouterr() == ("", "")

@@ -53,8 +53,8 @@ def test_a_second_run_of_the_same_is_refused_while_the_first_goes_on(tmp_path):
 
 
 HEED = (
-    "import os, signal, time\nfrom incentivize.experiments import stopping\n"
-    "with stopping.heeded():\n"
+    "import os, signal, time\nfrom incentivize.experiments.runtime import signals\n"
+    "with signals.stop_on_signal():\n"
     "    print('ready', flush=True)\n"
     "    while True: time.sleep(0.01)\n"
 )

@@ -60,7 +60,7 @@ def begun(monkeypatch):
         raise Begun
         yield
 
-    monkeypatch.setattr("incentivize.experiments.execution.study_run.owned", owned)
+    monkeypatch.setattr("incentivize.experiments.execution.study_run.open_run_directory", owned)
     return found
 
 
@@ -123,7 +123,7 @@ def damaged_runs(seeds, tiny_run, tiny_config, folder, capsys, monkeypatch):
     sound = RunDirectory(tiny_run)
     wanted = sound.rows(), sound.tasks(10**6), sound.meta()["blind"], sound.meta()["ledger"]
     monkeypatch.setattr(task_count, "draw_task_count", lambda *_: drawn.append(1) or (None, []))
-    monkeypatch.setattr("incentivize.experiments.reporting.report.panels", lambda _: [])
+    monkeypatch.setattr("incentivize.experiments.reporting.report.plotly_panels", lambda _: [])
     monkeypatch.setattr(
         "incentivize.experiments.presentation.charts.save",
         lambda *given: write_atomic(given[2] / f"{given[3]}.png", b"drawn"),

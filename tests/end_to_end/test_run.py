@@ -133,7 +133,7 @@ def content(run):
 def test_a_finished_run_is_left_as_it_is(tiny_run, tiny_config, capsys):
     before = content(tiny_run)
     assert main(["run", "task-count", "--config", str(tiny_config), "--out", str(tiny_run)]) == 0
-    assert "finished, 0 training runs to do" in capsys.readouterr().out
+    assert "finished, 0 cells to train" in capsys.readouterr().out
     assert content(tiny_run) == before
 
 
@@ -240,7 +240,7 @@ def test_no_git_no_commit(monkeypatch):
     def missing(*_, **__):
         raise FileNotFoundError("git")
 
-    monkeypatch.setattr("incentivize.experiments.storage.run_directory.subprocess.run", missing)
+    monkeypatch.setattr("incentivize.experiments.runtime.provenance.subprocess.run", missing)
     assert provenance()["commit"] is None
 
 

@@ -49,19 +49,19 @@ PLAIN = {key: value for key, value in os.environ.items() if key not in ("COLUMNS
             ["run", "--sed", "3", "task-count"],
             "--sed: there is no such flag of `incentivize run`; did you mean '--seeds'?",
         ),
-        (["run", "task-count", "--learning-rate", "fast"], "--learning-rate = 'fast': want a number"),
-        (["run", "task-count", "--learning_rate=fast"], "--learning-rate = 'fast': want a number"),
-        (["run", "task-count", "--seeds", "1.5"], "--seeds = '1.5': want a whole number"),
-        (["run", "--pools", "1", "task-count"], "--pools = 'task-count': want a whole number or new"),
-        (["run", "task-count", "--likelihood", "yes"], "--likelihood = 'yes': want True or False"),
+        (["run", "task-count", "--learning-rate", "fast"], "--learning-rate = 'fast': must be a number"),
+        (["run", "task-count", "--learning_rate=fast"], "--learning-rate = 'fast': must be a number"),
+        (["run", "task-count", "--seeds", "1.5"], "--seeds = '1.5': must be a whole number"),
+        (["run", "--pools", "1", "task-count"], "--pools = 'task-count': must be a whole number or new"),
+        (["run", "task-count", "--likelihood", "yes"], "--likelihood = 'yes': must be True or False"),
         (
             ["run", "task-count", "--specialist-learners", "tought"],
-            "--specialist-learners = 'tought': want incentiv",
+            "--specialist-learners = 'tought': must be incentiv",
         ),
-        (["run", "task-count", "--out"], "--out: its value is missing; want DIR"),
-        (["run", "task-count", "--out", "--alone"], "--out: its value is missing; want DIR"),
+        (["run", "task-count", "--out"], "--out: its value is missing. Give --out DIR."),
+        (["run", "task-count", "--out", "--alone"], "--out: its value is missing. Give --out DIR."),
         (["run", "task-count", "--alone=1"], "--alone=1: --alone takes no value"),
-        ([], "incentivize: want one of run, report, list, "),
+        ([], "incentivize: expected one of run, report, list, "),
     ],
 )
 def test_a_wrong_word_is_one_sentence_that_says_what_was_meant(arguments, sentence, capsys, tmp_path, monkeypatch):
@@ -87,7 +87,7 @@ def test_flags_are_read_off_the_commands():
     assert (words["--debug"].value, words["--pools"].takes_several, Path in words["--out"].kinds) == ("", True, True)
     assert (words["--taught-minibatches"].value, words["--entropy-coef-final"].value) == ("INT", "FLOAT")
     assert "--families" not in words
-    for kind in COMMANDS.values():
+    for kind in map(COMMANDS.load, COMMANDS):
         assert len(set(flags_of(kind))) == len(flags_of(kind))
         for word in arguments_of(kind):
             assert word.name.startswith("--") or word.name in (*CHOICES, "runs", "run")
@@ -220,4 +220,4 @@ def test_descriptions_are_there_where_python_leaves_docstrings_out(arguments):
     shown = subprocess.run([sys.executable, "-OO", "-c", CODE, *arguments], env=PLAIN, capture_output=True, text=True)
     assert (shown.returncode, shown.stderr) == (0, "")
     assert shown.stdout == run_alone(*arguments).stdout
-    assert any(word in shown.stdout for word in ("On success 1 less", "List what there is to choose from"))
+    assert any(word in shown.stdout for word in ("On success 1 less", "List the families, rewards"))

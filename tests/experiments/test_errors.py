@@ -53,7 +53,7 @@ def test_an_accelerator_that_is_not_there_is_named(monkeypatch, tiny_config, tmp
     monkeypatch.setattr(validation.jax, "devices", none)
     monkeypatch.setenv("JAX_PLATFORMS", "cuda")
     assert cli(["run", "task-count", "--config", str(tiny_config), "--out", str(tmp_path / "run")]) == 2
-    assert "JAX_PLATFORMS = 'cuda': there is no such device here; unset it for what is" in capsys.readouterr().err
+    assert "JAX_PLATFORMS = 'cuda': this machine has no such device. Unset it" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 
@@ -91,12 +91,12 @@ def test_debugging_asks_for_checks_and_keeps_to_itself(tiny_run, tiny_config, tm
     arguments = ["run", "task-count", "--config", str(tiny_config), "--out"]
     cli([*arguments, str(run), "--alone"])
     assert cli([*arguments, str(run), "--alone", "--debug"]) == 2
-    assert "was begun without --debug, by other programs" in capsys.readouterr().err
+    assert "was started without --debug, which trains with other programs" in capsys.readouterr().err
     cli([*arguments, str(tmp_path / "debug"), "--debug"])  # takes nothing over from the run beside it
     (_, one), (checked, all_programs) = asked
     assert checked
     assert all_programs > one == 1
-    assert "training runs to do:" in capsys.readouterr().out
+    assert "cells to train" in capsys.readouterr().out
 
 
 def test_checks_say_where_a_number_first_is_none(tiny_run, monkeypatch):

@@ -1,7 +1,7 @@
 """Commands: one file each, with a class of its options and the method `execute`.
 
-May import everything below `cli`; what is slow to import is imported inside `execute`. A new command is one file and one
-line here, or an entry point of another package in the group `incentivize.commands`.
+May import everything below `cli`; slow modules are imported inside `execute`. A new command is one file and one line
+here, or an entry point of another package in the group `incentivize.commands`.
 """
 
 from typing import Any

@@ -14,19 +14,19 @@ from incentivize.experiments.runtime.ambient import set_up_process
 
 @dataclass(frozen=True)
 class Bench(Command):
-    """Measure steps per second here: compiled beforehand, blocked until ready, the median of several."""
+    """Measure steps per second on this machine: the median of several runs of compiled programs."""
 
     what: Annotated[str, tyro.conf.Positional, one_of(BENCHMARKS)] = "all"
-    """envs: random policies; train: whole updates; tasks: cost against the number of tasks; saves: checkpoints (all:
-    these four); specialists: a thousand in one program against one after another (minutes a family)."""
+    """envs: random policies; train: whole updates; tasks: cost by number of tasks; saves: checkpoints; all: these four;
+    specialists: a thousand in one program, compared with one after another (minutes per family)."""
     family: Annotated[Repeatable[str], tyro.conf.arg(metavar="NAME [NAME ...]", help_behavior_hint="")] = ()
-    """The families to measure, all if none is named."""
+    """Families to measure (default: all)."""
     repeats: int = 5
-    """Measurements of which the median is printed."""
+    """Number of measurements whose median is printed."""
     common: Annotated[JsonOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=JsonOptions)
 
     def execute(self, console: Console) -> CommandResult:
-        """Measure speed."""
+        """Measure speed, and print a table."""
         set_up_process(compiles=True)
         from incentivize import envs
 

@@ -16,11 +16,11 @@ class Completion(Command):
     """Print a script that completes commands, flags and names in a shell."""
 
     shell: Annotated[str, tyro.conf.Positional, one_of(SHELLS, hint="")]
-    """The shell."""
+    """Shell to print the script for."""
     common: Annotated[CommonOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=CommonOptions)
 
     def execute(self, console: Console) -> CommandResult:
-        """Print the script as it is."""
+        """Print the script."""
         check_choice("SHELL", self.shell)
         from incentivize.experiments.cli.completion import completion_script
 

@@ -15,20 +15,21 @@ STYLES = {"ok": "green", "warning": "yellow", "wrong": "bold red"}
 
 @dataclass(frozen=True)
 class Doctor(Command):
-    """Say what is wrong with this installation, and what to do about it."""
+    """Check this installation, and say how to repair what is wrong."""
 
     common: Annotated[JsonOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=JsonOptions)
 
     def execute(self, console: Console) -> CommandResult:
-        """Say one line for every check; the exit status is 1 where one of them is wrong."""
-        found = []
+        """Print a line for every check; the exit status is 1 if one of them finds an error."""
+        findings = []
         for finding in run_checks():
-            found.append(finding)
+            findings.append(finding)
             console.print(f"{finding.state:<8}", style=STYLES[finding.state], end="", highlight=False)
             line = f"{finding.check}: {finding.says}"
             console.print(line, markup=False, highlight=False, soft_wrap=True)
-        count = {state: sum(one.state == state for one in found) for state in STYLES}
-        summary = f"{count['wrong']} wrong, {count['warning']} to be warned of, {count['ok']} ok"
+        count = {state: sum(finding.state == state for finding in findings) for state in STYLES}
+        summary = f"{count['wrong']} wrong, {count['warning']} warnings, {count['ok']} ok"
         console.print(summary if count["wrong"] or count["warning"] else "nothing is wrong", highlight=False)
-        document = {"wrong": count["wrong"], "warnings": count["warning"], "checks": [one._asdict() for one in found]}
+        checks = [finding._asdict() for finding in findings]
+        document = {"wrong": count["wrong"], "warnings": count["warning"], "checks": checks}
         return CommandResult(document, 1 if count["wrong"] else 0)

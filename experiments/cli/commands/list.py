@@ -16,42 +16,43 @@ from incentivize.experiments.cli.result import Command, CommandResult
 
 @dataclass(frozen=True)
 class List(Command):
-    """List what there is to choose from."""
+    """List the families, rewards, learners, networks and studies to choose from."""
 
     topic: Annotated[str, tyro.conf.Positional, one_of(("all", *TOPICS))] = "all"
-    """What to list."""
+    """Topic to list."""
     common: Annotated[JsonOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=JsonOptions)
 
     def execute(self, console: Console) -> CommandResult:
-        """List what there is."""
+        """List one topic, or all."""
         check_choice("TOPIC", self.topic)
-        found = {topic: rows_of_topic(topic) for topic in TOPICS if self.topic in ("all", topic)}
+        rows_by_topic = {topic: rows_of_topic(topic) for topic in TOPICS if self.topic in ("all", topic)}
         if not self.common.json:
-            _show(found, console)
-        return CommandResult(found if self.topic == "all" else found[self.topic])
+            _print_tables(rows_by_topic, console)
+        return CommandResult(rows_by_topic if self.topic == "all" else rows_by_topic[self.topic])
 
 
-def _show(found: dict[str, list[dict[str, object]]], console: Console) -> None:
+def _print_tables(rows_by_topic: dict[str, list[dict[str, object]]], console: Console) -> None:
+    """Print a table of every topic; long columns of families as lines below it."""
     from incentivize.experiments.presentation.tables import format_value, rich_table
 
-    for topic, rows in found.items():
+    for topic, rows in rows_by_topic.items():
         long = {"is", "knobs"} if topic == "families" else set()
-        shown = [{key: format_value(value) for key, value in row.items() if key not in long} for row in rows]
-        console.print(rich_table(topic, shown))
+        cells = [{key: format_value(value) for key, value in row.items() if key not in long} for row in rows]
+        console.print(rich_table(topic, cells))
         for row in rows if long else ():
             console.print(f"{row['name']}: {row['is']} Knobs: {row['knobs']}.", highlight=False)
 
 
-NO_DESCRIPTION = "(it does not say)"
+NO_DESCRIPTION = "(no description)"
 
 
 def _first_line(thing: Any) -> str:
-    """What a thing says of itself: its docstring's first line."""
+    """Return the first line of a docstring."""
     return docstring(thing).strip().partition("\n")[0] or NO_DESCRIPTION
 
 
 def rows_of_topic(topic: str) -> list[dict[str, Any]]:
-    """Rows of one topic: name, what it is, and what counts."""
+    """Return the rows of a topic: names, descriptions and key figures."""
     if topic == "families":
         return [_family(name) for name in envs.names()]
     if topic == "rewards":
@@ -74,6 +75,7 @@ def rows_of_topic(topic: str) -> list[dict[str, Any]]:
 
 
 def _family(name: str) -> dict[str, Any]:
+    """Return the row of a family."""
     family: Any = envs.make(name)
     module = __import__(type(family).__module__, fromlist=["_"])
     return {

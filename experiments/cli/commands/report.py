@@ -17,16 +17,16 @@ from incentivize.experiments.runtime.compilation_cache import enable_cache
 
 @dataclass(frozen=True)
 class Report(Command):
-    """Draw figures, judge claims and write report.html from run directories; of several, a scoreboard too."""
+    """Judge the claims of runs, draw their figures and write report.html; for several runs, a scoreboard as well."""
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="DIR...", help_behavior_hint="")]
-    """Run directories."""
+    """Run directories to report on."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
-    """Where the files go, if not into the run directory; the scoreboard of several runs is written only here."""
+    """Directory for the files (default: the run directory). The scoreboard of several runs is written only here."""
     common: Annotated[JsonOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=JsonOptions)
 
     def execute(self, console: Console) -> CommandResult:
-        """Report on run directories, one after the other, and on several a scoreboard too."""
+        """Report on run directories one after the other, and print a scoreboard of several."""
         set_up_process()
         enable_cache()
         from incentivize.experiments.reporting.report import report
@@ -40,13 +40,13 @@ class Report(Command):
         for path in self.runs:
             store = RunDirectory(path)
             store.check_no_outside_links()
-            store.settings()  # or else there is no run to keep others from
+            store.settings()  # raises where the directory is no run
             out = self.out or path
             target = RunDirectory(out / path.resolve().name if self.out and len(self.runs) > 1 else out)
-            run = (target.path / "config.toml").exists()
-            if run and self.out:
+            is_run_directory = (target.path / "config.toml").exists()
+            if is_run_directory and self.out:
                 target.check_no_outside_links()
-            with exclusive_lock(target) if run else nullcontext():
+            with exclusive_lock(target) if is_run_directory else nullcontext():
                 claims += [claim | {"run": path.resolve().name} for claim in report(store, console, target.path)]
             pages.append(target.path / "report.html")
         if len(self.runs) > 1:
@@ -55,12 +55,21 @@ class Report(Command):
 
 
 def _check(command: Report) -> None:
-    """Refuse directories that will not do."""
+    """Refuse directories that do not exist or would be overwritten.
+
+    Raises:
+        InputError: the directory.
+    """
     for path in command.runs:
         if not path.is_dir():
-            raise InputError(f"{path}: there is no such run directory")
+            raise InputError(
+                f"{path}: there is no such run directory. Give a directory that `incentivize run` has made."
+            )
     if command.out and command.out.exists() and not command.out.is_dir():
-        raise InputError(f"--out {command.out}: is not a directory")
+        raise InputError(f"--out {command.out}: is not a directory. Give another path.")
     names = [path.resolve().name for path in command.runs]
     if command.out and len(set(names)) < len(names):
-        raise InputError(f"--out {command.out}: runs of the same name would overwrite each other ({', '.join(names)})")
+        raise InputError(
+            f"--out {command.out}: runs of the same name would overwrite each other ({', '.join(names)}). "
+            "Report on them one by one."
+        )

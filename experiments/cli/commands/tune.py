@@ -19,34 +19,34 @@ from incentivize.experiments.settings.schema import ARMS
 
 @dataclass(frozen=True)
 class Tune(Command):
-    """Search for a family's training settings on validation tasks, with as many trials for either arm; resumes."""
+    """Search for training settings of a family on validation tasks, with equally many trials per arm; resumes."""
 
     RESUMES: ClassVar[bool] = True
 
     family: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="FAMILY", help_behavior_hint="")]
-    """The family: see `incentivize list families`."""
+    """Family to tune: see `incentivize list families`."""
     trials: int = 16
-    """Settings to try for each arm: the first is the one as shipped, the others are drawn."""
+    """Number of trials per arm. The first has the settings as shipped, the others are drawn."""
     seeds: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: 2)")] = None
-    """Training seeds of each trial."""
+    """Training seeds per trial."""
     budget: Annotated[int | None, tyro.conf.arg(metavar="STEPS", help_behavior_hint="(default: the preset's)")] = None
-    """Environment steps of one training run."""
+    """Environment steps per training run."""
     pool: Annotated[int | Literal["new"], tyro.conf.arg(metavar="N")] = "new"
-    """Tasks to train on; "new": every episode a new task."""
+    """Number of training tasks; "new": a new task every episode."""
     arm: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: both)")] = None
-    """incentivized or taught, to do one of them now and the other in another run of the command."""
+    """Arm to search for: incentivized or taught. The other one can be added later."""
     preset: Annotated[str, tyro.conf.arg(metavar="NAME")] = "quick"
-    """Whose training settings the first trial has: quick, standard or large."""
+    """Preset whose training settings the first trial has: quick, standard or large."""
     config: Annotated[Path | None, tyro.conf.arg(metavar="FILE.toml", help_behavior_hint="")] = None
-    """A TOML file of settings, such as knobs of the family."""
+    """TOML file of settings, such as knobs of the family."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: runs/tune-FAMILY)")] = None
-    """Where the trials are written down."""
+    """Run directory for the trials."""
     workers: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
-    """How many train side by side, if not one for every core (a CPU), or for every accelerator."""
+    """Number of groups of agents trained at a time (default: one per CPU core, or one per accelerator)."""
     common: Annotated[JsonOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=JsonOptions)
 
     def execute(self, console: Console) -> CommandResult:
-        """Search for training settings."""
+        """Search for training settings, and print the best."""
         set_up_process(compiles=True)
         enable_cache()
         check_choice("FAMILY", self.family)
@@ -56,16 +56,18 @@ class Tune(Command):
             check_choice("--arm", self.arm)
         file = load_file(self.config) if self.config else {}
         check_file_matches(file, self.config, study="tune", preset=self.preset)
+        from incentivize.experiments.execution.options import ExecutionOptions
         from incentivize.experiments.execution.tuning import PRESET, tune  # imports jax
         from incentivize.experiments.execution.validation import validate
         from incentivize.experiments.storage.start_files import recall_start_files
 
-        said = {"families": [self.family], "seeds": self.seeds, "pools": [self.pool], "budget": self.budget}
-        given = {key: value for key, value in said.items() if value is not None}
+        flags = {"families": [self.family], "seeds": self.seeds, "pools": [self.pool], "budget": self.budget}
+        given = {key: value for key, value in flags.items() if value is not None}
         base = PRESET | {"preset": self.preset}
         settings = resolve(base, presets.training_defaults(self.preset), file, given)
         out = self.out or Path("runs") / f"tune-{self.family}"
         settings, gone = recall_start_files(settings, out)
         validate(settings, gone)
         arms = ARMS if self.arm is None else (self.arm,)
-        return CommandResult(tune(settings, self.trials, arms, out, console, self.workers))
+        options = ExecutionOptions(workers=self.workers or 0)
+        return CommandResult(tune(settings, self.trials, arms, out, console, options))

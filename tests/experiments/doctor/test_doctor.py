@@ -299,7 +299,7 @@ def test_a_check_that_fails_is_wrong_itself_and_ends_nothing(monkeypatch, capsys
     said = capsys.readouterr().out
     assert "wrong   cores: could not be looked at (RuntimeError: no /proc here)" in said
     assert "ok      templates" in said
-    assert "1 wrong, 0 to be warned of, 1 ok" in said
+    assert "1 wrong, 0 warnings, 1 ok" in said
 
 
 def test_without_an_installed_distribution_the_command_says_so(monkeypatch):

@@ -41,7 +41,7 @@ def test_what_does_not_fit_is_refused_and_says_why(monkeypatch):
         check_memory(programs({"num_envs": 2**16, "rollout_steps": 4096, "budget": 2**40}), 2)
     text = str(caught.value)
     assert "GiB of memory with 2 workers (num_envs = 65,536, rollout_steps = 4,096, " in text
-    assert "there are 1 GiB; want less of these, or --workers 1" in text
+    assert "but only 1 GiB are available. Lower these settings, or use --workers 1." in text
 
 
 def test_what_a_container_leaves_is_what_there_is(monkeypatch):
@@ -55,7 +55,9 @@ def test_what_a_container_leaves_is_what_there_is(monkeypatch):
         monkeypatch.setattr(memory_estimate.cgroup, "limits", lambda found=found: found)
         assert memory_estimate.available_bytes() == there
     monkeypatch.setattr(memory_estimate.cgroup, "limits", lambda: CgroupLimits(2**30, 2**29))
-    with pytest.raises(InputError, match=r"left of the 1\.0 GiB that this container or job \(its cgroup\) may use"):
+    with pytest.raises(
+        InputError, match=r"available of the 1\.0 GiB that this container or job \(its cgroup\) may use"
+    ):
         check_memory(programs({"num_envs": 2**16, "rollout_steps": 4096, "budget": 2**40}), 2)
 
 

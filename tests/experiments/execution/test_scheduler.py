@@ -15,10 +15,12 @@ from incentivize.envs.episodes import start_sampler
 from incentivize.envs.tasks import make_pool
 from incentivize.experiments.analysis.rows import aggregate, final_success
 from incentivize.experiments.analysis.table import ResultsTable
-from incentivize.experiments.errors import InputError
-from incentivize.experiments.execution import auditing, scheduler
+from incentivize.experiments.errors import InputError, RunError
+from incentivize.experiments.execution import auditing, baselines, scheduler
+from incentivize.experiments.execution.completeness import import_missing_cells, load_own_cells
+from incentivize.experiments.execution.options import ExecutionOptions
+from incentivize.experiments.execution.planning import Plan, plan_groups
 from incentivize.experiments.execution.progress import Progress
-from incentivize.experiments.execution.workers import ExecutionOptions
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import load_file, resolve
 from incentivize.experiments.storage import cell_store
@@ -38,7 +40,7 @@ def results(cell):
     found = []
     for family in cell.members:
         won = BLIND[family] if cell.role == "blind" else (int(cell.id, 16) + len(family)) % 11
-        counts = [(cell.id, point, split, 0, won, 10) for point, _ in cell.points for split in splits]
+        counts = [(cell.id, point, split, 0, won, 10) for point, _ in cell.evaluation_points for split in splits]
         found.append(counted(*counts, family=family))
     return CellResult(cell, np.concatenate(found), 100, 1.0)
 
@@ -57,15 +59,17 @@ def run(study, monkeypatch, order=1, results=results, beside=None):
     settings, cells, store = study
     progress = Progress(Console(quiet=True))
 
-    def all_at_once(programs, work, deliver):
+    def all_at_once(programs, options, deliver):
         for group in (group for groups in programs[::order] for group in groups):
             deliver([results(cell) for cell in group.cells])
 
     monkeypatch.setattr(scheduler, "run_groups", all_at_once)
     archive = CellStore(store.path, beside, {"commit": "abc"})
-    scheduler.run_missing_cells(
-        cells, settings, store, archive, progress, ExecutionOptions(1), scheduler.find_finished_cells(cells, archive)
+    plan, finished = (
+        Plan(cells, plan_groups(cells)),
+        import_missing_cells(load_own_cells(cells, archive), cells, archive),
     )
+    scheduler.run_missing_cells(plan, settings, store, archive, progress, ExecutionOptions(1), finished)
     return progress.total
 
 
@@ -76,7 +80,7 @@ def test_a_run_measures_its_teacher_once(study, monkeypatch):
     family = settings.families[0]
     assert store.meta()["teacher"][family] == {"kind": "informed", "success": 1.0} | sizes
     assert {row["role"] for row in store.rows()}.isdisjoint({"expert", "teacher"})  # no agent of the study
-    monkeypatch.setattr(scheduler.teaching, "teacher_entry", None)
+    monkeypatch.setattr(baselines, "teacher_entry", None)
     run(study, monkeypatch)
 
 
@@ -93,7 +97,7 @@ def test_what_was_measured_under_other_settings_before_the_first_cell_is_measure
         ambient={"--xla_gpu_deterministic_ops": "true"}
     )  # with cells of another version: they go together
     monkeypatch.setattr(CellStore, "code_version", lambda *_: "another")
-    monkeypatch.setattr(scheduler, "audit_pools", None)
+    monkeypatch.setattr(baselines, "audit_pools", None)
     run(study, monkeypatch)
     assert store.meta()["ambient"]
 
@@ -128,7 +132,7 @@ def test_an_agent_of_several_families_has_rows_and_scores_in_each(tiny_config, t
 
 def test_progress_tells_the_last_number_of_simulations(study):
     cell = replace(study[1][0], simulations=(0, 16))
-    row = {"cell": cell.id, "env_steps": cell.points[-1][0], "evaluated_on": "unseen"}
+    row = {"cell": cell.id, "env_steps": cell.evaluation_points[-1][0], "evaluated_on": "unseen"}
     rows = [row | {"simulations": count, "success": count / 16} for count in cell.simulations]
     assert final_success(rows, cell) == {"unseen": 1.0}
 
@@ -195,7 +199,7 @@ def test_a_run_that_was_begun_with_other_code_is_not_gone_on_with(study, monkeyp
     monkeypatch.setattr(cell_store, "code_version", lambda *_: "changed")
     assert run(study, monkeypatch) == 0  # there is nothing to do
     (store.path / "cells" / f"{cells[3].id}.npz").unlink()
-    with pytest.raises(InputError, match="was begun with other code of this program \\(commit abc\\)"):
+    with pytest.raises(InputError, match=r"was started with other training code \(commit abc\): [0-9]+ of its"):
         run(study, monkeypatch)
 
 
@@ -205,9 +209,7 @@ def test_a_run_that_was_begun_with_other_settings_of_jax_is_not_gone_on_with(stu
     real = cell_store.code_version
     monkeypatch.setattr(cell_store, "code_version", lambda *what: f"{real(*what)} jax_enable_x64=True")
     (store.path / "cells" / f"{cells[3].id}.npz").unlink()
-    with pytest.raises(
-        InputError, match=r"begun where jax or XLA was told .*, and here .*jax_enable_x64=True: numbers"
-    ):
+    with pytest.raises(InputError, match=r"started with .*, and this process has .*jax_enable_x64=True: numbers"):
         run(study, monkeypatch)
 
 
@@ -242,7 +244,7 @@ def test_a_run_is_audited_and_a_leak_stops_it(study, monkeypatch, tmp_path):
     leaky = settings, task_count.cells(settings), RunDirectory(tmp_path / "leaky")
     leaky[2].path.mkdir()
     told = "errands: 8 held-out tasks are drawn for training, of which 8 are evaluated: nothing could be concluded"
-    with pytest.raises(loop.RunError, match=told):
+    with pytest.raises(RunError, match=told):
         run(leaky, monkeypatch)
 
 
@@ -277,8 +279,13 @@ def next_one(cell):
 @pytest.mark.parametrize(
     ("where", "name", "fault", "told"),
     [
-        (learner, "draw_from", leaky, "[0-9,]+ held-out tasks outside the agent's pool and [0-9,]+ held-out tasks"),
-        (learner, "draw_from", later_seeds, "[0-9]+ held-out tasks are drawn for training, of which 4 are evaluated"),
+        (learner, "start_sampler", leaky, "[0-9,]+ held-out tasks outside the agent's pool and [0-9,]+ held-out tasks"),
+        (
+            learner,
+            "start_sampler",
+            later_seeds,
+            "[0-9]+ held-out tasks are drawn for training, of which 4 are evaluated",
+        ),
         (auditing, "pool_of", held_out, "[0-9,]+ held-out tasks are drawn for training, of which 8 are evaluated"),
         (auditing, "pool_of", next_one, "[0-9]+ held-out tasks outside the agent's pool and [0-9]+ training tasks out"),
     ],
@@ -287,7 +294,7 @@ def next_one(cell):
 def test_a_run_notices_whatever_draws_other_tasks_than_its_cells_say(where, name, fault, told, study, monkeypatch):
     auditing._side_by_side.clear_cache()
     monkeypatch.setattr(where, name, fault)
-    with pytest.raises(loop.RunError, match=f"errands: {told}"):
+    with pytest.raises(RunError, match=f"errands: {told}"):
         run(study, monkeypatch)
     assert "audit" not in study[2].meta()
     auditing._side_by_side.clear_cache()

@@ -121,7 +121,7 @@ def test_signs_of_a_cluster_in_a_name_are_letters(name, slurm, tiny_config, tmp_
 @pytest.mark.parametrize("name", ["a%jb/run", "back\\slash", "two\nlines", "bad\udcff"])
 def test_a_path_that_no_cluster_takes_as_it_is_is_refused(name, tiny_config, tmp_path, submitted, capsys):
     assert command(tiny_config, tmp_path / name, "--launcher", "slurm") == 2
-    assert "want another path" in capsys.readouterr().err
+    assert "Give another path" in capsys.readouterr().err
     assert not submitted
     assert list(tmp_path.iterdir()) == []
 
@@ -130,7 +130,7 @@ def test_a_cluster_that_does_not_answer_is_not_taken_for_one_without_the_job(slu
     assert command(tiny_config, tmp_path / "run", "--launcher", "slurm") == 0
     (slurm / "squeue").write_text("#!/bin/sh\necho 'slurm_load_jobs error: Unable to contact controller' >&2; exit 1\n")
     assert command(tiny_config, tmp_path / "run", "--launcher", "slurm") == 2
-    assert "squeue does not say what became of job 7 (slurm_load_jobs error: " in capsys.readouterr().err
+    assert "squeue does not tell the state of job 7 (slurm_load_jobs error: " in capsys.readouterr().err
     (slurm / "squeue").write_text("#!/bin/sh\necho 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1\n")
     assert command(tiny_config, tmp_path / "run", "--launcher", "slurm") == 0
 
@@ -138,10 +138,10 @@ def test_a_cluster_that_does_not_answer_is_not_taken_for_one_without_the_job(slu
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["--launcher", "slurm", "--job", "240"], "--job 240: want NAME=VALUE"),
-        (["--launcher", "slurm", "--job", "gpus_per_node=all"], "--job gpus_per_node=all: want a number"),
+        (["--launcher", "slurm", "--job", "240"], "--job 240: must be NAME=VALUE"),
+        (["--launcher", "slurm", "--job", "gpus_per_node=all"], "--job gpus_per_node=all: must be a number"),
         (["--launcher", "slurm", "--job", "slurm_nodes=2"], "--job slurm_nodes=2: a job is one process on one node"),
-        (["--job", "timeout_min=240"], "--job timeout_min=240: is for a job; want --launcher slurm, too"),
+        (["--job", "timeout_min=240"], "--job timeout_min=240: is for a job. Add --launcher slurm"),
         (["--launcher", "trial", "--job", "timeout=240"], "--launcher trial: Parameter 'timeout'"),
         (["--launcher", "slurm"], 'Could not detect "srun"'),
     ],
@@ -198,14 +198,14 @@ STUBBORN = SAVES.replace("lambda *_: sys.exit(75)", "signal.SIG_IGN")
 def test_a_job_asked_for_a_checkpoint_ends_its_command_in_time_and_is_queued_again(line, monkeypatch, commanded):
     """While the job waits for its command, as a signal's handler does; one that takes too long is killed."""
     commanded.append(line)
-    monkeypatch.setattr(slurm, "PATIENCE", 0.5)
+    monkeypatch.setattr(launcher, "PATIENCE", 0.5)
     job, found = SlurmJob(["run", "task-count"]), []
 
     def preempt(*_):
         found.append(job.checkpoint())
 
     before = signal.signal(signal.SIGUSR1, preempt)
-    monkeypatch.setattr(slurm, "GRACE", 0)
+    monkeypatch.setattr(launcher, "GRACE", 0)
     timer = threading.Timer(2, lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1))
     timer.start()
     try:
@@ -221,11 +221,11 @@ def test_a_job_asked_for_a_checkpoint_ends_its_command_in_time_and_is_queued_aga
 def test_a_job_told_to_end_has_its_command_save_once(monkeypatch, commanded):
     commanded.append(SAVES)
     waited = []
-    monkeypatch.setattr(slurm.time, "sleep", waited.append)
+    monkeypatch.setattr(launcher.time, "sleep", waited.append)
     timer = threading.Timer(2, lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGTERM))
     timer.start()
     assert SlurmJob(["run", "task-count"])() == 75
-    assert waited == [slurm.GRACE]
+    assert waited == [launcher.GRACE]
 
 
 @pytest.mark.slow
@@ -234,7 +234,7 @@ def test_a_job_gives_the_rows_of_the_command_though_it_is_interrupted(tiny_confi
     here, there = tmp_path / "here" / "run", tmp_path / "there" / "run"
     assert command(tiny_config, here) == 0
     settings = RunDirectory(here).settings()
-    job = slurm.launch(settings, there, "trial", ["--save-every=0"], [], slurm.Console())
+    job = launcher.launch(settings, there, "trial", ["--save-every=0"], [], launcher.Console())
     until = time.monotonic() + 300
     while not list((there / "cells").glob("*.npz")):
         assert time.monotonic() < until
@@ -243,11 +243,11 @@ def test_a_job_gives_the_rows_of_the_command_though_it_is_interrupted(tiny_confi
     task.send_signal(LocalJobEnvironment._usr_sig())
     assert job.result() == 0
     log = job.paths.stdout.read_text()
-    assert log.count("stopped; the same command goes on where it was") == 1
+    assert log.count("stopped; the same command resumes where it stopped") == 1
     assert f"Requeued job {job.job_id}" in log
     assert (there / "results.jsonl").read_bytes() == (here / "results.jsonl").read_bytes()
     assert (there / "claims.json").read_bytes() == (here / "claims.json").read_bytes()
     before = sorted((path, path.stat().st_mtime_ns) for path in there.rglob("*"))
-    assert slurm.launch(settings, there, "trial", [], [], slurm.Console()) is None
+    assert launcher.launch(settings, there, "trial", [], [], launcher.Console()) is None
     assert "finished, nothing to submit" in " ".join(capsys.readouterr().out.split())
     assert sorted((path, path.stat().st_mtime_ns) for path in there.rglob("*")) == before

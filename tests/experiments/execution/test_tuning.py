@@ -14,7 +14,7 @@ from incentivize.experiments.execution.planning import plan_groups
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import load_file, resolve
 from incentivize.experiments.settings.schema import ARMS, Training
-from incentivize.experiments.training import evaluation, loop
+from incentivize.experiments.training import build, evaluation, loop
 from incentivize.experiments.training.build import pool_of
 
 SHIPPED = Training(num_envs=16, budget=1024, rollout_steps=8, minibatches=2, entropy_steps=300)
@@ -35,19 +35,19 @@ def made_up(monkeypatch):
     """Training replaced by made-up counts: success grows with the learning rate. Returns the cells trained."""
     trained, broken = [], set()
 
-    def run_groups(programs, work, deliver):
+    def run_groups(programs, options, deliver):
         for cell in (cell for groups in programs for group in groups for cell in group.cells):
             trained.append(cell)
             if cell.role in broken:
                 none = np.zeros(0, loop.count_fields(cell.life))
                 deliver([loop.CellResult(cell, none, 1, 1.0, failure="loss is nan")])
                 continue
-            splits = evaluation.sizes_of(cell).blocks()
+            splits = build.evaluation_config(cell).blocks()
             assert len(splits) == 2
             won = np.full((2, cell.eval_tasks), round(cell.training.learning_rate * 100 * cell.eval_instances))
             won = np.minimum(won, cell.eval_instances)
             found = loop.Successes(*[won] * 5, won[..., None], np.zeros(won.shape, np.float32), 0 * won)
-            points = [point for point, _ in cell.points]
+            points = [point for point, _ in cell.evaluation_points]
             counts = [np.concatenate(loop._counts(cell, cell.family, splits, point, 0, found)) for point in points]
             deliver([loop.CellResult(cell, np.concatenate(counts), 1, 1.0)])
 
@@ -86,7 +86,7 @@ def test_both_arms_have_as_many_trials_and_meet_no_heldout_task(tiny_config):
         assert {(cell.learner, cell.teacher, cell.pool_size) for cell in mine} == {(learner, teacher, None)}
         assert len(mine) == 3 * settings.seeds
     for cell in cells:
-        family, sizes = envs.make(cell.family, **dict(cell.knobs)), evaluation.sizes_of(cell)
+        family, sizes = envs.make(cell.family, **dict(cell.knobs)), build.evaluation_config(cell)
         tasks = np.array(evaluation._tasks(family, evaluation._blocks(pool_of(cell), sizes, 0), sizes))
         assert len(tasks) == 2 * cell.eval_tasks
         assert [family.tasks.locate(task)[0] for task in tasks] == ["training"] * 8 + ["validation"] * 8
@@ -113,7 +113,7 @@ def test_a_search_goes_on_and_ends_with_the_settings_to_paste(arguments, made_up
     assert main([*arguments, "--trials", "4"]) == 0
     assert len(trained) == 2 * 4 * 2
     text = capsys.readouterr().out
-    assert "(4 of 8 trials found done)" in text
+    assert "(4 of 8 trials finished before)" in text
     rows = rows_of(arguments)
     assert sorted((row["arm"], row["trial"]) for row in rows) == [(arm, n) for arm in ARMS for n in range(4)]
     pasted = tomllib.loads(text[text.index("[training.errands]") : text.index("The best")])["training"]["errands"]
@@ -175,7 +175,7 @@ def test_a_trial_that_diverges_has_no_score_and_does_not_end_the_search(argument
 @pytest.mark.parametrize(
     ("more", "named"),
     [
-        (["--trials", "0"], "--trials = 0: want at least 1"),
+        (["--trials", "0"], "--trials = 0: must be at least 1"),
         (["--arm", "tought"], "--arm = 'tought': did you mean 'taught'?"),
         (["--seeds", "0"], "seeds = 0: input should be greater than"),
         (["--budget", "9"], "budget = 9 is less than one update"),
@@ -216,7 +216,7 @@ def test_a_small_search_trains(arguments, monkeypatch):
         return compile_program(setup, teaching, sizes, *more)
 
     monkeypatch.setattr(loop, "compile_program", spy)
-    monkeypatch.setattr(workers, "_process", lambda core: workers._thread())
+    monkeypatch.setattr(workers, "_process_executor", lambda core: workers._thread_executor())
     monkeypatch.setitem(tuning.CHOICES, "minibatches", (2,))
     assert main([*arguments, "--trials", "2", "--arm", "taught"]) == 0
     assert len(compiled) == 1

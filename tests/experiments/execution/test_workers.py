@@ -10,7 +10,8 @@ import pytest
 
 from incentivize.experiments.errors import RunError, explain
 from incentivize.experiments.execution import workers
-from incentivize.experiments.execution.workers import ExecutionOptions, run_groups
+from incentivize.experiments.execution.options import ExecutionOptions
+from incentivize.experiments.execution.workers import run_groups
 from incentivize.experiments.runtime import cgroup
 from incentivize.experiments.storage.lock import file_lock
 
@@ -22,7 +23,7 @@ def shared_out(monkeypatch):
     def share(groups, work):
         met, together = [], threading.Barrier(work.workers)
 
-        def train(group, checked, devices):
+        def train(group, checkify, devices):
             together.wait(60)  # all at the same time, or never
             met.append((group, devices))
             return []

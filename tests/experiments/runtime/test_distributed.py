@@ -73,11 +73,11 @@ def test_processes_that_are_a_step_apart_are_not_alike(other, monkeypatch):
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["--processes", "2"], "--processes = 2: want --coordinator HOST:PORT, too"),
+        (["--processes", "2"], "--processes = 2: needs a coordinator. Add --coordinator HOST:PORT"),
         (["--coordinator", "here", "--processes", "2"], "want HOST:PORT, or auto"),
         (["--coordinator", "localhost:1"], "want at least 2 processes"),
         (["--coordinator", "localhost:1", "--processes", "2", "--process", "2"], "from 0 to one less"),
-        (["--coordinator", "localhost:1", "--launcher", "trial"], "want --launcher local"),
+        (["--coordinator", "localhost:1", "--launcher", "trial"], "Use --launcher local"),
     ],
 )
 def test_bad_input_is_named(tiny_config, capsys, flags, said):

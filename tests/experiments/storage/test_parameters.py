@@ -136,17 +136,17 @@ def test_a_study_starts_from_a_file_and_goes_on_only_with_the_same(
     noted = tomllib.loads((out / "config.toml").read_text())["training"]["errands"]["start_from"]
     assert noted.startswith(f"{mine}#sha256=")
     assert main(arguments) == 0
-    assert "0 training runs to do" in capsys.readouterr().out
+    assert "0 cells to train" in capsys.readouterr().out
     (tmp_path / "sub").mkdir()
     monkeypatch.chdir(tmp_path / "sub")  # by another path, from another folder
     for same in ("../mine.msgpack", str(tmp_path / "sub" / ".." / "mine.msgpack")):
         assert main([*arguments[:-1], same]) == 0
-        assert "0 training runs to do" in capsys.readouterr().out
+        assert "0 cells to train" in capsys.readouterr().out
     monkeypatch.undo()
     mine.unlink()
     for way in (arguments, [*arguments[:2], "--config", str(out / "config.toml"), "--out", str(out)]):
         assert main(way) == 0  # it is finished, and left as it is
-        assert "0 training runs to do" in capsys.readouterr().out
+        assert "0 cells to train" in capsys.readouterr().out
     assert main([*arguments, "--out", str(tmp_path / "new")]) == 2
     assert f"{mine}: there is no such file" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()

@@ -120,7 +120,7 @@ def test_knobs_and_controls_are_played(monkeypatch, capsys):
         (["maze"], "FAMILY = 'maze': did you mean 'mazes'?"),
         (["mazes", "--task", "-1"], "--task = -1: mazes has the training tasks 0 to 2,"),
         (["mazes", "--task", "9999999999999999999"], "--task = 9999999999999999999: mazes has"),
-        (["mazes", "--seed", "-1"], "--seed = -1: want 0 or more"),
+        (["mazes", "--seed", "-1"], "--seed = -1: must be 0 or more"),
         (["mazes", "--control", "blnd"], "--control = 'blnd': did you mean 'blind'?"),
         (["mazes", "--control", "disjoint"], "is for families with a hidden rule"),
         (["mazes", "--knob", "rosw=3"], "--knob = 'rosw': did you mean 'rows'?"),
@@ -131,9 +131,9 @@ def test_knobs_and_controls_are_played(monkeypatch, capsys):
         (["mazes", "--knob", "goal_in_task=1"], "--knob 'goal_in_task=1': want a value such as true"),
         (["mazes", "--knob", "control=blind"], "--knob = 'control': want one of rows, columns"),
         (["codebooks", "--knob", "variant=tell"], "codebooks: variant='tell': want 'probe' or 'try'"),
-        (["mazes", "--gif", "a.png"], "--gif a.png: want a name that ends in .gif"),
-        (["mazes", "--picture", "a.jpg"], "--picture a.jpg: want a name that ends in .png"),
-        (["mazes", "--gif", "nowhere/a.gif"], "--gif nowhere/a.gif: cannot be written there"),
+        (["mazes", "--gif", "a.png"], "--gif a.png: must end in .gif"),
+        (["mazes", "--picture", "a.jpg"], "--picture a.jpg: must end in .png"),
+        (["mazes", "--gif", "nowhere/a.gif"], "--gif nowhere/a.gif: cannot be written"),
     ],
 )
 def test_bad_input_is_refused_in_a_sentence(arguments, named, capsys, tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from incentivize.agents.evaluate import evaluate
 from incentivize.envs.families.errands import Errands
 from incentivize.envs.tasks import make_pool
-from incentivize.experiments.execution import teacher_level
+from incentivize.experiments.execution import baselines
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import resolve
 from incentivize.experiments.storage.schema import EVALUATED_BLOCKS
@@ -29,8 +29,8 @@ class Stubborn(Errands):
 
 def test_the_fair_expert_is_measured_apart_from_who_knows_the_task():
     family = Stubborn(attributes=2, values=4)
-    assert teacher_level.expert_success(family, "informed", TASKS, INSTANCES) == 1
-    fair = teacher_level.expert_success(family, "fair", TASKS, INSTANCES)
+    assert baselines.expert_success(family, "informed", TASKS, INSTANCES) == 1
+    fair = baselines.expert_success(family, "fair", TASKS, INSTANCES)
     assert 0 < fair < 0.6
 
     def policy(state, elapsed, memory, key):
@@ -47,12 +47,10 @@ def test_the_fair_expert_is_measured_apart_from_who_knows_the_task():
 
 def test_what_the_teacher_knows_is_what_the_headline_s_does(monkeypatch):
     asked = []
-    monkeypatch.setattr(
-        teacher_level, "expert_success", lambda family, kind, *sizes: asked.append((kind, sizes)) or 0.5
-    )
+    monkeypatch.setattr(baselines, "expert_success", lambda family, kind, *sizes: asked.append((kind, sizes)) or 0.5)
     base = {"study": "task-count"} | task_count.PRESETS["quick"] | {"families": ("errands", "codebooks")}
     settings = resolve(base, presets.training_defaults("quick"))
-    found = [teacher_level.teacher_entry(family, settings) for family in settings.families]
-    assert [one["kind"] for one in found] == ["informed", "fair"]
+    found = [baselines.teacher_entry(family, settings) for family in settings.families]
+    assert [entry["kind"] for entry in found] == ["informed", "fair"]
     assert [kind for kind, _ in asked] == ["informed", "fair"]
     assert found[1] == {"kind": "fair", "success": 0.5, "n_tasks": 128, "n_episodes": 512}
