@@ -14,7 +14,6 @@ from incentivize.experiments.execution.workers import ExecutionOptions, run_grou
 from incentivize.experiments.runtime import distributed
 from incentivize.experiments.settings.schema import Settings
 from incentivize.experiments.storage.cell_store import CellResult, CellStore, StoredCell
-from incentivize.experiments.storage.code_version import CHECKED, parts
 from incentivize.experiments.storage.run_directory import RunDirectory
 from incentivize.experiments.training.build import family_from_settings
 from incentivize.experiments.training.evaluation import EvaluationConfig, scripted_success
@@ -89,18 +88,18 @@ def find_finished_cells(cells: Sequence[Cell], archive: CellStore) -> FinishedCe
     wanted = {cell.id: cell for cell in cells}
     own = {key: found for key, cell in wanted.items() if (found := archive.load(cell)) is not None}
     missing = [cell for key, cell in wanted.items() if key not in own]
-    other = [found for found in own.values() if found.about["code"] != archive.code_version(found.cell)]
-    if missing and other and {found.about["code"].endswith(CHECKED) for found in other} != {archive.checkify}:
-        how = ("without", "with")[not archive.checkify]
+    other = [found for found in own.values() if found.code_version != archive.code_version(found.cell)]
+    if missing and other and {found.code_version.checkify for found in other} != {archive.checkify}:
+        how = "without" if archive.checkify else "with"
         raise InputError(
             f"--out {archive.run}: was begun {how} --debug, by other programs; want that, or another --out"
         )
-    told = [(parts(found.about["code"]), parts(archive.code_version(found.cell))) for found in other]
-    if missing and other and all(there[0] == here[0] for there, here in told):
-        there, here = told[0]
+    versions = [(found.code_version, archive.code_version(found.cell)) for found in other]
+    if missing and other and all(there.digest == here.digest for there, here in versions):
+        there, here = versions[0]
         raise InputError(
-            f"--out {archive.run}: was begun where jax or XLA was told {there[1] or 'nothing'}, and here it is told "
-            f"{here[1] or 'nothing'}: numbers would differ; want what it was begun with, or another --out"
+            f"--out {archive.run}: was begun where jax or XLA was told {there.ambient or 'nothing'}, and here it is told "
+            f"{here.ambient or 'nothing'}: numbers would differ; want what it was begun with, or another --out"
         )
     if missing and other:
         commit = other[0].about["made_with"].get("commit") or "unknown"
@@ -115,7 +114,7 @@ def find_finished_cells(cells: Sequence[Cell], archive: CellStore) -> FinishedCe
 def _measured_otherwise(own: dict[str, StoredCell], store: RunDirectory, archive: CellStore) -> bool:
     """Return whether the entries beside the cells were measured under other settings than the cells are made under."""
     there, here = (about.get("ambient") or {} for about in (store.meta(), archive.made_with))
-    return there != here and all(found.about["code"] == archive.code_version(found.cell) for found in own.values())
+    return there != here and all(found.code_version == archive.code_version(found.cell) for found in own.values())
 
 
 def _audited(name: str, cells: Sequence[Cell], settings: Settings, store: RunDirectory) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 from incentivize.agents.networks import Params
 from incentivize.experiments.cells import Cell
 from incentivize.experiments.errors import is_out_of_resources
-from incentivize.experiments.storage.code_version import code_version
+from incentivize.experiments.storage.code_version import CodeVersion, code_version
 from incentivize.experiments.storage.io import (
     MAX_ROWS_BYTES,
     MAX_SETTINGS_BYTES,
@@ -73,6 +73,11 @@ class StoredCell(NamedTuple):
     counts: np.ndarray
     about: dict[str, Any]
 
+    @property
+    def code_version(self) -> CodeVersion:
+        """Version of the code that computed it."""
+        return CodeVersion.parse(self.about["code"])
+
 
 class CellStore:
     """The finished cells of a run directory, and those beside it."""
@@ -84,8 +89,8 @@ class CellStore:
         """
         self.run, self.siblings, self.made_with, self.checkify = run, beside, made_with, checked
 
-    def code_version(self, cell: Cell) -> str:
-        """The version of the code by which a cell counts here."""
+    def code_version(self, cell: Cell) -> CodeVersion:
+        """Return the version of the code by which a cell counts in this process."""
         return code_version(cell, self.checkify)
 
     @cached_property
@@ -104,7 +109,7 @@ class CellStore:
         save(params, trained.params)
         about = {
             "computed": trained.cell.identity,
-            "code": self.code_version(trained.cell),
+            "code": str(self.code_version(trained.cell)),
             "episodes": trained.episodes,
             "seconds": round(trained.seconds, 3),
             "n_params": sum(leaf.size for leaf in jax.tree.leaves(trained.params)),
@@ -144,7 +149,7 @@ class CellStore:
         for path in self.sibling_files.get(cell.id, ()):
             try:
                 found, params = _read(path, cell)
-                if found.about["code"] == self.code_version(cell) and not found.about["failure"]:
+                if found.code_version == self.code_version(cell) and not found.about["failure"]:
                     (self.run / "checkpoints").mkdir(exist_ok=True)
                     write_atomic(self.run / "checkpoints" / f"{cell.id}.msgpack", params)
                     return self._write(found)

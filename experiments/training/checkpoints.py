@@ -84,7 +84,7 @@ class GroupCheckpointer:
         self.save_every, self.last = every, time.monotonic()
         self.evaluations = len(group.cells[0].evaluation_points) * len(group.cells[0].simulations)
         self.of = {"lanes": group.lanes, "cells": [cell.identity for cell in group.cells]}
-        self.code = {cell.id: code_version(cell, checked) for cell in group.cells}
+        self.code = {cell.id: str(code_version(cell, checked)) for cell in group.cells}
         self.path.mkdir(parents=True, exist_ok=True)
         me = jax.process_index()  # Orbax would have all processes write; here each is for itself
         alone = ocp.options.MultiprocessingOptions(me, {me}, str(me)) if is_distributed() else None

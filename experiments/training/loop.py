@@ -37,9 +37,8 @@ from incentivize.experiments.training.evaluation import EvaluationConfig, block_
 from incentivize.experiments.training.groups import CellGroup
 from incentivize.experiments.training.trees import stack_trees, take_lane, to_numpy, tree_digest
 
-MAX_UPDATES_PER_CALL = (
-    32  # updates per jitted call at most, so that a request to stop and a loss that is no number are noticed
-)
+MAX_UPDATES_PER_CALL = 32
+"""Updates per jitted call at most: between calls, requests to stop and losses that are not finite are noticed."""
 
 
 @lru_cache(maxsize=16)
@@ -145,7 +144,7 @@ def _train(
         _save_or_stop(now, checkpointer)  # an evaluation takes its time too, and several may follow each other
         counted = program.measures[simulations](now.state.params, pools, hyper, evaluation_key())
         measured = jax.device_get(distributed.gather(counted))
-        now = now._replace(found=(*now.counts, measured))
+        now = now._replace(counts=(*now.counts, measured))
     return now._replace(seconds=time.perf_counter() - began)
 
 

@@ -20,7 +20,7 @@ from incentivize.experiments.runtime import ambient
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import resolve
 from incentivize.experiments.storage import run_directory
-from incentivize.experiments.storage.code_version import CHECKED, code_version, parts
+from incentivize.experiments.storage.code_version import CodeVersion, code_version
 from incentivize.experiments.studies import task_count
 
 RELAXED = "--xla_cpu_enable_fast_math=true"
@@ -119,7 +119,7 @@ def test_at_entry_variables_are_set_aside_in_one_line(plain, capsys):
 
 def test_a_version_says_what_changes_numbers_and_nothing_else(plain, cell):
     usual = code_version(cell)
-    assert re.fullmatch("[0-9a-f]{16}", usual)
+    assert re.fullmatch("[0-9a-f]{16}", str(usual))
     plain.setenv("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
     jax.config.update("jax_numpy_rank_promotion", "warn")
     assert code_version(cell) == usual
@@ -129,9 +129,9 @@ def test_a_version_says_what_changes_numbers_and_nothing_else(plain, cell):
     plain.setenv("NVIDIA_TF32_OVERRIDE", "1")
     told = "--xla_gpu_deterministic_ops=true NVIDIA_TF32_OVERRIDE=1 flax_fix_rng_separator=True"
     told += " jax_threefry_partitionable=False"
-    assert code_version(cell) == f"{usual} {told}"
-    assert code_version(cell, checkify=True) == f"{usual} {told}{CHECKED}"
-    assert parts(code_version(cell, checkify=True)) == (usual, told)
+    assert str(code_version(cell)) == f"{usual} {told}"
+    assert str(code_version(cell, checkify=True)) == f"{usual} {told} checked"
+    assert CodeVersion.parse(f"{usual} {told} checked") == (str(usual), told, True)
     assert run_directory.environment()["ambient"] == ambient.unusual_settings()
     assert len(ambient.unusual_settings()) == 4
 

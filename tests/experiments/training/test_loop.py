@@ -85,9 +85,9 @@ def test_cells_are_trained_and_evaluated_as_long_as_they_say(cells, monkeypatch)
     for cell in cells:
         (trained,) = loop.train(CellGroup((cell,), 1))
         per_update = recorders[-1].setup.steps_per_update
-        assert [n * per_update for n in recorders[-1].measured] == [steps for steps, _ in cell.points]
+        assert [n * per_update for n in recorders[-1].measured] == [steps for steps, _ in cell.evaluation_points]
         assert trained.episodes == 3 * recorders[-1].updates
-        assert list(dict.fromkeys(trained.counts["env_steps"])) == [steps for steps, _ in cell.points]
+        assert list(dict.fromkeys(trained.counts["env_steps"])) == [steps for steps, _ in cell.evaluation_points]
 
 
 def test_an_agent_is_taught_first_and_incentivized_after(cells, monkeypatch):
@@ -99,13 +99,13 @@ def test_an_agent_is_taught_first_and_incentivized_after(cells, monkeypatch):
     for learner, teacher, expected in (("ppo", "dagger", 2), ("ppo", None, 0), ("cloning", "dagger", 0)):
         loop.train(CellGroup((replace(cell, learner=learner, teacher=teacher, training=own),), 1))
         assert recorders[-1].taught == expected
-        assert recorders[-1].updates == cell.points[-1][0] // per_update
+        assert recorders[-1].updates == cell.evaluation_points[-1][0] // per_update
 
 
 def test_every_number_of_simulations_is_evaluated_at_every_point_and_also_before_learning(cells, monkeypatch):
     monkeypatch.setattr(loop, "_compiled_group", Recorder)
     points = ((0, "total"), *cells[0].points)
-    counts = loop.train(CellGroup((replace(cells[0], simulations=(0, 4), points=points),), 1))[0].counts
+    counts = loop.train(CellGroup((replace(cells[0], simulations=(0, 4), evaluation_points=points),), 1))[0].counts
     found = set(counts[["env_steps", "simulations"]].tolist())
     assert found == {(steps, simulations) for steps, _ in points for simulations in (0, 4)}
 
@@ -114,7 +114,7 @@ def test_counts_belong_to_the_tasks_of_the_slots(cells, monkeypatch):
     monkeypatch.setattr(loop, "_compiled_group", Recorder)
     for cell in cells:
         counts = loop.train(CellGroup((cell,), 1))[0].counts
-        counts = counts[counts["env_steps"] == cell.points[-1][0]]
+        counts = counts[counts["env_steps"] == cell.evaluation_points[-1][0]]
         ordinals = evaluation.block_ordinals(cell, EVALUATED_BLOCKS)
         for block, split in enumerate(EVALUATED_BLOCKS):
             mine = counts[counts["evaluated_on"] == split]
