@@ -5,7 +5,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from incentivize.experiments.settings.schema import Training
+from incentivize.experiments.settings.training import Training
 
 NAMES_IN_IDENTITY = {"entropy_coef": "entropy", "entropy_coef_final": "entropy_end", "value_coef": "value"}
 """Settings that ids know by an older name, so that a cell keeps its id."""

@@ -13,7 +13,8 @@ from incentivize.envs.family import Family
 from incentivize.envs.registry import LoadError
 from incentivize.envs.wrappers.controls import CONTROLS
 from incentivize.experiments.errors import InputError, did_you_mean
-from incentivize.experiments.settings.schema import Settings, Training
+from incentivize.experiments.settings.schema import Settings
+from incentivize.experiments.settings.training import Training
 from incentivize.experiments.training.build import family_from_settings, network_of
 
 FAMILY_OPTIONS = ("pairs", "life")  # what stands among a family's knobs, and is none: of these, a life is refused later

@@ -13,7 +13,8 @@ from incentivize.envs.family import Family, Playable
 from incentivize.envs.tasks import SPLITS, Pool, Split, make_pool
 from incentivize.envs.wrappers.mixture import Mixture
 from incentivize.experiments.cells import Cell, Knobs, describe_variant
-from incentivize.experiments.settings.schema import Settings, Training
+from incentivize.experiments.settings.schema import Settings
+from incentivize.experiments.settings.training import Training
 from incentivize.experiments.training.evaluation import EvaluationConfig
 
 
