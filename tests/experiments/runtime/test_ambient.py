@@ -224,5 +224,5 @@ def test_variables_of_jax_change_no_row_also_where_a_run_is_gone_on_with(tiny_co
     run.send_signal(signal.SIGTERM)
     assert run.wait() == STOPPED
     assert started(tiny_config, out, **GATE).wait() == 0
-    assert "goes on from" in (out.parent / "log").read_text()
+    assert "resumes from step" in (out.parent / "log").read_text()
     assert rows(out) == rows(plain)
