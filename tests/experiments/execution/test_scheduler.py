@@ -159,7 +159,7 @@ def test_a_cell_that_is_not_whole_is_made_again_and_all_else_from_the_cells(how,
     assert (store.tasks(10**6) == counts).all()
     assert store.meta() == meta
     lost = how is Path.unlink and which.startswith("cells")
-    assert ("damaged, so this training run" in capsys.readouterr().err) != lost
+    assert ("damaged, so this cell" in capsys.readouterr().err) != lost
 
 
 def test_a_cell_under_another_name_is_not_taken_for_it(study, monkeypatch, capsys):

@@ -101,7 +101,9 @@ def test_fine_tuning_starts_from_exactly_the_saved_parameters_and_trains_on(gene
     last = cell.evaluation_points[-1][0]
     tuned = replace(cell, training=own, pool_size=4, pool_seed=7, evaluation_points=((0, "total"), (last, "total")))
     fresh = replace(tuned, training=cell.training)  # beside it in the same program
-    start, other = loop.train(CellGroup(tuple(replace(c, evaluation_points=((0, "total"),)) for c in (tuned, fresh)), 2))
+    start, other = loop.train(
+        CellGroup(tuple(replace(c, evaluation_points=((0, "total"),)) for c in (tuned, fresh)), 2)
+    )
     saved = parameters.load(str(path), start.params)
     assert params_equal(start.params, saved)
     assert not params_equal(other.params, saved)
@@ -128,7 +130,11 @@ def test_a_study_starts_from_a_file_and_goes_on_only_with_the_same(
     begin = RunDirectory(out).tasks(10**6)
     begin = begin[(begin["env_steps"] == 0) & (begin["evaluated_on"] == "unseen")]
     end = RunDirectory(tiny_run).tasks(10**6)
-    end = end[(end["cell"] == cell.id) & (end["env_steps"] == cell.evaluation_points[-1][0]) & (end["evaluated_on"] == "unseen")]
+    end = end[
+        (end["cell"] == cell.id)
+        & (end["env_steps"] == cell.evaluation_points[-1][0])
+        & (end["evaluated_on"] == "unseen")
+    ]
     assert len(begin)
     assert (begin["successes"] == end["successes"]).all()
     noted = tomllib.loads((out / "config.toml").read_text())["training"]["errands"]["start_from"]

@@ -15,7 +15,7 @@ from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import load_file, resolve
 from incentivize.experiments.studies import distribution_shift, task_count
 from incentivize.experiments.training import evaluation
-from incentivize.experiments.training.build import build_setup, build_warm_start, hyper_of, pool_of
+from incentivize.experiments.training.build import build_setup, build_warm_start, evaluation_config, hyper_of, pool_of
 
 
 @pytest.fixture

@@ -141,7 +141,7 @@ def test_what_cannot_be_read_for_now_is_not_taken_for_damaged(error, saved, grou
     def lacking(*_):
         raise error
 
-    for reads in ("read", "digest_of"):
+    for reads in ("read_bounded", "file_digest"):
         with monkeypatch.context() as patch:
             patch.setattr(checkpoints, reads, lacking)
             with pytest.raises(type(error)):
