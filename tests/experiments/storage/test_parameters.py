@@ -64,7 +64,7 @@ def whole():
         (serialization.to_bytes(PARAMS | {"heads": 3}), "heads is int there, float32 [3] here"),
         (serialization.to_bytes(PARAMS | {"encoder": {}}), "encoder/kernel is missing there"),
         (serialization.to_bytes(PARAMS | {"more\x1b": np.ones(1)}), "more\\x1b is float64 [1] there, missing here"),
-        (serialization.to_bytes(PARAMS | {"heads": np.full(3, np.nan, "f4")}), "parameters that are no numbers"),
+        (serialization.to_bytes(PARAMS | {"heads": np.full(3, np.nan, "f4")}), "parameters that are not finite"),
         (whole() + bytes(2**20 + 1), "it is larger than it can be"),
     ],
     ids=range(12),
@@ -158,7 +158,7 @@ def test_a_study_starts_from_a_file_and_goes_on_only_with_the_same(
     content = kept.read_bytes()
     kept.unlink()
     assert main(arguments) == 2
-    assert f"start_from = '{mine}': there is no such file any more" in capsys.readouterr().err
+    assert f"start_from = '{mine}': the file no longer exists" in capsys.readouterr().err
     assert RunDirectory(out).status()["state"] == "done"  # nothing was begun
     kept.write_bytes(content)
     other = next(p for p in sorted(path.parent.iterdir()) if p != path and p.stat().st_size == path.stat().st_size)
