@@ -61,7 +61,7 @@ PLAIN = {key: value for key, value in os.environ.items() if key not in ("COLUMNS
         (["run", "task-count", "--out"], "--out: its value is missing; want DIR"),
         (["run", "task-count", "--out", "--alone"], "--out: its value is missing; want DIR"),
         (["run", "task-count", "--alone=1"], "--alone=1: --alone takes no value"),
-        ([], "incentivize: want one of run, report, list, "),
+        ([], "incentivize: expected one of run, report, list, "),
     ],
 )
 def test_a_wrong_word_is_one_sentence_that_says_what_was_meant(arguments, sentence, capsys, tmp_path, monkeypatch):
