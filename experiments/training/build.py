@@ -124,11 +124,10 @@ def _shifted_family(cell: Cell, knobs: Knobs) -> tuple[Family, networks.Network]
     """
     all_knobs: dict[str, Any] = dict(cell.knobs) | dict(knobs)
     shifted = envs.make(cell.family, cell.control, cell.life, **all_knobs)
-    networks_ = [network_of(cell.training, family) for family in (family_of(cell), shifted)]
-    shapes = [jax.eval_shape(network.init, jax.random.key(0)) for network in networks_]
-    if shapes[0] != shapes[1]:
+    network, own_network = network_of(cell.training, shifted), network_of(cell.training, family_of(cell))
+    if jax.eval_shape(network.init, jax.random.key(0)) != jax.eval_shape(own_network.init, jax.random.key(0)):
         raise ValueError(f"{describe_variant(dict(knobs), 1)}: an agent of {cell.family} has another network there")
-    return shifted, networks_[1]
+    return shifted, network
 
 
 def evaluated_splits(cell: Cell, simulations: int = 0) -> list[tuple[str, tuple[str, ...]]]:
