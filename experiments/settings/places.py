@@ -11,35 +11,35 @@ ADDRESS = re.compile(rf"[a-z][a-z0-9+.-]*://|({REMOTE_SCHEMES}):/", re.IGNORECAS
 ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.EBADF, errno.ELOOP)  # errors by which `Path.exists` answers False
 
 
-def expand_local_path(said: str) -> str:
+def expand_local_path(text: str) -> str:
     """Return a local path with ~ or ~user at its beginning replaced by the home folder.
 
     Raises:
         ValueError: it is an address, such as gs://bucket/run, or the home folder is unknown.
     """
-    if ADDRESS.match(said):
+    if ADDRESS.match(text):
         raise ValueError(
             "is an address and not a local path; copy the data here, or mount it as a folder, and give its path"
         )
-    if not said.startswith("~"):
-        return said
-    user, slash, rest = said.partition("/")
+    if not text.startswith("~"):
+        return text
+    user, slash, rest = text.partition("/")
     home = os.path.expanduser(user)
     if not os.path.isabs(home) or (user == "~" and os.environ.get("HOME") == ""):
-        raise ValueError(f"there is no home folder {user}; write ./{said} for a file of that name, or the whole path")
+        raise ValueError(f"there is no home folder {user}; write ./{text} for a file of that name, or the whole path")
     return os.path.join(home, rest) if slash else home
 
 
-def check_usable_path(said: str) -> None:
+def check_usable_path(text: str) -> None:
     """Refuse text that cannot be a local path, whether or not the path exists.
 
     Raises:
         ValueError: the text is empty, an address, or not usable as a path.
     """
-    if not said.strip():
+    if not text.strip():
         raise ValueError("is empty; give a path")
     try:
-        os.stat(expand_local_path(said))
+        os.stat(expand_local_path(text))
     except OSError as error:
         if error.errno not in ABSENT:
             raise ValueError(f"cannot be used as a path ({error.strerror})") from None

@@ -50,9 +50,9 @@ def load(start_from: str, like: Params) -> Params:
             raise
         raise InputError(f"{path}: cannot be read as parameters ({type(error).__name__}: {excerpt(error)})") from None
     for name in (*expected, *leaves):
-        there, here = _describe(leaves.get(name)), _describe(expected.get(name))
-        if there != here:
-            raise InputError(f"{path}: is of another network: {excerpt(name)} is {there} there, {here} here")
+        actual, needed = _describe(leaves.get(name)), _describe(expected.get(name))
+        if actual != needed:
+            raise InputError(f"{path}: is of another network: {excerpt(name)} is {actual} there, {needed} here")
     if not all(np.isfinite(leaf).all() for leaf in leaves.values()):
         raise InputError(f"{path}: holds parameters that are not finite")
     return jax.tree.unflatten(jax.tree.structure(like), [leaves[name] for name in expected])

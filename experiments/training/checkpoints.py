@@ -182,8 +182,8 @@ class GroupCheckpointer:
         """Copy the newest checkpoint, if there is one, to the folder `diverged/NAME` of the run directory."""
         step = self.manager.latest_step()
         if step is not None:
-            there = self.path.parent.parent / "diverged" / name / str(step)
-            shutil.copytree(self.path / str(step), there, dirs_exist_ok=True)
+            target = self.path.parent.parent / "diverged" / name / str(step)
+            shutil.copytree(self.path / str(step), target, dirs_exist_ok=True)
 
     def close(self) -> None:
         """Close the files."""
@@ -232,9 +232,13 @@ class GroupCheckpointer:
             raise ValueError("it does not say why its runs were given up")
         return meta
 
-    def _check_same(self, step: int, there: Any, here: Any) -> None:
-        """Refuse a checkpoint with entries `there` in its seal where `here` are expected."""
-        changes = [f"{key}: {excerpt(a)} there, {excerpt(b)} here" for key, a, b in tree_differences(there, here)]
+    def _check_same(self, step: int, sealed: Any, expected: Any) -> None:
+        """Refuse a checkpoint whose seal differs from what is expected.
+
+        Raises:
+            InputError: naming up to three differences.
+        """
+        changes = [f"{key}: {excerpt(a)} there, {excerpt(b)} here" for key, a, b in tree_differences(sealed, expected)]
         if changes:
             more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
             raise InputError(
