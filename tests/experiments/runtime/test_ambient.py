@@ -16,10 +16,9 @@ from incentivize.envs import ambient as settings
 from incentivize.experiments.cli.main import main
 from incentivize.experiments.errors import STOPPED_STATUS as STOPPED
 from incentivize.experiments.errors import InputError
-from incentivize.experiments.runtime import ambient
+from incentivize.experiments.runtime import ambient, provenance
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import resolve
-from incentivize.experiments.storage import run_directory
 from incentivize.experiments.storage.code_version import CodeVersion, code_version
 from incentivize.experiments.studies import task_count
 
@@ -132,7 +131,7 @@ def test_a_version_says_what_changes_numbers_and_nothing_else(plain, cell):
     assert str(code_version(cell)) == f"{usual} {told}"
     assert str(code_version(cell, checkify=True)) == f"{usual} {told} checked"
     assert CodeVersion.parse(f"{usual} {told} checked") == (str(usual), told, True)
-    assert run_directory.environment()["ambient"] == ambient.unusual_settings()
+    assert provenance.provenance()["ambient"] == ambient.unusual_settings()
     assert len(ambient.unusual_settings()) == 4
 
 
