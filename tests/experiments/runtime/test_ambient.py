@@ -20,6 +20,7 @@ from incentivize.experiments.runtime import ambient, provenance
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import resolve
 from incentivize.experiments.storage.code_version import CodeVersion, code_version
+from incentivize.experiments.storage.run_directory import RunDirectory
 from incentivize.experiments.studies import task_count
 
 RELAXED = "--xla_cpu_enable_fast_math=true"
@@ -168,8 +169,8 @@ def git(folder: Path, *asked: str) -> str:
 
 @pytest.mark.parametrize("about", ['[project]\nname = "theirs"\n', "not toml", None])
 def test_the_commit_of_another_repository_is_not_noted_down(about, tmp_path, monkeypatch):
-    inside = tmp_path / ".venv" / "site-packages" / "experiments" / "store.py"
-    beside = tmp_path / "experiments" / "store.py"
+    inside = tmp_path / ".venv" / "site-packages" / "experiments" / "runtime" / "provenance.py"
+    beside = tmp_path / "experiments" / "runtime" / "provenance.py"
     for path in (inside, beside):
         path.parent.mkdir(parents=True)
         path.touch()
@@ -180,15 +181,15 @@ def test_the_commit_of_another_repository_is_not_noted_down(about, tmp_path, mon
     git(tmp_path, "commit", "-q", "-m", "theirs")
     for path in (inside, beside):
         with monkeypatch.context() as patch:
-            patch.setattr(run_directory, "__file__", str(path))
-            assert run_directory._commit() is None
-    own = run_directory._commit()
+            patch.setattr(provenance, "__file__", str(path))
+            assert provenance._commit() is None
+    own = provenance._commit()
     monkeypatch.setenv("GIT_DIR", str(tmp_path / ".git"))
     monkeypatch.setenv("GIT_WORK_TREE", str(tmp_path))
-    assert run_directory._commit() == own
+    assert provenance._commit() == own
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "incentivize"\n')
-    monkeypatch.setattr(run_directory, "__file__", str(beside))
-    assert run_directory._commit() == git(tmp_path, "rev-parse", "HEAD")
+    monkeypatch.setattr(provenance, "__file__", str(beside))
+    assert provenance._commit() == git(tmp_path, "rev-parse", "HEAD")
 
 
 SMALL = "--pools new --control-pools new --taught-pools new --seeds 1 --specialists 1 --evaluations 1 --budget 16384"
@@ -204,7 +205,7 @@ def started(config, out, **variables):
 
 
 def rows(out):
-    return (out / "results.jsonl").read_bytes(), run_directory.RunDirectory(out).meta()["ambient"]
+    return (out / "results.jsonl").read_bytes(), RunDirectory(out).meta()["ambient"]
 
 
 @pytest.mark.slow
