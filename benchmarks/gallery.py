@@ -21,7 +21,7 @@ from incentivize.experiments.bench.suite import seconds
 from incentivize.experiments.cells import Cell
 from incentivize.experiments.execution.teacher_level import expert_success
 from incentivize.experiments.settings.presets import training_defaults
-from incentivize.experiments.settings.schema import Training
+from incentivize.experiments.settings.training import Training
 from incentivize.experiments.training.evaluation import EvaluationConfig, scripted_success
 from incentivize.experiments.training.groups import CellGroup
 from incentivize.experiments.training.loop import train

@@ -41,12 +41,12 @@ from incentivize.experiments.presentation.tables import mean_or_dash
 from incentivize.experiments.settings.presets import STANDARD, TINY, with_large
 from incentivize.experiments.settings.schema import (
     Settings,
-    Training,
     describe_pool,
     evaluation_budgets,
     finite_pools,
     size_of,
 )
+from incentivize.experiments.settings.training import Training
 
 __all__ = [
     "BLUE",

@@ -174,7 +174,7 @@ def test_of_two_packages_with_one_name_the_first_has_it(monkeypatch):
 def test_a_run_is_refused_where_its_reward_cannot_be_loaded(monkeypatch):
     from incentivize.experiments.errors import InputError
     from incentivize.experiments.execution.validation import validate
-    from incentivize.experiments.settings.schema import Training
+    from incentivize.experiments.settings.training import Training
 
     monkeypatch.setattr(rewards, "REWARDS", brought(monkeypatch, more="nowhere.at_all:more"))
     settings = Settings(study="task-count", families=("errands",), training={"errands": Training(reward="more")})

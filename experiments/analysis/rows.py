@@ -8,7 +8,7 @@ import numpy as np
 
 from incentivize.experiments.analysis.estimates import normalised_score
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.settings.schema import network_name
+from incentivize.experiments.settings.training import network_name
 from incentivize.experiments.storage.schema import Row
 
 BASELINE_ROLES = ("uniform", "scripted", "blind")

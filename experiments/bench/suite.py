@@ -20,7 +20,8 @@ from incentivize.experiments.cells import Cell
 from incentivize.experiments.presentation.tables import format_value, rich_table
 from incentivize.experiments.runtime.provenance import provenance
 from incentivize.experiments.settings.presets import training_defaults
-from incentivize.experiments.settings.schema import SAVE_EVERY, Training
+from incentivize.experiments.settings.schema import SAVE_EVERY
+from incentivize.experiments.settings.training import Training
 from incentivize.experiments.training.build import build_setup, hyper_of, pool_of
 from incentivize.experiments.training.checkpoints import GroupCheckpointer, GroupProgress
 from incentivize.experiments.training.groups import CellGroup, lanes_of

@@ -4,7 +4,8 @@ from typing import Any, NamedTuple
 
 from incentivize.experiments.cells import Cell
 from incentivize.experiments.design.grid import cell_of
-from incentivize.experiments.settings.schema import Settings, Training, finite_pools
+from incentivize.experiments.settings.schema import Settings, finite_pools
+from incentivize.experiments.settings.training import Training
 
 ROLES = {"taught": "specialist", "incentivized": "incentivized specialist"}
 """The role of specialists in a study, by what they learn from: all else about them is the same."""

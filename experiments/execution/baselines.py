@@ -56,7 +56,7 @@ def measure_baselines(
 def _measured_otherwise(store: RunDirectory, archive: CellStore, own: Mapping[str, StoredCell]) -> bool:
     """Return whether the baselines were measured under other settings than the cells are trained under."""
     then, now = (about.get("ambient") or {} for about in (store.meta(), archive.made_with))
-    return then != now and all(stored.about["code"] == archive.code_version(stored.cell) for stored in own.values())
+    return then != now and all(stored.code_version == archive.code_version(stored.cell) for stored in own.values())
 
 
 def scripted_rows(family: str, settings: Settings) -> list[dict[str, Any]]:

@@ -11,7 +11,6 @@ from incentivize.experiments.execution.planning import plan
 from incentivize.experiments.runtime.provenance import provenance
 from incentivize.experiments.settings.schema import Settings
 from incentivize.experiments.storage.cell_store import CellStore, StoredCell
-from incentivize.experiments.storage.code_version import CHECKED, parts
 from incentivize.experiments.storage.ownership import open_run_directory
 from incentivize.experiments.storage.parameters import pin_start_from
 from incentivize.experiments.storage.run_directory import REPORTED_FILES, RunDirectory
@@ -66,20 +65,20 @@ def _check_same_code(own: Mapping[str, StoredCell], archive: CellStore) -> None:
         InputError: which of both, and what to do.
     """
     versions = {key: archive.code_version(stored.cell) for key, stored in own.items()}
-    changed = [stored for key, stored in own.items() if stored.about["code"] != versions[key]]
+    changed = [stored for key, stored in own.items() if stored.code_version != versions[key]]
     if not changed:
         return
-    if {stored.about["code"].endswith(CHECKED) for stored in changed} != {archive.checkify}:
+    if {stored.code_version.checkify for stored in changed} != {archive.checkify}:
         then, advice = ("without", "Remove") if archive.checkify else ("with", "Add")
         raise InputError(
             f"--out {archive.run}: was started {then} --debug, which trains with other programs. "
             f"{advice} --debug, or use another --out."
         )
-    split = [(parts(stored.about["code"]), parts(versions[stored.cell.id])) for stored in changed]
-    if all(then[0] == now[0] for then, now in split):
-        then, now = split[0]
+    pairs = [(stored.code_version, versions[stored.cell.id]) for stored in changed]
+    if all(then.digest == now.digest for then, now in pairs):
+        then, now = pairs[0]
         raise InputError(
-            f"--out {archive.run}: was started with {_describe(then[1])}, and this process has {_describe(now[1])}: "
+            f"--out {archive.run}: was started with {_describe(then.ambient)}, and this process has {_describe(now.ambient)}: "
             "numbers would differ. Use the settings it was started with, or another --out."
         )
     commit = changed[0].about["made_with"].get("commit") or "unknown"

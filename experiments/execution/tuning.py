@@ -28,7 +28,8 @@ from incentivize.experiments.presentation.tables import rich_table
 from incentivize.experiments.runtime import ambient, signals
 from incentivize.experiments.runtime.provenance import provenance
 from incentivize.experiments.runtime.streams import tolerate_broken_streams
-from incentivize.experiments.settings.schema import TAUGHT_OVERRIDES, Settings, Training, doubling_budgets
+from incentivize.experiments.settings.schema import Settings, doubling_budgets
+from incentivize.experiments.settings.training import TAUGHT_OVERRIDES, Training
 from incentivize.experiments.storage.cell_store import CellResult, CellStore, StoredCell
 from incentivize.experiments.storage.io import MAX_ROWS_BYTES, read_bounded, write_atomic
 from incentivize.experiments.storage.ownership import open_run_directory, set_status

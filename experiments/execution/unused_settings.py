@@ -9,7 +9,8 @@ from incentivize.experiments.cells import Cell
 from incentivize.experiments.errors import InputError
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import resolve
-from incentivize.experiments.settings.schema import Settings, Training
+from incentivize.experiments.settings.schema import Settings
+from incentivize.experiments.settings.training import Training
 
 
 def _has_reward(*names: str) -> Callable[[Cell], bool]:

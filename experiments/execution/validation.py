@@ -15,7 +15,8 @@ from incentivize.envs.wrappers.controls import CONTROLS
 from incentivize.experiments.cells import Cell
 from incentivize.experiments.errors import InputError, did_you_mean
 from incentivize.experiments.runtime import distributed
-from incentivize.experiments.settings.schema import Settings, Training
+from incentivize.experiments.settings.schema import Settings
+from incentivize.experiments.settings.training import Training
 from incentivize.experiments.training.build import family_from_settings, network_of
 
 FAMILY_OPTIONS = ("pairs", "life")  # allowed among a family's knobs; `family_from_settings` refuses a life

@@ -1,4 +1,4 @@
-"""The process: signals, several processes, streams, limits of a container, settings of jax, provenance.
+"""The running process: signals, distributed training, streams, limits of containers, ambient settings, provenance.
 
 May import errors and `envs.ambient`.
 """

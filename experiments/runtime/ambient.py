@@ -1,8 +1,8 @@
-"""What a process is told from outside that changes numbers: set aside, refused, or part of what a cell means.
+"""Ambient settings that change numbers: set aside, refused, or part of a cell's code version. Does not import jax.
 
-Settings of jax are set aside at entry (`incentivize.envs.ambient`). Flags of XLA are read by XLA alone, once: those that relax
-arithmetic are refused, those that are known to change nothing pass, and all others belong to the version of the code
-that a cell counts by (`code.py`), and to `meta.json`. Does not import jax.
+Settings of jax are set aside at entry (`incentivize.envs.ambient`). XLA reads its flags itself, once: flags that relax
+arithmetic are refused, flags that change no number pass, and all others are part of the code version
+(`storage.code_version`) and of `meta.json`.
 """
 
 import os
@@ -17,15 +17,15 @@ from typing import Any
 from incentivize.envs import ambient
 from incentivize.experiments.errors import InputError
 
-FLAGS = ("XLA_FLAGS", "LIBTPU_INIT_ARGS")  # variables that hold flags of XLA
+FLAGS = ("XLA_FLAGS", "LIBTPU_INIT_ARGS")  # environment variables that hold flags of XLA
 PASSES = re.compile(
     r"xla_(force_host_platform_device_count|cpu_multi_thread_eigen|cpu_parallel_codegen_split_count|gpu_cuda_data_dir|"
     r"gpu_force_compilation_parallelism|hlo_profile|tpu_use_enhanced_launch_barrier|enable_dumping|detailed_logging.*|"
     r"enable_scoped_logging_timers|dump_.*|cpu_dump_.*|gpu_dump_.*|.*_timeout(_seconds)?|.*_warn_stuck_\w+)"
 )
-"""Flags that change no number: devices, threads (a worker has one whatever they say), dumps, logs and patience."""
+"""Flags that change no number: devices, threads (a worker always has one), dumps, logs and timeouts."""
 RELAXES = re.compile(r"xla_\w*(fast_math|fast_min_max|_ftz|bf16)\w*")
-"""Flags that relax arithmetic where they are on; those with "honor" in their names, where they are off."""
+"""Flags that relax arithmetic when they are on; those with "honor" in their names when they are off."""
 USUAL = {
     "xla_allow_excess_precision": True,
     "xla_enable_fast_math": False,
@@ -36,48 +36,46 @@ USUAL = {
     "xla_cpu_fast_math_honor_functions": True,
     "xla_cpu_fast_math_honor_division": True,
 }
-"""Values that XLA has by itself."""
+"""Defaults of XLA."""
 ARITHMETIC = ("NVIDIA_TF32_OVERRIDE", "ONEDNN_DEFAULT_FPMATH_MODE", "DNNL_DEFAULT_FPMATH_MODE")
-"""Variables of the libraries under XLA that say how exactly it multiplies."""
+"""Environment variables of libraries under XLA that set the precision of products."""
 FLAX: dict[str, Any] = {
     "flax_fix_rng_separator": False,
     "flax_return_frozendict": False,
     "flax_preserve_adopted_names": False,
 }
-"""Settings of Flax that change first parameters or their names, and their values here."""
+"""Settings of Flax that change initial parameters or their names, with the values required here."""
 UNCOMPILED = "runs are compiled before they begin; unset it (`incentivize run --debug` finds where a NaN comes from)"
 
 
 def set_up_process(compiles: bool = False) -> None:
-    """Make this process, and those that it starts, compute the same whatever the environment says. Before jax.
+    """Make this process, and those that it starts, compute the same in any environment. Call it before jax is imported.
 
-    Says in one line what it has set aside.
+    Prints one line on the settings that it has set aside.
 
     Args:
-        compiles: whether what follows is compiled ahead of its use.
+        compiles: whether programs are compiled ahead of their use.
 
     Raises:
-        SettingsError: where a flag relaxes arithmetic, or nothing may be compiled and has to be.
+        InputError: a flag relaxes arithmetic, or jit is disabled although programs are to be compiled.
     """
     if compiles and (text := os.environ.get("JAX_DISABLE_JIT", "")).lower() in ambient.ON:
         raise InputError(f"JAX_DISABLE_JIT = {text!r}: {UNCOMPILED}")
     if relaxed := relaxing_flags(os.environ):
-        raise InputError(
-            f"{'; '.join(relaxed)}: lets XLA round otherwise than it is told, so that results differ; unset it"
-        )
-    aside = set_aside(os.environ)
-    for name in aside:
+        raise InputError(f"{'; '.join(relaxed)}: lets XLA relax its arithmetic, so that results differ; unset it")
+    overridden = set_aside(os.environ)
+    for name in overridden:
         del os.environ[name]
     ambient.pin()
     for name, value in FLAX.items() if "flax" in sys.modules else ():
         sys.modules["flax"].config.update(name, value)
-    if aside:
-        told = ", ".join(f"{name} = {text!r}" for name, text in aside.items())
-        print(f"set aside, so that results do not depend on it: {told}", file=sys.stderr)
+    if overridden:
+        names = ", ".join(f"{name} = {text!r}" for name, text in overridden.items())
+        print(f"set aside, so that results do not depend on it: {names}", file=sys.stderr)
 
 
 def set_aside(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables of jax and Flax that say otherwise than it has to be, and what they say."""
+    """Return the environment variables of jax and Flax with other values than required, with these values."""
     flax = {name: variables[name] for name in map(str.upper, FLAX) if name in variables}
     return ambient.overridden_variables(variables) | {
         name: text for name, text in flax.items() if text.lower() not in ambient.OFF
@@ -85,10 +83,10 @@ def set_aside(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def check_compiled() -> None:
-    """Refuse to begin what has to be compiled where nothing may be.
+    """Refuse to run while jit is disabled. Imports jax.
 
     Raises:
-        SettingsError: where jit is disabled.
+        InputError: jit is disabled.
     """
     import jax
 
@@ -97,35 +95,37 @@ def check_compiled() -> None:
 
 
 @contextmanager
-def ambient_for_workers(told: Mapping[str, Any]) -> Iterator[None]:
-    """Compute in this thread as where `told` was found, until the block ends. Imports jax.
+def ambient_for_workers(expected: Mapping[str, Any]) -> Iterator[None]:
+    """Give this thread the ambient settings of another one until the block ends. Imports jax.
 
     Args:
-        told: as `otherwise` returned it in another thread or process.
+        expected: settings that `unusual_settings` returned in the other thread or process.
 
     Raises:
-        SettingsError: where this thread cannot be made alike.
+        InputError: some of the settings cannot be set in this thread.
     """
-    with ambient.with_settings({name: value for name, value in told.items() if name in ambient.NUMBERS}):
-        here = unusual_settings()
-        if different := [name for name in sorted({*told, *here}) if told.get(name) != here.get(name)]:
-            said = ", ".join(f"{name} = {told.get(name, here.get(name))}" for name in different)
-            raise InputError(f"{said}: set in this process but not in its workers. Set it as an environment variable.")
+    with ambient.with_settings({name: value for name, value in expected.items() if name in ambient.NUMBERS}):
+        actual = unusual_settings()
+        if different := [name for name in sorted({*expected, *actual}) if expected.get(name) != actual.get(name)]:
+            values = ", ".join(f"{name} = {expected.get(name, actual.get(name))}" for name in different)
+            raise InputError(
+                f"{values}: set in this process but not in its workers. Set it as an environment variable."
+            )
         yield
 
 
 def unusual_settings(variables: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """Return what changes numbers here and is not as it is elsewhere, by name in order; mostly nothing. Imports jax.
+    """Return ambient settings that change numbers and differ from the defaults, sorted by name. Imports jax.
 
-    Settings of jax and of Flax with other values, flags of XLA that do not pass, and variables of ARITHMETIC.
+    They are settings of jax and Flax, flags of XLA, and variables of `ARITHMETIC`. Mostly there are none.
     """
-    found = ambient.unusual_settings()
+    unusual = ambient.unusual_settings()
     if "flax" in sys.modules:
         settings = {name: getattr(sys.modules["flax"].config, name, value) for name, value in FLAX.items()}
-        found |= {name: now for name, now in settings.items() if now != FLAX[name]}
-    found |= {f"--{name}": value for name, value in unusual_flags(variables).items()}
-    found |= {name: variables[name] for name in ARITHMETIC if variables.get(name)}
-    return dict(sorted(found.items()))
+        unusual |= {name: now for name, now in settings.items() if now != FLAX[name]}
+    unusual |= {f"--{name}": value for name, value in unusual_flags(variables).items()}
+    unusual |= {name: variables[name] for name in ARITHMETIC if variables.get(name)}
+    return dict(sorted(unusual.items()))
 
 
 def unusual_flags(variables: Mapping[str, str]) -> dict[str, str]:
@@ -146,26 +146,26 @@ def relaxing_flags(variables: Mapping[str, str]) -> list[str]:
 
 
 def spell_out(text: str) -> str:
-    """Return flags as they are said, or as the file has them: XLA takes what begins with no dash for a file's name."""
+    """Return the text of flags, read from a file where it does not begin with a dash: XLA takes it for a file name."""
     if not text.strip() or text.strip().startswith("-"):
         return text
     try:
         return " ".join(Path(text.strip()).read_text(encoding="utf-8").split())
-    except (OSError, ValueError):  # XLA says so
+    except (OSError, ValueError):  # XLA reports it
         return text
 
 
 def _flags(text: str) -> dict[str, str]:
-    """Flag by name, the last one of each."""
+    """Parse flags into values by name; the last value of each counts."""
     text = spell_out(text)
     try:
         words = shlex.split(text)
     except ValueError:  # a quote that is not closed
         words = text.split()
-    said = (word.removeprefix("--").partition("=") for word in words if word.startswith("--"))
-    return {name: value if equals else "true" for name, equals, value in said}
+    flags = (word.removeprefix("--").partition("=") for word in words if word.startswith("--"))
+    return {name: value if equals else "true" for name, equals, value in flags}
 
 
 def _switch(value: str) -> bool | None:
-    """Whether a flag is on; None where it is no switch."""
+    """Return whether a flag's value means on or off; None where it means neither."""
     return {"true": True, "1": True, "false": False, "0": False}.get(value.lower())

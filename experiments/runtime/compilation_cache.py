@@ -1,4 +1,4 @@
-"""The compilation cache: where jax keeps compiled programs from one run to the next."""
+"""Compilation cache: the folder in which jax keeps compiled programs for later runs."""
 
 import os
 import sys
@@ -13,48 +13,50 @@ CACHE = "JAX_COMPILATION_CACHE_DIR"
 
 
 def cache_folder() -> Path | None:
-    """Where compiled programs are kept, unless the environment says otherwise; None where nobody is at home."""
-    said = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    """Return the default folder of compiled programs; None where there is no home folder."""
+    xdg_folder = Path(os.environ.get("XDG_CACHE_HOME", ""))
     try:
-        folder = (said if said.is_absolute() else Path.home() / ".cache") / "incentivize"  # a relative one is no value
+        folder = (
+            xdg_folder if xdg_folder.is_absolute() else Path.home() / ".cache"
+        ) / "incentivize"  # a relative one is not valid
     except RuntimeError:  # neither HOME nor an entry in passwd
         return None
     return folder if folder.is_absolute() else None
 
 
 def enable_cache() -> None:
-    """Have jax keep compiled programs for the next run, unless the environment says otherwise. Before jax is there.
+    """Have jax keep compiled programs, in the folder that the environment names or the default one.
 
-    Where they cannot be kept, jax is told of no folder: it would warn of every program. A folder that the environment
-    names is set aside in one sentence, for this process and its workers.
+    Does nothing once jax is imported. An unusable folder is not handed to jax, which would warn at every program. One
+    that the environment names is set aside for this process and its workers, with one line on standard error.
     """
     if "jax" in sys.modules:
         return
-    said = os.environ.get(CACHE)
-    if said is None:
+    chosen = os.environ.get(CACHE)
+    if chosen is None:
         folder = cache_folder()
         if folder is None or not _usable(folder):
             return
         os.environ[CACHE] = str(folder)
-    elif said and "://" not in said and not _usable(Path(said)):
+    elif chosen and "://" not in chosen and not _usable(Path(chosen)):
         del os.environ[CACHE]
-        told = "programs cannot be kept there, so this run compiles anew. Name a folder that can be written."
-        print(escape_control_characters(f"{CACHE} = {said}: {told}"), file=sys.stderr)
+        problem = "programs cannot be kept there, so this run compiles anew. Name a folder that can be written."
+        print(escape_control_characters(f"{CACHE} = {chosen}: {problem}"), file=sys.stderr)
         return
     os.environ.setdefault("JAX_COMPILATION_CACHE_MAX_SIZE", str(2**30))  # bytes, the oldest go first
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 
 
 def _usable(folder: Path) -> bool:
-    """Whether jax can keep programs in a folder, which is made if it is not there: by trying what jax will do."""
+    """Return whether jax can keep programs in a folder, by trying what jax does. Make the folder if it is missing."""
     try:
-        str(folder).encode()  # jax takes no other names
+        str(folder).encode()  # jax accepts no other names
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=folder) as file:
             file.write(b"a program")
         with FileLock(folder / ".lockfile", timeout=0):
             return True
-    except Timeout:  # another run has it just now
+    except Timeout:  # another run holds it at the moment
         return True
     except (OSError, ValueError, NotImplementedError):
         return False

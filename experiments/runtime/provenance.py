@@ -1,4 +1,4 @@
-"""Provenance: what a run is made with, such as versions, devices and the commit."""
+"""Provenance of a run: versions, devices, and the commit."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def provenance() -> dict[str, Any]:
-    """Versions, devices, the commit, and what changes numbers (`ambient.otherwise`), for `meta.json`. Imports jax."""
+    """Collect versions, devices, the commit and `ambient.unusual_settings`, for `meta.json`. Imports jax."""
     import platform
 
     import jax
@@ -29,24 +29,26 @@ def provenance() -> dict[str, Any]:
 
 
 def _commit() -> str | None:
-    """The commit of this program's own repository; None where it does not lie in one, as where it is installed.
+    """Return the commit of this program's own repository; None where it has none, as when it is installed.
 
-    A repository around it, such as that of a project with its packages inside, is another program's.
+    A repository around the program, such as that of a project with its packages inside, is not its own.
     """
     root = Path(__file__).resolve().parents[2]
-    variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}  # as of a hook
+    variables = {
+        name: value for name, value in os.environ.items() if not name.startswith("GIT_")
+    }  # set in hooks of git
 
-    def git(*asked: str) -> str:
-        command = ["git", "-C", str(root), *asked]
-        ran = subprocess.run(command, env=variables, capture_output=True, text=True, errors="replace", check=False)
-        return ran.stdout.strip() if ran.returncode == 0 else ""
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(root), *arguments]
+        result = subprocess.run(command, env=variables, capture_output=True, text=True, errors="replace", check=False)
+        return result.stdout.strip() if result.returncode == 0 else ""
 
     try:
         with (root / "pyproject.toml").open("rb") as file:
             if tomllib.load(file)["project"]["name"] != "incentivize":
                 return None
-        there = git("rev-parse", "--show-toplevel")
-        own = there and Path(there).resolve() == root and git("ls-files", "--", str(Path(__file__).resolve()))
-        return git("rev-parse", "HEAD") or None if own else None
-    except (OSError, ValueError, KeyError, TypeError):  # there is no git, or no such file
+        top = git("rev-parse", "--show-toplevel")
+        is_own = top and Path(top).resolve() == root and git("ls-files", "--", str(Path(__file__).resolve()))
+        return git("rev-parse", "HEAD") or None if is_own else None
+    except (OSError, ValueError, KeyError, TypeError):  # git or pyproject.toml is missing
         return None

@@ -1,6 +1,6 @@
-"""Stopping on request: a first SIGINT or SIGTERM asks for it, a second one ends the process at once.
+"""Stopping on request: a first SIGINT or SIGTERM requests a stop, a second one ends the process at once.
 
-What is trained looks at `requested` between chunks, and saves before it stops. Does not import jax.
+Training checks `stop_requested` between its compiled calls, and saves before it stops. Does not import jax.
 """
 
 import os
@@ -16,9 +16,9 @@ stop_requested = threading.Event()
 
 @contextmanager
 def stop_on_signal() -> Iterator[None]:
-    """Take signals for requests for a while.
+    """Turn SIGINT and SIGTERM into requests to stop until the block ends.
 
-    In another thread than the main one, which signals do not reach, it does nothing.
+    Does nothing in threads other than the main one, which signals do not reach.
     """
     stop_requested.clear()
     if threading.current_thread() is not threading.main_thread():
@@ -28,11 +28,11 @@ def stop_on_signal() -> Iterator[None]:
     def handle(*_: object) -> None:
         if stop_requested.is_set():
             os._exit(STOPPED_STATUS)
-        stop_requested.set()  # and no more: what a handler does may find anything half done
+        stop_requested.set()  # nothing else: a handler may interrupt any statement
 
-    before = {polite: signal.signal(polite, handle) for polite in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        for polite, handler in before.items():
-            signal.signal(polite, handler)
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,7 +1,4 @@
-"""Standard streams as a command may be started with: closed, of few letters, or of a terminal that is gone later.
-
-Imports neither jax nor rich.
-"""
+"""Standard streams that may be closed, of limited encoding, or without their terminal. Imports neither jax nor rich."""
 
 import os
 import sys
@@ -10,12 +7,12 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppres
 from typing import Any
 
 STREAMS = (("stdin", "r", "replace"), ("stdout", "w", "backslashreplace"), ("stderr", "w", "backslashreplace"))
-"""Name and mode of the files 0, 1 and 2, and what becomes of signs that their encoding has not."""
+"""Name, mode and error handler of the encoding of the standard streams 0, 1 and 2."""
 
 
 def set_up_streams() -> None:
-    """Points closed standard streams at the null device and makes the others escape what they cannot encode."""
-    while (number := os.open(os.devnull, os.O_RDWR)) < len(STREAMS):  # or files of ours would get their numbers
+    """Point closed standard streams at the null device; make the others escape characters that they cannot encode."""
+    while (number := os.open(os.devnull, os.O_RDWR)) < len(STREAMS):  # otherwise other files would get their numbers
         os.set_inheritable(number, True)
     os.close(number)
     for number, (name, mode, errors) in enumerate(STREAMS):
@@ -27,7 +24,7 @@ def set_up_streams() -> None:
 
 
 def is_terminal(stream: Any) -> bool:
-    """Whether a stream is a terminal; one that is closed or None is not."""
+    """Return whether a stream is a terminal; one that is closed or None is not."""
     try:
         return stream is not None and bool(stream.isatty())
     except (AttributeError, ValueError):
@@ -35,27 +32,27 @@ def is_terminal(stream: Any) -> bool:
 
 
 def supports_cursor(stream: Any) -> bool:
-    """Whether a stream is a terminal with a cursor to be moved: not a dumb one, whatever else the environment says."""
+    """Return whether a stream is a terminal whose cursor can be moved: not a dumb one."""
     return is_terminal(stream) and os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
 
 
 def supports_colour(stream: Any) -> bool:
-    """Whether a stream gets colours: a terminal does, and whatever FORCE_COLOR asks for, but nothing by NO_COLOR."""
+    """Return whether a stream gets colours: a terminal, or any stream by FORCE_COLOR, but none by NO_COLOR."""
     forced = os.environ.get("FORCE_COLOR", "").lower() not in ("", "0", "false")
     return (forced or supports_cursor(stream)) and not os.environ.get("NO_COLOR")
 
 
 def discard_output(stream: Any) -> None:
-    """Send what a standard stream has still to write, and all that follows, nowhere."""
+    """Discard the buffered and all later output of a standard stream."""
     with suppress(OSError, ValueError, AttributeError):
         if stream.fileno() in (1, 2):
-            there = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(there, stream.fileno())
-            os.close(there)
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, stream.fileno())
+            os.close(null)
 
 
 class TolerantStream:
-    """A stream to write text to that drops what cannot be written: its reader or terminal is gone, its disk is full."""
+    """Text stream that drops output that cannot be written: its reader or terminal is gone, or its disk is full."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -64,7 +61,7 @@ class TolerantStream:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        """Write text if that is possible, with signs spelt out that the stream cannot take; returns its length."""
+        """Write text if possible, with characters escaped that the stream cannot encode; return its length."""
         try:
             self._stream.write(text)
         except UnicodeEncodeError:

@@ -3,6 +3,7 @@
 May import errors.
 """
 
-from incentivize.experiments.settings.schema import Settings, Training
+from incentivize.experiments.settings.schema import Settings
+from incentivize.experiments.settings.training import Training
 
 __all__ = ["Settings", "Training"]

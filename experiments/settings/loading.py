@@ -1,26 +1,30 @@
 """Loading of settings: shipped defaults < preset < file (TOML) < flags. Reports every wrong key and value at once."""
 
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import tomli_w
-from pydantic import (
-    ValidationError,
-)
+from pydantic import ValidationError
 
 from incentivize.experiments.errors import InputError, did_you_mean
 from incentivize.experiments.settings.encoding import decode
-from incentivize.experiments.settings.schema import TAUGHT_OVERRIDES, TRAINING_KEYS, Settings
+from incentivize.experiments.settings.schema import Settings
+from incentivize.experiments.settings.training import TAUGHT_OVERRIDES, TRAINING_KEYS
 
 MAX_CONFIG_BYTES = 2**20  # bytes of a configuration
 
 
 def load_file(path: Path) -> dict[str, Any]:
-    """A TOML file as it stands."""
+    """Read a TOML file that a user wrote, unchecked.
+
+    Raises:
+        InputError: it is missing, unreadable, too large, or not TOML.
+    """
     try:
         if path.exists() and not path.is_file():
-            raise InputError(f"--config {path}: is no file")
+            raise InputError(f"--config {path}: is not a file")
         if path.stat().st_size > MAX_CONFIG_BYTES:
             raise InputError(f"--config {path}: is larger than {MAX_CONFIG_BYTES:,} bytes")
         return tomllib.loads(decode(path.read_bytes()))
@@ -31,62 +35,91 @@ def load_file(path: Path) -> dict[str, Any]:
 
 
 RENAMED = {"entropy": "entropy_coef", "entropy_end": "entropy_coef_final", "value": "value_coef"}
-"""Training settings of run directories that older versions wrote, and their names now."""
+"""Names of training settings in run directories of older versions, and their present names."""
 
 FOLLOWERS = {key: f"taught_{key}" for key in TAUGHT_OVERRIDES} | {"entropy_coef": "entropy_coef_final"}
-"""Keys whose absence means "the same", by the key that they follow: who sets that alone sets both."""
-
-
-def _override(lower: dict[str, Any], upper: dict[str, Any]) -> dict[str, Any]:
-    """The upper values, and those of the lower ones that they leave."""
-    gone = {follower for key, follower in FOLLOWERS.items() if key in upper}
-    return {key: value for key, value in lower.items() if key not in gone} | upper
+"""By key, the key that has the same value unless it is set itself. Setting the first clears the second."""
 
 
 ALL_OTHER_FAMILIES = "*"
 
 
 def resolve(base: dict[str, Any], defaults: dict[str, dict[str, Any]], *layers: dict[str, Any]) -> Settings:
-    """The settings of a run.
+    """Resolve the settings of a run: values of later layers replace those of earlier ones.
 
     Args:
-        base: the study, the preset and the preset's values, among them training values for every family if it has any.
-        defaults: shipped training values by family; for one that has none, those under OTHERS.
-        layers: file and flags, rising in rank. A training key at the top level is meant for every family, one in a
-            table `training.<family>` for that family. What goes with a key falls with it: see `FOLLOWERS`.
+        base: study, name of the preset, and the preset's values. Its tables by family may name families that this run
+            has not: they are dropped.
+        defaults: shipped training values by family; `ALL_OTHER_FAMILIES` holds those of families without an entry.
+        layers: file and flags, in rising order of precedence. A training key at the top level sets every family, one
+            in a table `training.<family>` that family. A key also clears its entry in `FOLLOWERS`.
+
+    Returns:
+        The validated settings.
 
     Raises:
-        SettingsError: every wrong key and value at once.
+        InputError: every wrong key and value at once.
     """
-    merged: dict[str, Any] = {}
-    told: list[tuple[dict[str, Any], dict[str, dict[str, Any]]]] = []  # for every family, and by family
     for layer in (base, *layers):
-        tables = layer.get("training", {})
-        if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
-            raise InputError(f"training = {tables!r}: want a table by family, such as [training.errands]")
-        flat = {key: value for key, value in layer.items() if key in TRAINING_KEYS}
-        merged |= {key: value for key, value in layer.items() if key not in flat and key != "training"}
-        told.append((flat, tables))
-    families = merged.get("families", Settings.model_fields["families"].default)
-    chosen = [name for name in families if isinstance(name, str)] if isinstance(families, (list, tuple)) else []
-    if "knobs" in base and merged["knobs"] is base["knobs"]:  # a preset's, which knows of more families
-        merged["knobs"] = {family: knobs for family, knobs in base["knobs"].items() if family in chosen}
-    flat, tables = told[0]
-    told[0] = (flat, {family: table for family, table in tables.items() if family in chosen})
+        _check_training_tables(layer.get("training", {}))
+    families = _chosen_families(base, *layers)
+    layers = (_keep_chosen_families(base, families), *layers)
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        merged |= {key: value for key, value in layer.items() if key not in TRAINING_KEYS}
+    configured = [family for layer in layers for family in layer.get("training", {})]
     merged["training"] = {}
-    for name in dict.fromkeys([*(name for _, tables in told for name in tables), *chosen]):
-        values = defaults.get(name, defaults.get(ALL_OTHER_FAMILIES, {}))
-        for flat, tables in told:
-            values = _override(values, flat | tables.get(name, {}))
-        merged["training"][name] = values
+    for family in dict.fromkeys([*configured, *families]):
+        values = defaults.get(family, defaults.get(ALL_OTHER_FAMILIES, {}))
+        for layer in layers:
+            values = _override(values, _training_values(layer, family))
+        merged["training"][family] = values
     try:
         return Settings.model_validate(merged)
     except ValidationError as error:
-        raise InputError("\n".join(_explain_validation_error(item) for item in error.errors())) from None
+        raise InputError(_explain_validation_errors(error)) from None
+
+
+def _check_training_tables(tables: Any) -> None:
+    if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
+        raise InputError(f"training = {tables!r}: must be tables by family. Write them as [training.errands].")
+
+
+def _chosen_families(*layers: dict[str, Any]) -> list[str]:
+    """Return the families of the last layer that names any; nothing where they are no list of names."""
+    families = Settings.model_fields["families"].default
+    for layer in layers:
+        families = layer.get("families", families)
+    return [name for name in families if isinstance(name, str)] if isinstance(families, (list, tuple)) else []
+
+
+def _keep_chosen_families(preset: dict[str, Any], families: Sequence[str]) -> dict[str, Any]:
+    """Return a preset without the tables of families that are not chosen."""
+    return preset | {
+        key: {family: table for family, table in preset[key].items() if family in families}
+        for key in ("knobs", "training")
+        if key in preset
+    }
+
+
+def _training_values(layer: dict[str, Any], family: str) -> dict[str, Any]:
+    """Return a layer's training values of a family: those of every family, and its own above them."""
+    for_all = {key: value for key, value in layer.items() if key in TRAINING_KEYS}
+    return for_all | layer.get("training", {}).get(family, {})
+
+
+def _override(lower: dict[str, Any], upper: dict[str, Any]) -> dict[str, Any]:
+    """Merge the upper values over the lower ones, of which those that follow a key of the upper are dropped."""
+    cleared = {follower for key, follower in FOLLOWERS.items() if key in upper}
+    return {key: value for key, value in lower.items() if key not in cleared} | upper
+
+
+def _explain_validation_errors(error: ValidationError) -> str:
+    """Return one line for each of pydantic's findings."""
+    return "\n".join(_explain_validation_error(finding) for finding in error.errors())
 
 
 def _explain_validation_error(error: Any) -> str:
-    """One line for one of pydantic's findings."""
     path = ".".join(str(part) for part in error["loc"] if part not in ("int", "literal['new']"))
     key = path.rpartition(".")[2]
     if error["type"] == "extra_forbidden":
@@ -101,12 +134,12 @@ def _explain_validation_error(error: Any) -> str:
 
 
 def dump(settings: Settings) -> str:
-    """The settings as TOML."""
+    """Return the settings as TOML."""
     return tomli_w.dumps(settings.model_dump(mode="json", exclude_none=True))  # TOML has no null
 
 
 def _with_current_names(tables: dict[str, Any]) -> dict[str, Any]:
-    """Return resolved settings with the names that training settings have now."""
+    """Return the tables of a resolved configuration with the present names of training settings."""
     training = tables.get("training")
     if not isinstance(training, dict):
         return tables
@@ -118,15 +151,14 @@ def _with_current_names(tables: dict[str, Any]) -> dict[str, Any]:
 
 
 def load(text: str, path: Path) -> Settings:
-    """The settings of a resolved TOML text, which came from `path`.
+    """Return the settings that the resolved configuration `text` holds; `path` is its file, named in errors.
 
     Raises:
-        SettingsError: where it is none.
+        InputError: it is not TOML, or not a resolved configuration.
     """
     try:
         return Settings.model_validate(_with_current_names(tomllib.loads(text)))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise InputError(f"{path}: not a readable TOML file ({error})") from None
     except ValidationError as error:
-        wrong = "\n".join(_explain_validation_error(item) for item in error.errors())
-        raise InputError(f"{path}: not a resolved configuration\n{wrong}") from None
+        raise InputError(f"{path}: not a resolved configuration\n{_explain_validation_errors(error)}") from None

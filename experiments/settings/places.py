@@ -1,4 +1,4 @@
-"""Paths as a user says them: on this machine, with ~ for a home folder. Imports nothing of ours."""
+"""Paths that a user gives: on this machine, with ~ for a home folder. Imports nothing of this project."""
 
 import errno
 import os
@@ -8,38 +8,38 @@ REMOTE_SCHEMES = (
     "abfss?|adl|az|azure|cos|dbfs|file|ftps?|gcs|gs|hdfs|hf|https?|nfs|oss|r2|rsync|s3[an]?|sftp|smb|ssh|wasbs?"
 )
 ADDRESS = re.compile(rf"[a-z][a-z0-9+.-]*://|({REMOTE_SCHEMES}):/", re.IGNORECASE)  # `Path` makes one slash of two
-ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.EBADF, errno.ELOOP)  # what `Path.exists` takes for "there is none"
+ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.EBADF, errno.ELOOP)  # errors by which `Path.exists` answers False
 
 
-def expand_local_path(said: str) -> str:
-    """Return a path of this machine, a home folder in the place of ~ or ~user at its beginning.
+def expand_local_path(text: str) -> str:
+    """Return a local path with ~ or ~user at its beginning replaced by the home folder.
 
     Raises:
-        ValueError: where it is an address, such as gs://bucket/run, or nobody knows the home folder.
+        ValueError: it is an address, such as gs://bucket/run, or the home folder is unknown.
     """
-    if ADDRESS.match(said):
+    if ADDRESS.match(text):
         raise ValueError(
-            "is an address, and no path of this machine; give a path and copy what lies there, or mount it as a folder"
+            "is an address and not a local path; copy the data here, or mount it as a folder, and give its path"
         )
-    if not said.startswith("~"):
-        return said
-    user, slash, rest = said.partition("/")
+    if not text.startswith("~"):
+        return text
+    user, slash, rest = text.partition("/")
     home = os.path.expanduser(user)
     if not os.path.isabs(home) or (user == "~" and os.environ.get("HOME") == ""):
-        raise ValueError(f"there is no home folder {user}; write ./{said} for what is called so, or the whole path")
+        raise ValueError(f"there is no home folder {user}; write ./{text} for a file of that name, or the whole path")
     return os.path.join(home, rest) if slash else home
 
 
-def check_usable_path(said: str) -> None:
-    """Refuse what cannot be a path here, whether something is there or not.
+def check_usable_path(text: str) -> None:
+    """Refuse text that cannot be a local path, whether or not the path exists.
 
     Raises:
-        ValueError: why.
+        ValueError: the text is empty, an address, or not usable as a path.
     """
-    if not said.strip():
-        raise ValueError("is empty; want a path")
+    if not text.strip():
+        raise ValueError("is empty; give a path")
     try:
-        os.stat(expand_local_path(said))
+        os.stat(expand_local_path(text))
     except OSError as error:
         if error.errno not in ABSENT:
             raise ValueError(f"cannot be used as a path ({error.strerror})") from None

@@ -1,12 +1,11 @@
 """Shipped training values by family and preset, chosen on validation tasks. A family without an entry has the schema's.
 
-Step sizes, minibatches, discounts and entropy bonuses were held against `incentivize tune`, with as many trials for
-either arm: 12, of programs 40 (docs/results/tuning has them all). They were replaced where the best trial beat them by
-more than .01 on validation tasks (less may be luck): errands and programs incentivized, mazes taught. Networks were
-chosen by hand. The values of sequences were, too, for the taught arm: the incentivized one has not learnt it with any
-yet.
+Step sizes, minibatches, discounts and entropy bonuses were compared with trials of `incentivize tune`: 12 for either
+arm, 40 in programs (docs/results/tuning). Where the best trial was more than .01 better on validation tasks, its values
+replaced them: errands and programs incentivized, mazes taught. Networks were chosen by hand, and so were all values of
+sequences, for the taught arm: the incentivized arm has not learnt sequences with any values yet.
 
-The budgets are the environment steps of one training run; every agent of a family gets the same.
+Budgets are environment steps of one training run, the same for every agent of a family.
 """
 
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 from incentivize.experiments.settings.loading import ALL_OTHER_FAMILIES
 
 TRIALS = {"codebooks": 12, "errands": 12, "mazes": 12, "programs": 40, "puzzles": 12}
-"""Of either arm, that the shipped settings were held against; see docs/results/tuning."""
+"""Tuning trials of either arm that the shipped settings were compared with; see docs/results/tuning."""
 
 PRESETS = ("tiny", "quick", "standard", "large")
 
@@ -29,7 +28,7 @@ TINY: dict[str, Any] = {
     "eval_instances": 2,
     "evaluations": 4,
 }
-"""What studies have in their preset "tiny": a minute, to see that all of it runs; nothing is learnt in it."""
+"""Values of the preset "tiny" in every study: a run of a minute that tests the code. Nothing is learnt in it."""
 
 STANDARD: dict[str, Any] = {
     "seeds": 5,
@@ -40,7 +39,7 @@ STANDARD: dict[str, Any] = {
     "evaluations": 8,
     "likelihood": True,
 }
-"""What studies have in their preset "standard": the same for all, so that they share training runs."""
+"""Values of the preset "standard": the same in every study, so that studies share training runs."""
 
 MANY_POOLS = (1, 4, 16, 64, 256, 1024, 4096, 16384, "new")
 
@@ -51,16 +50,20 @@ LARGE: dict[str, Any] = {
     "eval_tasks": 1024,
     "evaluations": 11,
 }
-"""What studies have in their preset "large", for an accelerator, beside eight times the steps of "standard"."""
+"""Values of the preset "large", for an accelerator; budgets are `LARGER_BY` times those of "standard"."""
 
 LARGE_POOLS = (65_536, 262_144, 1_048_576)
 LARGER_BY = 8  # times the steps
 
 
 def with_large(presets: dict[str, dict[str, Any]], larger: tuple[int, ...] = LARGE_POOLS) -> dict[str, dict[str, Any]]:
-    """A study's presets, and "large" made from "standard": more steps, `larger` pools if there are several.
+    """Return a study's presets with "large" added, made from "standard".
 
-    It has the values of LARGE where "standard" has those of STANDARD: a study's own stay.
+    Values of `STANDARD` become those of `LARGE`; values of the study's own stay. Budgets grow by `LARGER_BY`.
+
+    Args:
+        presets: values by name of preset; "standard" is among them.
+        larger: pool sizes that "large" adds, where "standard" has several.
     """
     standard = presets["standard"]
     large = standard | {key: value for key, value in LARGE.items() if standard.get(key) == STANDARD[key]}
@@ -172,7 +175,7 @@ _BUDGETS["large"] = {family: LARGER_BY * steps for family, steps in _BUDGETS["st
 
 
 def training_defaults(preset: str) -> dict[str, dict[str, Any]]:
-    """Training values by family; under OTHERS those of every other."""
+    """Return a preset's training values by family, and those of all others under `ALL_OTHER_FAMILIES`."""
     if preset == "tiny":
         return {family: own | _TINY_TRAINING for family, own in _TRAINING.items()} | {
             ALL_OTHER_FAMILIES: _TINY_TRAINING

@@ -1,8 +1,7 @@
-"""The archive of finished cells: what has been computed once, in this run or in another beside it, is not again.
+"""Store of finished cells: a cell finished here, or in a sibling run with the same code, is not computed again.
 
-A file `cells/<id>.npz` of a run directory holds what came of one cell: its counts per task, and what it is (all that
-it was computed from, the version of the code, what it was made with). `checkpoints/<id>.msgpack` has its parameters.
-Rows and all else in the directory are made from these.
+`cells/<id>.npz` of a run directory holds a cell's counts per task, its identity, and the code and machine that computed
+it; `checkpoints/<id>.msgpack` holds its parameters. All other files of the directory are made from these.
 """
 
 import json
@@ -20,8 +19,9 @@ import numpy as np
 from incentivize.agents.networks import Params
 from incentivize.experiments.cells import Cell
 from incentivize.experiments.errors import is_out_of_resources
-from incentivize.experiments.storage.code_version import code_version
+from incentivize.experiments.storage.code_version import CodeVersion, code_version
 from incentivize.experiments.storage.io import (
+    DECODER_ERRORS,
     MAX_ROWS_BYTES,
     MAX_SETTINGS_BYTES,
     atomic_write,
@@ -45,66 +45,85 @@ ABOUT_TYPES: dict[str, Any] = {
     "failure": str,
     "made_with": dict,
 }
-"""What is said of a cell, and what it is."""
+"""Fields of a cell's description and their types."""
 
 
 class CellResult(NamedTuple):
-    """What came of one cell."""
+    """Result of the training of one cell.
+
+    Attributes:
+        cell: the cell.
+        counts: successes per budget, split and task, an array of `count_fields`.
+        episodes: episodes finished in training.
+        seconds: the cell's share of the group's wall-clock time, compilation included.
+        params: final parameters, NumPy arrays.
+        digest: SHA-256 of the final state, keys and environments included.
+        failure: why the cell was given up; empty where it was not. Of a failed cell nothing else counts.
+    """
 
     cell: Cell
-    counts: np.ndarray  # TASK_FIELDS and `by_attempt`: successes per budget, split and task
+    counts: np.ndarray
     episodes: int
-    seconds: float  # its share, compilation included
-    params: Params = ()  # in the end, NumPy arrays
-    digest: str = ""  # of everything that it had to remember, in the end: keys and environments too
-    failure: str = ""  # why it was given up, in which case nothing else counts
+    seconds: float
+    params: Params = ()
+    digest: str = ""
+    failure: str = ""
 
 
 class StoredCell(NamedTuple):
     """A finished cell.
 
     Attributes:
-        cell: which one.
-        counts: per task, of `count_fields`; none where it was given up.
-        about: as in ABOUT: `digest` is of its last state, `failure` says why it was given up, if it was.
+        cell: the cell.
+        counts: successes per task, an array of `count_fields`; empty where the cell was given up.
+        about: the fields of `ABOUT_TYPES`; `digest` and `failure` are those of its `CellResult`.
     """
 
     cell: Cell
     counts: np.ndarray
     about: dict[str, Any]
 
+    @property
+    def code_version(self) -> CodeVersion:
+        """Version of the code that computed the cell."""
+        return CodeVersion.parse(self.about["code"])
+
 
 class CellStore:
-    """The finished cells of a run directory, and those beside it."""
+    """The finished cells of a run directory, and of its siblings."""
 
-    def __init__(self, run: Path, beside: Path | None, made_with: dict[str, Any], checked: bool = False) -> None:
-        """Where `beside` is named, the run directories in it are looked through for cells too.
+    def __init__(self, run: Path, siblings: Path | None, made_with: dict[str, Any], checkify: bool = False) -> None:
+        """Open the cells of a run directory.
 
-        `checked`: whether the programs that train here check every number: they are others, and count as other code.
+        Args:
+            run: the run directory.
+            siblings: folder of run directories from which cells may be imported; None for none.
+            made_with: provenance that saved cells note.
+            checkify: whether the programs of this run check every number; they are another version of the code.
         """
-        self.run, self.siblings, self.made_with, self.checkify = run, beside, made_with, checked
+        self.run, self.siblings, self.made_with, self.checkify = run, siblings, made_with, checkify
 
-    def code_version(self, cell: Cell) -> str:
-        """The version of the code by which a cell counts here."""
+    def code_version(self, cell: Cell) -> CodeVersion:
+        """Return the version of the code by which a cell counts in this process."""
         return code_version(cell, self.checkify)
 
     @cached_property
     def sibling_files(self) -> dict[str, list[Path]]:
-        """Files of other runs by the id of their cell."""
-        found: dict[str, list[Path]] = {}
-        with suppress(OSError):  # one that goes away meanwhile, or may not be looked into
+        """Files of sibling runs by the id of their cell."""
+        files: dict[str, list[Path]] = {}
+        with suppress(OSError):  # a folder that has just been deleted, or may not be read
             for path in sorted(self.siblings.glob("*/cells/*.npz")) if self.siblings else ():
                 if path.parent.parent.resolve() != self.run.resolve():
-                    found.setdefault(path.stem, []).append(path)
-        return found
+                    files.setdefault(path.stem, []).append(path)
+        return files
 
     def save(self, trained: CellResult) -> StoredCell:
-        """Write a cell down, its parameters first: a cell with a file has them."""
+        """Write a cell's files: first its parameters, so that a cell with a file has parameters."""
         params = self.run / "checkpoints" / f"{trained.cell.id}.msgpack"
         save(params, trained.params)
         about = {
             "computed": trained.cell.identity,
-            "code": self.code_version(trained.cell),
+            "code": str(self.code_version(trained.cell)),
             "episodes": trained.episodes,
             "seconds": round(trained.seconds, 3),
             "n_params": sum(leaf.size for leaf in jax.tree.leaves(trained.params)),
@@ -116,49 +135,61 @@ class CellStore:
         counts = trained.counts[:0] if trained.failure else trained.counts
         return self._write(StoredCell(trained.cell, counts, about))
 
-    def _write(self, found: StoredCell) -> StoredCell:
+    def _write(self, stored: StoredCell) -> StoredCell:
         (self.run / "cells").mkdir(exist_ok=True)
-        with atomic_write(self.run / "cells" / f"{found.cell.id}.npz") as file:
-            text = np.frombuffer(json.dumps(found.about).encode(), np.uint8)
-            np.savez_compressed(file, counts=found.counts, about=text)
-        return found
+        with atomic_write(self.run / "cells" / f"{stored.cell.id}.npz") as file:
+            text = np.frombuffer(json.dumps(stored.about).encode(), np.uint8)
+            np.savez_compressed(file, counts=stored.counts, about=text)
+        return stored
 
     def load(self, cell: Cell) -> StoredCell | None:
-        """A cell of this run, whatever the version of the code; None where there is none, or a damaged one."""
+        """Load a cell of this run, whatever its version of the code.
+
+        Returns:
+            The cell; None where there is none, or a damaged one, which is named on standard error.
+        """
         path = self.run / "cells" / f"{cell.id}.npz"
         if not path.exists():
             return None
         try:
             return _read(path, cell)[0]
-        except Exception as error:  # whatever the decoders stumble over
-            if is_out_of_resources(error):
-                raise
-            why = f"{type(error).__name__}: {excerpt(error)}"
-            print(
-                f"{path}: damaged, so this training run is looked for elsewhere or made again ({why})", file=sys.stderr
-            )
+        except DECODER_ERRORS as error:
+            _report_unreadable(path, error, "damaged, so this cell is taken from a sibling run or trained again")
             return None
 
     def import_from_siblings(self, cell: Cell) -> StoredCell | None:
-        """A cell that another run has finished with the same code, taken over; None where there is none."""
+        """Copy a cell that a sibling run has finished with the same code, and its parameters, into this run.
+
+        Returns:
+            The cell; None where no sibling has it. Files that cannot be read are named on standard error.
+        """
         for path in self.sibling_files.get(cell.id, ()):
             try:
-                found, params = _read(path, cell)
-                if found.about["code"] == self.code_version(cell) and not found.about["failure"]:
-                    (self.run / "checkpoints").mkdir(exist_ok=True)
-                    write_atomic(self.run / "checkpoints" / f"{cell.id}.msgpack", params)
-                    return self._write(found)
-            except Exception as error:  # a file that cannot be taken is not ours to judge
-                if is_out_of_resources(error):
-                    raise
+                stored, params = _read(path, cell)
+            except DECODER_ERRORS as error:
+                _report_unreadable(
+                    path, error, "cannot be used, so this cell is taken from another sibling run or trained"
+                )
+                continue
+            if stored.code_version == self.code_version(cell) and not stored.about["failure"]:
+                (self.run / "checkpoints").mkdir(exist_ok=True)
+                write_atomic(self.run / "checkpoints" / f"{cell.id}.msgpack", params)
+                return self._write(stored)
         return None
 
 
+def _report_unreadable(path: Path, error: Exception, what: str) -> None:
+    """Print one line on a file that cannot be read; raise the error again where resources ran out."""
+    if is_out_of_resources(error):
+        raise error
+    print(f"{path}: {what} ({type(error).__name__}: {excerpt(error)})", file=sys.stderr)
+
+
 def read_about(archive: zipfile.ZipFile) -> dict[str, Any]:
-    """What is said of a cell.
+    """Read a cell's description, and check its types.
 
     Raises:
-        Exception: of many kinds, where that is not all that there is to say.
+        Exception: one of `DECODER_ERRORS`, where the description is damaged.
     """
     about = dict(json.loads(read_npz_array(archive, "about", MAX_SETTINGS_BYTES).tobytes()))
     for name, kinds in ABOUT_TYPES.items():
@@ -170,19 +201,19 @@ def read_about(archive: zipfile.ZipFile) -> dict[str, Any]:
 
 
 def _read(path: Path, cell: Cell) -> tuple[StoredCell, bytes]:
-    """A cell's file, and its parameters.
+    """Read a cell's file, and the bytes of its parameters.
 
     Raises:
-        Exception: of many kinds, where it is damaged or of another cell.
+        Exception: one of `DECODER_ERRORS`, where a file is damaged or of another cell.
     """
     fields = np.dtype(count_fields(cell.life))
-    most = max_count_rows(cell) * fields.itemsize
-    with open_npz(path, most) as archive:
-        about, counts = read_about(archive), rename_fields(read_npz_array(archive, "counts", most))
+    max_bytes = max_count_rows(cell) * fields.itemsize
+    with open_npz(path, max_bytes) as archive:
+        about, counts = read_about(archive), rename_fields(read_npz_array(archive, "counts", max_bytes))
     if about["computed"] != cell.identity:
         raise ValueError("it is of another training run")
     if counts.dtype != fields or (len(counts) == 0) != bool(about["failure"]):
-        raise ValueError("its counts are not what they should be")
+        raise ValueError("its counts are not of the expected type or length")
     _validate_counts(counts, cell)
     params = path.parent.parent / "checkpoints" / f"{cell.id}.msgpack"
     data = read_bounded(params, MAX_ROWS_BYTES) if params.is_file() else b""
@@ -195,25 +226,25 @@ def _validate_counts(counts: np.ndarray, cell: Cell) -> None:
     """Refuse counts that are not of a cell's evaluations.
 
     Raises:
-        ValueError: which of them.
+        ValueError: a column has other values; the message names it.
     """
-    known = {
+    allowed = {
         "cell": [cell.id],
         "family": cell.members,
         "evaluated_on": [*EVALUATED_BLOCKS, *(name for name, _ in cell.shifts)],
         "simulations": cell.simulations,
     }
-    known["env_steps"] = [steps for steps, _ in cell.evaluation_points]
-    for name, values in known.items():
+    allowed["env_steps"] = [steps for steps, _ in cell.evaluation_points]
+    for name, values in allowed.items():
         if not np.isin(counts[name], list(values)).all():
-            raise ValueError(f"its {name} is that of no evaluation of it")
+            raise ValueError(f"its {name} is of no evaluation of this cell")
     episodes = counts["episodes"]
     for name in ("successes", "successes_greedy", "successes_best"):
         if (episodes < 1).any() or (counts[name] < 0).any() or (counts[name] > episodes).any():
-            raise ValueError(f"its {name} are more than there were episodes")
+            raise ValueError(f"its {name} are more than its episodes")
 
 
 def max_count_rows(cell: Cell) -> int:
-    """Return how many tasks a cell's evaluations count, at most."""
+    """Return the largest number of rows of a cell's counts."""
     blocks = len(cell.members) * len(evaluated_blocks(cell.eval_specialists)) + len(cell.shifts)
     return len(cell.evaluation_points) * len(cell.simulations) * blocks * cell.eval_tasks

@@ -1,4 +1,4 @@
-"""What defines a cell's meaning beside its settings: the code that plays, learns and evaluates. Does not import jax."""
+"""Version of the code that decides a cell's result, beside the cell's settings. Does not import jax."""
 
 import ast
 import hashlib
@@ -6,64 +6,78 @@ from collections.abc import Iterable
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 from incentivize import envs, rewards
 from incentivize.experiments.cells import Cell
 from incentivize.experiments.runtime.ambient import unusual_settings
 
 PACKAGE = "incentivize"
-DECIDE = ("envs", "rewards", "agents")  # packages of ours that decide what a cell computes
-TRAINER = "incentivize.experiments.training.loop"  # what runs the learner
-OURS = (
-    TRAINER,
-    "incentivize.experiments.training.compiled",
-    "incentivize.experiments.training.evaluation",
-    "incentivize.experiments.training.build",
-)
-LOOKS = ("incentivize.envs.render",)  # what a task looks like to a person
-CHECKED = " checked"  # said of code that stops where a number first is none
+DECIDING_ROOMS = ("envs", "rewards", "agents", "experiments.training")
+"""Packages whose modules decide what a cell computes, if the cell needs them. `NOT_DECIDING` names the exceptions."""
+NOT_DECIDING = ("envs.render", *(f"experiments.training.{name}" for name in ("checkpoints", "groups", "flops")))
+"""Modules of these packages that change no result. One that is missing here only makes versions change too often."""
+TRAINING_LOOP = f"{PACKAGE}.experiments.training.loop"  # every cell needs it
+CHECKIFY_SUFFIX = " checked"
 
 
-def code_version(cell: Cell, checkify: bool = False) -> str:
-    """The version of the code that defines a cell: a hash of all modules of ours that it needs, 16 hexadecimal digits.
+class CodeVersion(NamedTuple):
+    """Version of the code that defines a cell. Its text, `str(version)`, is what files of cells hold.
 
-    So do those of another package that brings its family, reward or network. Comments, docstrings and layout do not
-    count, and neither do registries of names: another family, reward or network beside it changes nothing for this one.
-    Where every number is `checked` it is another program, which is said too, and so is what jax or XLA are told that
-    may change numbers; mostly that is nothing.
+    Attributes:
+        digest: hash of the code, 16 hexadecimal digits.
+        ambient: settings of jax and XLA that may change numbers, as "name=value" words; mostly empty.
+        checkify: whether the compiled programs check every number (`--debug`).
     """
-    from incentivize.agents.encoders import ENCODERS  # and with it jax
+
+    digest: str
+    ambient: str = ""
+    checkify: bool = False
+
+    def __str__(self) -> str:
+        text = f"{self.digest} {self.ambient}" if self.ambient else self.digest
+        return text + CHECKIFY_SUFFIX if self.checkify else text
+
+    @classmethod
+    def parse(cls, text: str) -> "CodeVersion":
+        """Return the version that a text stands for."""
+        digest, _, ambient = text.removesuffix(CHECKIFY_SUFFIX).partition(" ")
+        return cls(digest, ambient, text.endswith(CHECKIFY_SUFFIX))
+
+
+def code_version(cell: Cell, checkify: bool = False) -> CodeVersion:
+    """Return the version of the code that defines a cell, in this process. Imports jax.
+
+    The digest covers all deciding modules that the cell needs, and those of other packages that bring its family,
+    reward or network. Comments, docstrings, layout and registries of names do not count: another family, reward or
+    network beside the cell's own changes nothing.
+    """
+    from incentivize.agents.encoders import ENCODERS
 
     families = [envs.FAMILIES[member] for member in cell.members]
-    paid = [rewards.REWARDS[part.strip()] for part in cell.training.reward.split("+")]
-    entries = [*families, *paid, ENCODERS[cell.training.network]]
-    brought = frozenset(entry.module.partition(".")[0] for entry in entries if entry.dist)
-    told = "".join(f" {name}={value}" for name, value in unusual_settings().items())
-    return _hash(frozenset([TRAINER, *(entry.module for entry in entries)]), brought) + told + CHECKED * checkify
-
-
-def parts(code: str) -> tuple[str, str]:
-    """Split a version into its hash and its unusual jax or XLA settings, '' if there are none."""
-    found, _, told = code.removesuffix(CHECKED).partition(" ")
-    return found, told
+    incentives = [rewards.REWARDS[part.strip()] for part in cell.training.reward.split("+")]
+    entries = [*families, *incentives, ENCODERS[cell.training.network]]
+    plugins = frozenset(entry.module.partition(".")[0] for entry in entries if entry.dist)
+    digest = _digest(frozenset([TRAINING_LOOP, *(entry.module for entry in entries)]), plugins)
+    return CodeVersion(digest, " ".join(f"{name}={value}" for name, value in unusual_settings().items()), checkify)
 
 
 @lru_cache
-def _hash(needed: frozenset[str], brought: frozenset[str]) -> str:
-    """Return the digest of the modules needed and all that they import, of ours or of the packages `brought`.
+def _digest(roots: frozenset[str], plugins: frozenset[str]) -> str:
+    """Return the digest of the modules `roots` and of all deciding modules that they import, 16 hexadecimal digits.
 
-    It is a digest of the sorted digests of their top-level statements. Names of modules are not part of it, so that a
-    module that is moved, or a function that is moved to another module, leaves every version as it was.
+    It is a digest of the sorted digests of top-level statements, without the names of modules. So a module that moves,
+    or a function that moves to another module, leaves every version as it was.
     """
-    known: set[str] = set()
-    waiting = list(needed)
+    modules: set[str] = set()
+    waiting = list(roots)
     while waiting:
         module = waiting.pop()
-        if module not in known:
-            known.add(module)
-            waiting += _imports(module, brought)
-    imports = {line for module in known for line in _statements(module)[0]}
-    statements = [text for module in known for text in _statements(module)[1]]
+        if module not in modules:
+            modules.add(module)
+            waiting += _imports(module, plugins)
+    imports = {line for module in modules for line in _statements(module)[0]}
+    statements = [text for module in modules for text in _statements(module)[1]]
     digests = sorted(hashlib.sha256(text.encode()).hexdigest() for text in (*imports, *statements))
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()[:16]
 
@@ -87,27 +101,30 @@ def _home(package: str) -> Path:
     return Path(where[0] or "").with_suffix("") if where else Path(package)
 
 
-def _decides_results(module: str, brought: frozenset[str]) -> bool:
-    top, _, inner = module.partition(".")
-    ours = top == PACKAGE and (module in OURS or (inner.split(".")[0] in DECIDE and module not in LOOKS))
-    return (ours or top in brought) and _file(module).is_file()
+def _decides_results(module: str, plugins: frozenset[str]) -> bool:
+    package, _, inner = module.partition(".")
+    if package == PACKAGE:
+        in_room = any(f"{inner}.".startswith(f"{room}.") for room in DECIDING_ROOMS)
+        return in_room and inner not in NOT_DECIDING and _file(module).is_file()
+    return package in plugins and _file(module).is_file()
 
 
-def _imports(module: str, brought: frozenset[str]) -> Iterable[str]:
-    """Yield the modules that decide of those that one imports, wherever in it."""
+def _imports(module: str, plugins: frozenset[str]) -> Iterable[str]:
+    """Yield the deciding modules that a module imports, wherever in it."""
     for node in ast.walk(_tree(module)):
         if isinstance(node, ast.Import):
-            yield from (name.name for name in node.names if _decides_results(name.name, brought))
+            yield from (name.name for name in node.names if _decides_results(name.name, plugins))
         elif isinstance(node, ast.ImportFrom) and node.module:
             names = [node.module, *(f"{node.module}.{name.name}" for name in node.names)]
-            yield from (name for name in names if _decides_results(name, brought))
+            yield from (name for name in names if _decides_results(name, plugins))
 
 
 @lru_cache
 def _statements(module: str) -> tuple[list[str], list[str]]:
     """Return a module's imports and its other top-level statements.
 
-    Docstrings and registries of names are left out, as are the names of the modules of ours that are imported from.
+    Docstrings and registries of names are left out, as are imports from this package under their own name: which
+    module holds a name does not count.
     """
     tree = ast.parse(ast.unparse(_tree(module)))
     for node in ast.walk(tree):
@@ -120,7 +137,8 @@ def _statements(module: str) -> tuple[list[str], list[str]]:
     for node in tree.body:
         if isinstance(node, ast.Import | ast.ImportFrom):
             source = f"from {node.module} " if isinstance(node, ast.ImportFrom) else ""
-            imports += [f"{source}import {name.name} as {name.asname}" for name in node.names]
+            named = [name for name in node.names if name.asname or source != f"from {PACKAGE} "]
+            imports += [f"{source}import {name.name} as {name.asname}" for name in named]
     rest = [node for node in tree.body if not isinstance(node, ast.Import | ast.ImportFrom)]
     return imports, [ast.unparse(node) for node in rest]
 

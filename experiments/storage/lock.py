@@ -1,4 +1,4 @@
-"""Locks on files, which go with the process that holds them; and what is said where a file system has none."""
+"""Locks on files, released when their process ends, and refusals of file systems without locks."""
 
 import errno
 from collections.abc import Iterator
@@ -9,11 +9,11 @@ from filelock import FileLock, Timeout
 
 from incentivize.experiments.errors import InputError
 
-CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)  # what a file system answers where a file may not be written
-TAKEN = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES)  # and where another process has its lock
+READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)  # errors by which a file may not be written
+TAKEN = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES)  # errors by which another process holds the lock
 
 
-class LockHeld(Exception):  # noqa: N818, no error yet
+class LockHeld(Exception):  # noqa: N818, not an error by itself
     """Another process holds the lock."""
 
 
@@ -22,19 +22,19 @@ def file_lock(path: Path, seconds: float = 0.0) -> Iterator[None]:
     """Hold the lock of a file until the block ends.
 
     Args:
-        path: the file; it is made where it is not there, and stays.
-        seconds: to wait for another process that holds it.
+        path: the file; it is made if it is missing, and stays.
+        seconds: longest wait for another process that holds the lock.
 
     Raises:
-        Held: where another process holds it still.
-        SettingsError: where its file system has no locks, or the file may not be written.
-        OSError: where it cannot be opened for another reason.
+        LockHeld: another process still holds the lock.
+        InputError: the file system has no locks, or the file may not be written.
+        OSError: the file cannot be opened for another reason.
     """
     lock = FileLock(path)
     try:
         lock.acquire(timeout=seconds)
-    except (Timeout, OSError, NotImplementedError) as error:  # old versions of filelock time out whatever is wrong
-        _refuse(path, error)
+    except (Timeout, OSError, NotImplementedError) as error:  # old versions of filelock time out at any error
+        _raise_unless_held(path, error)
         raise LockHeld from None
     try:
         yield
@@ -42,29 +42,29 @@ def file_lock(path: Path, seconds: float = 0.0) -> Iterator[None]:
         lock.release()
 
 
-def _refuse(path: Path, error: Exception) -> None:
-    """Raise what is wrong, unless all that is wrong is that another process holds the lock."""
-    lacking: Exception | None = error
+def _raise_unless_held(path: Path, error: Exception) -> None:
+    """Raise why a lock could not be acquired, unless only because another process holds it."""
+    cause: Exception | None = error
     if isinstance(error, (Timeout, NotImplementedError)):
-        lacking = _has_no_locks(path)
-    if not isinstance(lacking, OSError):
+        cause = _why_not_lockable(path)
+    if not isinstance(cause, OSError):
         return
-    if lacking.errno in CLOSED and lacking.filename is not None:
-        raise InputError(f"{path.parent}: cannot be written to ({path.name}: {lacking.strerror})") from None
-    if lacking.filename is not None:
-        raise lacking
+    if cause.errno in READ_ONLY and cause.filename is not None:
+        raise InputError(f"{path.parent}: cannot be written to ({path.name}: {cause.strerror})") from None
+    if cause.filename is not None:
+        raise cause
     raise InputError(
-        f"{path.parent}: its file system has no locks ({lacking.strerror}), so nothing keeps two processes from "
+        f"{path.parent}: its file system has no locks ({cause.strerror}), so nothing keeps two processes from "
         "writing there at the same time. Take a folder of another file system, or mount this one with locks (NFS 4; "
-        f"Lustre with -o flock). Where {path} was left by a process that is gone, remove it"
+        f"Lustre with -o flock). If {path} was left by a process that has ended, delete it."
     ) from None
 
 
-def _has_no_locks(path: Path) -> OSError | None:
-    """Return why a file cannot be locked at all; None where it can, or another process has its lock."""
+def _why_not_lockable(path: Path) -> OSError | None:
+    """Return why a file cannot be locked at all; None where it can, or another process holds its lock."""
     try:
         import fcntl
-    except ImportError:  # of no Unix, where locks do not fail in this way
+    except ImportError:  # not a Unix; locks do not fail in this way there
         return None
     try:
         with path.open("ab") as file:

@@ -1,9 +1,8 @@
-"""Whose a run directory is: made whole, written by one process at a time, with a status that says how it stands.
+"""Ownership of run directories: made atomically, written by one process at a time, with a status. Does not import jax.
 
-`status.json` has `state` (running, done, stopped, failed), `reason`, and since when which process on which host. The
-lock lies beside it and goes with the process, however that ends: what is "running" with nobody at it was killed. A
-process knows what it has said itself by a `token`: in containers, all may be number 1 of a host of the same name. Does
-not import jax.
+`status.json` has the `state` (running, done, stopped, failed), its `reason`, its time, process and host. The lock ends
+with its process: a directory that is "running" without a lock belonged to a process that was killed. A `token` tells
+processes apart, as every process of a container may have number 1 on a host of the same name.
 """
 
 import errno
@@ -27,19 +26,19 @@ from incentivize.experiments.storage.run_directory import RunDirectory, tree_dif
 from incentivize.experiments.storage.start_files import with_recorded_paths
 
 TOKEN = secrets.token_hex(8)
-"""This process, and no other that ever was or will be."""
-SHORT = 40  # letters of a name that part of another name is made of, which has to stay within 255 bytes
+"""Random name of this process."""
+MAX_NAME_PART = 40  # characters of a name in the name of its temporary folder, which may have 255 bytes
 UNMOVABLE = (errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EPERM)
 
 
 @contextmanager
 def open_run_directory(path: Path, settings: Settings) -> Iterator[RunDirectory]:
-    """A run directory to write to, made if it is not there, until the block ends.
+    """Open a run directory to write to until the block ends; make it if it is missing.
 
-    Whoever begins to write says so (`set_status`); how it ended is said here.
+    The block sets the status to "running" when it begins to write (`set_status`); the end is set here.
 
     Raises:
-        SettingsError: where it holds another run, or something else, or is another process's.
+        InputError: the path holds another run or something else, or another process writes to it.
     """
     _create(path, settings)
     store = RunDirectory(path)
@@ -66,28 +65,28 @@ def exclusive_lock(store: RunDirectory) -> Iterator[None]:
     """Keep other processes from writing to a directory until the block ends.
 
     Raises:
-        SettingsError: where another process is at it.
+        InputError: another process writes to the directory.
     """
     with ExitStack() as stack:
         try:
             stack.enter_context(file_lock(store.path / "lock"))
         except LockHeld:
-            there = store.status()
-            process, host, since = (excerpt(there.get(key)) for key in ("process", "host", "since"))
-            running = there.get("state") == "running"  # or else it has not said so yet, or is none
+            status = store.status()
+            process, host, since = (excerpt(status.get(key)) for key in ("process", "host", "since"))
+            running = status.get("state") == "running"  # otherwise it has not begun to write, or is a report
             who = f" (process {process} on {host}, since {since})" if running else ", or by a report"
             raise InputError(f"{store.path}: is being written by another run{who}") from None
         yield
 
 
 def _is_running(store: RunDirectory) -> bool:
-    """Whether this process has said that it runs."""
+    """Return whether the status is "running", set by this process."""
     status = store.status()
     return status.get("token") == TOKEN and status.get("state") == "running"
 
 
 def set_status(store: RunDirectory, state: str, reason: str = "") -> None:
-    """Say how the run stands, if there is still room on the disk to say so."""
+    """Write the status of the run. A disk without room for a final status is tolerated."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     status: dict[str, Any] = {"state": state, "reason": reason, "since": now}
     status |= {"host": socket.gethostname(), "process": os.getpid(), "token": TOKEN}
@@ -99,16 +98,20 @@ def set_status(store: RunDirectory, state: str, reason: str = "") -> None:
 
 
 def _create(path: Path, settings: Settings) -> None:
-    """Make the directory with its configuration in one step, unless it is there, be it empty."""
+    """Make the directory with its configuration atomically, unless it exists.
+
+    Raises:
+        InputError: the path cannot be used as a run directory.
+    """
     try:
-        there = _there(path)
+        names = _names_in(path)
     except OSError as error:
-        raise InputError(f"--out {path}: cannot be looked into ({error.strerror})") from None
-    if there is not None:
-        if there - {"lock", "config.toml.part"} and "config.toml" not in there:
+        raise InputError(f"--out {path}: cannot be read ({error.strerror})") from None
+    if names is not None:
+        if names - {"lock", "config.toml.part"} and "config.toml" not in names:
             raise InputError(f"--out {path}: exists and is not a run directory")
         return
-    part = path.absolute().with_name(f".{path.name[:SHORT]}.{secrets.token_hex(8)}.part")
+    part = path.absolute().with_name(f".{path.name[:MAX_NAME_PART]}.{secrets.token_hex(8)}.part")
     try:
         part.mkdir(parents=True)
         write_atomic(part / "config.toml", dump(settings))
@@ -119,36 +122,40 @@ def _create(path: Path, settings: Settings) -> None:
             raise InputError(f"--out {path}: cannot be written ({error.strerror})") from None
 
 
-def _there(path: Path) -> set[str] | None:
-    """Return the names in a directory; None where nothing is there.
+def _names_in(path: Path) -> set[str] | None:
+    """Return the names in a directory; {"a file"} for a file, and None for a path that does not exist.
 
     Raises:
-        SettingsError: where there is something else.
-        OSError: where nobody can say.
+        InputError: the path is a broken link.
+        OSError: the directory cannot be read.
     """
     if path.is_symlink() and not path.exists():
-        raise InputError(f"--out {path}: is a link to {path.readlink()}, which is not there")
+        raise InputError(f"--out {path}: is a link to {path.readlink()}, which does not exist")
     if not path.exists():
         return None
-    return {one.name for one in path.iterdir()} if path.is_dir() else {"a file"}
+    return {entry.name for entry in path.iterdir()} if path.is_dir() else {"a file"}
 
 
 def _move(part: Path, path: Path) -> None:
-    """Give a new directory its name; one with files that another process has just made there stays."""
+    """Give a new directory its name, unless another process has just made one with files there."""
     try:
         os.rename(part, path)
     except OSError as error:
         if error.errno not in UNMOVABLE:
             raise
-        path.mkdir(exist_ok=True)  # object stores and the like rename no directory: it is filled where it lies
+        path.mkdir(exist_ok=True)  # file systems such as object stores cannot rename a directory
         write_atomic(path / "config.toml", (part / "config.toml").read_bytes())
         shutil.rmtree(part, ignore_errors=True)
 
 
 def check_same(store: RunDirectory, settings: Settings) -> None:
-    """Refuse a directory that was made with other settings; of files that agents start from the content counts."""
-    there = store.settings()
-    old, new = (one.model_dump(mode="json") for one in (there, with_recorded_paths(there, settings)))
+    """Refuse a directory that was made with other settings. Start files are compared by content, not by path.
+
+    Raises:
+        InputError: which settings differ.
+    """
+    recorded = store.settings()
+    old, new = (each.model_dump(mode="json") for each in (recorded, with_recorded_paths(recorded, settings)))
     if old != new:
         changes = "; ".join(f"{key}: {a!r} there, {b!r} now" for key, a, b in tree_differences(old, new))
         raise InputError(f"--out {store.path}: holds a run of other settings ({changes})")

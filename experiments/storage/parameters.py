@@ -1,7 +1,7 @@
-"""Parameters of trained agents in files, and agents that start from them.
+"""Files of trained agents' parameters, from which other agents may start.
 
-A file is msgpack as Flax writes it: arrays by name, no code, so that one from elsewhere can be opened. A setting
-`start_from` names such a file; `pin` adds the digest of its content, so that a run means one content and no other.
+A file is msgpack as Flax writes it: arrays by name and no code, so that foreign files are safe to open. The setting
+`start_from` names such a file; `pin_start_from` adds the digest of its content.
 """
 
 import hashlib
@@ -20,66 +20,74 @@ from incentivize.experiments.storage.start_files import parse_start_from
 
 
 def save(path: Path, params: Params) -> None:
-    """Write parameters (arrays of any shape) whole or not at all."""
+    """Write parameters (arrays of any shape) atomically."""
     path.parent.mkdir(exist_ok=True)
     write_atomic(path, serialization.to_bytes(params))
 
 
 def load(start_from: str, like: Params) -> Params:
-    """Parameters from a file, NumPy arrays.
+    """Load parameters from a file.
 
     Args:
-        start_from: the file's path, with or without a digest.
-        like: what has the tree, shapes and dtypes that are wanted.
+        start_from: path of the file, with or without the digest of its content.
+        like: parameters with the expected tree, shapes and dtypes.
+
+    Returns:
+        A tree of NumPy arrays.
 
     Raises:
-        SettingsError: where the file is missing, damaged, of another content or of another network.
+        InputError: the file is missing, damaged, of other content or of another network.
     """
     path, digest = parse_start_from(start_from)
-    wanted = _leaves(like)
-    data = _read(path, sum(leaf.size * leaf.dtype.itemsize for leaf in wanted.values()) + MAX_SETTINGS_BYTES)
+    expected = _leaves(like)
+    data = _read(path, sum(leaf.size * leaf.dtype.itemsize for leaf in expected.values()) + MAX_SETTINGS_BYTES)
     if digest and short_digest(data) != digest:
         raise InputError(f"{path}: has changed: its digest is {short_digest(data)}, and was {digest}")
     try:
-        found = _leaves(serialization.msgpack_restore(data))
-    except Exception as error:  # whatever the decoder stumbles over
+        leaves = _leaves(serialization.msgpack_restore(data))
+    except Exception as error:  # decoders of damaged files raise errors of many kinds
         if is_out_of_resources(error):
             raise
         raise InputError(f"{path}: cannot be read as parameters ({type(error).__name__}: {excerpt(error)})") from None
-    for name in (*wanted, *found):
-        there, here = (_kind(leaves.get(name)) for leaves in (found, wanted))
-        if there != here:
-            raise InputError(f"{path}: is of another network: {excerpt(name)} is {there} there, {here} here")
-    if not all(np.isfinite(leaf).all() for leaf in found.values()):
-        raise InputError(f"{path}: holds parameters that are no numbers")
-    return jax.tree.unflatten(jax.tree.structure(like), [found[name] for name in wanted])
+    for name in (*expected, *leaves):
+        actual, needed = _describe(leaves.get(name)), _describe(expected.get(name))
+        if actual != needed:
+            raise InputError(f"{path}: is of another network: {excerpt(name)} is {actual} there, {needed} here")
+    if not all(np.isfinite(leaf).all() for leaf in leaves.values()):
+        raise InputError(f"{path}: holds parameters that are not finite")
+    return jax.tree.unflatten(jax.tree.structure(like), [leaves[name] for name in expected])
 
 
 def pin_start_from(settings: Settings) -> Settings:
-    """The settings with the digest and the whole path of every file that agents start from.
+    """Return the settings with the absolute path and the digest of every start file.
 
-    They have to have passed `check`. A relative path is meant from the folder that this process is in.
+    Args:
+        settings: validated settings; relative paths start from the current folder.
     """
-    training = {}
-    for family, one in settings.training.items():
-        path, digest = parse_start_from(one.start_from)
-        if one.start_from and not digest:
-            one = one.model_copy(update={"start_from": f"{path.absolute()}#sha256={short_digest(path.read_bytes())}"})
-        training[family] = one
+    training = dict(settings.training)
+    for family, values in settings.training.items():
+        path, digest = parse_start_from(values.start_from)
+        if values.start_from and not digest:
+            pinned = f"{path.absolute()}#sha256={short_digest(path.read_bytes())}"
+            training[family] = values.model_copy(update={"start_from": pinned})
     return settings.model_copy(update={"training": training})
 
 
 def short_digest(data: bytes) -> str:
-    """64 bits of SHA-256 in hexadecimal: to notice a change, not to keep out a forger."""
+    """Return 64 bits of SHA-256 in hexadecimal: enough to notice changes, not to resist forgery."""
     return hashlib.sha256(data).hexdigest()[:16]
 
 
-def _read(path: Path, most: int) -> bytes:
-    """A file of so many bytes at most, as this network has parameters."""
+def _read(path: Path, max_bytes: int) -> bytes:
+    """Read a file of parameters of at most `max_bytes` bytes.
+
+    Raises:
+        InputError: the file is missing, larger or cannot be read.
+    """
     try:
         if not path.is_file():
             raise InputError(f"{path}: there is no such file")
-        return read_bounded(path, most)
+        return read_bounded(path, max_bytes)
     except (OSError, ValueError) as error:  # a name with a null byte is a ValueError
         if is_out_of_resources(error):
             raise
@@ -87,14 +95,14 @@ def _read(path: Path, most: int) -> bytes:
 
 
 def _leaves(tree: Any) -> dict[str, Any]:
-    """Leave by their names, such as "heads/policy/kernel"."""
+    """Return leaves by their paths, such as "heads/policy/kernel"."""
     return {
         jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in jax.tree.leaves_with_path(tree)
     }
 
 
-def _kind(leaf: Any) -> str:
-    """What a leaf is, in words."""
+def _describe(leaf: Any) -> str:
+    """Describe dtype and shape of a leaf; "missing" for None."""
     if not hasattr(leaf, "dtype"):
         return "missing" if leaf is None else type(leaf).__name__
     return f"{leaf.dtype} [{', '.join(map(str, leaf.shape))}]"

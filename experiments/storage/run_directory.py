@@ -1,12 +1,12 @@
-"""Run directories: what a run wrote, where other programs find it. Does not import jax.
+"""Run directories: the files of a run. Does not import jax.
 
-config.toml    the resolved settings         results.jsonl  one row per cell, family, budget, split
+config.toml    resolved settings             results.jsonl  one row per cell, family, budget, split
 meta.json      versions, devices, ledger     tasks.npz      successes per cell, family, budget, split, task
 claims.json    verdicts                      tables.json    figures/  report.html
-status.json    how it stands, and whose it is; the lock lies beside it
-cells/         what came of every cell, by its id: all of the above is made from these
-trackers/      what a tracker has made of all this (`trackers.py`)
-checkpoints/   the final parameters of every cell; groups/ what is being trained; diverged/ what was given up
+status.json    state and owner; the file `lock` is beside it
+cells/         results of cells by id: all files above are made from these
+trackers/      files of trackers (`experiments.trackers`)
+checkpoints/   final parameters of cells; groups/ checkpoints of training; diverged/ those of cells given up
 """
 
 import hashlib
@@ -45,10 +45,10 @@ META_TABLES = (
     "files", "versions", "blind", "uniform", "ledger", "given_up", "audit", "scripted", "teacher", "tasks",
     "continued_with",
 )  # fmt: skip
-"""Of `meta.json`, as far as they are there."""
+"""Entries of `meta.json` that are tables, where they exist."""
 BASELINE_ENTRIES = ("audit", "scripted", "teacher")  # entries of `meta.json` that a run measures before its cells
 REPORTED_FILES = ("config.toml", "results.jsonl", "tasks.npz")  # files that reports are made from, beside meta.json
-MAX_TASK_COUNTS = 2**24  # of tasks, in all of a run's evaluations
+MAX_TASK_COUNTS = 2**24  # rows of tasks.npz
 
 
 class RunDirectory:
@@ -59,15 +59,15 @@ class RunDirectory:
 
     @property
     def figures(self) -> Path:
-        """Where figures go; made on first use."""
+        """Folder of figures; made on first use."""
         (self.path / "figures").mkdir(exist_ok=True)
         return self.path / "figures"
 
     def settings(self) -> Settings:
-        """The run's resolved settings.
+        """Load the run's resolved settings.
 
         Raises:
-            SettingsError: where the directory is no run.
+            InputError: the directory is not a run directory.
         """
         try:
             text = decode(read_bounded(self.path / "config.toml", MAX_SETTINGS_BYTES))
@@ -79,35 +79,35 @@ class RunDirectory:
         return load(text, self.path / "config.toml")
 
     def status(self) -> dict[str, Any]:
-        """How the run stands, as its last owner said; empty where nobody has or nothing can be read."""
+        """Load the status that the last owner wrote; empty where there is none or it cannot be read."""
         try:
             return dict(json.loads(read_bounded(self.path / "status.json", MAX_SETTINGS_BYTES)))
         except (OSError, ValueError, TypeError, RecursionError):
             return {}
 
     def check_no_outside_links(self) -> None:
-        """Refuse a directory that leads out of itself, or holds pipes and the like: all has to be files within.
+        """Refuse links out of the directory, and entries that are neither files nor directories.
 
         Raises:
-            SettingsError: where there is such a thing.
+            InputError: there is such an entry; the message names it.
         """
         root = self.path.resolve()
         for path in self.path.rglob("*"):
             try:
                 within = not path.is_symlink() or path.resolve(strict=True).is_relative_to(root)
-                known = not path.exists() or path.is_file() or path.is_dir()
-            except (OSError, RuntimeError):  # a link to itself (RuntimeError before Python 3.13), or to nothing
-                within = known = False
+                regular = not path.exists() or path.is_file() or path.is_dir()
+            except (OSError, RuntimeError):  # a link to itself (RuntimeError before Python 3.13), or a broken link
+                within = regular = False
             if not within:
                 raise InputError(f"{path}: leads out of the run directory, or nowhere")
-            if not known:
+            if not regular:
                 raise InputError(f"{path}: is neither a file nor a directory")
 
     def check_digests(self) -> None:
-        """Refuse files that are not what the run wrote last.
+        """Refuse files that have changed since the run wrote them.
 
         Raises:
-            SettingsError: where one has changed.
+            InputError: a file has changed; the message names it.
         """
         for name, digest in dict(self.meta().get("files") or {}).items():
             path = self.path / name
@@ -119,7 +119,11 @@ class RunDirectory:
                 raise InputError(f"{path}: is not what the run wrote")
 
     def rows(self) -> list[Row]:
-        """All rows; a last line that was cut off is left out."""
+        """Load all rows; a last line that was cut off is left out.
+
+        Raises:
+            InputError: the file is damaged.
+        """
         path = self.path / "results.jsonl"
         with reading(path):
             lines = read_bounded(path, MAX_ROWS_BYTES).decode().splitlines() if path.exists() else []
@@ -132,16 +136,16 @@ class RunDirectory:
                         raise
                     break
                 if not {"cell", "family", "role"} <= set(row):
-                    raise ValueError(f"line {number} is no row")
+                    raise ValueError(f"line {number} is not a row")
                 rows.append(with_current_names(row))
             _check_unique(rows)
             return rows
 
     def publish(self, rows: Sequence[Row], tasks: np.ndarray | None = None, **meta: Any) -> None:
-        """Replace the rows, the counts per task where they are given, and entries of `meta.json`, each whole.
+        """Replace the rows, the counts per task if given, and entries of `meta.json`, each file atomically.
 
         Raises:
-            ValueError: where a row is there twice: it would count as another agent.
+            ValueError: two rows are of the same measurement: one would count as another agent.
         """
         _check_unique(rows)
         lines = (json.dumps({key: row.get(key) for key in ROW_KEYS}) + "\n" for row in rows)
@@ -153,24 +157,28 @@ class RunDirectory:
         paths = [self.path / name for name in REPORTED_FILES if (self.path / name).is_file()]
         self._set_meta(**meta, files={path.name: file_digest(path) for path in paths})
 
-    def tasks(self, most: int) -> np.ndarray:
-        """Successes and episodes per cell, family, budget, split and task: at most so many of TASK_FIELDS."""
+    def tasks(self, max_rows: int) -> np.ndarray:
+        """Load the counts per cell, family, budget, split and task: an array of `TASK_FIELDS`.
+
+        Raises:
+            InputError: the file is damaged, or has more than `max_rows` rows.
+        """
         path = self.path / "tasks.npz"
         if not path.exists():
             return np.empty(0, TASK_FIELDS)
-        size = min(most, MAX_TASK_COUNTS) * np.dtype(TASK_FIELDS).itemsize
+        size = min(max_rows, MAX_TASK_COUNTS) * np.dtype(TASK_FIELDS).itemsize
         with reading(path), open_npz(path, size) as archive:
-            found = rename_fields(read_npz_array(archive, "tasks", size))
-            missing = {name for name, *_ in TASK_FIELDS}.difference(found.dtype.names or ())
+            counts = rename_fields(read_npz_array(archive, "tasks", size))
+            missing = {name for name, *_ in TASK_FIELDS}.difference(counts.dtype.names or ())
             if missing:
                 raise ValueError(f"another version of incentivize wrote it, without {', '.join(sorted(missing))}")
-            return found.astype(TASK_FIELDS)
+            return counts.astype(TASK_FIELDS)
 
     def meta(self) -> dict[str, Any]:
-        """What `meta.json` says, empty at first.
+        """Load `meta.json`; empty where there is none.
 
         Raises:
-            SettingsError: where it is not what was written.
+            InputError: the file is damaged.
         """
         path = self.path / "meta.json"
         if not path.exists():
@@ -181,9 +189,9 @@ class RunDirectory:
                 raise ValueError("it is not what was written")
             for name in META_TABLES:
                 if not isinstance(meta.get(name, {}), dict):
-                    raise TypeError(f"{name} is no table")
+                    raise TypeError(f"{name} is not a table")
             if not isinstance(meta.get("seconds", 0), (int, float)):
-                raise TypeError("seconds is no number")
+                raise TypeError("seconds is not a number")
             return meta
 
     def update_meta(self, **entries: Any) -> None:
@@ -192,7 +200,7 @@ class RunDirectory:
         self._set_meta(**{k: old.get(k, {}) | v if isinstance(v, dict) else v for k, v in entries.items()})
 
     def reset_baselines(self, ambient: dict[str, Any]) -> None:
-        """Drop what was measured before the cells, and notes down the settings of the next measurement."""
+        """Drop the measurements made before the cells, and note the ambient settings of the next ones."""
         self._set_meta(ambient=ambient, **{name: {} for name in BASELINE_ENTRIES})
 
     def _set_meta(self, **entries: Any) -> None:
@@ -204,17 +212,17 @@ def _check_unique(rows: Sequence[Row]) -> None:
     """Refuse two rows of the same measurement.
 
     Raises:
-        ValueError: which they are of.
+        ValueError: two rows agree; the message says in what.
     """
-    known = set()
+    seen = set()
     for row in rows:
-        which = tuple(row.get(key) for key in ROW_IDENTITY)
-        if which in known:
-            told = ", ".join(
-                f"{key} {value}" for key, value in zip(ROW_IDENTITY, which, strict=True) if value is not None
+        identity = tuple(row.get(key) for key in ROW_IDENTITY)
+        if identity in seen:
+            names = zip(ROW_IDENTITY, identity, strict=True)
+            raise ValueError(
+                f"two rows are of {', '.join(f'{key} {value}' for key, value in names if value is not None)}"
             )
-            raise ValueError(f"two rows are of {told}")
-        known.add(which)
+        seen.add(identity)
 
 
 def _seal(meta: dict[str, Any]) -> str:
@@ -222,12 +230,11 @@ def _seal(meta: dict[str, Any]) -> str:
 
 
 def tree_differences(old: Any, new: Any, path: str = "") -> list[tuple[str, Any, Any]]:
-    """Where two trees of tables and lists differ: the path, and both values."""
+    """Return the differences of two trees of tables and lists: the path of each, and both values."""
     if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         old, new = ({str(place): value for place, value in enumerate(values)} for values in (old, new))
     if isinstance(old, dict) and isinstance(new, dict):
         keys = sorted({*old, *new})
-        return [
-            found for key in keys for found in tree_differences(old.get(key), new.get(key), f"{path}.{key}".lstrip("."))
-        ]
+        pairs = ((f"{path}.{key}".lstrip("."), old.get(key), new.get(key)) for key in keys)
+        return [difference for key, a, b in pairs for difference in tree_differences(a, b, key)]
     return [] if old == new else [(path, old, new)]

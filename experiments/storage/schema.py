@@ -15,20 +15,23 @@ ROW_KEYS = (
     "success_by_attempt", "log_likelihood",
 )
 # fmt: on
-"""`success` is of actions drawn from the policy, as in training, `success_greedy` of its most probable ones, and
-`success_best` of the best of so many `attempts` with drawn actions; `path` is the number of steps in episodes that
-succeeded (drawn actions) over the expert's number of steps in the same. Where an episode is a life of several attempts
-at its task, all of these are of the last of them; `success_by_attempt` lists the success of each (drawn actions).
-`log_likelihood` is of the expert's actions, nats a decision, where a study asks for it (`incentivize.agents.likelihood`)."""
+"""Columns of results.jsonl.
+
+`success` is the share of episodes solved with actions drawn from the policy, as in training; `success_greedy` with the
+most probable actions; `success_best` with the best of `attempts` drawn ones. `path` is the number of steps over the
+expert's number of steps, in episodes solved with drawn actions. In lives of several attempts all of these are of the
+last attempt; `success_by_attempt` lists the success of each (drawn actions). `log_likelihood` is of the expert's
+actions, nats per decision, where a study asks for it (`incentivize.agents.likelihood`).
+"""
 
 
 ROW_IDENTITY = ("cell", "family", "role", "budget_kind", "env_steps", "simulations", "evaluated_on")
-"""What a row is of: no two are of the same."""
+"""Columns that identify a row: no two rows agree in all of them."""
 
 
 TASK_FIELDS = [
     ("cell", "U12"),
-    ("family", "U32"),  # a cell whose agent plays several is counted in each
+    ("family", "U32"),  # a cell of several families has counts in each
     ("env_steps", np.int64),
     ("simulations", np.int32),
     ("evaluated_on", "U16"),
@@ -37,35 +40,35 @@ TASK_FIELDS = [
     ("successes_greedy", np.int32),
     ("successes_best", np.int32),
     ("episodes", np.int32),
-    ("steps", np.int64),  # in the episodes that `successes` counts
-    ("expert_steps", np.int64),  # from the same starts
-    ("log_likelihood", np.float32),  # of the expert's actions in one episode, nats, where it was asked for
-    ("decisions", np.int32),  # that it is the sum over
+    ("steps", np.int64),  # in the episodes counted by `successes`
+    ("expert_steps", np.int64),  # the expert's, from the same starts
+    ("log_likelihood", np.float32),  # of the expert's actions in one episode, nats; 0 unless a study asks for it
+    ("decisions", np.int32),  # whose log likelihoods are summed
 ]
 
 
 RENAMED_COLUMN = ("split", "evaluated_on")
-"""A column of rows and of counts per task that older versions wrote, and its name now."""
+"""A column of rows and counts in files of older versions, and its present name."""
 
 RENAMED_BUDGET_KIND = ("split", "equal_share")
-"""A value of the column `budget_kind` that older versions wrote, and its name now."""
+"""A value of the column `budget_kind` in files of older versions, and its present name."""
 
 EVALUATED_BLOCKS = ("seen", "validation", "unseen", "specialty")
 """Evaluated sets of tasks: the cell's pool; validation tasks; held-out tasks; the specialists' held-out tasks."""
 
 
 def evaluated_blocks(specialists: int) -> tuple[str, ...]:
-    """Return those of BLOCKS that are evaluated with so many specialists: without any, no held-out task is."""
+    """Return the blocks that are evaluated with a number of specialists; without any, no held-out task is."""
     return EVALUATED_BLOCKS if specialists else ("seen", "validation")
 
 
 def count_fields(life: int) -> list[Any]:
-    """What is counted per task: TASK_FIELDS, and successes by attempt of a life, int32 [life]."""
+    """Return the fields of counts per task: `TASK_FIELDS`, and successes by attempt, int32 [life]."""
     return [*TASK_FIELDS, ("by_attempt", np.int32, (life,))]
 
 
 def with_current_names(row: Row) -> Row:
-    """Return a row with the names that columns have now, whichever version wrote it."""
+    """Return a row with the present names of columns, whichever version wrote it."""
     old, new = RENAMED_COLUMN
     row = {new if key == old else key: value for key, value in row.items()}
     if row.get("budget_kind") == RENAMED_BUDGET_KIND[0]:
@@ -74,7 +77,7 @@ def with_current_names(row: Row) -> Row:
 
 
 def rename_fields(counts: np.ndarray) -> np.ndarray:
-    """Return counts per task with the names that fields have now, whichever version wrote them."""
+    """Return counts per task with the present names of fields, whichever version wrote them."""
     old, new = RENAMED_COLUMN
     names = tuple(new if name == old else name for name in counts.dtype.names or ())
     if names != counts.dtype.names and counts.dtype.names is not None:

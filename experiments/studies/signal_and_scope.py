@@ -40,7 +40,8 @@ from incentivize.experiments.presentation.charts import (
 )
 from incentivize.experiments.presentation.tables import mean_or_dash
 from incentivize.experiments.settings.presets import MANY_POOLS, STANDARD, TINY, with_large
-from incentivize.experiments.settings.schema import Settings, Training, size_of
+from incentivize.experiments.settings.schema import Settings, size_of
+from incentivize.experiments.settings.training import Training
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -29,7 +29,8 @@ from incentivize.experiments.design.grid import cell_of, on_pool
 from incentivize.experiments.errors import InputError
 from incentivize.experiments.presentation.charts import BLUE, GREY, PlotRows, describe_seeds, new_figure
 from incentivize.experiments.settings.presets import STANDARD, TINY, with_large
-from incentivize.experiments.settings.schema import Settings, Training, doubling_budgets, finite_pools
+from incentivize.experiments.settings.schema import Settings, doubling_budgets, finite_pools
+from incentivize.experiments.settings.training import Training
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,4 +1,4 @@
-"""Setups: what a cell's settings make of families, networks, learners, hyperparameters and pools."""
+"""Building of families, networks, setups, hyperparameters and pools from the settings of cells."""
 
 from typing import Any
 
@@ -13,18 +13,19 @@ from incentivize.envs.family import Family, Playable
 from incentivize.envs.tasks import SPLITS, Pool, Split, make_pool
 from incentivize.envs.wrappers.mixture import Mixture
 from incentivize.experiments.cells import Cell, Knobs, describe_variant
-from incentivize.experiments.settings.schema import Settings, Training
+from incentivize.experiments.settings.schema import Settings
+from incentivize.experiments.settings.training import Training
 from incentivize.experiments.training.evaluation import EvaluationConfig
 
 
 def build_setup(cell: Cell) -> lr.Setup:
-    """What fixes a cell's shapes and code; for an agent that is taught first, those of what comes after."""
+    """Build the static setup of a cell's training, after the warm start if there is one."""
     taught = cell.learner == "cloning"
     return _setup(cell, cloning.CLONING if taught else ppo.PPO, cell.teacher if taught else None)
 
 
 def build_warm_start(cell: Cell) -> lr.Setup | None:
-    """The same for the teaching that comes before an agent is incentivized, if any does."""
+    """Build the static setup of the warm start, in which a teacher trains an agent before PPO; None for none."""
     if cell.learner != "ppo" or cell.teacher is None:
         return None
     return _setup(cell, cloning.CLONING_WITH_VALUES, cell.teacher)
@@ -46,22 +47,22 @@ def _setup(cell: Cell, algorithm: lr.Algorithm, teacher: str | None) -> lr.Setup
 
 
 def family_of(cell: Cell) -> Playable:
-    """What a cell's agent plays."""
+    """Build the family, or the mixture of families, that a cell's agent plays."""
     if len(cell.members) == 1:
-        own: dict[str, Any] = dict(cell.knobs)
-        return envs.make(cell.family, cell.control, cell.life, **own)
+        family_knobs: dict[str, Any] = dict(cell.knobs)
+        return envs.make(cell.family, cell.control, cell.life, **family_knobs)
     knobs: dict[str, dict[str, Any]] = {member: {} for member in cell.members}
     for name, value in cell.knobs:
         member, _, knob = name.partition(".")
         knobs[member][knob] = value
-    return Mixture(tuple(envs.make(name, cell.control, cell.life, **own) for name, own in knobs.items()))
+    return Mixture(tuple(envs.make(name, cell.control, cell.life, **values) for name, values in knobs.items()))
 
 
 def network_of(training: Training, family: Playable) -> networks.Network:
-    """The network of a family's agents, or a mixture's.
+    """Build the network of agents of a family or mixture.
 
     Raises:
-        ValueError: where there is none of that kind, or none so small.
+        ValueError: there is no network of that kind, or none with so few parameters.
     """
     return networks.make(
         training.network,
@@ -74,7 +75,7 @@ def network_of(training: Training, family: Playable) -> networks.Network:
 
 
 def hyper_of(cell: Cell) -> lr.Hyper:
-    """A cell's traced hyperparameters."""
+    """Return a cell's traced hyperparameters, float32 [] each."""
     values = {name: getattr(cell.training, name) for name in lr.Hyper._fields}
     if values["entropy_coef_final"] is None:
         values["entropy_coef_final"] = values["entropy_coef"]
@@ -82,26 +83,28 @@ def hyper_of(cell: Cell) -> lr.Hyper:
 
 
 def pool_of(cell: Cell) -> Pool:
-    """A cell's pool."""
+    """Return a cell's pool."""
     split: Split = next(name for name in SPLITS if name == cell.pool_split)
     return make_pool(cell.pool_size, seed=cell.pool_seed, split=split, first=cell.pool_first)
 
 
 def family_from_settings(settings: Settings, name: str) -> Family:
-    """A family as the settings have it.
+    """Build the family `name` with the settings' knobs, control and life.
 
     Raises:
-        ValueError: where they will not do.
+        ValueError: a knob, the control or the life is not valid for the family.
     """
     knobs: dict[str, Any] = settings.knobs.get(name, {})
     if "life" in knobs:
-        raise ValueError(f"life={knobs['life']!r}: no knob, but the same for all families; want it at the top level")
+        raise ValueError(
+            f"life={knobs['life']!r}: is not a knob, but the same for all families. Set it at the top level"
+        )
     control = None if settings.control == "none" else settings.control
     return envs.make(name, control, settings.life, **knobs)
 
 
 def evaluation_config(cell: Cell) -> EvaluationConfig:
-    """How a cell is evaluated."""
+    """Return the sizes of a cell's evaluations."""
     return EvaluationConfig(
         cell.eval_tasks,
         cell.eval_instances,
@@ -114,22 +117,21 @@ def evaluation_config(cell: Cell) -> EvaluationConfig:
 
 
 def _shifted_family(cell: Cell, knobs: Knobs) -> tuple[Family, networks.Network]:
-    """A cell's family with other knobs, and its network there.
+    """Build a cell's family with other knobs, and the network of the cell's agents in it.
 
     Raises:
-        ValueError: where there is no such family, or its network is another.
+        ValueError: there is no such family, or the network's parameters differ from those of the cell's own family.
     """
     all_knobs: dict[str, Any] = dict(cell.knobs) | dict(knobs)
-    family = envs.make(cell.family, cell.control, cell.life, **all_knobs)
-    own, there = (network_of(cell.training, one) for one in (family_of(cell), family))
-    shapes = [jax.eval_shape(one.init, jax.random.key(0)) for one in (own, there)]
-    if shapes[0] != shapes[1]:
+    shifted = envs.make(cell.family, cell.control, cell.life, **all_knobs)
+    network, own_network = network_of(cell.training, shifted), network_of(cell.training, family_of(cell))
+    if jax.eval_shape(network.init, jax.random.key(0)) != jax.eval_shape(own_network.init, jax.random.key(0)):
         raise ValueError(f"{describe_variant(dict(knobs), 1)}: an agent of {cell.family} has another network there")
-    return family, there
+    return shifted, network
 
 
 def evaluated_splits(cell: Cell, simulations: int = 0) -> list[tuple[str, tuple[str, ...]]]:
-    """What a cell's measures tell of, in order: families, and the splits of each."""
+    """Return the families that a cell's measures count, in order, with the splits of each."""
     return [(member, evaluation_config(cell).blocks(simulations)) for member in cell.members] + [
         (cell.family, (name,)) for name, _ in cell.shifts
     ]

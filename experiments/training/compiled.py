@@ -1,4 +1,4 @@
-"""Programs: cells that share shapes, compiled once and run several at a time under `vmap`."""
+"""Compiled programs of groups: cells that share shapes run side by side under `vmap`."""
 
 from collections.abc import Callable
 from functools import partial
@@ -17,22 +17,40 @@ Train = Callable[[lr.TrainState, lr.Hyper, Pool, jax.Array], tuple[lr.TrainState
 
 
 class CompiledGroup(NamedTuple):
-    """The compiled functions of one `Setup`, for a fixed number of cells: the leading axis of all leaves."""
+    """The compiled functions of one setup. All leaves of their trees have the leading axis [lanes].
+
+    Attributes:
+        setup: of the training proper.
+        lanes: number of cells that run side by side.
+        init: from pools, seeds and hyperparameters to a new state.
+        warm_start: a teacher's training before the training proper; None for none.
+        train: the training proper.
+        measures: evaluations by their simulations per decision.
+        count_shapes: shapes and dtypes of the trees that `measures` return, by simulations per decision.
+    """
 
     setup: lr.Setup
     lanes: int
-    init: Callable[[Pool, jax.Array, lr.Hyper], lr.TrainState]  # pools, seeds, hyperparameters
-    warm_start: Train | None  # before training, where an agent is taught first
+    init: Callable[[Pool, jax.Array, lr.Hyper], lr.TrainState]
+    warm_start: Train | None
     train: Train
-    measures: dict[int, Measure]  # by simulations
-    count_shapes: dict[int, Any]  # likewise, shapes and types of what they return
+    measures: dict[int, Measure]
+    count_shapes: dict[int, Any]
 
 
 def compile_program(
     setup: lr.Setup, teaching: lr.Setup | None, sizes: EvaluationConfig, lanes: int, checkify: bool = False
 ) -> CompiledGroup:
-    """Compile all functions, ahead of their use; where `checked`, training stops where a number first is none."""
-    # What runs seldom need not be quick: less optimisation saves some 2 s per program, of 17.
+    """Compile all functions of a group, ahead of their use.
+
+    Args:
+        setup: of the training proper.
+        teaching: setup of the warm start; None for none.
+        sizes: of every evaluation.
+        lanes: number of cells that run side by side.
+        checkify: whether training raises an error at the first NaN.
+    """
+    # Programs that run seldom need not be fast: less optimisation saves some 2 s of 17 per program.
     seldom: Any = {"xla_backend_optimization_level": 2} if jax.default_backend() == "cpu" else None
     pools = stack_trees([make_pool(1)] * lanes)
     hyper = stack_trees([lr.Hyper(*map(jnp.float32, lr.Hyper()))] * lanes)
@@ -40,7 +58,7 @@ def compile_program(
     beginning = jax.jit(jax.vmap(partial(lr.init, teaching or setup)))
     begin, spread = beginning.lower(pools, seeds, hyper).compile(seldom), None
     state = jax.eval_shape(beginning, pools, seeds, hyper)
-    if setup.mesh is not None:  # what is spread stays where it is from one call to the next
+    if setup.mesh is not None:  # sharded arrays stay where they are from one call to the next
         spread = begin.output_shardings
         state = jax.tree.map(
             lambda leaf, own: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=own), state, spread
@@ -70,7 +88,7 @@ def compile_program(
 
 
 def _train_with_checkify(setup: lr.Setup) -> Train:
-    """Training that raises where the first NaN comes from, one cell after the other: checks know no `vmap` of loops."""
+    """Return training that raises an error at the first NaN. Cells run in turn: checkify has no `vmap` of loops."""
     one = jax.jit(checkify.checkify(partial(lr.train, setup), errors=checkify.nan_checks))
 
     def train(

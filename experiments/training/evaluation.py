@@ -1,4 +1,4 @@
-"""What is evaluated of a cell: which tasks, how often, with how much search; and on which instances."""
+"""Evaluation of cells: blocks of tasks, instances, search, and counts of successes."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -20,29 +20,39 @@ from incentivize.experiments.training.trees import stack_trees
 
 
 class EvaluationConfig(NamedTuple):
-    """Sizes of an evaluation; static."""
+    """Sizes of an evaluation; static.
 
-    tasks: int  # slots per block
-    instances: int  # episodes per slot
-    specialists: int  # tasks of the block "specialty", which share its slots in turn; 0: no held-out task is looked at
+    Attributes:
+        tasks: slots per block.
+        instances: episodes per slot.
+        specialists: tasks of the block "specialty", repeated over its slots; 0 evaluates no held-out tasks.
+        simulations: model steps per decision; one evaluation for each number.
+        attempts: episodes of which the best is counted too.
+        likelihood: whether the log likelihood of the expert's actions is measured.
+        shifts: shifted families with their networks; held-out tasks of each make one more block.
+    """
+
+    tasks: int
+    instances: int
+    specialists: int
     simulations: tuple[int, ...] = (0,)
     attempts: int = 1
     likelihood: bool = False
-    shifts: tuple[tuple[Family, networks.Network], ...] = ()  # held-out tasks of them are a block each
+    shifts: tuple[tuple[Family, networks.Network], ...] = ()
 
     def blocks(self, simulations: int = 0) -> tuple[str, ...]:
-        """Those of BLOCKS that are evaluated: with a search, which costs much, held-out tasks alone if any are."""
+        """Return the names of the blocks evaluated: with a search, which is costly, held-out tasks alone, if any."""
         if simulations and self.specialists:
             return ("unseen",)
         return evaluated_blocks(self.specialists)
 
     def attempts_with(self, simulations: int) -> int:
-        """Episodes with drawn actions: one with a search, as the best of several is for agents without."""
+        """Return the number of attempts per instance; one with a search."""
         return 1 if simulations else self.attempts
 
 
 def _blocks(pool: Pool, sizes: EvaluationConfig, simulations: int) -> list[Pool]:
-    """The pool of each block. Held-out and validation tasks are the same for every cell of a family."""
+    """Return the pool of each block. Held-out and validation tasks are the same for every cell of a family."""
     pools = {
         "seen": pool,
         "validation": make_pool(sizes.tasks, split="validation"),
@@ -53,61 +63,67 @@ def _blocks(pool: Pool, sizes: EvaluationConfig, simulations: int) -> list[Pool]
 
 
 def _tasks(family: Family, pools: Sequence[Pool], sizes: EvaluationConfig) -> jax.Array:
-    """Digits [blocks * tasks, D]."""
+    """Return the tasks' digits [blocks * tasks, D], of the task space's dtype."""
     slots = jnp.arange(sizes.tasks, dtype=jnp.uint32)
     digits = jax.vmap(lambda pool: jax.vmap(lambda slot: family.tasks.member(pool, slot))(slots))(stack_trees(pools))
     return digits.reshape(-1, digits.shape[-1])
 
 
 def evaluation_key() -> jax.Array:
-    """The key of every evaluation: all policies meet the same instances."""
+    """Return the key of every evaluation: all policies meet the same instances."""
     return jax.random.key(20_241_115)
 
 
 Measure = Callable[[Any, Pool, lr.Hyper, jax.Array], tuple[Successes, ...]]
-"""From parameters, pools, hyperparameters and a key to what is counted, as `looked_at` says: [cells, blocks, tasks]."""
+"""From parameters, pools, hyperparameters and a key to counts in the order of `evaluated_splits`.
+
+Leaves are [lanes, blocks, tasks, ...]."""
 
 
 def count_successes(
     setup: lr.Setup, sizes: EvaluationConfig, simulations: int, params: Any, pool: Pool, hyper: lr.Hyper, key: jax.Array
 ) -> tuple[Successes, ...]:
-    """What one agent counts, as `looked_at` says: for each of its families, then for each shift, [blocks, tasks]."""
+    """Count one agent's successes: for each of its families, then for each shift, leaves [blocks, tasks, ...]."""
 
-    def told(family: Family, network: networks.Network, pools: Sequence[Pool], first: int = 0) -> Successes:
+    def count(family: Family, network: networks.Network, pools: Sequence[Pool], first: int = 0) -> Successes:
         tasks = _tasks(family, pools, sizes)
-        valued = setup.algorithm.name == "ppo"  # a taught network's value is nothing to go by
+        valued = setup.algorithm.name == "ppo"  # a taught network's value is not trained
         policy = search_policy(family, network, params, simulations, gamma=hyper.gamma, values=valued)
         memory = network.initial_memory()
         attempts = sizes.attempts_with(simulations)
-        found = evaluate(family, policy, memory, tasks, key, sizes.instances, attempts, first, setup.mesh)
+        counts = evaluate(family, policy, memory, tasks, key, sizes.instances, attempts, first, setup.mesh)
         if sizes.likelihood:
             total, decisions = likelihood(family, policy, memory, tasks, key)
-            found = found._replace(log_likelihood=total, decisions=decisions)
-        return jax.tree.map(lambda leaf: leaf.reshape(len(pools), sizes.tasks, *leaf.shape[1:]), found)
+            counts = counts._replace(log_likelihood=total, decisions=decisions)
+        return jax.tree.map(lambda leaf: leaf.reshape(len(pools), sizes.tasks, *leaf.shape[1:]), counts)
 
     pools = _blocks(pool, sizes, simulations)
-    first = sizes.tasks * sizes.blocks().index(sizes.blocks(simulations)[0])  # the same instances as without
-    own = tuple(told(member, setup.network, pools, first) for member in setup.family.members)
+    first = sizes.tasks * sizes.blocks().index(sizes.blocks(simulations)[0])  # the same instances as without a search
+    members = tuple(count(member, setup.network, pools, first) for member in setup.family.members)
     heldout = [make_pool(sizes.tasks, split="heldout")]
-    return own + tuple(told(family, network, heldout) for family, network in sizes.shifts)
+    return members + tuple(count(family, network, heldout) for family, network in sizes.shifts)
 
 
 def block_ordinals(cell: Cell, splits: Sequence[str]) -> np.ndarray:
-    """Which task of its split sits in each slot, int64 [splits, tasks]; shifts are of held-out tasks."""
+    """Return the ordinal of the task in each slot, within its split, int64 [splits, tasks]."""
     slots = np.arange(cell.eval_tasks)
     seen = slots if cell.pool_size is None else cell.pool_first + slots % cell.pool_size
-    own = {"seen": seen, "specialty": slots % max(cell.eval_specialists, 1)}
-    return np.stack([own.get(split, slots) for split in splits])
+    ordinals = {"seen": seen, "specialty": slots % max(cell.eval_specialists, 1)}
+    return np.stack([ordinals.get(split, slots) for split in splits])
 
 
 def scripted_success(family: Family, sizes: EvaluationConfig) -> list[tuple[int, np.ndarray]]:
-    """Successes of the family's scripted policies on held-out tasks: per policy, sampled, int [tasks]."""
+    """Evaluate the family's scripted policies on held-out tasks.
+
+    Returns:
+        By policy, its number and its successes with drawn actions, int32 [tasks].
+    """
     heldout = [make_pool(sizes.tasks, split="heldout")]
 
     @jax.jit
     def score(which, pools, key):
         def policy(state, elapsed, memory, key):
-            # A policy that heeds nothing is a constant, which the compiler would evaluate itself, at length.
+            # A policy that ignores its observation is a constant, which the compiler would take long to fold.
             return jnp.log(jax.lax.optimization_barrier(family.scripted(family.observe(state)))[which]), memory
 
         return evaluate(family, policy, (), _tasks(family, pools, sizes), key, sizes.instances)

@@ -1,4 +1,4 @@
-"""How many floating-point operations a decision takes, as the compiler counts them."""
+"""Floating-point operations of a decision, as the compiler counts them."""
 
 from functools import lru_cache
 
@@ -11,10 +11,9 @@ from incentivize.envs.family import Observation
 
 @lru_cache
 def forward_flops(network: Network) -> int:
-    """Of one forward pass over one observation.
+    """Count the floating-point operations of one forward pass over one observation.
 
-    By XLA's own count, before it optimises: a table that integers are looked up in counts as the matrix product it is
-    written as.
+    The count is XLA's, before optimisation: a table look-up counts as the matrix product it is written as.
     """
     spec = network.spec
     observation = Observation(
@@ -24,5 +23,5 @@ def forward_flops(network: Network) -> int:
         action_mask=jnp.ones(network.num_actions, bool),
     )
     params = jax.eval_shape(network.init, jax.random.key(0))
-    counted = jax.jit(network.apply).lower(params, observation, network.initial_memory()).cost_analysis()
-    return round((counted or {}).get("flops", 0))
+    cost = jax.jit(network.apply).lower(params, observation, network.initial_memory()).cost_analysis()
+    return round((cost or {}).get("flops", 0))

@@ -1,4 +1,4 @@
-"""Training of cells: jitted chunks under a host loop, and an evaluation wherever the study wants one."""
+"""Training of groups of cells: a host loop over jitted updates, with evaluations at the cells' points."""
 
 import math
 import sys
@@ -37,16 +37,15 @@ from incentivize.experiments.training.evaluation import EvaluationConfig, block_
 from incentivize.experiments.training.groups import CellGroup
 from incentivize.experiments.training.trees import stack_trees, take_lane, to_numpy, tree_digest
 
-MAX_UPDATES_PER_CALL = (
-    32  # updates per jitted call at most, so that a request to stop and a loss that is no number are noticed
-)
+MAX_UPDATES_PER_CALL = 32
+"""Updates per jitted call at most: between calls, requests to stop and losses that are not finite are noticed."""
 
 
 @lru_cache(maxsize=16)
 def _compiled_group(
     setup: lr.Setup, teaching: lr.Setup | None, sizes: EvaluationConfig, lanes: int, checkify: bool, devices: Devices
 ) -> CompiledGroup:
-    """A program of its own for every device, or for several together; a host has 8 as a rule."""
+    """Compile a group's program for one device, or for several together; 16 are kept: a host mostly has 8 devices."""
     if len(devices) > 1:
         mesh = mesh_of(devices)
         setup, teaching = replace(setup, mesh=mesh), teaching and replace(teaching, mesh=mesh)
@@ -62,18 +61,21 @@ def train(
 ) -> list[CellResult]:
     """Train a group of cells, from its last checkpoint if there is one.
 
-    A cell whose numbers are none is given up at the end of the chunk; the others of the group go on.
+    A cell with a metric that is not finite is given up at the end of the call; the others of the group go on.
 
     Args:
         group: the cells.
-        folder: where its checkpoints are; None for none.
-        every: seconds between checkpoints.
-        checked: whether training stops with an error where a number first is none.
-        devices: where it is trained; the default one if none. Several divide the environments of every agent.
+        checkpoint_folder: folder of all groups' checkpoints; None for no checkpoints.
+        save_every: seconds between checkpoints, at least.
+        checkify: whether training raises an error at the first NaN.
+        devices: that train the group; empty for the default device. Several divide the environments of every agent.
+
+    Returns:
+        The results of the cells, in their order.
 
     Raises:
         Stopped: on request, after a checkpoint.
-        SettingsError: where a checkpoint is of something else.
+        InputError: a checkpoint is of another group, code or shape.
     """
     with jax.default_device(devices[0] if devices and not distributed.is_distributed() else None):
         return _train_on_device(group, checkpoint_folder, save_every, checkify, devices)
@@ -89,26 +91,23 @@ def _train_on_device(
         build_setup(first), build_warm_start(first), evaluation_config(first), group.lanes, checkify, devices
     )
     padded = [*group.cells, *[group.cells[-1]] * (group.lanes - len(group.cells))]
-    inputs = stack_trees([hyper_of(cell) for cell in padded]), stack_trees([pool_of(cell) for cell in padded])
+    hyper, pools = stack_trees([hyper_of(cell) for cell in padded]), stack_trees([pool_of(cell) for cell in padded])
     seeds = jnp.array([cell.seed for cell in padded], jnp.uint32)
-    begun = GroupProgress(
-        _with_start_parameters(program.init(inputs[1], seeds, inputs[0]), padded), (), np.zeros(group.lanes)
-    )
+    state = _with_start_parameters(program.init(pools, seeds, hyper), padded)
+    beginning = GroupProgress(state, (), np.zeros(group.lanes))
     if folder is None:
-        return _cell_results(group, _train(group, program, inputs, begun, None))
-    keeper = GroupCheckpointer(folder, group, save_every, checkify)
+        return _cell_results(group, _train(group, program, (hyper, pools), beginning, None))
+    checkpointer = GroupCheckpointer(folder, group, save_every, checkify)
     try:
-        counted = program.count_shapes.values()
-        found = keeper.load(begun.state, lambda number: tuple(islice(cycle(counted), number)))
-        distributed.check_alike([found.steps if found else -1, len(found.counts) if found else -1], "the checkpoints")
-        if found is not None and distributed.is_primary():
-            print(
-                f"{first.label}: goes on from {found.steps:,} of {first.evaluation_points[-1][0]:,} steps",
-                file=sys.stderr,
-            )
-        return _cell_results(group, _train(group, program, inputs, found or begun, keeper))
+        shapes = program.count_shapes.values()
+        saved = checkpointer.load(state, lambda number: tuple(islice(cycle(shapes), number)))
+        distributed.check_alike([saved.steps if saved else -1, len(saved.counts) if saved else -1], "the checkpoints")
+        if saved is not None and distributed.is_primary():
+            budget = first.evaluation_points[-1][0]
+            print(f"{first.label}: resumes from step {saved.steps:,} of {budget:,}", file=sys.stderr)
+        return _cell_results(group, _train(group, program, (hyper, pools), saved or beginning, checkpointer))
     finally:
-        keeper.close()
+        checkpointer.close()
 
 
 def _train(
@@ -118,7 +117,7 @@ def _train(
     now: GroupProgress,
     checkpointer: GroupCheckpointer | None,
 ) -> GroupProgress:
-    """The host loop: chunks of updates up to every point, where policies are evaluated."""
+    """Train up to every evaluation point in calls of several updates, and evaluate all policies there."""
     hyper, pools = inputs
     update = program.setup.steps_per_update
     taught = group.cells[0].training.taught_steps // update * update if program.warm_start else 0
@@ -150,10 +149,10 @@ def _train(
 
 
 def _save_or_stop(now: GroupProgress, checkpointer: GroupCheckpointer | None) -> None:
-    """Save if it is time to, by the first process's clock.
+    """Write a checkpoint if one is due by the primary process's clock, or a stop is requested.
 
     Raises:
-        Stopped: on request, of any process.
+        Stopped: any process was asked to stop.
     """
     stop = distributed.any_process(signals.stop_requested.is_set())
     if checkpointer and (stop or distributed.broadcast_from_primary([checkpointer.is_due()])[0]):
@@ -163,37 +162,36 @@ def _save_or_stop(now: GroupProgress, checkpointer: GroupCheckpointer | None) ->
 
 
 def _cell_results(group: CellGroup, now: GroupProgress) -> list[CellResult]:
-    """What came of a group's cells."""
+    """Return the results of a group's cells, in their order."""
     first = group.cells[0]
     evaluations = list(product((point for point, _ in first.evaluation_points), first.simulations))
     state, seconds = to_numpy(now.state), now.seconds / len(group.cells)
     results = []
     for lane, cell in enumerate(group.cells):
         counts: list[np.ndarray] = [np.zeros(0, count_fields(cell.life))]
-        for (point, simulations), found in zip(evaluations, now.counts, strict=False):  # fewer where all failed
-            for (family, splits), counted in zip(
-                evaluated_splits(cell, simulations), take_lane(found, lane), strict=True
-            ):
-                counts += _counts(cell, family, splits, point, simulations, counted)
-        own = take_lane(state, lane)
+        for (point, simulations), measured in zip(evaluations, now.counts, strict=False):  # fewer where all failed
+            families = evaluated_splits(cell, simulations)
+            for (family, splits), successes in zip(families, take_lane(measured, lane), strict=True):
+                counts += _counts(cell, family, splits, point, simulations, successes)
+        cell_state = take_lane(state, lane)
         results.append(
             CellResult(
-                cell,
-                np.concatenate(counts),
-                round(now.episodes[lane]),
-                seconds,
-                own.params,
-                tree_digest(own),
-                now.failures.get(lane, ""),
+                cell=cell,
+                counts=np.concatenate(counts),
+                episodes=round(now.episodes[lane]),
+                seconds=seconds,
+                params=cell_state.params,
+                digest=tree_digest(cell_state),
+                failure=now.failures.get(lane, ""),
             )
         )
     return results
 
 
 def _with_start_parameters(state: lr.TrainState, cells: Sequence[Cell]) -> lr.TrainState:
-    """A fresh state, in which cells that start from a file have its parameters.
+    """Return a new state with the parameters of their files for cells that start from one.
 
-    Nothing else in it depends on parameters: no moments are gathered yet, and nobody has acted.
+    Nothing else in a new state depends on parameters: Adam's moments are zero, and no action has been taken.
     """
     if not any(cell.training.start_from for cell in cells):
         return state
@@ -205,39 +203,51 @@ def _with_start_parameters(state: lr.TrainState, cells: Sequence[Cell]) -> lr.Tr
 
 
 def _failures(
-    group: CellGroup, metrics: dict[str, np.ndarray], done: int, keeper: GroupCheckpointer | None, known: dict[int, str]
+    group: CellGroup,
+    metrics: dict[str, np.ndarray],
+    done: int,
+    checkpointer: GroupCheckpointer | None,
+    earlier: dict[int, str],
 ) -> dict[int, str]:
-    """Why lanes are to be given up after a chunk: a metric that is no number. Their last checkpoint is kept."""
-    found = {}
+    """Return why further lanes are given up, by lane: a metric is not finite. Keep their last checkpoint.
+
+    Args:
+        group: of the lanes.
+        metrics: of the last call, float32 [lanes] each, by name.
+        done: environment steps so far.
+        checkpointer: of the group; None for none.
+        earlier: reasons of lanes that were given up before.
+    """
+    failures = {}
     for lane, cell in enumerate(group.cells):
         broken = [name for name, values in metrics.items() if not math.isfinite(values[lane])]
-        if broken and lane not in known:
+        if broken and lane not in earlier:
             values = ", ".join(f"{name} is {metrics[name][lane]}" for name in broken)
-            found[lane] = f"{values} after {done:,} steps; try a lower learning_rate"
-            if keeper:
-                keeper.keep_for_inspection(cell.id)
-    return found
+            failures[lane] = f"{values} after {done:,} steps; try a lower learning_rate"
+            if checkpointer:
+                checkpointer.keep_for_inspection(cell.id)
+    return failures
 
 
 def _counts(
-    cell: Cell, family: str, splits: Sequence[str], point: int, simulations: int, counted: Successes
+    cell: Cell, family: str, splits: Sequence[str], point: int, simulations: int, successes: Successes
 ) -> list[np.ndarray]:
-    """Successes per task, an array of `count_fields` for every split, from those per block and slot."""
-    found = []
-    met = cell.pool_split != "training"  # the agent trains on held-out tasks, which are its specialty
+    """Return counts per task, one array of `count_fields` for every split, from counts [blocks, slots]."""
+    arrays = []
+    trains_on_heldout = cell.pool_split != "training"  # as specialists do
     ordinals = block_ordinals(cell, splits)
     for block, split in enumerate(splits):
         slots = np.ones(cell.eval_tasks, bool)
-        if met and split not in ("seen", "specialty"):
-            continue  # its own tasks are among them, and the others are not its business
-        if met and split == "specialty":
+        if trains_on_heldout and split not in ("seen", "specialty"):
+            continue  # its own tasks are among them
+        if trains_on_heldout and split == "specialty":
             slots = (ordinals[block] - cell.pool_first < (cell.pool_size or 0)) & (ordinals[block] >= cell.pool_first)
-        known, places = np.unique(ordinals[block][slots], return_inverse=True)
-        counts = np.zeros(len(known), count_fields(cell.life))
-        counts["cell"], counts["env_steps"], counts["evaluated_on"], counts["ordinal"] = cell.id, point, split, known
+        tasks, places = np.unique(ordinals[block][slots], return_inverse=True)
+        counts = np.zeros(len(tasks), count_fields(cell.life))
+        counts["cell"], counts["env_steps"], counts["evaluated_on"], counts["ordinal"] = cell.id, point, split, tasks
         counts["family"], counts["simulations"] = family, simulations
-        for name, values in counted._asdict().items():
+        for name, values in successes._asdict().items():
             np.add.at(counts[name], places, values[block][slots])
         np.add.at(counts["episodes"], places, cell.eval_instances)
-        found.append(counts)
-    return found
+        arrays.append(counts)
+    return arrays

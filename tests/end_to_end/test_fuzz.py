@@ -17,7 +17,8 @@ from incentivize import envs
 from incentivize.experiments.cli import main
 from incentivize.experiments.cli.commands.run import Run, SettingsFlags
 from incentivize.experiments.settings.loading import dump, load
-from incentivize.experiments.settings.schema import FLAG_KEYS, TRAINING_KEYS, Settings
+from incentivize.experiments.settings.schema import FLAG_KEYS, Settings
+from incentivize.experiments.settings.training import TRAINING_KEYS
 from incentivize.experiments.storage.io import write_atomic
 from incentivize.experiments.storage.run_directory import RunDirectory
 from incentivize.experiments.studies import STUDIES, task_count

@@ -21,7 +21,7 @@ from tests.helpers.damage import copy
     [
         (OSError(errno.ENOSPC, "No space left on device", "x"), "the disk is full; "),
         (ValueError("RESOURCE: Failed to write 7 bytes: No space left on device [28]"), "the disk is full; "),
-        (MemoryError(), "out of memory; want less of num_envs, "),
+        (MemoryError(), "out of memory; reduce num_envs, "),
         (
             RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.\nmore"),
             "(RESOURCE_EXHAUSTED: Out of memory",
@@ -29,7 +29,7 @@ from tests.helpers.damage import copy
         (PermissionError(errno.EACCES, "Permission denied", "here"), "here: Permission denied"),
         (OSError(errno.ENOSPC, "No space left on device", "a/x"), "(a/x)"),
         (OSError(errno.EROFS, "Read-only file system", "a/x"), "a/x: Read-only file system"),
-        (OSError(errno.ENOMEM, "Cannot allocate memory"), "out of memory; want less of num_envs, "),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "out of memory; reduce num_envs, "),
         (RuntimeError("can't start new thread"), "no further process or thread may be started; "),
         (BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"), "no further process or thread may be "),
         (RunError("no semaphore (No space left on device)"), "no semaphore (No space left on device)"),
@@ -120,7 +120,7 @@ def test_too_little_memory_to_read_what_there_is_is_not_taken_for_damage(
         raise MemoryError
 
     arguments = ["run", "task-count", "--config", str(tiny_config), "--out", str(run)]
-    for module, name in ((cell_store, "unpacked"), (run_directory, "read")):
+    for module, name in ((cell_store, "read_npz_array"), (run_directory, "read_bounded")):
         with monkeypatch.context() as patch:
             patch.setattr(module, name, lacking)
             assert cli(arguments) == 1

@@ -1,4 +1,4 @@
-"""Damage as disks, copies and people do it."""
+"""Damage to files, as disks, copies and people cause it."""
 
 import random
 import shutil
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def flip(path: Path, rng: random.Random) -> None:
-    """One bit."""
+    """Flip one bit."""
     data = bytearray(path.read_bytes())
     if data:
         data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
@@ -14,23 +14,23 @@ def flip(path: Path, rng: random.Random) -> None:
 
 
 def truncate(path: Path, rng: random.Random) -> None:
-    """The end is missing."""
+    """Cut off the end."""
     data = path.read_bytes()
     path.write_bytes(data[: rng.randrange(len(data) or 1)])
 
 
 def lengthen(path: Path, rng: random.Random) -> None:
-    """Something follows."""
+    """Append garbage."""
     path.write_bytes(path.read_bytes() + rng.randbytes(rng.randint(1, 64)))
 
 
 def scramble(path: Path, rng: random.Random) -> None:
-    """Garbage of the same length."""
+    """Replace everything with garbage of the same length."""
     path.write_bytes(rng.randbytes(path.stat().st_size))
 
 
 def zero(path: Path, rng: random.Random) -> None:
-    """A stretch of zeros, as after a power cut."""
+    """Overwrite a stretch with zeros, as after a power cut."""
     data = bytearray(path.read_bytes())
     if data:
         start = rng.randrange(len(data))
@@ -39,22 +39,22 @@ def zero(path: Path, rng: random.Random) -> None:
 
 
 def swap(path: Path, rng: random.Random) -> None:
-    """Its content and that of another file nearby."""
+    """Exchange the contents of this file and another one of its folder."""
     others = [other for other in sorted(path.parent.iterdir()) if other.is_file() and other != path]
     if others:
         other = rng.choice(others)
-        mine, theirs = path.read_bytes(), other.read_bytes()
-        path.write_bytes(theirs)
-        other.write_bytes(mine)
+        content, other_content = path.read_bytes(), other.read_bytes()
+        path.write_bytes(other_content)
+        other.write_bytes(content)
 
 
 def lose(path: Path, rng: random.Random) -> None:
-    """It is gone."""
+    """Delete the file."""
     path.unlink()
 
 
 def usurp(path: Path, rng: random.Random) -> None:
-    """A directory has its name."""
+    """Put a directory in the file's place."""
     path.unlink()
     path.mkdir()
 
@@ -63,7 +63,7 @@ WAYS = (flip, truncate, lengthen, scramble, zero, swap, lose, usurp)
 
 
 def damage(folder: Path, rng: random.Random, ways=WAYS, most: int = 2) -> list[str]:
-    """Damages up to so many of a folder's files; returns what was done."""
+    """Damage up to `most` of a folder's files; return what was done."""
     done = []
     for _ in range(rng.randint(1, most)):
         files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "lock")
@@ -74,7 +74,7 @@ def damage(folder: Path, rng: random.Random, ways=WAYS, most: int = 2) -> list[s
 
 
 def copy(source: Path, target: Path) -> Path:
-    """A copy in place of whatever was there."""
+    """Copy a folder over whatever the target was."""
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(source, target)
     return target

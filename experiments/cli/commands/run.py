@@ -28,7 +28,8 @@ from incentivize.experiments.runtime.ambient import set_up_process
 from incentivize.experiments.runtime.compilation_cache import enable_cache
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import load_file, resolve
-from incentivize.experiments.settings.schema import FLAG_KEYS, SAVE_EVERY, TRAINING_KEYS, Settings, Training
+from incentivize.experiments.settings.schema import FLAG_KEYS, SAVE_EVERY, Settings
+from incentivize.experiments.settings.training import TRAINING_KEYS, Training
 
 LISTS_OF_NAMES = ("families", "specialist_learners")  # list settings that hold names; all others hold numbers
 

@@ -14,7 +14,7 @@ from incentivize.experiments.runtime.ambient import set_up_process
 from incentivize.experiments.runtime.compilation_cache import enable_cache
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import load_file, resolve
-from incentivize.experiments.settings.schema import ARMS
+from incentivize.experiments.settings.training import ARMS
 
 
 @dataclass(frozen=True)

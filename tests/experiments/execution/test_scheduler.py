@@ -25,6 +25,7 @@ from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import load_file, resolve
 from incentivize.experiments.storage import cell_store
 from incentivize.experiments.storage.cell_store import CellResult, CellStore
+from incentivize.experiments.storage.code_version import CodeVersion
 from incentivize.experiments.storage.run_directory import RunDirectory
 from incentivize.experiments.studies import mixture, task_count
 from incentivize.experiments.training import loop
@@ -96,7 +97,7 @@ def test_what_was_measured_under_other_settings_before_the_first_cell_is_measure
     store.update_meta(
         ambient={"--xla_gpu_deterministic_ops": "true"}
     )  # with cells of another version: they go together
-    monkeypatch.setattr(CellStore, "code_version", lambda *_: "another")
+    monkeypatch.setattr(CellStore, "code_version", lambda *_: CodeVersion("another"))
     monkeypatch.setattr(baselines, "audit_pools", None)
     run(study, monkeypatch)
     assert store.meta()["ambient"]
@@ -162,7 +163,7 @@ def test_a_cell_that_is_not_whole_is_made_again_and_all_else_from_the_cells(how,
     assert (store.tasks(10**6) == counts).all()
     assert store.meta() == meta
     lost = how is Path.unlink and which.startswith("cells")
-    assert ("damaged, so this training run" in capsys.readouterr().err) != lost
+    assert ("damaged, so this cell" in capsys.readouterr().err) != lost
 
 
 def test_a_cell_under_another_name_is_not_taken_for_it(study, monkeypatch, capsys):
@@ -189,14 +190,14 @@ def test_cells_of_other_runs_are_taken_over_where_they_mean_the_same(study, monk
     other = more, bigger[1], RunDirectory(tmp_path / "other")
     other[2].path.mkdir()
     with monkeypatch.context() as patch:
-        patch.setattr(cell_store, "code_version", lambda *_: "changed")
+        patch.setattr(cell_store, "code_version", lambda *_: CodeVersion("changed"))
         assert run(other, patch, beside=tmp_path) == len(bigger[1])
 
 
 def test_a_run_that_was_begun_with_other_code_is_not_gone_on_with(study, monkeypatch):
     _, cells, store = study
     run(study, monkeypatch)
-    monkeypatch.setattr(cell_store, "code_version", lambda *_: "changed")
+    monkeypatch.setattr(cell_store, "code_version", lambda *_: CodeVersion("changed"))
     assert run(study, monkeypatch) == 0  # there is nothing to do
     (store.path / "cells" / f"{cells[3].id}.npz").unlink()
     with pytest.raises(InputError, match=r"was started with other training code \(commit abc\): [0-9]+ of its"):
@@ -207,7 +208,7 @@ def test_a_run_that_was_begun_with_other_settings_of_jax_is_not_gone_on_with(stu
     _, cells, store = study
     run(study, monkeypatch)
     real = cell_store.code_version
-    monkeypatch.setattr(cell_store, "code_version", lambda *what: f"{real(*what)} jax_enable_x64=True")
+    monkeypatch.setattr(cell_store, "code_version", lambda *what: real(*what)._replace(ambient="jax_enable_x64=True"))
     (store.path / "cells" / f"{cells[3].id}.npz").unlink()
     with pytest.raises(InputError, match=r"started with .*, and this process has .*jax_enable_x64=True: numbers"):
         run(study, monkeypatch)

@@ -13,7 +13,7 @@ from incentivize.experiments.execution import scheduler, tuning, workers
 from incentivize.experiments.execution.planning import plan_groups
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import load_file, resolve
-from incentivize.experiments.settings.schema import ARMS, Training
+from incentivize.experiments.settings.training import ARMS, Training
 from incentivize.experiments.training import build, evaluation, loop
 from incentivize.experiments.training.build import pool_of
 

@@ -66,7 +66,7 @@ def test_without_semaphores_shared_memory_is_to_blame(error, monkeypatch):
         raise error
 
     monkeypatch.setattr(workers, "ProcessPoolExecutor", lacking)
-    with pytest.raises(RunError, match=r"shared memory \(/dev/shm\) has none to give") as caught:
+    with pytest.raises(RunError, match=r"shared memory \(/dev/shm\) cannot hold them") as caught:
         run_groups([[None]], ExecutionOptions(1), lambda trained: None)
     assert explain(caught.value) == str(caught.value)
     assert "the disk is full" not in explain(caught.value)

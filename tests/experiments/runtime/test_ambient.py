@@ -16,11 +16,11 @@ from incentivize.envs import ambient as settings
 from incentivize.experiments.cli.main import main
 from incentivize.experiments.errors import STOPPED_STATUS as STOPPED
 from incentivize.experiments.errors import InputError
-from incentivize.experiments.runtime import ambient
+from incentivize.experiments.runtime import ambient, provenance
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import resolve
-from incentivize.experiments.storage import run_directory
-from incentivize.experiments.storage.code_version import CHECKED, code_version, parts
+from incentivize.experiments.storage.code_version import CodeVersion, code_version
+from incentivize.experiments.storage.run_directory import RunDirectory
 from incentivize.experiments.studies import task_count
 
 RELAXED = "--xla_cpu_enable_fast_math=true"
@@ -119,7 +119,7 @@ def test_at_entry_variables_are_set_aside_in_one_line(plain, capsys):
 
 def test_a_version_says_what_changes_numbers_and_nothing_else(plain, cell):
     usual = code_version(cell)
-    assert re.fullmatch("[0-9a-f]{16}", usual)
+    assert re.fullmatch("[0-9a-f]{16}", str(usual))
     plain.setenv("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
     jax.config.update("jax_numpy_rank_promotion", "warn")
     assert code_version(cell) == usual
@@ -129,10 +129,10 @@ def test_a_version_says_what_changes_numbers_and_nothing_else(plain, cell):
     plain.setenv("NVIDIA_TF32_OVERRIDE", "1")
     told = "--xla_gpu_deterministic_ops=true NVIDIA_TF32_OVERRIDE=1 flax_fix_rng_separator=True"
     told += " jax_threefry_partitionable=False"
-    assert code_version(cell) == f"{usual} {told}"
-    assert code_version(cell, checkify=True) == f"{usual} {told}{CHECKED}"
-    assert parts(code_version(cell, checkify=True)) == (usual, told)
-    assert run_directory.environment()["ambient"] == ambient.unusual_settings()
+    assert str(code_version(cell)) == f"{usual} {told}"
+    assert str(code_version(cell, checkify=True)) == f"{usual} {told} checked"
+    assert CodeVersion.parse(f"{usual} {told} checked") == (str(usual), told, True)
+    assert provenance.provenance()["ambient"] == ambient.unusual_settings()
     assert len(ambient.unusual_settings()) == 4
 
 
@@ -169,8 +169,8 @@ def git(folder: Path, *asked: str) -> str:
 
 @pytest.mark.parametrize("about", ['[project]\nname = "theirs"\n', "not toml", None])
 def test_the_commit_of_another_repository_is_not_noted_down(about, tmp_path, monkeypatch):
-    inside = tmp_path / ".venv" / "site-packages" / "experiments" / "store.py"
-    beside = tmp_path / "experiments" / "store.py"
+    inside = tmp_path / ".venv" / "site-packages" / "experiments" / "runtime" / "provenance.py"
+    beside = tmp_path / "experiments" / "runtime" / "provenance.py"
     for path in (inside, beside):
         path.parent.mkdir(parents=True)
         path.touch()
@@ -181,15 +181,15 @@ def test_the_commit_of_another_repository_is_not_noted_down(about, tmp_path, mon
     git(tmp_path, "commit", "-q", "-m", "theirs")
     for path in (inside, beside):
         with monkeypatch.context() as patch:
-            patch.setattr(run_directory, "__file__", str(path))
-            assert run_directory._commit() is None
-    own = run_directory._commit()
+            patch.setattr(provenance, "__file__", str(path))
+            assert provenance._commit() is None
+    own = provenance._commit()
     monkeypatch.setenv("GIT_DIR", str(tmp_path / ".git"))
     monkeypatch.setenv("GIT_WORK_TREE", str(tmp_path))
-    assert run_directory._commit() == own
+    assert provenance._commit() == own
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "incentivize"\n')
-    monkeypatch.setattr(run_directory, "__file__", str(beside))
-    assert run_directory._commit() == git(tmp_path, "rev-parse", "HEAD")
+    monkeypatch.setattr(provenance, "__file__", str(beside))
+    assert provenance._commit() == git(tmp_path, "rev-parse", "HEAD")
 
 
 SMALL = "--pools new --control-pools new --taught-pools new --seeds 1 --specialists 1 --evaluations 1 --budget 16384"
@@ -205,7 +205,7 @@ def started(config, out, **variables):
 
 
 def rows(out):
-    return (out / "results.jsonl").read_bytes(), run_directory.RunDirectory(out).meta()["ambient"]
+    return (out / "results.jsonl").read_bytes(), RunDirectory(out).meta()["ambient"]
 
 
 @pytest.mark.slow
@@ -224,5 +224,5 @@ def test_variables_of_jax_change_no_row_also_where_a_run_is_gone_on_with(tiny_co
     run.send_signal(signal.SIGTERM)
     assert run.wait() == STOPPED
     assert started(tiny_config, out, **GATE).wait() == 0
-    assert "goes on from" in (out.parent / "log").read_text()
+    assert "resumes from step" in (out.parent / "log").read_text()
     assert rows(out) == rows(plain)

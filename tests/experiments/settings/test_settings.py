@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from incentivize.experiments.errors import InputError
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import dump, load, load_file, resolve
-from incentivize.experiments.settings.schema import Settings, Training
+from incentivize.experiments.settings.schema import Settings
+from incentivize.experiments.settings.training import Training
 
 BASE = {"study": "task-count", "preset": "quick", "families": ("errands", "mazes")}
 DEFAULTS = {"errands": {"learning_rate": 3e-3, "budget": 500_000}}
@@ -70,17 +71,25 @@ def test_every_wrong_key_and_value_is_named_at_once():
         ({"learning_rate": float("nan")}, "learning_rate = nan"),
         ({"minibatches": 3}, "minibatches = 3 must divide num_envs = 512"),
         ({"budget": 100}, "budget = 100 is less than one update"),
-        ({"pools": (0, 4)}, "pool size 0: want 1 to 16777216"),
-        ({"pools": (4, 4)}, "every pool size once"),
+        ({"pools": (0, 4)}, "pool size 0: must be 1 to 16777216"),
+        ({"pools": (4, 4)}, "every pool size must be there once"),
         ({"pools": ("old",)}, "'old'"),
-        ({"families": ("errands", "errands")}, "every family once"),
+        ({"families": ("errands", "errands")}, "every family must be there once"),
         ({"specialist_envs": 30, "num_envs": 512}, "must divide specialist_envs = 30"),
         ({"training": {"puzzles": {}}}, "puzzles is configured but not among families"),
-        ({"training": 3}, "want a table by family"),
+        ({"training": 3}, "must be tables by family"),
     ],
 )
 def test_what_cannot_be_is_refused(layer, message):
     assert message in wrong(layer)
+
+
+def test_tables_of_a_preset_are_dropped_for_families_that_are_not_chosen_and_those_of_a_user_refused():
+    tables = {"knobs": {"errands": {"values": 4}, "mazes": {"size": 5}}, "training": {"mazes": {"width": 32}}}
+    settings = resolve(BASE | tables, {}, {"families": ("errands",)})
+    assert settings.knobs == {"errands": {"values": 4}}
+    assert set(settings.training) == {"errands"}
+    assert "mazes is configured but not among families" in wrong({"families": ("errands",), "knobs": tables["knobs"]})
 
 
 def test_pools_are_put_in_order():

@@ -1,6 +1,7 @@
 """The version of the code changes with what defines a cell, and with nothing else."""
 
 import ast
+import re
 import shutil
 from dataclasses import replace
 
@@ -8,7 +9,8 @@ import pytest
 
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import resolve
-from incentivize.experiments.storage.code_version import code_version
+from incentivize.experiments.storage import code_version as versions
+from incentivize.experiments.storage.code_version import CodeVersion, code_version
 from incentivize.experiments.studies import task_count
 
 
@@ -21,33 +23,37 @@ def cells():
 @pytest.fixture
 def copied(tmp_path, monkeypatch):
     """A copy of the code to change, and a way to forget what was read of it."""
-    for folder in ("envs", "rewards", "agents", "experiments"):
-        shutil.copytree(code_version.ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(code_version, "ROOT", tmp_path)
+    original = versions._home("incentivize")
+    for room in ("envs", "rewards", "agents", "experiments"):
+        shutil.copytree(
+            original / room, tmp_path / "incentivize" / room, ignore=shutil.ignore_patterns("__pycache__", "templates")
+        )
 
     def forget():
-        for known in (code_version._hash, code_version._tree, code_version._meaning):
-            known.cache_clear()
+        for cached in (versions._digest, versions._tree, versions._statements):
+            cached.cache_clear()
 
+    monkeypatch.setattr(versions, "_home", lambda package: tmp_path / package)
     forget()
-    yield tmp_path, forget
+    yield tmp_path / "incentivize", forget
     monkeypatch.undo()
     forget()
+
+
+def versions_of(cells):
+    return {family: code_version(cell) for family, cell in cells.items()}
 
 
 def changed(copied, cells, name, old, new):
     """The families whose version changes with one edit."""
     folder, forget = copied
-    before = {family: code_version(cell) for family, cell in cells.items()}
+    before = versions_of(cells)
     path = folder / name
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new, 1))
     forget()
-    found = {family for family, cell in cells.items() if code_version(cell) != before[family]}
-    path.write_text(text)
-    forget()
-    return found
+    return {family for family, version in versions_of(cells).items() if version != before[family]}
 
 
 BOTH = {"errands", "mazes"}
@@ -62,7 +68,8 @@ BOTH = {"errands", "mazes"}
         ("agents/ppo.py", "1e-8", "1e-7", BOTH),
         ("agents/encoders.py", "import jax\n", "import jax\nMORE = 1\n", BOTH),
         ("rewards/sparse.py", "return ", "return 2 * ", BOTH),
-        ("experiments/training/loop.py", "CHUNK = 32", "CHUNK = 33", BOTH),
+        ("experiments/training/loop.py", "MAX_UPDATES_PER_CALL = 32", "MAX_UPDATES_PER_CALL = 33", BOTH),
+        ("experiments/training/trees.py", "jnp.stack(leaves)", "jnp.stack(leaves, -1)", BOTH),
         ("experiments/training/evaluation.py", "20_241_115", "20_241_116", BOTH),
         ("experiments/training/compiled.py", "donate_argnums=0", "donate_argnums=1", BOTH),
         ("experiments/training/build.py", "jnp.float32(value)", "jnp.float16(value)", BOTH),
@@ -70,6 +77,7 @@ BOTH = {"errands", "mazes"}
         ("envs/families/codebooks.py", "import jax\n", "import jax\nMORE = 1\n", set()),
         ("envs/render.py", "import", "import sys; import", set()),
         ("envs/gym.py", "import", "import sys; import", set()),
+        ("experiments/training/checkpoints.py", "MAX_CHECKPOINTS = 2", "MAX_CHECKPOINTS = 3", set()),
         ("experiments/reporting/report.py", "import base64", "import base64, sys", set()),
         ("envs/__init__.py", '    "mazes"', '    "more": "envs.more:More",\n    "mazes"', set()),
         ("rewards/__init__.py", '    "hunger"', '    "more": "rewards.more:more",\n    "hunger"', set()),
@@ -88,7 +96,73 @@ def test_a_cells_reward_and_families_count(cells):
     assert len({code_version(one) for one in (cell, hungry, both)}) == 3
 
 
-def test_what_is_left_of_a_module_is_still_a_module():
-    for module in ("incentivize.envs.families.errands", "incentivize.agents.learner", "envs"):
-        ast.parse(code_version._meaning(module))
-        assert '"""' not in code_version._meaning(module)
+def moved(folder, module, target):
+    """Move a module within the copy, and every import of it."""
+    (folder / target).parent.mkdir(exist_ok=True)
+    (folder / module).rename(folder / target)
+    (old_package, name), (new_package, _) = (
+        f"incentivize/{path}".removesuffix(".py").replace("/", ".").rsplit(".", 1) for path in (module, target)
+    )
+    for path in folder.rglob("*.py"):
+        text = path.read_text()
+        text = text.replace(f"from {old_package}.{name} import", f"from {new_package}.{name} import")
+        if match := re.search(rf"^( *)from {old_package} import (.*\b{name}\b.*)$", text, re.MULTILINE):
+            names = [word for word in match[2].split(", ") if word.split()[0] != name]
+            own = next(word for word in match[2].split(", ") if word.split()[0] == name)
+            others = f"{match[1]}from {old_package} import {', '.join(names)}\n" if names else ""
+            text = text.replace(match[0], f"{others}{match[1]}from {new_package} import {own}")
+        path.write_text(text)
+        assert f"{old_package}.{name} " not in text
+
+
+def test_modules_may_move_within_and_between_rooms(copied, cells):
+    folder, forget = copied
+    before = versions_of(cells)
+    moved(folder, "envs/episodes.py", "envs/stepping/episodes.py")
+    moved(folder, "agents/ppo.py", "agents/learners/ppo.py")
+    moved(folder, "experiments/training/compiled.py", "experiments/training/programs/compiled.py")
+    forget()
+    assert versions_of(cells) == before
+    moved(folder, "agents/learners/ppo.py", "rewards/ppo.py")
+    forget()
+    assert versions_of(cells) == before
+    path = folder / "envs/stepping/episodes.py"
+    path.write_text(path.read_text() + "MORE = 1\n")
+    forget()
+    assert all(version != before[family] for family, version in versions_of(cells).items())
+
+
+def test_functions_may_move_to_another_module(copied, cells):
+    folder, forget = copied
+    before = versions_of(cells)
+    trees, loop = folder / "experiments/training/trees.py", folder / "experiments/training/loop.py"
+    text = trees.read_text()
+    function = re.search(r"^def tree_digest.*?(?=^def |\Z)", text, re.MULTILINE | re.DOTALL)
+    assert function
+    trees.write_text(text.replace(function[0], "").replace("import hashlib\n", ""))
+    text = loop.read_text()
+    assert ", tree_digest\n" in text
+    loop.write_text(
+        text.replace(", tree_digest\n", "\n").replace("import math\n", "import hashlib\nimport math\n", 1) + function[0]
+    )
+    forget()
+    assert versions_of(cells) == before
+
+
+def test_what_is_left_of_a_module_are_statements_without_docstrings():
+    for module in ("incentivize.envs.families.errands", "incentivize.agents.learner", "incentivize.envs"):
+        _, statements = versions._statements(module)
+        ast.parse("\n".join(statements))
+        assert '"""' not in "\n".join(statements)
+
+
+@pytest.mark.parametrize("ambient", ["", "jax_enable_x64=True", "--xla_a=true jax_b=2"])
+@pytest.mark.parametrize("checkify", [False, True])
+def test_the_text_of_a_version_stands_for_it(ambient, checkify):
+    version = CodeVersion("0123456789abcdef", ambient, checkify)
+    assert CodeVersion.parse(str(version)) == version
+
+
+def test_the_text_of_a_version_is_what_files_of_cells_hold():
+    assert str(CodeVersion("0123456789abcdef")) == "0123456789abcdef"
+    assert str(CodeVersion("0123456789abcdef", "jax_b=2", True)) == "0123456789abcdef jax_b=2 checked"

@@ -65,7 +65,7 @@ def test_a_lock_that_times_out_whatever_is_wrong_is_asked_why(said, tmp_path, mo
     with pytest.raises(LockHeld), file_lock(tmp_path / "lock"):
         pass
     no_locks(monkeypatch, errno.ENOLCK)
-    with pytest.raises(InputError, match=r"its file system has no locks .* remove it"), file_lock(tmp_path / "lock"):
+    with pytest.raises(InputError, match=r"its file system has no locks .* delete it"), file_lock(tmp_path / "lock"):
         pass
 
 

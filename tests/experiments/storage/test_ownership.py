@@ -129,9 +129,10 @@ def test_a_second_writer_is_refused_and_told_who_the_first_is(tmp_path):
 
 def test_what_a_killed_process_held_is_free(tmp_path):
     code = (
-        "import sys, time\nfrom pathlib import Path\nfrom incentivize.experiments.storage.ownership import owned, set_status\n"
+        "import sys, time\nfrom pathlib import Path\n"
+        "from incentivize.experiments.storage.ownership import open_run_directory, set_status\n"
         "from incentivize.experiments.settings.schema import Settings\n"
-        "with owned(Path(sys.argv[1]), Settings(study='task-count', families=('errands',))) as store:\n"
+        "with open_run_directory(Path(sys.argv[1]), Settings(study='task-count', families=('errands',))) as store:\n"
         "    set_status(store, 'running')\n    print('held', flush=True)\n    time.sleep(60)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "run")], stdout=subprocess.PIPE, text=True)

@@ -64,7 +64,7 @@ def whole():
         (serialization.to_bytes(PARAMS | {"heads": 3}), "heads is int there, float32 [3] here"),
         (serialization.to_bytes(PARAMS | {"encoder": {}}), "encoder/kernel is missing there"),
         (serialization.to_bytes(PARAMS | {"more\x1b": np.ones(1)}), "more\\x1b is float64 [1] there, missing here"),
-        (serialization.to_bytes(PARAMS | {"heads": np.full(3, np.nan, "f4")}), "parameters that are no numbers"),
+        (serialization.to_bytes(PARAMS | {"heads": np.full(3, np.nan, "f4")}), "parameters that are not finite"),
         (whole() + bytes(2**20 + 1), "it is larger than it can be"),
     ],
     ids=range(12),
@@ -98,7 +98,7 @@ def test_every_cell_leaves_its_parameters(tiny_run):
 def test_fine_tuning_starts_from_exactly_the_saved_parameters_and_trains_on(generalist, tiny_run):
     cell, path = generalist
     own = cell.training.model_copy(update={"start_from": str(path)})
-    last = cell.points[-1][0]
+    last = cell.evaluation_points[-1][0]
     tuned = replace(cell, training=own, pool_size=4, pool_seed=7, evaluation_points=((0, "total"), (last, "total")))
     fresh = replace(tuned, training=cell.training)  # beside it in the same program
     start, other = loop.train(
@@ -130,7 +130,11 @@ def test_a_study_starts_from_a_file_and_goes_on_only_with_the_same(
     begin = RunDirectory(out).tasks(10**6)
     begin = begin[(begin["env_steps"] == 0) & (begin["evaluated_on"] == "unseen")]
     end = RunDirectory(tiny_run).tasks(10**6)
-    end = end[(end["cell"] == cell.id) & (end["env_steps"] == cell.points[-1][0]) & (end["evaluated_on"] == "unseen")]
+    end = end[
+        (end["cell"] == cell.id)
+        & (end["env_steps"] == cell.evaluation_points[-1][0])
+        & (end["evaluated_on"] == "unseen")
+    ]
     assert len(begin)
     assert (begin["successes"] == end["successes"]).all()
     noted = tomllib.loads((out / "config.toml").read_text())["training"]["errands"]["start_from"]
@@ -154,7 +158,7 @@ def test_a_study_starts_from_a_file_and_goes_on_only_with_the_same(
     content = kept.read_bytes()
     kept.unlink()
     assert main(arguments) == 2
-    assert f"start_from = '{mine}': there is no such file any more" in capsys.readouterr().err
+    assert f"start_from = '{mine}': the file no longer exists" in capsys.readouterr().err
     assert RunDirectory(out).status()["state"] == "done"  # nothing was begun
     kept.write_bytes(content)
     other = next(p for p in sorted(path.parent.iterdir()) if p != path and p.stat().st_size == path.stat().st_size)

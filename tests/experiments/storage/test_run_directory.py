@@ -42,7 +42,7 @@ def test_a_row_that_is_there_twice_is_refused_and_read_by_nobody(tmp_path):
     store = RunDirectory(tmp_path)
     rows, counts = result("a", 0.2)
     again = [*rows, rows[0] | {"success": 0.3}]
-    told = "two rows are of cell a, family errands, role generalist, env_steps 8, simulations 0, split unseen"
+    told = "two rows are of cell a, family errands, role generalist, env_steps 8, simulations 0, evaluated_on unseen"
     with pytest.raises(ValueError, match=told):
         store.publish(again, counts)
     apart = [rows[0] | {key: value} for key, value in (("role", "met"), ("env_steps", 4), ("evaluated_on", "seen"))]

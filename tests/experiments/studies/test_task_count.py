@@ -11,7 +11,7 @@ from incentivize.experiments.design import specialists
 from incentivize.experiments.errors import InputError
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import resolve
-from incentivize.experiments.settings.schema import TAUGHT_OVERRIDES
+from incentivize.experiments.settings.training import TAUGHT_OVERRIDES
 from incentivize.experiments.studies import task_count
 from tests.helpers.counts import counted
 

@@ -15,7 +15,7 @@ from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import load_file, resolve
 from incentivize.experiments.studies import distribution_shift, task_count
 from incentivize.experiments.training import evaluation
-from incentivize.experiments.training.build import build_setup, build_warm_start, hyper_of, pool_of
+from incentivize.experiments.training.build import build_setup, build_warm_start, evaluation_config, hyper_of, pool_of
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_every_block_and_shift_is_evaluated_on_its_own_tasks(monkeypatch):
         return Successes(*[nothing] * 5, by_attempt=nothing[:, None], log_likelihood=nothing, decisions=nothing)
 
     monkeypatch.setattr(evaluation, "evaluate", record)
-    setup, sizes = build_setup(mine), evaluation.sizes_of(mine)._replace(likelihood=False)
+    setup, sizes = build_setup(mine), evaluation_config(mine)._replace(likelihood=False)
     evaluation.count_successes(setup, sizes, 0, (), pool_of(mine), hyper_of(mine), jax.random.key(0))
     own, *shifts = looked_at
     blocks = dict(zip(sizes.blocks(), own.reshape(len(sizes.blocks()), 6, -1), strict=True))

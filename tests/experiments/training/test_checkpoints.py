@@ -15,6 +15,7 @@ import pytest
 from incentivize.experiments.errors import InputError
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import load_file, resolve
+from incentivize.experiments.storage.code_version import CodeVersion
 from incentivize.experiments.studies import task_count
 from incentivize.experiments.training import checkpoints
 from incentivize.experiments.training.checkpoints import GroupCheckpointer, GroupProgress
@@ -56,7 +57,7 @@ def name(number):
 
 def same(first, second):
     """Whether two standings are one, bit for bit."""
-    rest = [(s.done, s.seconds, s.failed) for s in (first, second)]
+    rest = [(s.steps, s.seconds, s.failures) for s in (first, second)]
     return tree_digest(tuple(first[:3])) == tree_digest(tuple(second[:3])) and rest[0] == rest[1]
 
 
@@ -120,7 +121,7 @@ def test_the_one_before_is_taken_where_the_newest_is_damaged(saved, group, tmp_p
     data = max((path for path in newest.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
     data.write_bytes(data.read_bytes()[:-1])
     assert same(load(folder, group), standing(2))
-    assert f"{name(3)}: damaged, so the one before is taken" in capsys.readouterr().err
+    assert f"{name(3)}: damaged, so the one before is used" in capsys.readouterr().err
     shutil.rmtree(folder / group.id / name(2))
     assert load(folder, group) is None
 
@@ -140,7 +141,7 @@ def test_what_cannot_be_read_for_now_is_not_taken_for_damaged(error, saved, grou
     def lacking(*_):
         raise error
 
-    for reads in ("read", "digest_of"):
+    for reads in ("read_bounded", "file_digest"):
         with monkeypatch.context() as patch:
             patch.setattr(checkpoints, reads, lacking)
             with pytest.raises(type(error)):
@@ -162,7 +163,7 @@ def test_arrays_that_are_not_what_was_written_are_noticed_whatever_orbax_says(sa
 def test_of_as_many_steps_the_one_with_more_evaluations_stays(tmp_path, group):
     keeper = GroupCheckpointer(tmp_path, group, 0)
     keeper.save(standing(1))
-    fewer, more = (standing(2)._replace(found=standing(number).counts) for number in (1, 2))
+    fewer, more = (standing(2)._replace(counts=standing(number).counts) for number in (1, 2))
     keeper.save(fewer)
     keeper.close()
     keeper = GroupCheckpointer(tmp_path, group, 0)  # another process, that goes on from there
@@ -232,7 +233,7 @@ def test_one_of_other_shapes_or_types_is_refused(like, named, saved, group):
 
 
 def test_one_of_other_code_is_refused(saved, group, monkeypatch):
-    monkeypatch.setattr(checkpoints, "code_version", lambda *_: "changed")
+    monkeypatch.setattr(checkpoints, "code_version", lambda *_: CodeVersion("changed"))
     with pytest.raises(InputError, match=r"code\..* there, changed here"):
         load(saved, group)
 

@@ -11,6 +11,7 @@ import pytest
 from incentivize import envs
 from incentivize.agents.evaluate import Successes
 from incentivize.experiments.analysis.rows import rows_of
+from incentivize.experiments.errors import Stopped
 from incentivize.experiments.runtime import signals
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import load_file, resolve
@@ -51,10 +52,10 @@ class Recorder:
     def __init__(self, setup, teaching, sizes, lanes, checked=False, devices=()):
         self.setup, self.lanes, self.sizes = setup, lanes, sizes
         self.updates, self.taught, self.measured = 0, 0, []
-        self.teach = self.be_taught if teaching else None
+        self.warm_start = self.be_taught if teaching else None
         self.measures = dict.fromkeys(sizes.simulations, self.measure)
 
-    def begin(self, pools, seeds, hyper):
+    def init(self, pools, seeds, hyper):
         return State({"kernel": np.zeros((self.lanes, 3), np.float32)})
 
     def train(self, state, hyper, pools, updates):
@@ -69,7 +70,7 @@ class Recorder:
     def measure(self, params, pools, hyper, key):
         self.measured.append(self.updates)
         counts = jnp.broadcast_to(jnp.arange(self.sizes.tasks), (self.lanes, len(EVALUATED_BLOCKS), self.sizes.tasks))
-        own = {"greedy": counts, "best": counts, "steps": counts, "expert_steps": counts}
+        own = {"successes_greedy": counts, "successes_best": counts, "steps": counts, "expert_steps": counts}
         own |= {"log_likelihood": -counts.astype(jnp.float32), "decisions": counts}
         return (Successes(**own, successes=counts + 100, by_attempt=counts[..., None] + 100),)
 
@@ -85,9 +86,9 @@ def test_cells_are_trained_and_evaluated_as_long_as_they_say(cells, monkeypatch)
     for cell in cells:
         (trained,) = loop.train(CellGroup((cell,), 1))
         per_update = recorders[-1].setup.steps_per_update
-        assert [n * per_update for n in recorders[-1].measured] == [steps for steps, _ in cell.points]
+        assert [n * per_update for n in recorders[-1].measured] == [steps for steps, _ in cell.evaluation_points]
         assert trained.episodes == 3 * recorders[-1].updates
-        assert list(dict.fromkeys(trained.counts["env_steps"])) == [steps for steps, _ in cell.points]
+        assert list(dict.fromkeys(trained.counts["env_steps"])) == [steps for steps, _ in cell.evaluation_points]
 
 
 def test_an_agent_is_taught_first_and_incentivized_after(cells, monkeypatch):
@@ -99,12 +100,12 @@ def test_an_agent_is_taught_first_and_incentivized_after(cells, monkeypatch):
     for learner, teacher, expected in (("ppo", "dagger", 2), ("ppo", None, 0), ("cloning", "dagger", 0)):
         loop.train(CellGroup((replace(cell, learner=learner, teacher=teacher, training=own),), 1))
         assert recorders[-1].taught == expected
-        assert recorders[-1].updates == cell.points[-1][0] // per_update
+        assert recorders[-1].updates == cell.evaluation_points[-1][0] // per_update
 
 
 def test_every_number_of_simulations_is_evaluated_at_every_point_and_also_before_learning(cells, monkeypatch):
     monkeypatch.setattr(loop, "_compiled_group", Recorder)
-    points = ((0, "total"), *cells[0].points)
+    points = ((0, "total"), *cells[0].evaluation_points)
     counts = loop.train(CellGroup((replace(cells[0], simulations=(0, 4), evaluation_points=points),), 1))[0].counts
     found = set(counts[["env_steps", "simulations"]].tolist())
     assert found == {(steps, simulations) for steps, _ in points for simulations in (0, 4)}
@@ -114,7 +115,7 @@ def test_counts_belong_to_the_tasks_of_the_slots(cells, monkeypatch):
     monkeypatch.setattr(loop, "_compiled_group", Recorder)
     for cell in cells:
         counts = loop.train(CellGroup((cell,), 1))[0].counts
-        counts = counts[counts["env_steps"] == cell.points[-1][0]]
+        counts = counts[counts["env_steps"] == cell.evaluation_points[-1][0]]
         ordinals = evaluation.block_ordinals(cell, EVALUATED_BLOCKS)
         for block, split in enumerate(EVALUATED_BLOCKS):
             mine = counts[counts["evaluated_on"] == split]
@@ -142,7 +143,7 @@ def test_a_cell_whose_numbers_are_none_is_given_up_and_the_others_go_on(cells, m
     mine = [cell for cell in cells if cell.role == "generalist" and cell.pool_size == 4]
     first, second = loop.train(CellGroup(tuple(mine), 2))
     assert first.failure == ""
-    assert set(first.counts["env_steps"].tolist()) == {point for point, _ in mine[0].points}
+    assert set(first.counts["env_steps"].tolist()) == {point for point, _ in mine[0].evaluation_points}
     steps = 8 * mine[1].training.steps_per_update
     assert second.failure == f"loss is nan after {steps:,} steps; try a lower learning_rate"
     (alone,) = loop.train(CellGroup((mine[0],), 1))  # in the only lane, which is sound
@@ -179,7 +180,7 @@ class Kept:
     def save(self, standing):
         self.saved.append(standing)
 
-    def due(self):
+    def is_due(self):
         return False
 
     def close(self):
@@ -188,7 +189,7 @@ class Kept:
 
 def test_a_request_to_stop_is_heeded_between_evaluations_too(cells, monkeypatch, tmp_path):
     class Asked(Recorder):
-        counted: ClassVar[dict[int, Any]] = {}
+        count_shapes: ClassVar[dict[int, Any]] = {}
 
         def measure(self, *args):
             if ask and len(self.measured) == 1:
@@ -202,9 +203,9 @@ def test_a_request_to_stop_is_heeded_between_evaluations_too(cells, monkeypatch,
     group, ask = CellGroup((replace(cells[0], simulations=(0, 4, 8)),), 1), False
     (whole,) = loop.train(group)
     ask = True
-    with pytest.raises(signals.Stopped):
+    with pytest.raises(Stopped):
         loop.train(group, tmp_path)
-    assert len(Kept.saved[-1].found) == 2  # of three at the first point
+    assert len(Kept.saved[-1].counts) == 2  # of three at the first point
     ask = False
     signals.stop_requested.clear()
     (found,) = loop.train(group, tmp_path)

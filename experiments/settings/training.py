@@ -1,0 +1,108 @@
+"""Settings of the training of one agent. Does not import jax."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from incentivize.experiments.settings.places import expand_local_path
+
+
+class Strict(BaseModel):
+    """Model that refuses unknown keys, infinities and NaN, and cannot be changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+Count = Annotated[int, Field(strict=True)]  # true and "3" are no counts
+Steps = Annotated[Count, Field(ge=0, le=10**15)]
+
+
+ARMS = ("incentivized", "taught")
+TAUGHT_OVERRIDES = ("learning_rate", "minibatches")
+"""Keys with a `taught_` twin. Cloning has no entropy bonus, discount or advantages to tune."""
+
+
+class Training(Strict):
+    """Settings of one agent's training. Both arms share all values except those of `TAUGHT_OVERRIDES`."""
+
+    network: str = Field("mlp", description="the network: see `incentivize list networks`")
+    memory: str = Field("none", description="memory within an episode: none, gru or attention")
+    width: Count = Field(64, ge=1, le=4096, description="units per layer")
+    depth: Count = Field(1, ge=0, le=16, description="layers after the encoder's own")
+    parameters: Count = Field(
+        0, ge=0, le=10**9, description="if not 0, choose the width that fits this many parameters"
+    )
+    reward: str = Field(
+        "sparse", description="the incentive, or a sum such as sparse+hunger: `incentivize list rewards`"
+    )
+    budget: Count = Field(1_000_000, ge=1, le=10**15, description="environment steps of one training run")
+    learning_rate: float = Field(1e-3, gt=0, lt=1, description="Adam's step size, constant")
+    weight_decay: float = Field(0.0, ge=0, lt=1, description="decoupled weight decay")
+    gamma: float = Field(0.95, gt=0, le=1, description="discount per step")
+    lam: float = Field(0.9, ge=0, le=1, description="lambda of the generalised advantage estimate")
+    clip: float = Field(0.2, gt=0, description="PPO's range of the probability ratio")
+    entropy_coef: float = Field(0.01, ge=0, description="initial weight of the entropy bonus")
+    entropy_coef_final: float | None = Field(None, ge=0, description="final weight of the entropy bonus, if it changes")
+    entropy_steps: Steps = Field(0, description="environment steps over which the entropy weight changes, linearly")
+    value_coef: float = Field(0.5, ge=0, description="weight of the value loss")
+    max_grad_norm: float = Field(0.5, gt=0, description="gradients are scaled down to this global norm")
+    num_envs: Count = Field(512, ge=1, le=2**16, description="environments stepped side by side")
+    rollout_steps: Count = Field(16, ge=1, le=2**12, description="steps of each environment per update")
+    epochs: Count = Field(2, ge=1, le=1000, description="passes over a rollout")
+    minibatches: Count = Field(4, ge=1, le=2**16, description="minibatches per pass; they divide the environments")
+    hunger: float = Field(0.01, ge=0, le=1, description="cost of a step (rewards hunger, fading)")
+    shaping: float = Field(1.0, ge=0, le=100, description="total worth of the way to success (reward shaped)")
+    taste: float = Field(0.5, ge=0, le=1, description="share of episodes that begin near success (reward taste)")
+    taste_steps: Steps = Field(1_000_000, description="environment steps until the share of easy starts is 0")
+    near: Count = Field(2, ge=1, le=1000, description="largest distance of easy starts from success, expert steps")
+    noise: float = Field(0.0, ge=0, le=1, description="how often a teacher errs")
+    demonstrations: Count = Field(
+        1000, ge=1, le=2**24, description="number of demonstrations of a teacher that shows a fixed number"
+    )
+    taught_steps: Steps = Field(0, description="environment steps of teaching before an agent is incentivized")
+    taught_learning_rate: float | None = Field(None, gt=0, lt=1, description="learning_rate of agents that are taught")
+    taught_minibatches: Count | None = Field(None, ge=1, le=2**16, description="minibatches of agents that are taught")
+    start_from: str = Field(
+        "",
+        description="file checkpoints/<cell>.msgpack of another run, relative to the current folder: "
+        "every agent starts with its parameters",
+    )
+
+    @field_validator("start_from")
+    @classmethod
+    def _local(cls, path: str) -> str:
+        return expand_local_path(path)
+
+    @model_validator(mode="after")
+    def _divisible(self) -> "Training":
+        for key in ("minibatches", "taught_minibatches"):
+            if self.num_envs % (getattr(self, key) or 1):
+                raise ValueError(f"{key} = {getattr(self, key)} must divide num_envs = {self.num_envs}")
+        if self.budget < self.steps_per_update:
+            raise ValueError(
+                f"budget = {self.budget} is less than one update of num_envs x rollout_steps = {self.steps_per_update}"
+            )
+        return self
+
+    def for_learner(self, learner: str) -> "Training":
+        """Return the settings of agents of a learner: for cloning, with the `taught_` values in place."""
+        update: dict[str, Any] = {}
+        for key in TAUGHT_OVERRIDES:
+            taught_value = getattr(self, f"taught_{key}")
+            update[f"taught_{key}"] = None
+            if learner == "cloning" and taught_value is not None:
+                update[key] = taught_value
+        return self.model_copy(update=update)
+
+    @property
+    def steps_per_update(self) -> int:
+        """Environment steps of one update."""
+        return self.num_envs * self.rollout_steps
+
+
+def network_name(training: Training) -> str:
+    """Return encoder and memory as one name, such as "mlp+gru"."""
+    return training.network if training.memory == "none" else f"{training.network}+{training.memory}"
+
+
+TRAINING_KEYS = tuple(Training.model_fields)
