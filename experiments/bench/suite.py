@@ -46,7 +46,7 @@ def seconds(call: Callable[[], Any], repeats: int) -> list[float]:
 def cell_of(name: str, num_envs: int | None = None, **own: Any) -> Cell:
     """The generalist of a family as shipped, unless told otherwise."""
     batch = {} if num_envs is None else {"num_envs": num_envs}
-    fixed = {"study": "bench", "role": "generalist", "family": name, "points": ((1, "total"),)}
+    fixed = {"study": "bench", "role": "generalist", "family": name, "evaluation_points": ((1, "total"),)}
     fixed |= {"training": Training.model_validate(training_defaults("quick").get(name, {}) | batch)}
     return Cell(**(fixed | own), eval_tasks=1, eval_instances=1, eval_specialists=1)
 

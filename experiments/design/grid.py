@@ -33,7 +33,7 @@ def cell_of(study: str, settings: Settings, family: str, role: str, **own: Any) 
     training = settings.training[family]
     points = tuple((point, "total") for point in evaluation_budgets(settings, family))
     knobs = tuple(sorted(settings.knobs.get(family, {}).items()))
-    defaults: dict[str, Any] = {"training": training, "points": points, "knobs": knobs}
+    defaults: dict[str, Any] = {"training": training, "evaluation_points": points, "knobs": knobs}
     if settings.control != "none":
         defaults["control"] = settings.control
     if training.taught_steps and own.get("learner", "ppo") == "ppo":
@@ -41,7 +41,7 @@ def cell_of(study: str, settings: Settings, family: str, role: str, **own: Any) 
     if own.get("pool_split", "training") == "training":  # held-out tasks are the same for every agent
         own["pool_seed"] = settings.pool_seed + own.get("pool_seed", 0)
     merged = defaults | own
-    merged["training"] = merged["training"].of(merged.get("learner", "ppo"))
+    merged["training"] = merged["training"].for_learner(merged.get("learner", "ppo"))
     return Cell(
         study=study,
         role=role,

@@ -76,7 +76,7 @@ def specialists(study: str, settings: Settings, family: str) -> list[Cell]:
         for points, own in ((at_large, training), (at_small, small)):
             for task in range(settings.specialists if points else 0):
                 at = tuple(sorted(points.items()))
-                cells.append(specialist(study, settings, family, learner, task, training=own, points=at))
+                cells.append(specialist(study, settings, family, learner, task, training=own, evaluation_points=at))
     return cells
 
 

@@ -86,7 +86,7 @@ def run_groups(
         tuple(there[start : start + work.devices_per_agent])
         for start in range(0, len(there) or 1, work.devices_per_agent)
     ]
-    work = work._replace(told=ambient.unusual_settings())
+    work = work._replace(ambient=ambient.unusual_settings())
     said = stopped = False
     with ThreadPoolExecutor(len(pools)) as threads:
         try:

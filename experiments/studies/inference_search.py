@@ -82,7 +82,7 @@ def cells(settings: Settings) -> list[Cell]:
         own = {"simulations": settings.simulations, "attempts": settings.attempts}
         points = tuple((step, "total") for step in (0, *_trained(settings, family)))
         grid += [
-            cell_of(STUDY, settings, family, "generalist", points=points, seed=seed, **own)
+            cell_of(STUDY, settings, family, "generalist", evaluation_points=points, seed=seed, **own)
             for seed in range(settings.seeds)
         ]
     return grid

@@ -174,7 +174,9 @@ def _mixed(settings: Settings, role: str, seed: int, wider: int = 1, learner: st
     own_knobs = ((name, settings.knobs.get(name, {})) for name in settings.families)
     knobs = {f"{name}.{knob}": value for name, values in own_knobs for knob, value in values.items()}
     points = tuple((times * point, kind) for point, kind in cell.evaluation_points)
-    return replace(cell, family="+".join(settings.families), knobs=tuple(sorted(knobs.items())), points=points)
+    return replace(
+        cell, family="+".join(settings.families), knobs=tuple(sorted(knobs.items())), evaluation_points=points
+    )
 
 
 def _final(table: ResultsTable, family: str, role: str) -> dict[int, float]:

@@ -104,7 +104,9 @@ def cells(settings: Settings) -> list[Cell]:
         points = ((training.budget, "own"),)
         for learner in settings.specialist_learners:
             for task in range(settings.specialists):
-                grid.append(specialist(STUDY, settings, family, learner, task, training=training, points=points))
+                grid.append(
+                    specialist(STUDY, settings, family, learner, task, training=training, evaluation_points=points)
+                )
     return grid
 
 

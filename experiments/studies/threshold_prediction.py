@@ -123,7 +123,11 @@ def cells(settings: Settings) -> list[Cell]:
             training = _training(settings, family, setting)
             points = tuple((point, "total") for point in _budgets(settings, training))
             knobs = settings.knobs.get(family, {}) | dict(setting.knobs)
-            own: dict[str, Any] = {"training": training, "points": points, "knobs": tuple(sorted(knobs.items()))}
+            own: dict[str, Any] = {
+                "training": training,
+                "evaluation_points": points,
+                "knobs": tuple(sorted(knobs.items())),
+            }
             for seed in range(settings.control_seeds):
                 more: dict[str, Any] = {"control": "blind", "seed": seed, "pool_seed": seed}
                 grid.append(cell_of(STUDY, settings, family, f"{setting.name}: blind", **own, **more))

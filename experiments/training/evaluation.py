@@ -114,4 +114,4 @@ def scripted_success(family: Family, sizes: EvaluationConfig) -> list[tuple[int,
 
     state = jax.eval_shape(family.init, jax.random.key(0), family.tasks.heldout(0))
     count = jax.eval_shape(lambda state: family.scripted(family.observe(state)), state).shape[0]
-    return [(which, np.array(score(which, heldout, evaluation_key()).sampled)) for which in range(count)]
+    return [(which, np.array(score(which, heldout, evaluation_key()).successes)) for which in range(count)]

@@ -145,7 +145,7 @@ def _train(
         _save_or_stop(now, checkpointer)  # an evaluation takes its time too, and several may follow each other
         counted = program.measures[simulations](now.state.params, pools, hyper, evaluation_key())
         measured = jax.device_get(distributed.gather(counted))
-        now = now._replace(found=(*now.counts, measured))
+        now = now._replace(counts=(*now.counts, measured))
     return now._replace(seconds=time.perf_counter() - began)
 
 

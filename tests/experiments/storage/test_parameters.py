@@ -99,9 +99,11 @@ def test_fine_tuning_starts_from_exactly_the_saved_parameters_and_trains_on(gene
     cell, path = generalist
     own = cell.training.model_copy(update={"start_from": str(path)})
     last = cell.points[-1][0]
-    tuned = replace(cell, training=own, pool_size=4, pool_seed=7, points=((0, "total"), (last, "total")))
+    tuned = replace(cell, training=own, pool_size=4, pool_seed=7, evaluation_points=((0, "total"), (last, "total")))
     fresh = replace(tuned, training=cell.training)  # beside it in the same program
-    start, other = loop.train(CellGroup(tuple(replace(c, points=((0, "total"),)) for c in (tuned, fresh)), 2))
+    start, other = loop.train(
+        CellGroup(tuple(replace(c, evaluation_points=((0, "total"),)) for c in (tuned, fresh)), 2)
+    )
     saved = parameters.load(str(path), start.params)
     assert params_equal(start.params, saved)
     assert not params_equal(other.params, saved)

@@ -65,7 +65,7 @@ def group(tiny_config):
     base = {"study": "task-count", "preset": "quick"} | task_count.PRESETS["quick"]
     cells = task_count.cells(resolve(base, presets.training_defaults("quick"), load_file(tiny_config)))
     points = tuple((steps, "total") for steps in (256, 512, 1024))  # for as many evaluations as `standing` has
-    return CellGroup(tuple(replace(cell, points=points) for cell in cells[:LANES]), LANES)
+    return CellGroup(tuple(replace(cell, evaluation_points=points) for cell in cells[:LANES]), LANES)
 
 
 @pytest.fixture(scope="module")

@@ -105,7 +105,7 @@ def test_an_agent_is_taught_first_and_incentivized_after(cells, monkeypatch):
 def test_every_number_of_simulations_is_evaluated_at_every_point_and_also_before_learning(cells, monkeypatch):
     monkeypatch.setattr(loop, "_compiled_group", Recorder)
     points = ((0, "total"), *cells[0].points)
-    counts = loop.train(CellGroup((replace(cells[0], simulations=(0, 4), points=points),), 1))[0].counts
+    counts = loop.train(CellGroup((replace(cells[0], simulations=(0, 4), evaluation_points=points),), 1))[0].counts
     found = set(counts[["env_steps", "simulations"]].tolist())
     assert found == {(steps, simulations) for steps, _ in points for simulations in (0, 4)}
 
