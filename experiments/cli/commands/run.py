@@ -127,7 +127,7 @@ class Run(Command):
 
         how = {
             "reuse": not self.alone,
-            "debug": self.common.debug,
+            "checkify": self.common.debug,
             "devices_per_agent": self.devices_per_agent,
             "tracker": self.tracker,
         }
