@@ -25,7 +25,7 @@ from incentivize.experiments.settings.schema import Training
 from incentivize.experiments.training.evaluation import EvaluationConfig, scripted_success
 from incentivize.experiments.training.groups import CellGroup
 from incentivize.experiments.training.loop import train
-from incentivize.experiments.viewing.play import episode, expert_policy, make_env
+from incentivize.experiments.viewing.play import expert_policy, make_env, play_episode
 
 TASKS, INSTANCES = 256, 32  # held-out tasks that levels are measured on, and episodes each
 WATCHED = 3  # the training task whose solution is shown, and the seed of the instance
@@ -147,7 +147,7 @@ def page(name: str, folder: Path) -> str:
     """A family's part of the gallery; its pictures go into `folder`."""
     family = envs.make(name)
     frames: list[Picture] = []
-    episode(make_env(name), expert_policy(family, pause=0), frames.append, task=WATCHED, seed=WATCHED)
+    play_episode(make_env(name), expert_policy(family, pause=0), frames.append, task=WATCHED, seed=WATCHED)
     write_gif(folder / f"{name}.gif", frames)
     mean, most = lengths(family)
     blind = levels(name)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from incentivize.experiments.presentation.charts import save
-from incentivize.experiments.reporting.scoreboard import _figure, group_claims
+from incentivize.experiments.reporting.scoreboard import draw_scoreboard, group_claims
 
 RESULTS = Path(__file__).resolve().parent.parent / "docs" / "results"
 FAMILIES = ("errands", "mazes", "codebooks")
@@ -45,7 +45,7 @@ def claims(results: Path = RESULTS) -> list[dict[str, Any]]:
 def main(results: Path = RESULTS) -> None:
     """Draw the scoreboard again, as PNG, SVG and CSV."""
     found = claims(results)
-    save(_figure(found), found, results / "scoreboard", "scoreboard")
+    save(draw_scoreboard(found), found, results / "scoreboard", "scoreboard")
 
 
 if __name__ == "__main__":
