@@ -86,7 +86,7 @@ def report(store: RunDirectory, console: Console, out: Path | None = None) -> li
         figure, drawn = study.figure(table, settings)
         image = _save_figure(target, figure, drawn, settings.study, settings)
         panels, heat = plotly_panels(figure), _heat_map(target, table, settings)
-    scenes, left_out = replay_families(store, settings, results.cells)
+    replayed, left_out = replay_families(store, settings, results.cells)
     text = _page(
         results,
         question=study.QUESTION,
@@ -96,7 +96,7 @@ def report(store: RunDirectory, console: Console, out: Path | None = None) -> li
         image=image,
         panels=panels,
         heat=heat,
-        scenes=scenes,
+        scenes=replayed,
         left_out=left_out,
     )
     write_atomic(target.path / "report.html", text)
