@@ -31,7 +31,7 @@ def control_results(table: ResultsTable, settings: Settings, claim: Claim) -> li
     for family in families:
         available = controls_of(family_from_settings(settings, family)) if settings.control == "none" else ()
         for control in (*(name for name in available if name in CONTROLS_WITHOUT_SKILL), "blind"):
-            identity = {"family": family, "control": control, "evaluated_on": claim.evaluated_on}
+            identity: dict[str, Any] = {"family": family, "control": control, "evaluated_on": claim.evaluated_on}
             results += _results_by_pool(table.where(**identity, simulations=0).final(), identity)
     return results
 
