@@ -1,1 +1,1 @@
-"""Comparisons with other projects' environments; not part of the package, and with an environment of their own."""
+"""Programs that measure or draw what the documentation shows; not part of the package."""

@@ -1,4 +1,4 @@
-"""Measures everything, and writes it down as Markdown: `python -m benchmarks`."""
+"""All measurements as Markdown: `python -m benchmarks`."""
 
 import argparse
 import warnings
@@ -18,6 +18,7 @@ TABLES = {
 
 
 def _markdown(rows: list[dict[str, str]]) -> list[str]:
+    """Format rows as the lines of a Markdown table."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
     lines = [[row.get(key, "") for key in columns] for row in rows]
     rule = ["---"] + ["---:"] * (len(columns) - 1)
@@ -25,25 +26,25 @@ def _markdown(rows: list[dict[str, str]]) -> list[str]:
 
 
 def main() -> None:
-    """Measure what is asked for; prints every table as it comes."""
+    """Measure the chosen parts, and print every table as soon as it is measured."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--only", nargs="+", choices=TABLES, default=list(TABLES), help="which parts")
-    parser.add_argument("--repeats", type=int, default=7, help="turns")
-    parser.add_argument("--out", type=Path, help="a file to write them to, too")
+    parser.add_argument("--only", nargs="+", choices=TABLES, default=list(TABLES), help="the parts to measure")
+    parser.add_argument("--repeats", type=int, default=7, help="how many times each is measured")
+    parser.add_argument("--out", type=Path, help="a file to write the tables to, too")
     arguments = parser.parse_args()
-    warnings.filterwarnings("ignore")  # the peers' own
+    warnings.filterwarnings("ignore")  # from other projects
     machine = provenance()
     machine["versions"] |= {name: metadata.version(name) for name in PROJECTS}
     versions = ", ".join(f"{name} {machine['versions'][name]}" for name in PROJECTS)
     where = f"{date.today()}, {machine['cores']} cores, {', '.join(machine['devices'])}, {versions}."
     lines = ["# Measurements", "", where]
-    lines.append(f"Medians of {arguments.repeats} turns; of ratios, with the lowest and the highest.")
+    lines.append(f"Medians of {arguments.repeats} turns; ratios also have their lowest and highest value.")
     for part in arguments.only:
         for title, measure in TABLES[part].items():
             table = ["", f"**{title}**", "", *_markdown(measure(arguments.repeats))]
             print("\n".join(table), flush=True)
             lines += table
-            if arguments.out:  # as they come
+            if arguments.out:  # after every table, so that nothing is lost
                 arguments.out.write_text("\n".join(lines) + "\n")
 
 

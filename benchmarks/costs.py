@@ -1,4 +1,4 @@
-"""What work costs: against the number of tasks, of environments, of specialists, of parameters."""
+"""Costs of training against the number of tasks, environments, specialists and parameters."""
 
 import statistics
 from dataclasses import replace
@@ -30,9 +30,10 @@ WIDTHS = (16, 64, 256)
 def _updates(
     setup: lr.Setup, hyper: lr.Hyper, size: int | None, agents: int = 1, updates: int = UPDATES
 ) -> tuple[Any, int, Any]:
-    """Update of one agent, in another pool at every call, or of several side by side, each of its own; for `in_turn`.
+    """Compile updates of one agent, or of several side by side with a pool each, for `in_turn`.
 
-    In another pool, since tasks that differ end episodes, and so pay for resets, at different rates.
+    A single agent has another pool in every call, because tasks that differ end episodes at different rates, and so pay
+    differently for resets.
     """
     pools = [make_pool(size, seed=seed) for seed in range(max(agents, 16))]
     pool = stack_trees(pools[:agents]) if agents > 1 else pools[0]
@@ -59,21 +60,22 @@ def _updates(
 
 
 def _rows(makes: dict[str, Any], repeats: int, against: str) -> list[Row]:
+    """Measure programs in turn, and relate each to the one called `against`."""
     sides, rates = in_turn(makes, repeats)
     return [
         {
             "": name,
             "steps/s": f"{statistics.median(rates[name]):,.0f}",
             f"times {against}": ratio(rates[name], rates[against]),
-            "MB held": f"{one.megabytes:.2f}",
-            "times its": f"{one.megabytes / sides[against].megabytes:.3f}",
+            "MB held": f"{side.megabytes:.2f}",
+            "times its": f"{side.megabytes / sides[against].megabytes:.3f}",
         }
-        for name, one in sides.items()
+        for name, side in sides.items()
     ]
 
 
 def tasks(repeats: int) -> list[Row]:
-    """Whole updates without learning: agents that differ end episodes, and so pay for resets, at different rates."""
+    """Measure whole updates by number of tasks, at learning rate 0, so that all agents end episodes at one rate."""
     rows = []
     for name in envs.names():
         cell = cell_of(name)
@@ -81,26 +83,26 @@ def tasks(repeats: int) -> list[Row]:
         total = f"{envs.make(name).tasks.size:,}"
         names = {f"{name}, {total if size is None else f'{size:,}'} tasks": size for size in SIZES}
         makes = {text: partial(_updates, setup, hyper, size) for text, size in names.items()}
-        found = _rows(makes, 2 * repeats, f"{name}, 4 tasks")
-        rows += [{key.replace(f"{name}, ", ""): value for key, value in row.items()} for row in found]
+        family_rows = _rows(makes, 2 * repeats, f"{name}, 4 tasks")
+        rows += [{key.replace(f"{name}, ", ""): value for key, value in row.items()} for row in family_rows]
     return rows
 
 
 def environments(repeats: int) -> list[Row]:
-    """Random actions in errands."""
+    """Measure random actions in errands by number of environments."""
     makes = {f"{n:,} environments": partial(stepped, partial(batched_env, "errands"), 8, n) for n in ENVS}
     return _rows(makes, repeats, "1,024 environments")
 
 
 def specialists(repeats: int) -> list[Row]:
-    """Agents of one task each, side by side, of 32 environments each."""
+    """Measure updates of specialists side by side, with 32 environments each, by number of specialists."""
     cell = cell_of("errands", 32)
     makes = {f"{n:,} specialists": partial(_updates, build_setup(cell), hyper_of(cell), 1, n, 1) for n in AGENTS}
     return _rows(makes, 1 + repeats // 2, "1 specialists")
 
 
 def sizes(repeats: int) -> list[Row]:
-    """Networks of errands: widths, and what a FLOP costs in each kind."""
+    """Measure updates in errands by kind and width of the network."""
     cell, family = cell_of("errands"), envs.make("errands")
     setup, hyper = build_setup(cell), hyper_of(cell)
     made = {
@@ -117,7 +119,7 @@ def sizes(repeats: int) -> list[Row]:
 
 
 def model(repeats: int) -> list[Row]:
-    """Seconds of a step of training as so much and so much per FLOP, from two sizes, and foretold for three others."""
+    """Fit seconds per environment step, linear in FLOPs, to two sizes, and predict three others."""
     family, cell = envs.make("errands"), cell_of("errands")
     setups = {}
     for num_envs, width in ((512, 16), (512, 256), (512, 64), (128, 32), (1024, 128)):
@@ -126,17 +128,19 @@ def model(repeats: int) -> list[Row]:
         setups[f"{num_envs:,} environments, {width} wide"] = setup
     makes = {name: partial(_updates, setup, hyper_of(cell), None) for name, setup in setups.items()}
     _, rates = in_turn(makes, repeats)
-    pace = {name: 1 / statistics.median(found) for name, found in rates.items()}  # seconds per environment step
+    pace = {name: 1 / statistics.median(values) for name, values in rates.items()}  # seconds per environment step
     flops = {name: (1 + 3 * setup.epochs) * forward_flops(setup.network) for name, setup in setups.items()}
     small, large = list(setups)[:2]
     each = (pace[large] - pace[small]) / (flops[large] - flops[small])
     fixed = pace[small] - each * flops[small]
     rows = []
     for name in setups:
-        foretold = fixed + each * flops[name]
+        predicted = fixed + each * flops[name]
         row = {"": name, "kFLOP per step": f"{flops[name] / 1e3:,.0f}", "us per step": f"{1e6 * pace[name]:.2f}"}
-        rows.append(row | {"foretold": f"{1e6 * foretold:.2f}", "foretold / measured": f"{foretold / pace[name]:.2f}"})
-    rows.append({"": f"{1e6 * fixed:.2f} us a step, and one for {1 / each / 1e9:.0f} GFLOP/s"})
+        rows.append(
+            row | {"predicted": f"{1e6 * predicted:.2f}", "predicted / measured": f"{predicted / pace[name]:.2f}"}
+        )
+    rows.append({"": f"{1e6 * fixed:.2f} us a step, plus one for {1 / each / 1e9:.0f} GFLOP/s"})
     return rows
 
 

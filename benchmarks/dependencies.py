@@ -1,6 +1,6 @@
-"""What we stand on: one line per dependency, why it is there, and what it costs: `make dependencies`.
+"""The page of dependencies, what each is for and what it costs: `make dependencies`.
 
-It is run in an environment that has the package and nothing else.
+It runs in an environment that has the package and nothing else.
 """
 
 import argparse
@@ -16,11 +16,13 @@ from packaging.requirements import Requirement
 
 MB = 1e6
 TURNS = 5
-LIMITS = {"size": 700.0, "import": 3.0}  # MB installed, and seconds, that we aim to stay below
+LIMITS = {"size": 700.0, "import": 3.0}  # our aims: MB installed, and seconds
 GIVEN = ("jax", "flax", "optax", "gymnasium", "chex")
-ALL = "incentivize.experiments.execution.study_run, incentivize.experiments.reporting.report, incentivize.experiments.viewing.watch"
+ALL = ", ".join(
+    f"incentivize.experiments.{name}" for name in ("execution.study_run", "reporting.report", "viewing.watch")
+)
 
-WHY = {  # and what is imported of it
+WHY = {  # the module imported, and what it is for
     "jax": ("jax", "arrays, derivatives and compilation: what everything here is written in"),
     "flax": ("flax.linen", "networks' layers and initialisers"),
     "optax": ("optax", "Adam, weight decay, clipping of gradients"),
@@ -46,7 +48,7 @@ WHY = {  # and what is imported of it
 
 
 def seconds(statement: str) -> float:
-    """How long a fresh interpreter takes for a statement, beyond its own start: the median of TURNS."""
+    """Measure the seconds of a statement in a fresh interpreter, without its start: the median of TURNS."""
 
     def once(code: str) -> float:
         began = time.perf_counter()
@@ -57,44 +59,45 @@ def seconds(statement: str) -> float:
 
 
 def size(name: str) -> float:
-    """Megabytes of a distribution's own files."""
+    """Sum up the megabytes of a distribution's own files."""
     files = metadata.distribution(name).files or []
     return sum(path.stat().st_size for file in files if (path := Path(str(file.locate()))).is_file()) / MB
 
 
 def required(name: str) -> list[str]:
-    """What a distribution requires here, without extras, by name."""
-    found = map(Requirement, metadata.requires(name) or [])
-    return [one.name for one in found if one.marker is None or one.marker.evaluate({"extra": ""})]
+    """List the names of the distributions that a distribution requires on this machine, without extras."""
+    parsed = map(Requirement, metadata.requires(name) or [])
+    return [each.name for each in parsed if each.marker is None or each.marker.evaluate({"extra": ""})]
 
 
 def everything(name: str) -> set[str]:
-    """All that comes with a distribution, itself too."""
-    known: set[str] = set()
+    """Collect the names of all distributions that a distribution brings with it, itself included."""
+    names: set[str] = set()
     waiting = [name]
     while waiting:
-        one = waiting.pop().lower().replace("_", "-")
-        if one not in known:
-            known.add(one)
-            waiting += required(one)
-    return known
+        current = waiting.pop().lower().replace("_", "-")
+        if current not in names:
+            names.add(current)
+            waiting += required(current)
+    return names
 
 
 def table() -> list[str]:
-    """The lines of the table."""
+    """Make the lines of the table."""
     lines = ["| package | what it is for | version | MB | import, s |", "|---|---|---|---:|---:|"]
     for name in required("incentivize"):
         module, why = WHY[name]
-        took = seconds(f"import {module}")
-        lines.append(f"| {name} | {why} | {metadata.version(name)} | {size(name):,.0f} | {took:.2f} |")
+        duration = seconds(f"import {module}")
+        lines.append(f"| {name} | {why} | {metadata.version(name)} | {size(name):,.0f} | {duration:.2f} |")
     return lines
 
 
 def page() -> str:
-    """The page as Markdown."""
+    """Write the page as Markdown."""
     come = everything("incentivize")
     total, given = (sum(map(size, names)) for names in (come, set().union(*map(everything, GIVEN))))
     python = ".".join(map(str, sys.version_info[:3]))
+    help_seconds = seconds("import incentivize.experiments.cli.main")
     largest = sorted(come, key=size, reverse=True)[:5]
     return "\n".join(
         [
@@ -113,7 +116,7 @@ def page() -> str:
             + ", ".join(f"{name} {size(name):,.0f}" for name in largest)
             + ".",
             f"`import {ALL}`, which is all that a study needs: **{seconds(f'import {ALL}'):.1f} s** (aim: below "
-            f"{LIMITS['import']:.0f}). `incentivize --help` needs {seconds('import incentivize.experiments.cli.main'):.1f} s.",
+            f"{LIMITS['import']:.0f}). `incentivize --help` needs {help_seconds:.1f} s.",
             "",
             f"{', '.join(GIVEN)} alone, which the project was given to build on, come with {given:,.0f} MB.",
             "",
@@ -125,7 +128,7 @@ def page() -> str:
 
 
 def main() -> None:
-    """Measure, and prints or writes the page."""
+    """Measure, and print or write the page."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.dependencies", description=__doc__)
     parser.add_argument("--out", type=Path, help="a file to write it to")
     out = parser.parse_args().out

@@ -1,4 +1,4 @@
-"""Gymnax's FourRooms as a family, and the network that rejax gives it, so that either side trains the same agent."""
+"""Gymnax's FourRooms as a family, and the network of rejax, so that both projects train the same agent."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -14,20 +14,26 @@ from incentivize.envs.render import Picture
 from incentivize.envs.tasks import TaskSpace
 
 ROOMS, PARAMS = gymnax.make("FourRooms-misc")
-SIDE = 13  # of the map, walls included
+SIDE = 13  # squares of the map, walls included
 
 
 class Walk(NamedTuple):
-    """One walk under way."""
+    """The state of an episode.
 
-    task: jax.Array  # uint8 [2]: of no meaning; FourRooms as gymnax ships it has one goal and one start
+    Attributes:
+        task: uint8 [2], without meaning: FourRooms as gymnax ships it has one goal and one start.
+        shown: the same.
+        inner: the state of gymnax.
+    """
+
+    task: jax.Array
     shown: jax.Array
-    inner: Any  # gymnax's own state
+    inner: Any
 
 
 @dataclass(frozen=True)
 class FourRooms(Family):
-    """Gymnax's dynamics behind the contract of a family, its time limit left to our episodes."""
+    """Gymnax's dynamics behind the contract of a family; our episodes have the time limit."""
 
     tasks = TaskSpace((4, 4))
     instances = 1
@@ -49,7 +55,7 @@ class FourRooms(Family):
         return state._replace(inner=inner), outcome(reward)
 
     def expert(self, state: Walk, kind: str = "informed") -> jax.Array:
-        raise NotImplementedError("nobody teaches here")
+        raise NotImplementedError("FourRooms has no expert")
 
     distance = start_near = expert
 
@@ -60,7 +66,7 @@ class FourRooms(Family):
         return "walk to the goal"
 
     def render(self, state: Walk, described: bool = True) -> Picture:
-        raise NotImplementedError("gymnax draws it")
+        raise NotImplementedError("FourRooms has no pictures here")
 
 
 class Layers(nn.Module):
@@ -76,8 +82,8 @@ class Layers(nn.Module):
 
 
 @dataclass(frozen=True)
-class Apart:
-    """A policy and a value that share nothing, with the interface of `incentivize.agents.networks.Network`."""
+class SeparateNetworks:
+    """A policy and a value network without shared layers, as an `incentivize.agents.networks.Network`."""
 
     num_actions: int = 4
 
@@ -94,8 +100,8 @@ class Apart:
         return Layers(4).apply(params["policy"], seen), Layers(1).apply(params["value"], seen)[:, 0], memories
 
     def apply(self, params: Any, observation: Observation, memory: Memory) -> tuple[jax.Array, jax.Array, Memory]:
-        one = jax.tree.map(lambda leaf: leaf[None], observation)
-        return jax.tree.map(lambda leaf: leaf[0], self.act(params, one, memory))
+        batch = jax.tree.map(lambda leaf: leaf[None], observation)
+        return jax.tree.map(lambda leaf: leaf[0], self.act(params, batch, memory))
 
     def sequences(self, params: Any, observations: Observation, reset_before: jax.Array, memories: Memory) -> Any:
         flat = jax.tree.map(lambda leaf: leaf.reshape(reset_before.size, *leaf.shape[2:]), observations)

@@ -1,6 +1,6 @@
-"""The gallery of families, `docs/families.md`: written by `make gallery`, measured as it is written.
+"""The gallery of families, `docs/families.md`: `make gallery` measures every family and writes the page.
 
-What can be read off a family without measuring is checked against the page by a test.
+A test compares the page with those facts that need no measurement.
 """
 
 import inspect
@@ -25,10 +25,10 @@ from incentivize.experiments.settings.training import Training
 from incentivize.experiments.training.evaluation import EvaluationConfig, scripted_success
 from incentivize.experiments.training.groups import CellGroup
 from incentivize.experiments.training.loop import train
-from incentivize.experiments.viewing.play import episode, expert_policy, make_env
+from incentivize.experiments.viewing.play import expert_policy, make_env, play_episode
 
 TASKS, INSTANCES = 256, 32  # held-out tasks that levels are measured on, and episodes each
-WATCHED = 3  # the training task whose solution is shown, and the seed of the instance
+WATCHED = 3  # the training task in the animation, and the seed of its instance
 INTRODUCTION = """# The families
 
 Each family generates more than 10^12 tasks. The pictures show what an agent sees; in the animations the expert plays.
@@ -45,34 +45,41 @@ This page is made by `make gallery`.
 
 
 class Levels(NamedTuple):
-    """Successes without the description."""
+    """Successes of policies that do not know the task.
+
+    Attributes:
+        uniform: success of uniformly drawn legal actions.
+        scripted: success of the best scripted policy.
+        trained: success of an agent trained without the description.
+        steps: environment steps of that training.
+    """
 
     uniform: float
     scripted: float
     trained: float
-    steps: int  # of the training
+    steps: int
 
 
 def section(family: Family, title: str) -> list[str]:
-    """A section of a family's docstring: what follows its title on the line and below, to the next blank line."""
+    """Return the lines of a section of a family's docstring, from behind its title to the next blank line."""
     text = inspect.getdoc(type(family)) or ""
     return text.partition(f"{title}:")[2].split("\n\n")[0].strip("\n").splitlines()
 
 
 def knobs(family: Family) -> list[tuple[str, str]]:
-    """The knobs of a family and their meaning, from its docstring."""
-    found: list[tuple[str, str]] = []
+    """Return the knobs of a family and their meaning, from its docstring."""
+    meanings: list[tuple[str, str]] = []
     for line in section(family, "Knobs"):
-        if line.startswith("    " * 2):  # goes on
-            found[-1] = (found[-1][0], f"{found[-1][1]} {line.strip()}")
+        if line.startswith("        "):  # continues the line before
+            meanings[-1] = (meanings[-1][0], f"{meanings[-1][1]} {line.strip()}")
         else:
             name, _, meaning = line.strip().partition(": ")
-            found.append((name, meaning))
-    return found
+            meanings.append((name, meaning))
+    return meanings
 
 
 def facts(name: str) -> str:
-    """All that can be said of a family without measuring, as Markdown."""
+    """Describe a family in Markdown, as far as that needs no measurement."""
     family: Any = envs.make(name)
     lines = [
         f"## {name}",
@@ -99,7 +106,7 @@ def _instances(family: Family) -> str:
 
 
 def levels(name: str) -> Levels:
-    """What is reached without knowing the task."""
+    """Measure the successes of policies that do not know the task."""
     uniform, *scripted = (
         float(successes.mean() / INSTANCES)
         for _, successes in scripted_success(envs.make(name), EvaluationConfig(TASKS, INSTANCES, 1))
@@ -124,7 +131,7 @@ def levels(name: str) -> Levels:
 
 
 def lengths(family: Family) -> tuple[float, int]:
-    """The mean and the most steps that the expert takes, over instances of held-out tasks."""
+    """Return the mean and the largest number of steps of the expert, over instances of held-out tasks."""
 
     @jax.jit
     def measure():
@@ -138,16 +145,16 @@ def lengths(family: Family) -> tuple[float, int]:
 
 
 def fair(name: str) -> str:
-    """How often the expert succeeds that knows only what the agent was shown, as Markdown."""
+    """Measure the success of the expert that knows only what the agent was shown, in Markdown."""
     success = expert_success(envs.make(name), "fair", TASKS, INSTANCES)
     return f"- **Fair expert**: success {success:.3f}, knowing what the agent was shown and no more."
 
 
 def page(name: str, folder: Path) -> str:
-    """A family's part of the gallery; its pictures go into `folder`."""
+    """Measure a family, write its animation into `folder`, and return its part of the gallery."""
     family = envs.make(name)
     frames: list[Picture] = []
-    episode(make_env(name), expert_policy(family, pause=0), frames.append, task=WATCHED, seed=WATCHED)
+    play_episode(make_env(name), expert_policy(family, pause=0), frames.append, task=WATCHED, seed=WATCHED)
     write_gif(folder / f"{name}.gif", frames)
     mean, most = lengths(family)
     blind = levels(name)

@@ -1,4 +1,4 @@
-"""PPO side by side on gymnax's FourRooms: rejax's, and ours with the same network and with networks of ours."""
+"""PPO on gymnax's FourRooms: that of rejax, and ours with the same network and with our own."""
 
 from collections.abc import Callable
 from functools import partial
@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import rejax
 
-from benchmarks.four_rooms import PARAMS, ROOMS, Apart, FourRooms
+from benchmarks.four_rooms import PARAMS, ROOMS, FourRooms, SeparateNetworks
 from incentivize import rewards
 from incentivize.agents import learner as lr
 from incentivize.agents import networks, ppo
@@ -16,12 +16,18 @@ from incentivize.envs.family import Family
 from incentivize.envs.tasks import make_pool
 
 SHAPE: dict[str, int] = {"num_envs": 512, "steps": 16, "epochs": 2, "minibatches": 4}
-SMALL: dict[str, int] = SHAPE | {"num_envs": 64}  # of one of many agents
+SMALL: dict[str, int] = SHAPE | {"num_envs": 64}  # for each of many agents
 UPDATES, AGENTS = 10, 32  # per call; how many are trained side by side
 
 
 class Training(NamedTuple):
-    """Compiled: how an agent begins, and a call of UPDATES updates; how many environment steps that is, in all."""
+    """A compiled training program.
+
+    Attributes:
+        begin: returns the state of new agents.
+        call: from a state (donated) to the state after UPDATES updates.
+        steps: environment steps of a call, over all agents.
+    """
 
     begin: Callable[[], Any]
     call: Callable[[Any], Any]
@@ -29,7 +35,7 @@ class Training(NamedTuple):
 
 
 def _compiled(begin: Callable[..., Any], train: Callable[[Any], Any], agents: int, shape: dict[str, int]) -> Training:
-    """One agent, or several vmapped; `begin` takes a seed, uint32 []."""
+    """Compile the training of one agent, or of several vmapped; `begin` takes a seed, uint32 []."""
     if agents > 1:
         begin, train = jax.vmap(begin), jax.vmap(train)
     seeds = jnp.arange(agents, dtype=jnp.uint32) if agents > 1 else jnp.uint32(0)
@@ -40,7 +46,7 @@ def _compiled(begin: Callable[..., Any], train: Callable[[Any], Any], agents: in
 
 
 def ours(family: Family, network: Any, agents: int = 1, shape: dict[str, int] = SHAPE) -> Training:
-    """Our PPO, every episode on a new task of the family."""
+    """Compile our PPO, with a new task of the family in every episode."""
     setup = lr.Setup(family, network, ppo.PPO, rewards.make("sparse"), **shape)
     hyper, pool = lr.Hyper(*map(jnp.float32, lr.Hyper())), make_pool(None)
 
@@ -51,7 +57,7 @@ def ours(family: Family, network: Any, agents: int = 1, shape: dict[str, int] = 
 
 
 def theirs(agents: int = 1, shape: dict[str, int] = SHAPE) -> Training:
-    """Rejax's PPO, without its evaluations."""
+    """Compile the PPO of rejax, without its evaluations."""
     algorithm = rejax.get_algo("ppo").create(
         env=ROOMS,
         env_params=PARAMS,
@@ -72,12 +78,12 @@ def theirs(agents: int = 1, shape: dict[str, int] = SHAPE) -> Training:
 
 
 def learners() -> dict[str, Callable[[], Training]]:
-    """By name; those named alike but for the project do the same work."""
+    """Return all training programs by name; those that share a name except for the project do the same work."""
     rooms = FourRooms()
     return {
-        "ours: two networks of 64 x 64": partial(ours, rooms, Apart()),
+        "ours: two networks of 64 x 64": partial(ours, rooms, SeparateNetworks()),
         "rejax: two networks of 64 x 64": theirs,
-        "ours: 32 agents of 64 environments": partial(ours, rooms, Apart(), AGENTS, SMALL),
+        "ours: 32 agents of 64 environments": partial(ours, rooms, SeparateNetworks(), AGENTS, SMALL),
         "rejax: 32 agents of 64 environments": partial(theirs, AGENTS, SMALL),
         "ours: table and 64": partial(ours, rooms, networks.make("mlp", rooms)),
         "ours: table and 64, GRU of 64": partial(ours, rooms, networks.make("mlp", rooms, memory="gru")),

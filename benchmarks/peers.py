@@ -1,4 +1,4 @@
-"""Ours and theirs in alternation within one process: environments, fresh episodes, training, compilation, memory."""
+"""Families and other projects measured in turn in one process: steps, resets, training, compilation, memory."""
 
 import statistics
 import time
@@ -22,22 +22,29 @@ from incentivize.experiments.bench.random_rollouts import (
 )
 from incentivize.experiments.bench.suite import seconds_once
 
-SLOW = {"Jumanji Maze", "Craftax-Classic, 64 environments"}  # a call of which has fewer steps
+SLOW = {"Jumanji Maze", "Craftax-Classic, 64 environments"}  # their calls have fewer steps
 XLAND, MAZE, ROOMS = "XLand-MiniGrid-R1-9x9", "gymnax MetaMaze 13x13", "rejax: two networks of 64 x 64"
 Row = dict[str, Any]
 
 
 class Side(NamedTuple):
-    """What is measured: a call, its steps (or whatever is counted), and what compiling it took and needs."""
+    """A compiled program to be measured.
+
+    Attributes:
+        call: a call without arguments.
+        steps: the steps, or whatever else is counted, of a call.
+        compiling: seconds of tracing and compiling.
+        megabytes: the size of arguments, results and temporary arrays.
+    """
 
     call: Callable[[], Any]
     steps: int
-    compiling: float  # seconds, tracing included
-    megabytes: float  # of arguments, results and what is held in between
+    compiling: float
+    megabytes: float
 
 
-def side(make: Callable[[], tuple[Callable[[], Any], int, Any]]) -> Side:
-    """Compile what `make` makes: a call, its steps, and the compiled program."""
+def compile_side(make: Callable[[], tuple[Callable[[], Any], int, Any]]) -> Side:
+    """Measure the compilation by `make`, which returns a call, its steps, and the compiled program."""
     began = time.perf_counter()
     call, steps, compiled = make()
     compiling = time.perf_counter() - began
@@ -47,24 +54,24 @@ def side(make: Callable[[], tuple[Callable[[], Any], int, Any]]) -> Side:
 
 
 def stepped(make: Callable[[], BatchedEnv], rollouts: int = ROLLOUTS, num_envs: int = NUM_ENVS) -> tuple[Any, int, Any]:
-    """Random actions, for `side`."""
+    """Compile random rollouts, for `compile_side`."""
     program = rollout_program(make(), num_envs, rollouts)
     return as_thunk(program), program.steps, program.call
 
 
 def begun(make: Callable[[], BatchedEnv]) -> tuple[Any, int, Any]:
-    """Fresh episodes, for `side`."""
-    world, times = make(), 16
+    """Compile resets, for `compile_side`."""
+    env, times = make(), 16
 
     def several(key: jax.Array) -> Any:
-        return jax.lax.map(lambda one: world.fresh(one, NUM_ENVS), jax.random.split(key, times))
+        return jax.lax.map(lambda key: env.fresh(key, NUM_ENVS), jax.random.split(key, times))
 
     compiled = jax.jit(several).lower(jax.random.key(0)).compile()
     return partial(compiled, jax.random.key(0)), times * NUM_ENVS, compiled
 
 
 def trained(make: Callable[[], Training]) -> tuple[Any, int, Any]:
-    """Update of an agent, for `side`."""
+    """Compile updates of agents, for `compile_side`."""
     training = make()
     state = training.begin()
 
@@ -77,35 +84,36 @@ def trained(make: Callable[[], Training]) -> tuple[Any, int, Any]:
 
 
 def in_turn(makes: dict[str, Callable[[], Any]], repeats: int) -> tuple[dict[str, Side], dict[str, list[float]]]:
-    """All sides one after the other, `repeats` times: their rates, those at one place being of one turn."""
-    sides = {name: side(make) for name, make in makes.items()}
+    """Measure all programs one after the other, `repeats` times; return them, and their rates by turn, by name."""
+    sides = {name: compile_side(make) for name, make in makes.items()}
     rates: dict[str, list[float]] = {name: [] for name in sides}
     for turn in range(repeats + 1):
-        for name, one in sides.items():
-            taken = seconds_once(one.call)
-            if turn:  # the first warms up
-                rates[name].append(one.steps / taken)
+        for name, side in sides.items():
+            duration = seconds_once(side.call)
+            if turn:  # the first one warms up
+                rates[name].append(side.steps / duration)
     return sides, rates
 
 
-def ratio(mine: list[float], theirs: list[float]) -> str:
-    """The median of the ratios within turns, the lowest and the highest."""
-    ratios = sorted(one / other for one, other in zip(mine, theirs, strict=True))
+def ratio(rates: list[float], others: list[float]) -> str:
+    """Format the ratio of rates by turn: its median, lowest and highest value."""
+    ratios = sorted(rate / other for rate, other in zip(rates, others, strict=True))
     return f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
 
 
-def _table(makes: dict[str, Callable[[], Any]], repeats: int, what: str, against: dict[str, str]) -> list[Row]:
+def _table(makes: dict[str, Callable[[], Any]], repeats: int, unit: str, against: dict[str, str]) -> list[Row]:
+    """Measure programs in turn, and relate all to those named in `against`, by heading."""
     sides, rates = in_turn(makes, repeats)
     rows = []
-    for name, one in sides.items():
-        row: Row = {"": name, what: f"{statistics.median(rates[name]):,.0f}"}
+    for name, side in sides.items():
+        row: Row = {"": name, unit: f"{statistics.median(rates[name]):,.0f}"}
         row |= {head: "1" if other == name else ratio(rates[name], rates[other]) for head, other in against.items()}
-        rows.append(row | {"compiled in s": f"{one.compiling:.1f}", "MB held": f"{one.megabytes:.1f}"})
+        rows.append(row | {"compiled in s": f"{side.compiling:.1f}", "MB held": f"{side.megabytes:.1f}"})
     return rows
 
 
 def worlds(repeats: int) -> list[Row]:
-    """Step per second of every family and peer."""
+    """Measure steps per second of every family and of other projects."""
     makes = {name: partial(stepped, partial(batched_env, name)) for name in envs.names()}
     for name, make in WORLDS.items():
         few = 64 if name.startswith("Craftax") else NUM_ENVS
@@ -115,14 +123,14 @@ def worlds(repeats: int) -> list[Row]:
 
 
 def fresh(repeats: int) -> list[Row]:
-    """Episodes begun per second: a task drawn and an instance made, by every family; a reset of every peer."""
+    """Measure episodes begun per second: a family draws a task and an instance, other projects reset."""
     makes = {name: partial(begun, partial(batched_env, name)) for name in envs.names()}
     makes |= {name: partial(begun, make) for name, make in WORLDS.items() if name not in SLOW}
     return _table(makes, repeats, "episodes/s", {"times XLand R1": XLAND})
 
 
 def training(repeats: int) -> list[Row]:
-    """Environment steps of PPO per second on FourRooms."""
+    """Measure environment steps per second of PPO on FourRooms."""
     makes = {name: partial(trained, make) for name, make in learners().items()}
     others = {"times rejax": ROOMS, "times rejax, 32 agents": "rejax: 32 agents of 64 environments"}
     return _table(makes, repeats, "steps/s", others | {"times our table and 64": "ours: table and 64"})

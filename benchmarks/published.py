@@ -1,7 +1,7 @@
 """The scoreboard of published claims, `docs/results/scoreboard`: `python -m benchmarks.published` draws it again.
 
-Claims stay as they were judged. `withdrawn.json` beside them says which of them do not stand any more, and why: these
-are drawn hollow, and their reason is in the CSV.
+Claims stay as they were judged. `withdrawn.json` in the folder of results lists those that no longer stand, with the
+reason: their markers are hollow, and the reason is in the CSV file.
 """
 
 import json
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from incentivize.experiments.presentation.charts import save
-from incentivize.experiments.reporting.scoreboard import _figure, group_claims
+from incentivize.experiments.reporting.scoreboard import draw_scoreboard, group_claims
 
 RESULTS = Path(__file__).resolve().parent.parent / "docs" / "results"
 FAMILIES = ("errands", "mazes", "codebooks")
@@ -25,27 +25,30 @@ FOLDERS = (
 
 
 def claims(results: Path = RESULTS) -> list[dict[str, Any]]:
-    """The published claims as rows of the scoreboard, with `withdrawn`: why one does not stand as judged, or "".
+    """Read the published claims as rows of the scoreboard.
 
     Args:
         results: the folder with a folder for every run, and `withdrawn.json`.
 
+    Returns:
+        The rows, each with `withdrawn`: why the claim does not stand as judged, or "".
+
     Raises:
-        ValueError: where something is withdrawn that has not been claimed.
+        ValueError: where a claim is withdrawn that is not among those published.
     """
-    listed = json.loads((results / "withdrawn.json").read_text(encoding="utf-8"))
-    why = {(one["study"], one["family"], one["claim"]): one["why"] for one in listed}
+    withdrawn = json.loads((results / "withdrawn.json").read_text(encoding="utf-8"))
+    reasons = {(entry["study"], entry["family"], entry["claim"]): entry["why"] for entry in withdrawn}
     rows = [row for name in FOLDERS for row in json.loads((results / name / "claims.json").read_text(encoding="utf-8"))]
-    found = [row | {"withdrawn": why.pop((row["study"], row["family"], row["claim"]), "")} for row in rows]
-    if why:
-        raise ValueError(f"withdrawn.json: nobody has claimed {', '.join(map(repr, why))}")
-    return group_claims(found)
+    rows = [row | {"withdrawn": reasons.pop((row["study"], row["family"], row["claim"]), "")} for row in rows]
+    if reasons:
+        raise ValueError(f"withdrawn.json: no such published claim: {', '.join(map(repr, reasons))}")
+    return group_claims(rows)
 
 
 def main(results: Path = RESULTS) -> None:
     """Draw the scoreboard again, as PNG, SVG and CSV."""
-    found = claims(results)
-    save(_figure(found), found, results / "scoreboard", "scoreboard")
+    rows = claims(results)
+    save(draw_scoreboard(rows), rows, results / "scoreboard", "scoreboard")
 
 
 if __name__ == "__main__":

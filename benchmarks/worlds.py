@@ -1,4 +1,4 @@
-"""Other projects' environments as `incentivize.experiments.bench.random_rollouts.BatchedEnv`s: each as it is meant to be used, resets of its own."""
+"""Environments of other projects as `BatchedEnv`s, each with its own batching and automatic resets."""
 
 from collections.abc import Callable
 from functools import partial
@@ -21,22 +21,22 @@ from incentivize.experiments.bench.random_rollouts import BatchedEnv
 OBJECTS = 6  # tiles laid out by a ruleset
 
 
-def _begun(worlds: Any) -> Any:
-    return worlds
+def _begin(envs: Any) -> Any:
+    return envs
 
 
-def _nothing(carry: Any, key: jax.Array) -> Any:
+def _prepare_nothing(carry: Any, key: jax.Array) -> Any:
     return carry
 
 
-def of_gymnax(name: str, **own: Any) -> BatchedEnv:
-    """A gymnax environment; every step also makes a reset, and chooses."""
-    env, params = gymnax.make(name, **own)
+def of_gymnax(name: str, **options: Any) -> BatchedEnv:
+    """Batch a gymnax environment; every step also computes a reset, and selects."""
+    env, params = gymnax.make(name, **options)
     return _with_keys(env, params)
 
 
 def of_craftax(name: str) -> BatchedEnv:
-    """Craftax, which has gymnax's interface."""
+    """Batch Craftax, which has the interface of gymnax."""
     env = craftax.make_craftax_env_from_name(name, auto_reset=True)
     return _with_keys(env, env.default_params)
 
@@ -48,11 +48,11 @@ def _with_keys(env: Any, params: Any) -> BatchedEnv:
     def step(carry: Any, actions: jax.Array, keys: jax.Array) -> Any:
         return jax.vmap(env.step, in_axes=(0, 0, 0, None))(keys, carry[1], actions, params)[:2]
 
-    return BatchedEnv(env.action_space(params).n, fresh, _begun, _nothing, step, lambda carry: carry[0])
+    return BatchedEnv(env.action_space(params).n, fresh, _begin, _prepare_nothing, step, lambda carry: carry[0])
 
 
 def of_navix(name: str) -> BatchedEnv:
-    """A Navix environment; it resets itself at the step after the last."""
+    """Batch a Navix environment, which resets itself at the step after the last."""
     env = navix.make(name)
 
     def fresh(key: jax.Array, num_envs: int) -> Any:
@@ -61,11 +61,11 @@ def of_navix(name: str) -> BatchedEnv:
     def step(carry: Any, actions: jax.Array, keys: jax.Array) -> Any:
         return jax.vmap(env.step)(carry, actions)
 
-    return BatchedEnv(int(env.action_space.n), fresh, _begun, _nothing, step, lambda carry: carry.observation)
+    return BatchedEnv(int(env.action_space.n), fresh, _begin, _prepare_nothing, step, lambda carry: carry.observation)
 
 
 def of_jumanji(name: str) -> BatchedEnv:
-    """A Jumanji environment in its wrapper for batches, which resets those that have ended one by one."""
+    """Batch a Jumanji environment in its own wrapper, which resets ended environments one by one."""
     env = VmapAutoResetWrapper(jumanji.make(name))
 
     def fresh(key: jax.Array, num_envs: int) -> Any:
@@ -75,12 +75,12 @@ def of_jumanji(name: str) -> BatchedEnv:
         return env.step(carry[0], actions)
 
     return BatchedEnv(
-        int(env.action_spec.num_values), fresh, _begun, _nothing, step, lambda carry: carry[1].observation
+        int(env.action_spec.num_values), fresh, _begin, _prepare_nothing, step, lambda carry: carry[1].observation
     )
 
 
 def of_xland(name: str, rules: int) -> BatchedEnv:
-    """An XLand-MiniGrid environment; with `rules`, each has a ruleset of its own, for good."""
+    """Batch an XLand-MiniGrid environment; with `rules`, each environment has a ruleset of its own throughout."""
     env, params = xminigrid.make(name)
     env = GymAutoResetWrapper(env)
 
@@ -98,14 +98,16 @@ def of_xland(name: str, rules: int) -> BatchedEnv:
             return None, jax.vmap(env.step, in_axes=(None, 0, 0))(params, timesteps, actions)
         return rulesets, jax.vmap(env.step)(params.replace(ruleset=rulesets), timesteps, actions)
 
-    return BatchedEnv(env.num_actions(params), fresh, _begun, _nothing, step, lambda carry: carry[1].observation)
+    return BatchedEnv(
+        env.num_actions(params), fresh, _begin, _prepare_nothing, step, lambda carry: carry[1].observation
+    )
 
 
 def ruleset(key: jax.Array, rules: int) -> RuleSet:
-    """A ruleset drawn at random, of the same form as those published. Consumes `key`.
+    """Draw a ruleset of the same form as the published ones. Consumes `key`.
 
-    OBJECTS tiles lie about; a rule makes another tile of two of them that touch; the goal is to hold the last tile
-    made, or to lay it beside the first.
+    There are OBJECTS tiles. A rule turns two that touch into another tile. The goal is to hold the last tile made, or
+    to lay it beside the first.
     """
     key_shape, key_colour, key_goal, key_rule = jax.random.split(key, 4)
     shapes = jnp.array([Tiles.BALL, Tiles.SQUARE, Tiles.PYRAMID, Tiles.KEY, Tiles.HEX, Tiles.STAR], jnp.uint8)
@@ -133,4 +135,4 @@ WORLDS: dict[str, Callable[[], BatchedEnv]] = {
     "Jumanji Maze": partial(of_jumanji, "Maze-v0"),
     "Craftax-Classic, 64 environments": partial(of_craftax, "Craftax-Classic-Symbolic-v1"),
 }
-"""Mazes of 13 x 13 squares have as many as our mazes of 7 x 7 cells with the walls between them."""
+"""Environments by name. A maze of 13 x 13 squares is as large as our mazes of 7 x 7 cells with walls between them."""

@@ -1,4 +1,4 @@
-"""Random actions in many environments: the program that compares families, and families with others' environments."""
+"""Random rollouts of many environments, which compare families with each other and with other projects."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -10,19 +10,19 @@ from incentivize import envs
 from incentivize.envs import episodes as ep
 from incentivize.envs.tasks import make_pool
 
-NUM_ENVS, STEPS, ROLLOUTS = 1024, 32, 8  # a call makes ROLLOUTS x STEPS steps of each
+NUM_ENVS, STEPS, ROLLOUTS = 1024, 32, 8  # a call makes ROLLOUTS x STEPS steps in each environment
 
 
 class BatchedEnv(NamedTuple):
-    """Environments that reset themselves, N side by side, whoever wrote them.
+    """N environments side by side that reset themselves, of any project.
 
     Attributes:
-        num_actions: A.
-        fresh: from a key and N to as many worlds at their start.
-        begin: from those to what there is to carry from step to step.
-        prepare: what is done every STEPS steps, with a key; nothing in most.
-        step: from what is carried, actions int32 [N] and keys [N] to the same after a step.
-        observe: what is seen of it, leaves [N, ...].
+        num_actions: the number of actions.
+        fresh: from a key and N to N freshly reset environments.
+        begin: from freshly reset environments to the carry of a rollout.
+        prepare: from a carry and a key to a carry, every STEPS steps; does nothing in most projects.
+        step: from a carry, actions int32 [N] and keys [N] to the carry after a step.
+        observe: from a carry to observations, leaves [N, ...].
     """
 
     num_actions: int
@@ -34,7 +34,13 @@ class BatchedEnv(NamedTuple):
 
 
 class RolloutProgram(NamedTuple):
-    """Compiled: the worlds at first, and a call of so many environment steps, from one call's worlds to the next's."""
+    """A compiled program of random rollouts.
+
+    Attributes:
+        begin: from a key to the first carry.
+        call: from a carry (donated) and a key to the next carry and a checksum, int32 [].
+        steps: environment steps of a call, over all environments.
+    """
 
     begin: Callable[[jax.Array], Any]
     call: Callable[[Any, jax.Array], tuple[Any, jax.Array]]
@@ -42,7 +48,7 @@ class RolloutProgram(NamedTuple):
 
 
 def batched_env(name: str) -> BatchedEnv:
-    """A family, every environment on a task of its own, every reset on a new one."""
+    """Batch a family: every environment has a task of its own, and a new one after every reset."""
     family = envs.make(name)
     draw = ep.start_sampler(family, make_pool(None))
 
@@ -65,10 +71,10 @@ def batched_env(name: str) -> BatchedEnv:
 
 
 def rollout_program(world: BatchedEnv, num_envs: int = NUM_ENVS, rollouts: int = ROLLOUTS) -> RolloutProgram:
-    """The program of a world.
+    """Compile random rollouts of environments.
 
-    What is random about actions and steps is drawn before a rollout. What is returned is `checksum` over all
-    observations, so that none is compiled away.
+    Random actions and keys are drawn before a rollout. A call returns a checksum over all observations, so that none is
+    compiled away.
     """
 
     def rollout(carry: Any, key: jax.Array) -> tuple[Any, None]:
@@ -95,32 +101,32 @@ def rollout_program(world: BatchedEnv, num_envs: int = NUM_ENVS, rollouts: int =
 
 
 def as_thunk(program: RolloutProgram) -> Callable[[], jax.Array]:
-    """A call without arguments, which goes on from where the last one has left the worlds."""
-    worlds, key = program.begin(jax.random.key(0)), jax.random.key(1)
+    """Return a call without arguments, which continues where the previous call ended and returns a checksum."""
+    carry, key = program.begin(jax.random.key(0)), jax.random.key(1)
 
     def call() -> jax.Array:
-        nonlocal worlds, key
-        key, own = jax.random.split(key)
-        worlds, sums = program.call(worlds, own)
-        return sums
+        nonlocal carry, key
+        key, key_call = jax.random.split(key)
+        carry, total = program.call(carry, key_call)
+        return total
 
     return call
 
 
 def bits(tree: Any) -> Any:
-    """The same arrays, those of floating-point numbers as the integers that stand for them."""
+    """Reinterpret float32 leaves as uint32, bit by bit; other leaves stay as they are."""
 
-    def exact(leaf: jax.Array) -> jax.Array:
+    def integer(leaf: jax.Array) -> jax.Array:
         floating = jnp.issubdtype(leaf.dtype, jnp.floating)
         return jax.lax.bitcast_convert_type(leaf, jnp.uint32) if floating else leaf
 
-    return jax.tree.map(exact, tree)
+    return jax.tree.map(integer, tree)
 
 
 def checksum(sums: Any, observation: Any) -> Any:
-    """Observations [N, ...] folded into checksums of the same shapes: what every benchmark does with them.
+    """Fold observations into checksums, leaves [N, ...] each.
 
-    Folded elementwise, so that reading an observation costs what its bytes cost: adding all of them up into one number
-    at every step took longer than most steps.
+    Folding is elementwise, so that reading an observation costs what its bytes cost. A sum over all of them at every
+    step took longer than most steps.
     """
     return jax.tree.map(jnp.bitwise_xor, sums, bits(observation))

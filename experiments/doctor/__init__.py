@@ -1,7 +1,7 @@
 """`incentivize doctor`: what is wrong with an installation. Imports neither jax nor anything else that may be broken.
 
-A check is a pure function from what was found to a `Finding`; `examination` finds it. What may crash or hang runs in a
-process of its own (`apart`).
+A check is a pure function from facts to a `Finding`; `run_checks` collects the facts. Whatever may crash or hang runs
+in a process of its own (`isolated`).
 """
 
 from typing import Literal, NamedTuple
@@ -10,12 +10,12 @@ State = Literal["ok", "warning", "wrong"]
 
 
 class Finding(NamedTuple):
-    """What one check says.
+    """The result of one check.
 
     Attributes:
-        check: what was looked at.
-        state: "wrong" where runs would fail, "warning" where they would be slow or other than expected.
-        says: what is so, and what to do about it.
+        check: the name of the check.
+        state: "wrong" where runs would fail, "warning" where they would be slow or differ from what is expected.
+        says: the result in words, and what to do about it.
     """
 
     check: str

@@ -1,4 +1,4 @@
-"""Python code in a process of its own, so that a crash or a hang is something to be reported."""
+"""Python code in a process of its own, so that a crash or a hang can be reported."""
 
 import os
 import re
@@ -8,49 +8,54 @@ import sys
 from collections.abc import Mapping
 from typing import NamedTuple
 
-LIMIT = 120.0  # seconds that code may take: importing and compiling take a few, on a busy machine some tens
+TIMEOUT_SECONDS = 120.0  # importing and compiling take a few seconds, on a busy machine some tens
 
 
 class IsolatedRun(NamedTuple):
-    """How code ended: its exit status, None where its time was up, and what it printed."""
+    """The end of an isolated process.
+
+    Attributes:
+        status: the exit status; negative where a signal killed the process, None where it ran out of time.
+        out: its standard output; where it ran out of time, the time limit in words.
+        err: its standard error.
+    """
 
     status: int | None
     out: str = ""
     err: str = ""
 
-    def why(self) -> str:
-        """What went wrong, in a few words."""
+    def explain(self) -> str:
+        """Say why the process failed, in a few words."""
         if self.status is None:
-            return f"gave no answer in time ({self.out})"
+            return f"no answer within {self.out}"
         lines = [line.strip() for line in self.err.splitlines() if line.strip()]
-        fatal = [line.partition("] ")[2] for line in lines if re.match(r"F\d{4} ", line)]  # of XLA, before its stack
+        fatal = [line.partition("] ")[2] for line in lines if re.match(r"F\d{4} ", line)]  # XLA's, before its stack
         errors = [line for line in lines if re.match(r"[\w.]+(Error|Exception|Exit)\b", line)]
-        said = (fatal[:1] or errors[-1:] or lines[-1:] or ["it said nothing"])[0][:300]
-        if self.status < 0:
-            return f"was ended by {signal.Signals(-self.status).name}: {said}"
-        return said
+        message = (fatal[:1] or errors[-1:] or lines[-1:] or ["no message"])[0][:300]
+        return message if self.status >= 0 else f"killed by {signal.Signals(-self.status).name}: {message}"
 
 
-def run_isolated(code: str, environment: Mapping[str, str] | None = None, limit: float = LIMIT) -> IsolatedRun:
-    """Run code with the modules that this process sees.
+def run_isolated(
+    code: str, environment: Mapping[str, str] | None = None, timeout: float = TIMEOUT_SECONDS
+) -> IsolatedRun:
+    """Run code in a new process, with the modules that this process can import.
 
     Args:
-        code: of Python.
-        environment: in which it runs; this process's if None.
-        limit: seconds after which it is ended.
+        code: Python source.
+        environment: environment variables of the new process; those of this process if None.
+        timeout: seconds after which the process is killed.
     """
-    seen = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    command = [sys.executable, "-c", code]
+    variables = dict(os.environ if environment is None else environment)
     try:
         ran = subprocess.run(
-            command,
-            env=dict(os.environ if environment is None else environment) | seen,
+            [sys.executable, "-c", code],
+            env=variables | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=limit,
+            timeout=timeout,
             stdin=subprocess.DEVNULL,
         )
     except subprocess.TimeoutExpired:
-        return IsolatedRun(None, f"{limit:g} s")
+        return IsolatedRun(None, f"{timeout:g} s")
     return IsolatedRun(ran.returncode, ran.stdout, ran.stderr)

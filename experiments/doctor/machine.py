@@ -1,4 +1,4 @@
-"""Checks of the machine: room on the disk, memory, cores, and the folder of compiled programs."""
+"""Checks of the machine: free disk space, memory, cores, semaphores, and the folder of compiled programs."""
 
 import os
 import tempfile
@@ -11,39 +11,55 @@ from incentivize.experiments.errors import explain_no_semaphores
 GIB = 2**30
 
 
-def disk(path: Path, free: int) -> Finding:
-    """Whether there is room for runs, `free` bytes of it."""
-    said = f"{free / GIB:,.1f} GiB free at {path}"
+def check_disk(path: Path, free: int) -> Finding:
+    """Check whether a disk has room for runs.
+
+    Args:
+        path: a folder on the disk.
+        free: bytes.
+    """
+    space = f"{free / GIB:,.1f} GiB free at {path}"
     if free < GIB // 10:
-        return Finding("disk", "wrong", f"{said}: a run needs more; make room, or want --out elsewhere")
+        return Finding("disk", "wrong", f"{space}: too little for a run. Free some space, or use --out elsewhere.")
     if free < GIB:
-        return Finding("disk", "warning", f"{said}: a long run may need more")
-    return Finding("disk", "ok", said)
+        return Finding("disk", "warning", f"{space}: a long run may need more")
+    return Finding("disk", "ok", space)
 
 
-def memory(free: int, limit: int | None = None) -> Finding:
-    """Whether there is memory: `free` bytes of the machine's, and `limit`, what a cgroup leaves if it has a limit."""
-    room = free if limit is None else min(free, limit)
-    said = f"{room / GIB:,.1f} GiB free" + " in this cgroup" * (limit is not None and limit < free)
-    if room < GIB // 2:
-        return Finding("memory", "wrong", f"{said}: too little for one worker")
-    if room < 2 * GIB:
-        return Finding("memory", "warning", f"{said}: want --workers 1")
-    return Finding("memory", "ok", said)
+def check_memory(free: int, limit: int | None = None) -> Finding:
+    """Check whether there is enough memory for workers.
+
+    Args:
+        free: bytes that the machine has free.
+        limit: bytes that the cgroup still allows; None without a limit.
+    """
+    available = free if limit is None else min(free, limit)
+    within = " in this cgroup" if available < free else ""
+    space = f"{available / GIB:,.1f} GiB free{within}"
+    if available < GIB // 2:
+        return Finding("memory", "wrong", f"{space}: too little for one worker")
+    if available < 2 * GIB:
+        return Finding("memory", "warning", f"{space}: little for several workers. Use --workers 1.")
+    return Finding("memory", "ok", space)
 
 
-def cores(mine: int, there: int, quota: float | None) -> Finding:
-    """How many workers there will be: one for each of `mine`; `quota` is how many a cgroup lets work at a time."""
-    said = f"this process may use {mine} of {there}"
-    if quota is not None and quota < mine:
-        few = max(int(quota), 1)
-        told = f"as many workers on a CPU as that allows; otherwise want --workers {few}"
-        return Finding("cores", "ok", f"{said}, and its cgroup lets {quota:g} work at a time: {told}")
-    return Finding("cores", "ok", f"{said}: as many workers on a CPU")
+def check_cores(usable: int, total: int, quota: float | None) -> Finding:
+    """Say how many workers a run will have.
+
+    Args:
+        usable: cores that this process may use.
+        total: cores of the machine.
+        quota: cores that a cgroup allows at a time; None without a limit.
+    """
+    cores = f"this process may use {usable} of {total} cores"
+    if quota is None or quota >= usable:
+        return Finding("cores", "ok", f"{cores}: a run on a CPU starts as many workers")
+    workers = f"a run on a CPU starts as many workers as that allows. Elsewhere, use --workers {max(int(quota), 1)}."
+    return Finding("cores", "ok", f"{cores}, and its cgroup allows {quota:g} at a time: {workers}")
 
 
-def semaphores(make: Callable[[], object]) -> Finding:
-    """Say whether worker processes can have the semaphores that they need, which `make` makes one of."""
+def check_semaphores(make: Callable[[], object]) -> Finding:
+    """Check whether worker processes can have the semaphores that they need; `make` makes one."""
     try:
         make()
     except (OSError, ImportError) as error:
@@ -51,28 +67,41 @@ def semaphores(make: Callable[[], object]) -> Finding:
     return Finding("shared memory", "ok", "has room for the semaphores of worker processes")
 
 
-def programs(folder: str) -> Finding:
-    """Whether compiled programs can be kept in a folder, and how large it is; empty where there is no home for it."""
+def check_compilation_cache(folder: str) -> Finding:
+    """Check whether compiled programs can be kept in a folder, and say how large it is.
+
+    Args:
+        folder: a path or the address of a bucket; empty where there is no home directory for it.
+    """
     if not folder:
-        told = "every run compiles anew; set XDG_CACHE_HOME or JAX_COMPILATION_CACHE_DIR"
-        return Finding("programs", "warning", f"compiled ones are not kept, as there is no home directory: {told}")
+        advice = "every run compiles anew. Set XDG_CACHE_HOME or JAX_COMPILATION_CACHE_DIR."
+        return Finding("programs", "warning", f"compiled programs are not kept, for want of a home directory: {advice}")
     if "://" in folder:
-        return Finding("programs", "ok", f"compiled ones are kept at {folder}")
+        return Finding("programs", "ok", f"compiled programs are kept at {folder}")
     path = Path(folder)
     if folder.startswith("~"):
-        told = f"jax takes it for a folder called {path.parts[0]}; write it as {path.expanduser()}"
-        return Finding("programs", "warning", f"JAX_COMPILATION_CACHE_DIR = {folder}: {told}")
+        advice = f"jax takes it for a folder called {path.parts[0]}. Write it as {path.expanduser()}."
+        return Finding("programs", "warning", f"JAX_COMPILATION_CACHE_DIR = {folder}: {advice}")
     try:
         if not path.exists():
-            parent = next(one for one in path.parents if one.exists())
-            if parent.is_dir() and os.access(parent, os.W_OK):
-                return Finding("programs", "ok", f"compiled ones will be kept in {path}")
-            raise PermissionError(13, f"{parent} cannot be written")
+            _check_can_be_made(path)
+            return Finding("programs", "ok", f"compiled programs will be kept in {path}")
         with tempfile.TemporaryFile(dir=path):
             pass
-        size = sum(one.stat().st_size for one in path.rglob("*") if one.is_file())
+        size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     except OSError as error:
-        why = error.strerror or error
-        told = "every run compiles anew; make it writable, or set JAX_COMPILATION_CACHE_DIR"
-        return Finding("programs", "warning", f"compiled ones cannot be kept in {path} ({why}): {told}")
-    return Finding("programs", "ok", f"{size / 2**20:,.0f} MiB of compiled ones in {path}")
+        advice = "every run compiles anew. Make it writable, or set JAX_COMPILATION_CACHE_DIR."
+        problem = f"compiled programs cannot be kept in {path} ({error.strerror or error})"
+        return Finding("programs", "warning", f"{problem}: {advice}")
+    return Finding("programs", "ok", f"{size / 2**20:,.0f} MiB of compiled programs in {path}")
+
+
+def _check_can_be_made(path: Path) -> None:
+    """Refuse a folder that cannot be made.
+
+    Raises:
+        PermissionError: where the nearest folder above it is not writable, or no folder.
+    """
+    parent = next(parent for parent in path.parents if parent.exists())
+    if not (parent.is_dir() and os.access(parent, os.W_OK)):
+        raise PermissionError(13, f"{parent} cannot be written")

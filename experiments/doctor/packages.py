@@ -1,4 +1,4 @@
-"""Checks of what is installed: Python, packages, extras, the package's own files, Gymnasium's ids, plug-ins."""
+"""Checks of the installation: Python, packages, extras, templates, Gymnasium's ids, plug-ins."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -9,9 +9,9 @@ from packaging.specifiers import SpecifierSet
 from incentivize.experiments.doctor import Finding
 
 Version = Callable[[str], str | None]
-"""From a distribution to its version, None where it is not installed."""
+"""From the name of a distribution to its version; None where it is not installed."""
 Requires = Callable[[str], Sequence[str]]
-"""From a distribution to what it says that it requires."""
+"""From the name of a distribution to its requirements."""
 
 TEMPLATES = (
     "base.html",
@@ -26,90 +26,89 @@ TEMPLATES = (
 )
 
 
-def python(version: str, wanted: str) -> Finding:
-    """Whether this is a Python that the distribution is for."""
-    if SpecifierSet(wanted).contains(version, prereleases=True):
-        return Finding("python", "ok", f"{version} fits {wanted}")
-    return Finding("python", "wrong", f"{version} is outside {wanted}: make another environment with such a Python")
+def check_python(version: str, specifier: str) -> Finding:
+    """Check whether a version of Python, such as "3.11.7", lies in the range that the distribution requires."""
+    if SpecifierSet(specifier).contains(version, prereleases=True):
+        return Finding("python", "ok", f"{version} fits {specifier}")
+    return Finding("python", "wrong", f"{version} is outside {specifier}. Make an environment with another Python.")
 
 
-def packages(requirements: Iterable[str], version: Version) -> Finding:
-    """Whether everything that the distribution requires is there, in a version that it allows."""
-    needed = [one for one in map(Requirement, requirements) if one.marker is None or one.marker.evaluate({"extra": ""})]
-    wrong = {one: said for one in needed if (said := _outside(one, version(one.name)))}
-    if not wrong:
-        return Finding("packages", "ok", f"all {len(needed)} that are required, in versions that fit")
-    mended = " ".join(f"'{one.name}{one.specifier}'" for one in wrong)
-    return Finding("packages", "wrong", f"{'; '.join(wrong.values())}: pip install {mended}")
+def check_packages(requirements: Iterable[str], version: Version) -> Finding:
+    """Check whether everything that the distribution requires is installed, in a version that it allows."""
+    parsed = map(Requirement, requirements)
+    required = [each for each in parsed if each.marker is None or each.marker.evaluate({"extra": ""})]
+    problems = {each: problem for each in required if (problem := _problem_with(each, version(each.name)))}
+    if not problems:
+        return Finding("packages", "ok", f"all {len(required)} required packages, in versions that fit")
+    arguments = " ".join(f"'{each.name}{each.specifier}'" for each in problems)
+    return Finding("packages", "wrong", f"{'; '.join(problems.values())}. Run pip install {arguments}.")
 
 
-def _outside(wanted: Requirement, version: str | None) -> str:
-    """What is wrong with one package; nothing where it fits."""
+def _problem_with(requirement: Requirement, version: str | None) -> str:
+    """Say what is wrong with the installed version of a package; empty where it fits."""
     if version is None:
-        return f"{wanted.name} is missing"
-    fits = wanted.specifier.contains(version, prereleases=True)
-    return "" if fits else f"{wanted.name} {version} is outside {wanted.specifier}"
+        return f"{requirement.name} is missing"
+    fits = requirement.specifier.contains(version, prereleases=True)
+    return "" if fits else f"{requirement.name} {version} is outside {requirement.specifier}"
 
 
-def extra(name: str, requirements: Iterable[str], version: Version, requires: Requires) -> Finding:
-    """Whether an extra of the distribution is installed, which nobody has to have."""
-    missing = sorted({one for text in requirements for one in _missing(Requirement(text), name, version, requires)})
+def check_extra(name: str, requirements: Iterable[str], version: Version, requires: Requires) -> Finding:
+    """Check whether an optional extra of the distribution is installed."""
+    missing = sorted({part for text in requirements for part in _missing(Requirement(text), name, version, requires)})
     if not missing:
-        return Finding(f"extra {name}", "ok", "is there")
-    return Finding(f"extra {name}", "ok", f"is not there ({', '.join(missing)}): pip install 'incentivize[{name}]'")
+        return Finding(f"extra {name}", "ok", "is installed")
+    lacking = f"is not installed ({', '.join(missing)})"
+    return Finding(f"extra {name}", "ok", f"{lacking}. To use it, run pip install 'incentivize[{name}]'.")
 
 
-def _missing(wanted: Requirement, extra: str, version: Version, requires: Requires) -> list[str]:
-    """What an extra needs and is not there, as far as the extras of what it needs."""
-    if wanted.marker is not None and not wanted.marker.evaluate({"extra": extra}):
+def _missing(requirement: Requirement, extra: str, version: Version, requires: Requires) -> list[str]:
+    """List the packages that a requirement of an extra lacks, the extras of that requirement included."""
+    if requirement.marker is not None and not requirement.marker.evaluate({"extra": extra}):
         return []
-    if _outside(wanted, version(wanted.name)):
-        return [wanted.name]
-    inner = [(one, more) for more in wanted.extras for one in map(Requirement, requires(wanted.name)) if one.marker]
-    inner = [(one, more) for one, more in inner if one.marker and not one.marker.evaluate({"extra": ""})]
-    return [name for one, more in inner for name in _missing(one, more, version, requires)]
+    if _problem_with(requirement, version(requirement.name)):
+        return [requirement.name]
+    return [
+        name
+        for inner_extra in requirement.extras
+        for inner in map(Requirement, requires(requirement.name))
+        if inner.marker and not inner.marker.evaluate({"extra": ""})
+        for name in _missing(inner, inner_extra, version, requires)
+    ]
 
 
-def templates(folder: Path) -> Finding:
-    """Whether the files are there that reports are made from."""
+def check_templates(folder: Path) -> Finding:
+    """Check whether the folder has the templates of reports."""
     missing = [name for name in TEMPLATES if not (folder / name).is_file()]
     if not missing:
         return Finding("templates", "ok", f"{len(TEMPLATES)} files in {folder}")
-    return Finding(
-        "templates",
-        "wrong",
-        f"{folder} lacks {', '.join(missing)}: pip install --force-reinstall --no-deps incentivize",
-    )
+    command = "pip install --force-reinstall --no-deps incentivize"
+    return Finding("templates", "wrong", f"{folder} lacks {', '.join(missing)}. Run {command}.")
 
 
-def ids(families: Iterable[str], registered: Iterable[str]) -> Finding:
-    """Whether Gymnasium knows every family.
+def check_gymnasium_ids(families: Iterable[str], registered: Iterable[str]) -> Finding:
+    """Check whether Gymnasium knows every family.
 
     Args:
-        families: the names of their classes.
-        registered: ids of Gymnasium.
+        families: the names of the families' classes.
+        registered: the ids that Gymnasium knows.
     """
-    wanted = {f"incentivize/{kind}-v0" for kind in families}
-    if not (missing := sorted(wanted.difference(registered))):
-        return Finding("gymnasium", "ok", f"knows {len(wanted)} families, as incentivize:incentivize/...")
-    return Finding("gymnasium", "wrong", f"does not know {', '.join(missing)}, though envs was imported")
+    ids = {f"incentivize/{family}-v0" for family in families}
+    if missing := sorted(ids.difference(registered)):
+        return Finding("gymnasium", "wrong", f"does not know {', '.join(missing)}, although envs was imported")
+    return Finding("gymnasium", "ok", f"knows {len(ids)} families, as incentivize:incentivize/...")
 
 
-def plugins(found: Sequence[Mapping[str, str]]) -> list[Finding]:
-    """Whether what other distributions bring can be loaded.
+def check_plugins(plugins: Sequence[Mapping[str, str]]) -> list[Finding]:
+    """Check whether the plug-ins of other distributions can be loaded.
 
     Args:
-        found: of each its `distribution`, `group`, `name`, and the `problem` with it, which is empty where there is
-            none.
+        plugins: `distribution`, `group`, `name` and `problem` of each; the problem is empty where it can be loaded.
     """
-    if not found:
-        return [Finding("plug-ins", "ok", "there are none")]
-    return [
-        Finding(
-            f"plug-in {one['name']}",
-            "wrong" if one["problem"] else "ok",
-            f"{one['group']} of {one['distribution']}: "
-            + (f"{one['problem']}; mend or remove that package" if one["problem"] else "can be loaded"),
-        )
-        for one in found
-    ]
+    if not plugins:
+        return [Finding("plug-ins", "ok", "none installed")]
+    return [_check_plugin(**plugin) for plugin in plugins]
+
+
+def _check_plugin(distribution: str, group: str, name: str, problem: str) -> Finding:
+    result = f"{problem}. Repair or remove that package." if problem else "can be loaded"
+    return Finding(f"plug-in {name}", "wrong" if problem else "ok", f"{group} of {distribution}: {result}")

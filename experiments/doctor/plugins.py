@@ -1,4 +1,4 @@
-"""Loads what other distributions bring, by their entry points, and says what comes of it. Runs in a process apart."""
+"""Loading of other distributions' plug-ins, in an isolated process."""
 
 import json
 from importlib.metadata import EntryPoint, entry_points
@@ -7,32 +7,32 @@ GROUPS = tuple(f"incentivize.{kind}" for kind in ("families", "rewards", "networ
 CODE = "from incentivize.experiments.doctor.plugins import main; main()"
 
 
-def there() -> list[EntryPoint]:
-    """All entry points of the groups; this loads nothing."""
+def find_plugins() -> list[EntryPoint]:
+    """List the entry points of all groups, without loading them."""
     return [point for group in GROUPS for point in entry_points(group=group)]
 
 
 def main() -> None:
-    """Load all of them, and prints one line of JSON."""
+    """Load all plug-ins, and print one line of JSON: the arguments of `check_plugins`."""
     from incentivize import envs, rewards
     from incentivize.agents.encoders import ENCODERS
     from incentivize.experiments.studies import STUDIES
     from incentivize.experiments.trackers.registry import TRACKERS
 
     registries = (envs.FAMILIES, rewards.REWARDS, ENCODERS, STUDIES, TRACKERS)
-    known = {f"incentivize.{registry.kind}": registry for registry in registries}
-    print(json.dumps([_tried(point, known[point.group][point.name]) for point in there()]))
+    by_group = {f"incentivize.{registry.kind}": registry for registry in registries}
+    print(json.dumps([_try(point, by_group[point.group][point.name]) for point in find_plugins()]))
 
 
-def _whose(point: EntryPoint) -> str:
+def _distribution(point: EntryPoint) -> str:
     return f"{point.dist.name} {point.dist.version}" if point.dist else "incentivize"
 
 
-def _tried(point: EntryPoint, known: EntryPoint) -> dict[str, str]:
-    """What comes of one, where `known` has its name."""
-    problem = f"left out, because {_whose(known)} has that name" if known != point else ""
+def _try(point: EntryPoint, registered: EntryPoint) -> dict[str, str]:
+    """Load an entry point, and say what is wrong with it; `registered` is the entry point that has its name."""
+    problem = f"left out, because {_distribution(registered)} has that name" if registered != point else ""
     try:
         point.load()
     except BaseException as error:  # also where it ends the process
         problem = f"{point.value} cannot be loaded ({type(error).__name__}: {error})"
-    return {"distribution": _whose(point), "group": point.group, "name": point.name, "problem": problem}
+    return {"distribution": _distribution(point), "group": point.group, "name": point.name, "problem": problem}

@@ -1,4 +1,4 @@
-"""The examination: finds what the checks are of, one after the other, and survives whatever it meets."""
+"""The run of all checks: collects the facts of each, and survives whatever fails."""
 
 import glob
 import json
@@ -19,16 +19,16 @@ from incentivize.experiments.runtime import cgroup
 from incentivize.experiments.runtime.compilation_cache import cache_folder
 
 NAME = "incentivize"
-OURS = ("dev", "docs", "peers")  # extras for whoever works on the package itself
+DEVELOPMENT_EXTRAS = ("dev", "docs", "peers")
 
 
 def run_checks() -> Iterator[Finding]:
-    """All findings, as they come."""
-    for check, look in CHECKS.items():
+    """Run all checks, and yield the findings of each as soon as it is done."""
+    for name, check in CHECKS.items():
         try:
-            yield from look()
+            yield from check()
         except Exception as error:
-            yield Finding(check, "wrong", f"could not be looked at ({type(error).__name__}: {error})")
+            yield Finding(name, "wrong", f"the check itself failed ({type(error).__name__}: {error})")
 
 
 def _version(name: str) -> str | None:
@@ -44,53 +44,56 @@ def _requires(name: str) -> list[str]:
 
 def _packages() -> Iterator[Finding]:
     try:
-        about = metadata.metadata(NAME)
+        installed = metadata.metadata(NAME)
     except metadata.PackageNotFoundError:
-        yield Finding("packages", "wrong", f"{NAME} is not installed, only its files are there: pip install .")
+        yield Finding("packages", "wrong", f"{NAME} is not installed, only its files are present. Run pip install .")
         return
-    yield packages.python(platform.python_version(), about["Requires-Python"] or "")
-    yield packages.packages(_requires(NAME), _version)
-    for name in about.get_all("Provides-Extra") or ():
-        if name not in OURS:
-            wanted = [text for text in _requires(NAME) if _only_of(Requirement(text), name)]
-            yield packages.extra(name, wanted, _version, _requires)
+    yield packages.check_python(platform.python_version(), installed["Requires-Python"] or "")
+    yield packages.check_packages(_requires(NAME), _version)
+    for name in installed.get_all("Provides-Extra") or ():
+        if name not in DEVELOPMENT_EXTRAS:
+            required = [text for text in _requires(NAME) if _belongs_to_extra(Requirement(text), name)]
+            yield packages.check_extra(name, required, _version, _requires)
 
 
-def _only_of(requirement: Requirement, extra: str) -> bool:
+def _belongs_to_extra(requirement: Requirement, extra: str) -> bool:
     marker = requirement.marker
     return marker is not None and marker.evaluate({"extra": extra}) and not marker.evaluate({"extra": ""})
 
 
 def _jax() -> Iterator[Finding]:
     ran = run_isolated(devices.PROBE)
-    yield devices.computes(ran)
-    backend = devices.answer(ran).get("backend")
+    yield devices.check_jax(ran)
+    backend = devices.parse_probe(ran).get("backend")
     files = [*glob.glob("/dev/nvidia[0-9]*"), *glob.glob("/dev/accel[0-9]*")]
-    yield devices.accelerator(files, find_spec("libtpu") is not None, backend, os.environ.get("JAX_PLATFORMS", ""))
+    yield devices.check_accelerator(
+        files, find_spec("libtpu") is not None, backend, os.environ.get("JAX_PLATFORMS", "")
+    )
     variables = dict(os.environ)
 
     def runs(environment: Mapping[str, str]) -> bool:
-        return bool(devices.answer(run_isolated(devices.PROBE, environment)))
+        return bool(devices.parse_probe(run_isolated(devices.PROBE, environment)))
 
-    yield devices.environment_variables(variables, [] if backend else devices.offending_variables(variables, runs))
+    offending = [] if backend else devices.offending_variables(variables, runs)
+    yield devices.check_environment_variables(variables, offending)
 
 
 def _machine() -> Iterator[Finding]:
-    here = Path.cwd()
-    yield machine.disk(here, shutil.disk_usage(here).free)
+    folder = Path.cwd()
+    yield machine.check_disk(folder, shutil.disk_usage(folder).free)
     import psutil
 
     limits = cgroup.limits()
-    yield machine.memory(psutil.virtual_memory().available, limits.left)
-    there = os.cpu_count() or 1
-    mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else there
-    yield machine.cores(mine, there, limits.cores)
-    yield machine.semaphores(multiprocessing.get_context("spawn").Lock)
-    yield machine.programs(os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(cache_folder() or ""))
+    yield machine.check_memory(psutil.virtual_memory().available, limits.left)
+    total = os.cpu_count() or 1
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else total
+    yield machine.check_cores(usable, total, limits.cores)
+    yield machine.check_semaphores(multiprocessing.get_context("spawn").Lock)
+    yield machine.check_compilation_cache(os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(cache_folder() or ""))
 
 
 def _files() -> Iterator[Finding]:
-    yield packages.templates(Path(__file__).parent.parent / "presentation" / "templates")
+    yield packages.check_templates(Path(__file__).parent.parent / "presentation" / "templates")
 
 
 def _gymnasium() -> Iterator[Finding]:
@@ -98,19 +101,19 @@ def _gymnasium() -> Iterator[Finding]:
 
     from incentivize import envs
 
-    yield packages.ids([entry.attr for entry in envs.FAMILIES.values()], gymnasium.registry)
+    yield packages.check_gymnasium_ids([entry.attr for entry in envs.FAMILIES.values()], gymnasium.registry)
 
 
 def _plugins() -> Iterator[Finding]:
-    if not plugins.there():
-        yield from packages.plugins([])
+    names = ", ".join(point.name for point in plugins.find_plugins())
+    if not names:
+        yield from packages.check_plugins([])
         return
     ran = run_isolated(plugins.CODE)
     if ran.status != 0:
-        names = ", ".join(point.name for point in plugins.there())
-        yield Finding("plug-ins", "wrong", f"loading {names}: {ran.why()}")
+        yield Finding("plug-ins", "wrong", f"loading {names}: {ran.explain()}")
         return
-    yield from packages.plugins(json.loads(ran.out.strip().splitlines()[-1]))
+    yield from packages.check_plugins(json.loads(ran.out.strip().splitlines()[-1]))
 
 
 CHECKS: dict[str, Callable[[], Iterator[Finding]]] = {

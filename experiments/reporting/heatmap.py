@@ -1,4 +1,4 @@
-"""The heat map of a run: success on unseen tasks by pool and budget, and N* at every budget, as figure and as rows."""
+"""The heat map of a run: success on unseen tasks by pool and budget, with N* at every budget."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-ROLE = "generalist"  # what studies call the incentivized agent that each of them varies the pool of
-FOUND = "logistic in log N, 95% by leaving seeds out in turn"
-COLOURS = "viridis"  # told apart by the colour-blind, and from dark paper
-INSIDE, OUTLINE = "#ffffff", "#111111"  # of the line, which is seen on every colour
-NSTAR = f"N*: the pool with half of the score at every episode new; gaps: not identified ({FOUND})"
-APART = math.log(NEW_TASKS_PLACE) / 2.4  # half of a tile's width at most: "every episode new" stands by itself
+ROLE = "generalist"  # the role of the incentivized agent whose pool a study varies
+METHOD = "logistic in log N, 95% by leaving seeds out in turn"
+COLOUR_MAP = "viridis"  # readable for the colour-blind
+LINE_COLOUR, OUTLINE_COLOUR = "#ffffff", "#111111"  # together visible on every colour of the map
+NSTAR = f"N*: the pool with half of the score at every episode new; gaps: not identified ({METHOD})"
+MAX_HALF_TILE = math.log(NEW_TASKS_PLACE) / 2.4  # in log N; narrow enough to leave "every episode new" apart
 
 
 def heat_map(table: ResultsTable, settings: Settings) -> tuple[Figure, PlotRows] | None:
-    """A panel per family that has incentivized generalists on several pools, evaluated at several budgets.
+    """Draw a panel for every family with incentivized generalists on several pools and at several budgets.
 
     Returns:
-        The figure, and a row for each of its tiles: `family, pool, budget, success, n, N*, low, high, method`, of which
-        the last four are the budget's. None where there is no such family.
+        The figure, and a row for each of its tiles: `family, pool, budget, success, n, N*, low, high, method`. The last
+        four belong to the budget, not to the tile. None where there is no such family.
     """
-    mine = table.where(role=ROLE, evaluated_on="unseen", simulations=0)
-    grids = {family: _Grid(table, mine.where(family=family), settings, family) for family in settings.families}
+    generalists = table.where(role=ROLE, evaluated_on="unseen", simulations=0)
+    grids = {family: _Grid(table, generalists.where(family=family), settings, family) for family in settings.families}
     grids = {family: grid for family, grid in grids.items() if len(grid.pools) > 1 and len(grid.budgets) > 1}
     if not grids:
         return None
@@ -58,55 +58,53 @@ def heat_map(table: ResultsTable, settings: Settings) -> tuple[Figure, PlotRows]
         grid.draw(axis)
         drawn += grid.rows()
     figure.colorbar(axes.flat[0].collections[0], ax=axes, label="success, unseen tasks", shrink=0.9)
-    told = f"incentivized generalist, mean of {describe_seeds(drawn)}"
+    title = f"incentivized generalist, mean of {describe_seeds(drawn)}"
     if any(row["N*"] for row in drawn):
         from matplotlib.lines import Line2D
 
-        line: Any = tuple(Line2D([], [], **_stroke(colour)) for colour in (OUTLINE, INSIDE))  # one over the other
-        words = NSTAR.replace(" (", "\n(")
-        figure.legend([line], [words], loc="outside lower center", frameon=False, fontsize=8)
+        line: Any = tuple(Line2D([], [], **_stroke(colour)) for colour in (OUTLINE_COLOUR, LINE_COLOUR))
+        figure.legend([line], [NSTAR.replace(" (", "\n(")], loc="outside lower center", frameon=False, fontsize=8)
     else:
-        told += "; N* is not identified at any budget"
-    figure.suptitle(told, fontsize=9)
+        title += "; N* is not identified at any budget"
+    figure.suptitle(title, fontsize=9)
     return figure, drawn
 
 
 def _stroke(colour: str) -> dict[str, Any]:
-    """The style of the line, or of its outline."""
-    wider = 2.0 * (colour == OUTLINE)
+    """Return the style of the line of N*, or of its wider outline."""
+    wider = 2.0 if colour == OUTLINE_COLOUR else 0.0
     return {"color": colour, "marker": "o", "markersize": 3.5 + wider / 2, "linewidth": 1.6 + wider}
 
 
 def interactive_panels(figure: Figure, drawn: PlotRows) -> list[dict[str, Any]]:
-    """The panels for a page (`interactive.panels`), in which tiles and the places of N* say what they are."""
-    found = plotly_panels(figure)
-    for panel, family in zip(found, dict.fromkeys(row["family"] for row in drawn), strict=True):
-        mine = {(row["pool"], row["budget"]): row for row in drawn if row["family"] == family}
-        pools = sorted({pool for pool, _ in mine}, key=lambda pool: math.inf if pool == "new" else pool)
-        budgets = sorted({steps for _, steps in mine})
+    """Convert the figure to the panels of a page (`plotly_panels`), with tooltips on tiles and on N*."""
+    panels = plotly_panels(figure)
+    for panel, family in zip(panels, dict.fromkeys(row["family"] for row in drawn), strict=True):
+        tiles = {(row["pool"], row["budget"]): row for row in drawn if row["family"] == family}
+        pools = sorted({pool for pool, _ in tiles}, key=lambda pool: math.inf if pool == "new" else pool)
+        by_budget = {steps: tiles[pool, steps] for pool, steps in sorted(tiles, key=lambda tile: tile[1])}
         for trace in panel["data"]:
             if trace.get("type") == "heatmap":
-                rows = [[mine.get((pool, steps)) for pool in _columns(pools)] for steps in budgets]
+                rows = [[tiles.get((pool, steps)) for pool in _columns(pools)] for steps in by_budget]
                 trace["text"] = [[_tooltip(row) if row else "" for row in line] for line in rows]
-            elif trace["ink"] == INSIDE and "marker" in trace:
-                known = {row["budget"]: row for row in mine.values()}
-                trace["text"] = [_nstar_tooltip(known[steps]) for steps in budgets]
+            elif trace["ink"] == LINE_COLOUR and "marker" in trace:
+                trace["text"] = [_nstar_tooltip(row) for row in by_budget.values()]
             else:
                 trace["hoverinfo"] = "skip"
         panel["layout"]["yaxis"]["named"] = True
-        panel["arms"] = [[arm, INSIDE, dash] for arm, _, dash in panel["arms"]]
-    return found
+        panel["arms"] = [[arm, LINE_COLOUR, dash] for arm, _, dash in panel["arms"]]
+    return panels
 
 
 def _tooltip(row: dict[str, Any]) -> str:
-    """A tile in words."""
+    """Describe a tile."""
     pool = "every episode new" if row["pool"] == "new" else f"pool {row['pool']:,}"
-    n = f"n = {row['n']} seed{'s' * (row['n'] != 1)}"
-    return f"{pool}<br>{row['budget']:,} steps<br>success {row['success']:.3f}<br>{n}"
+    seeds = "1 seed" if row["n"] == 1 else f"{row['n']} seeds"
+    return f"{pool}<br>{row['budget']:,} steps<br>success {row['success']:.3f}<br>n = {seeds}"
 
 
 def _nstar_tooltip(row: dict[str, Any]) -> str:
-    """N* at a budget in words."""
+    """Describe N* at a budget; empty where it is not identified."""
     if row["N*"] == "":
         return ""
     low, high = ("open" if row[end] == "" else f"{row[end]:,.0f}" for end in ("low", "high"))
@@ -114,41 +112,50 @@ def _nstar_tooltip(row: dict[str, Any]) -> str:
 
 
 class _Grid:
-    """One family: where it was evaluated, what came of it, and N* at every budget."""
+    """The panel of one family.
 
-    def __init__(self, table: ResultsTable, mine: ResultsTable, settings: Settings, family: str) -> None:
+    Attributes:
+        pools: pools with results, in the order of the settings.
+        budgets: environment steps, rising.
+        values: successes [budget][pool][seed]; no seeds where results are missing.
+        places: N* at every budget; None where it cannot be estimated.
+        reason: why N* is None, if it is.
+    """
+
+    def __init__(self, table: ResultsTable, generalists: ResultsTable, settings: Settings, family: str) -> None:
         self.family, self.axis_pools = family, settings.pools
-        at = {(row["pool_size"], row["env_steps"]) for row in mine.rows}
-        self.pools: list[PoolSize] = [pool for pool in settings.pools if any(size_of(pool) == size for size, _ in at)]
-        self.budgets = sorted({steps for _, steps in at if steps})
+        sizes = {row["pool_size"] for row in generalists.rows}
+        self.pools: list[PoolSize] = [pool for pool in settings.pools if size_of(pool) in sizes]
+        self.budgets = sorted({row["env_steps"] for row in generalists.rows if row["env_steps"]})
         self.values = [
-            [[*by_seed(mine.where(pool_size=size_of(pool), env_steps=steps)).values()] for pool in self.pools]
+            [[*by_seed(generalists.where(pool_size=size_of(pool), env_steps=steps)).values()] for pool in self.pools]
             for steps in self.budgets
         ]
         self.places = [n_star(table, settings, family, ROLE, steps) for steps in self.budgets]
-        few = "fewer than 4 pools beside every-episode-new, or cells are missing"
-        self.why = why_unscored(table, family) or few
+        too_few = "fewer than 4 pools beside every-episode-new, or cells are missing"
+        self.reason = why_unscored(table, family) or too_few
 
     def rows(self) -> PlotRows:
-        """What is drawn: a row a tile."""
-        found = []
+        """Return a row for every tile that has results."""
+        rows = []
         for steps, values, place in zip(self.budgets, self.values, self.places, strict=True):
             nstar = self._nstar(place)
             for pool, each in zip(self.pools, values, strict=True):
                 if each:
                     tile = {"family": self.family, "pool": pool, "budget": steps}
-                    found.append(tile | {"success": round(float(np.mean(each)), 6), "n": len(each)} | nstar)
-        return found
+                    rows.append(tile | {"success": round(float(np.mean(each)), 6), "n": len(each)} | nstar)
+        return rows
 
     def _nstar(self, place: Location | None) -> dict[str, Any]:
+        """Return the columns of N* at one budget."""
         if place is None or place.at is None:
-            why = self.why if place is None else place.why
-            return {"N*": "", "low": "", "high": "", "method": f"not identified: {why}"}
+            reason = self.reason if place is None else place.why
+            return {"N*": "", "low": "", "high": "", "method": f"not identified: {reason}"}
         low, high = (round(end, 2) if math.isfinite(end) else "" for end in (place.low, place.high))
-        return {"N*": round(place.at, 2), "low": low, "high": high, "method": place.why or FOUND}
+        return {"N*": round(place.at, 2), "low": low, "high": high, "method": place.why or METHOD}
 
     def draw(self, axis: Axes) -> None:
-        """Tiles, their values, and the line."""
+        """Draw the tiles, their values, and the line of N*."""
         x, y = [place_of(pool, self.axis_pools) for pool in self.pools], [float(steps) for steps in self.budgets]
         across, up = _edges(x), _edges(y)
         if "new" in self.pools:
@@ -156,12 +163,12 @@ class _Grid:
             half_wide = across[-1] / x[-2]
             across += [x[-1] / half_wide, x[-1] * half_wide]
         means = np.array([[np.mean(each) if each else np.nan for each in values] for values in self.values])
-        whole = np.insert(means, _columns(self.pools).index(None), np.nan, axis=1) if "new" in self.pools else means
-        axis.pcolormesh(across, up, whole, cmap=COLOURS, vmin=0, vmax=1)
+        tiles = np.insert(means, _columns(self.pools).index(None), np.nan, axis=1) if "new" in self.pools else means
+        axis.pcolormesh(across, up, tiles, cmap=COLOUR_MAP, vmin=0, vmax=1)
         for (row, column), mean in np.ndenumerate(means):
             if np.isfinite(mean):
-                ink = "white" if mean < 0.6 else "black"
-                axis.text(x[column], y[row], f"{mean:.2f}", color=ink, fontsize=6.5, ha="center", va="center")
+                colour = "white" if mean < 0.6 else "black"
+                axis.text(x[column], y[row], f"{mean:.2f}", color=colour, fontsize=6.5, ha="center", va="center")
         self._line(axis, y)
         label_pool_axis(axis, self.axis_pools)
         axis.set_yscale("log")
@@ -174,16 +181,16 @@ class _Grid:
         axis.set_title(self.family)
 
     def _line(self, axis: Axes, y: Sequence[float]) -> None:
-        """N* by budget, with gaps where it is not identified; an interval's open end is that of the pools."""
-        ending = [float(pool) for pool in self.pools if pool != "new"]
+        """Draw N* by budget, with gaps where it is not identified; an open interval ends with the pools."""
+        finite = [float(pool) for pool in self.pools if pool != "new"]
         at = [math.nan if place is None or place.at is None else place.at for place in self.places]
         if not np.isfinite(at).any():
             return
         bars: list[tuple[float, float]] = []
         for place, steps in zip(self.places, y, strict=True):
             if place is not None and place.at is not None and (math.isfinite(place.low) or math.isfinite(place.high)):
-                bars += [(max(place.low, ending[0]), steps), (min(place.high, ending[-1]), steps), (math.nan, math.nan)]
-        for colour in (OUTLINE, INSIDE):
+                bars += [(max(place.low, finite[0]), steps), (min(place.high, finite[-1]), steps), (math.nan, math.nan)]
+        for colour in (OUTLINE_COLOUR, LINE_COLOUR):
             style: Any = _stroke(colour) | {"gid": NSTAR, "zorder": 3}
             plain: Any = style | {"marker": "", "solid_capstyle": "butt"}
             if bars:
@@ -192,13 +199,15 @@ class _Grid:
 
 
 def _columns(pools: Sequence[PoolSize]) -> list[PoolSize | None]:
-    """The columns of tiles: before that of every episode new there is an empty one."""
+    """Return the columns of tiles, with an empty one (None) before every-episode-new."""
     return [*pools[:-1], None, "new"] if "new" in pools else list(pools)
 
 
 def _edges(places: Sequence[float]) -> list[float]:
-    """The edges of tiles around places on a logarithmic axis: one more than there are places."""
+    """Return the edges of tiles around n places on a logarithmic axis, n + 1 numbers."""
     logs = np.log(places)
     between = (logs[1:] + logs[:-1]) / 2
-    first, last = np.minimum(np.diff(logs)[[0, -1]] / 2, APART) if len(logs) > 1 else (APART, APART)
+    first, last = (
+        np.minimum(np.diff(logs)[[0, -1]] / 2, MAX_HALF_TILE) if len(logs) > 1 else (MAX_HALF_TILE, MAX_HALF_TILE)
+    )
     return np.exp([logs[0] - first, *between, logs[-1] + last]).tolist()

@@ -1,11 +1,13 @@
-"""Reports: figures, verdicts and one HTML file from a run directory, and the tables a terminal shows."""
+"""The report of a run directory: verdicts, tables, figures and one HTML file."""
+
+from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from plotly.offline import get_plotlyjs
@@ -27,186 +29,212 @@ from incentivize.experiments.settings.schema import Settings
 from incentivize.experiments.storage.cell_store import CellStore, max_count_rows
 from incentivize.experiments.storage.io import write_atomic
 from incentivize.experiments.storage.run_directory import RunDirectory
-from incentivize.experiments.storage.schema import Row
 from incentivize.experiments.studies import cells_of_run
 from incentivize.experiments.viewing.replays import scenes, to_json
 
-WATCHED = 3  # held-out tasks that are replayed
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+REPLAYED_TASKS = 3  # held-out tasks of every family
+
+
+class RunResults(NamedTuple):
+    """All that a report reads from a run directory, except parameters.
+
+    Attributes:
+        settings: the settings of the run.
+        cells: the cells of its study; one that has several roles is listed once for each.
+        table: rows, counts per task, and `meta.json`.
+        missing: how many cells have no rows.
+        given_up: why a cell was given up, by its id.
+    """
+
+    settings: Settings
+    cells: list[Cell]
+    table: ResultsTable
+    missing: int
+    given_up: dict[str, str]
 
 
 def report(store: RunDirectory, console: Console, out: Path | None = None) -> list[dict[str, Any]]:
-    """Judge the claims and prints them with the tables; then draws the figure and writes `report.html`.
+    """Judge the claims and print them with the tables; then draw the figures and write `report.html`.
 
     Args:
         store: a run directory.
-        console: where the tables go.
-        out: where the files go; the run directory itself where None.
+        console: where the tables are printed.
+        out: the directory for all files; the run directory itself if None.
 
     Returns:
         The rows of `claims.json`.
 
     Raises:
-        SettingsError: where the directory holds no results.
+        InputError: where the run directory holds no results, or not what the run wrote.
     """
-    settings = store.settings()
-    check_name("study", settings.study, studies.names())
+    results = load_results(store)
+    settings, table = results.settings, results.table
     study = studies.load(settings.study)
-    try:
-        store.check_digests()
-    except InputError as error:
-        raise InputError(f"{error}; the same `incentivize run` mends it") from None
-    cells = cells_of_run(store, settings)
-    table, missing = _table(store, cells)
-    given_up = {str(key): str(why) for key, why in dict(table.meta.get("given_up") or {}).items()}
-    if missing:
-        console.print(f"{missing} training runs are missing: the report shows what there is")
-    judged = [
-        _judged(_explain_given_up(claim, cells, given_up), table, settings, cells)
-        for claim in guard_claims(study.verdicts(table, settings), table, settings)
-    ]
+    if results.missing:
+        console.print(f"{results.missing} training runs are missing; the report covers the rest")
+    claims = [_judge(claim, results) for claim in guard_claims(study.verdicts(table, settings), table, settings)]
     tables = study.tables(table, settings)
     target = RunDirectory(out or store.path)
     target.path.mkdir(parents=True, exist_ok=True)
-    write_atomic(target.path / "claims.json", json.dumps(judged, indent=1) + "\n")
+    write_atomic(target.path / "claims.json", json.dumps(claims, indent=1) + "\n")
     write_atomic(target.path / "tables.json", json.dumps(tables, indent=1) + "\n")
-    _print_report(settings, tables, judged, console)  # and all of this whatever becomes of the drawing
+    _print_report(settings, tables, claims, console)  # before the drawing, which may fail
     with charts.style():
         figure, drawn = study.figure(table, settings)
-        charts.escape_mathtext(figure, settings.families)
-        charts.save(figure, drawn, target.figures, settings.study)
-        shown = {"tables": tables, "drawn": drawn, "question": study.QUESTION, "panels": plotly_panels(figure)}
-        shown["heat"] = _heat(target, table, settings)
-    shown["claims"] = list(map(claim_context.with_control_summary, judged))
-    shown["spent"] = claim_context.cost_by_arm(cells, table.meta.get("ledger") or {})
-    shown["scenes"], shown["left_out"] = _scenes(store, settings, cells)
-    text = _page(target, settings, table, missing=missing, given_up=list(given_up.values()), **shown)
-    write_atomic(target.path / "report.html", text)
-    console.print(
-        f"{target.path / 'report.html'} and figures/ hold the figure, the table drawn and the ledger", soft_wrap=True
+        image = _save_figure(target, figure, drawn, settings.study, settings)
+        panels, heat = plotly_panels(figure), _heat_map(target, table, settings)
+    replayed, left_out = replay_families(store, settings, results.cells)
+    text = _page(
+        results,
+        question=study.QUESTION,
+        tables=tables,
+        claims=list(map(claim_context.with_control_summary, claims)),
+        drawn=drawn,
+        image=image,
+        panels=panels,
+        heat=heat,
+        scenes=replayed,
+        left_out=left_out,
     )
-    return judged
+    write_atomic(target.path / "report.html", text)
+    contents = "the figure, its numbers and the cost of every training run"
+    console.print(f"{target.path / 'report.html'} and figures/ contain {contents}", soft_wrap=True)
+    return claims
 
 
 def _print_report(
-    settings: Settings, tables: dict[str, Any], judged: Sequence[dict[str, Any]], console: Console
+    settings: Settings, tables: dict[str, Any], claims: Sequence[dict[str, Any]], console: Console
 ) -> None:
     """Print tables and verdicts."""
     for title, lines in tables.items():
         console.print(rich_table(f"{settings.study}: {title}", lines))
-    for claim in judged:
+    for claim in claims:
         console.print(_claim_line(claim), highlight=False, markup=False, soft_wrap=True)
 
 
-def _table(store: RunDirectory, cells: Sequence[Cell]) -> tuple[ResultsTable, int]:
-    """What a run has found so far, and the number of its cells that are missing.
+def load_results(store: RunDirectory) -> RunResults:
+    """Read a run directory, once for the whole report.
 
     Raises:
-        SettingsError: where all are, or what belongs to them.
+        InputError: where no cell has results, or files are damaged or incomplete.
     """
+    settings = store.settings()
+    check_name("study", settings.study, studies.names())
+    try:
+        store.check_digests()
+    except InputError as error:
+        raise InputError(f"{error}. Run the same `incentivize run` again to repair it.") from None
+    cells = cells_of_run(store, settings)
     rows = store.rows()
-    table = ResultsTable(rows, _counts(store, rows, cells), store.meta())
-    wanted = {cell.id for cell in cells}
-    missing = wanted - {row["cell"] for row in table.rows}
-    if missing == wanted:
-        raise InputError(f"{store.path}: has no results yet; `incentivize run` makes them")
+    ids, finished = {cell.id for cell in cells}, {row["cell"] for row in rows}
+    table = ResultsTable(rows, _task_counts(store, finished, cells), store.meta())
+    missing = ids - finished
+    if missing == ids:
+        raise InputError(f"{store.path}: has no results yet. `incentivize run` makes them.")
     for key in ("blind", "uniform", "tasks"):
         if not isinstance(table.meta.get(key), dict):
-            raise InputError(f"{store.path / 'meta.json'}: lacks the table {key!r}; the run has to be made again")
-    return table, len(missing)
+            raise InputError(f"{store.path / 'meta.json'}: lacks the table {key!r}. Run the study again.")
+    given_up = {str(key): str(why) for key, why in dict(table.meta.get("given_up") or {}).items()}
+    return RunResults(settings, cells, table, len(missing), given_up)
 
 
-def _scenes(store: RunDirectory, settings: Settings, cells: Sequence[Cell]) -> tuple[list[dict[str, Any]], list[str]]:
-    """Replay of every family whose agents worth watching are there whole; and of all others, why there is none."""
-    found, left_out = [], []
+def _task_counts(store: RunDirectory, finished: set[str], cells: Sequence[Cell]) -> np.ndarray:
+    """Read the counts per task (TASK_FIELDS) of finished cells, also of those that `tasks.npz` does not hold yet."""
+    by_id = {cell.id: cell for cell in cells}
+    counts = store.tasks(sum(map(max_count_rows, by_id.values())))
+    late = finished.difference(np.unique(counts["cell"]).tolist())
+    archive = CellStore(store.path, None, {})
+    stored = (archive.load(cell) for key, cell in by_id.items() if key in late)
+    return np.concatenate([counts, *(cell.counts[list(counts.dtype.names or ())] for cell in stored if cell)])
+
+
+def replay_families(
+    store: RunDirectory, settings: Settings, cells: Sequence[Cell]
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Replay every family that has agents to watch, as JSON, and say for every other family why it has no replays."""
+    replayed, left_out = [], []
     for family in settings.families:
         try:
-            mine = [to_json(scene) for scene in scenes(store, cells, family, WATCHED)]
-        except InputError as error:  # of parameters that are missing, as those of unfinished cells are, or damaged
+            family_scenes = [to_json(scene) for scene in scenes(store, cells, family, REPLAYED_TASKS)]
+        except InputError as error:  # parameters are damaged, or missing because the training run is not finished
             left_out.append(f"{family} has no replays: {str(error).replace(f'{store.path}/', '')}")
             continue
-        found += mine
-        if not mine:
-            left_out.append(f"{family} has no replays: no generalist of this study plays it alone and in no control")
-    return found, left_out
+        replayed += family_scenes
+        if not family_scenes:
+            left_out.append(f"{family} has no replays: outside controls, no generalist plays this family alone")
+    return replayed, left_out
 
 
-def _heat(target: RunDirectory, table: ResultsTable, settings: Settings) -> dict[str, Any] | None:
-    """The heat map as a page shows it, with its files beside the figure's; None where there is none."""
-    if (found := heatmap.heat_map(table, settings)) is None:
+def _heat_map(target: RunDirectory, table: ResultsTable, settings: Settings) -> dict[str, Any] | None:
+    """Draw and save the heat map, and return it for the page; None where there is none."""
+    if (heat := heatmap.heat_map(table, settings)) is None:
         return None
-    figure, drawn = found
+    figure, drawn = heat
+    image = _save_figure(target, figure, drawn, "heatmap", settings)
+    return {"panels": heatmap.interactive_panels(figure, drawn), "image": image, "drawn": drawn}
+
+
+def _save_figure(target: RunDirectory, figure: Figure, drawn: charts.PlotRows, name: str, settings: Settings) -> str:
+    """Save a figure and its rows under a name, and return the PNG in base64."""
     charts.escape_mathtext(figure, settings.families)
-    charts.save(figure, drawn, target.figures, "heatmap")
-    return {"panels": heatmap.interactive_panels(figure, drawn), "image": _image(target, "heatmap"), "drawn": drawn}
-
-
-def _image(target: RunDirectory, name: str) -> str:
+    charts.save(figure, drawn, target.figures, name)
     return base64.b64encode((target.figures / f"{name}.png").read_bytes()).decode()
 
 
-def _page(target: RunDirectory, settings: Settings, table: ResultsTable, **shown: Any) -> str:
-    """The text of `report.html`, with the figure that lies in the directory."""
-    meta = table.meta
+def _page(results: RunResults, **shown: Any) -> str:
+    """Render `report.html`."""
+    settings, meta = results.settings, results.table.meta
+    ledger = meta.get("ledger") or {}
     return render_page(
         "report.html",
         study=settings.study,
+        missing=results.missing,
+        given_up=list(results.given_up.values()),
         plotly=get_plotlyjs(),
-        image=_image(target, settings.study),
-        ledger=list(meta.get("ledger", {}).values()),
-        audit=[{"family": name, **found} for name, found in meta.get("audit", {}).items()],
+        ledger=list(ledger.values()),
+        costs=claim_context.cost_by_arm(results.cells, ledger),
+        audit=[{"family": name, **entry} for name, entry in meta.get("audit", {}).items()],
         control="" if settings.control == "none" else settings.control,
         config=dump(settings),
-        environment={key: meta.get(key) for key in ("versions", "devices", "cores", "commit")},
+        provenance={key: meta.get(key) for key in ("versions", "devices", "cores", "commit")},
         **shown,
     )
 
 
-def _counts(store: RunDirectory, rows: Sequence[Row], cells: Sequence[Cell]) -> np.ndarray:
-    """Count per task, of TASK_FIELDS: of those cells too that were finished after `tasks.npz` was last written."""
-    each = {cell.id: cell for cell in cells}
-    counts = store.tasks(sum(map(max_count_rows, each.values())))
-    late = {row["cell"] for row in rows}.difference(np.unique(counts["cell"]).tolist())
-    archive = CellStore(store.path, None, {})
-    found = (archive.load(cell) for cell in each.values() if cell.id in late)
-    return np.concatenate([counts, *(one.counts[list(counts.dtype.names or ())] for one in found if one is not None)])
+def _judge(claim: Claim, results: RunResults) -> dict[str, Any]:
+    """Make a row of `claims.json`: a claim with its setting, its cost and the results of its controls."""
+    of_family = [cell for cell in results.cells if claim.family in cell.members]
+    cells = {cell.id: cell for cell in of_family or results.cells}  # a claim of no single family rests on all cells
+    given_up = [why for key, why in results.given_up.items() if key in cells]
+    return _explain_given_up(claim, given_up).row() | {
+        "env_steps": sum(cell.evaluation_points[-1][0] for cell in cells.values()),
+        "setting": _describe_setting(claim, results.settings),
+        "controls": claim_context.control_results(results.table, results.settings, claim),
+    }
 
 
-def _judged(claim: Claim, table: ResultsTable, settings: Settings, cells: Sequence[Cell]) -> dict[str, Any]:
-    """A claim as `claims.json` has it, with what it holds for, what it took and what its controls say."""
-    more = {"env_steps": _cost(claim, cells), "setting": _setting(claim, settings)}
-    return claim.row() | more | {"controls": claim_context.control_results(table, settings, claim)}
-
-
-def _setting(claim: Claim, settings: Settings) -> str:
-    """What a claim holds for: the preset; and a control, another reward, a life, knobs of its family if there are."""
+def _describe_setting(claim: Claim, settings: Settings) -> str:
+    """Name the preset, and the control, reward, life and knobs of the claim's family where they are not the usual."""
     control = "" if settings.control == "none" else f"control {settings.control}"
     training = settings.training.get(claim.family)
     reward = f"reward {training.reward}" if training and training.reward != "sparse" else ""
-    changed = describe_variant(settings.knobs.get(claim.family, {}), settings.life)
-    return ", ".join(filter(None, (settings.preset, control, reward, changed)))
+    variant = describe_variant(settings.knobs.get(claim.family, {}), settings.life)
+    return ", ".join(filter(None, (settings.preset, control, reward, variant)))
 
 
-def _cost(claim: Claim, cells: Sequence[Cell]) -> int:
-    """The environment steps of the training runs behind a claim: those of its family, or all where it is about all."""
-    each = {cell.id: cell for cell in cells}.values()
-    mine = [cell for cell in each if claim.family in cell.members] or each
-    return sum(cell.evaluation_points[-1][0] for cell in mine)
-
-
-def _explain_given_up(claim: Claim, cells: Sequence[Cell], given_up: Mapping[str, str]) -> Claim:
-    """A claim that says which training runs of its family were given up, where some are missing: nothing is imputed."""
-    whose = {cell.id: cell.members for cell in cells}
-    families = {member for members in whose.values() for member in members}
-    mine = {claim.family} & families or families  # or of all, where it is about all
-    why = [why for key, why in given_up.items() if mine.intersection(whose.get(key, ()))]
-    if claim.effect is not None or not why:
+def _explain_given_up(claim: Claim, given_up: Sequence[str]) -> Claim:
+    """Add the reasons why training runs were given up to a claim without an effect: nothing is imputed."""
+    if claim.effect is not None or not given_up:
         return claim
-    more = f"; and {len(why) - 2} more" if len(why) > 2 else ""
-    return replace(claim, reason=f"{claim.reason}; given up: {'; '.join(why[:2])}{more}")
+    more = f"; and {len(given_up) - 2} more" if len(given_up) > 2 else ""
+    return replace(claim, reason=f"{claim.reason}; given up: {'; '.join(given_up[:2])}{more}")
 
 
 def _claim_line(claim: dict[str, Any]) -> str:
-    """A verdict in two lines, for the terminal."""
+    """Format a verdict in two lines, for the terminal."""
     interval = "" if claim["low"] is None else f" [{claim['low']:+.2f}, {claim['high']:+.2f}]"
     effect = "" if claim["effect"] is None else f", effect {claim['effect']:+.2f}{interval}, n = {claim['n']}"
     return escape_control_characters(

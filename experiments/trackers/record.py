@@ -1,4 +1,4 @@
-"""Records: what a tracker writes of a training run or of the study, from the files of a run directory alone."""
+"""Records that trackers write, one for each training run and one for the study, made from a run directory alone."""
 
 import hashlib
 import json
@@ -13,24 +13,24 @@ from incentivize.experiments.storage.run_directory import RunDirectory
 from incentivize.experiments.storage.schema import Row
 
 MEASURES = ("success", "score", "success_greedy", "success_best", "path", "log_likelihood")
-FIXED = (
+CONFIG_KEYS = (
     "study", "family", "variant", "control", "learner", "teacher", "reward", "network", "n_params", "pool_size",
     "pool_seed", "seed", "role", "cell",
 )  # fmt: skip
-JUDGED = ("verdict", "family", "claim", "effect", "low", "high", "n", "reason")
+VERDICT_KEYS = ("verdict", "family", "claim", "effect", "low", "high", "n", "reason")
 
 
 @dataclass(frozen=True)
 class TrackerRun:
-    """One run, as trackers call it.
+    """The record of a training run or of the study, which a tracker shows as one of its runs.
 
     Attributes:
-        name: tells it from others of the run directory; its parts are joined by "/".
+        name: unique within the run directory; its parts are joined by "/".
         group: the name of the run directory.
-        config: what it was made with, in values that JSON has.
-        points: scalars by tag, such as "success/unseen", at every number of environment steps, rising.
-        tables: rows by title.
-        images: PNG files by title.
+        config: settings, in values that JSON has.
+        points: scalars by tag, such as "success/unseen", by number of environment steps, in rising order.
+        tables: rows by title; the rows of a table have the same keys.
+        images: contents of PNG files by title.
     """
 
     name: str
@@ -42,70 +42,70 @@ class TrackerRun:
 
     @property
     def digest(self) -> str:
-        """The hash of all that it holds, in hexadecimal."""
-        said = asdict(self) | {"images": {title: hashlib.sha256(png).hexdigest() for title, png in self.images.items()}}
-        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+        """The SHA-256 hash of the whole record, in hexadecimal."""
+        content = asdict(self) | {
+            "images": {title: hashlib.sha256(png).hexdigest() for title, png in self.images.items()}
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def runs_of_cells(store: RunDirectory, whole: bool) -> list[TrackerRun]:
-    """A record of every training run that has rows, for every part that it plays in the study.
+def runs_of_cells(store: RunDirectory, include_unscored: bool) -> list[TrackerRun]:
+    """Make a record of every training run that has rows, for every role that it has in the study.
 
     Args:
         store: the run directory.
-        whole: also of those whose scores may still come, as the blind level of their family is not known yet.
+        include_unscored: also of training runs whose scores are still missing, because the blind level of their family
+            is not yet measured.
     """
     levels = store.meta().get("blind", {})
-    parts: dict[tuple[str, str], list[Row]] = {}
+    rows_by_role: dict[tuple[str, str], list[Row]] = {}
     for row in store.rows():
         if row["role"] not in ("uniform", "scripted"):
-            parts.setdefault((row["cell"], row["role"]), []).append(row)
+            rows_by_role.setdefault((row["cell"], row["role"]), []).append(row)
     group = escape_control_characters(store.path.resolve().name)
     return [
-        _of_part(rows, group)
-        for rows in parts.values()
-        if whole or all(levels.get(row["family"]) is not None for row in rows)
+        _run_of_role(rows, group)
+        for rows in rows_by_role.values()
+        if include_unscored or all(levels.get(row["family"]) is not None for row in rows)
     ]
 
 
-def _of_part(rows: Sequence[Row], group: str) -> TrackerRun:
-    """The record of one cell in one part."""
+def _run_of_role(rows: Sequence[Row], group: str) -> TrackerRun:
+    """Make the record of one training run in one role."""
     first = rows[0]
     families = list(dict.fromkeys(row["family"] for row in rows))
-    config = {key: first.get(key) for key in FIXED} | {"family": "+".join(families)}
+    config = {key: first.get(key) for key in CONFIG_KEYS} | {"family": "+".join(families)}
     pool = "new" if first["pool_size"] is None else first["pool_size"]
     parts = (config["family"], first["role"], f"pool-{pool}", f"seed-{first['seed']}", first["cell"])
     points: dict[int, dict[str, float]] = {}
     for row in sorted(rows, key=lambda row: row["env_steps"]):
         points.setdefault(row["env_steps"], {}).update(_scalars(row, len(families) > 1))
-    return TrackerRun("/".join(re.sub(r"[^\w+.-]", "-", str(part)) for part in parts), group, config, points)
+    name = "/".join(re.sub(r"[^\w+.-]", "-", str(part)) for part in parts)
+    return TrackerRun(name, group, config, points)
 
 
-def _scalars(row: Row, several: bool) -> dict[str, float]:
-    """What a row measures, by tag: the measure, the family if there are several, the split, the simulations if any."""
-    place = f"{row['family']}/" * several + row["evaluated_on"]
-    place += f"/simulations-{row['simulations']}" * bool(row["simulations"])
-    found = {f"{key}/{place}": row[key] for key in MEASURES if row[key] is not None}
+def _scalars(row: Row, name_family: bool) -> dict[str, float]:
+    """Return the measures of a row by tag: `measure[/family]/split[/simulations-N]`."""
+    parts = [row["family"]] if name_family else []
+    parts.append(row["evaluated_on"])
+    if row["simulations"]:
+        parts.append(f"simulations-{row['simulations']}")
+    place = "/".join(parts)
+    scalars = {f"{key}/{place}": row[key] for key in MEASURES if row[key] is not None}
     attempts = row["success_by_attempt"] or ()
     if len(attempts) > 1:
-        found |= {f"success_by_attempt/{place}/{number}": value for number, value in enumerate(attempts, start=1)}
-    return found
+        scalars |= {f"success_by_attempt/{place}/{number}": value for number, value in enumerate(attempts, start=1)}
+    return scalars
 
 
 def run_of_study(store: RunDirectory) -> list[TrackerRun]:
-    """The record of the figure and the verdicts; none where there is no report."""
+    """Make the record of the figure and the verdicts; an empty list without a report."""
     settings, claims = store.settings(), store.path / "claims.json"
     figure = store.path / "figures" / f"{settings.study}.png"
     if not (claims.is_file() and figure.is_file() and (store.path / "report.html").is_file()):
         return []
-    verdicts = [{key: claim[key] for key in JUDGED} for claim in json.loads(read_bounded(claims, MAX_ROWS_BYTES))]
+    verdicts = [{key: claim[key] for key in VERDICT_KEYS} for claim in json.loads(read_bounded(claims, MAX_ROWS_BYTES))]
     config = settings.model_dump(mode="json")
     images = {"figure": read_bounded(figure, MAX_ROWS_BYTES)}
-    return [
-        TrackerRun(
-            "study",
-            escape_control_characters(store.path.resolve().name),
-            config,
-            tables={"verdicts": verdicts},
-            images=images,
-        )
-    ]
+    group = escape_control_characters(store.path.resolve().name)
+    return [TrackerRun("study", group, config, tables={"verdicts": verdicts}, images=images)]

@@ -1,4 +1,4 @@
-"""The registry of trackers, and what a tracker is."""
+"""The registry of trackers, and their interface."""
 
 from pathlib import Path
 from typing import Protocol
@@ -9,18 +9,18 @@ from incentivize.experiments.trackers.record import TrackerRun
 
 
 class Tracker(Protocol):
-    """What writes records. Whatever it raises becomes a warning, and the study goes on without it."""
+    """A writer of records. Whatever it raises becomes a warning, and the study goes on without it."""
 
     def __init__(self, folder: Path) -> None:
-        """`folder` is there, and its own."""
+        """Open the tracker; `folder` exists and belongs to it alone."""
         ...
 
     def write(self, record: TrackerRun) -> None:
-        """Write a record whole, in the place of one of that name."""
+        """Write a record, replacing an earlier one of the same name."""
         ...
 
     def close(self) -> None:
-        """Give back what it holds; it is not used any more."""
+        """Release all resources; called once, last."""
         ...
 
 
@@ -31,21 +31,22 @@ TRACKERS: Registry[type[Tracker]] = Registry(
         "wandb": "incentivize.experiments.trackers.weights_and_biases:WandB",
     },
 )
-"""By name. The library of a tracker is imported with its module, when it is asked for."""
+"""Trackers by name. The library of a tracker is imported with its module, only when the tracker is loaded."""
 
 
 def load_tracker(name: str) -> type[Tracker]:
-    """A tracker's class.
+    """Load the class of a tracker.
 
     Raises:
-        SettingsError: where there is none of that name, or its library is not installed.
+        InputError: where no tracker has that name, or its library is not installed.
     """
     check_name("--tracker", name, TRACKERS)
     try:
         return TRACKERS.load(name)
     except LoadError as error:
-        raise InputError(f"--tracker {name}: {error}") from None
+        raise InputError(f"--tracker = {name!r}: {error}") from None
     except ModuleNotFoundError as error:
-        raise InputError(f"--tracker {name}: needs {error.name}: pip install 'incentivize[{name}]'") from None
-    except (Exception, SystemExit) as error:  # of a library that does not get on with others here
-        raise InputError(f"--tracker {name}: cannot be loaded ({type(error).__name__}: {error})") from None
+        advice = f"Run pip install 'incentivize[{name}]'."
+        raise InputError(f"--tracker = {name!r}: needs {error.name}, which is not installed. {advice}") from None
+    except (Exception, SystemExit) as error:  # from a library that conflicts with another
+        raise InputError(f"--tracker = {name!r}: cannot be loaded ({type(error).__name__}: {error})") from None

@@ -1,8 +1,7 @@
-"""Trackers: a run's rows, figure and verdicts, shown where other experiments are. Does not import jax.
+"""The copying of a run directory to a tracker. Does not import jax.
 
-A tracker copies what the run directory says, and nothing depends on it: `incentivize run ... --tracker NAME` changes no
-setting and no row. It writes to `DIR/trackers/NAME`, where `written.json` says what has been written: every training
-run once, and again only where its rows are others.
+Nothing depends on the copy: `incentivize run ... --tracker NAME` changes no setting and no row. The tracker writes to
+`DIR/trackers/NAME`, where `written.json` lists its records. Each is written once, and again when its rows change.
 """
 
 import json
@@ -10,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from incentivize.experiments.errors import Stopped, escape_control_characters, explain
 from incentivize.experiments.runtime import signals
@@ -20,62 +20,65 @@ from incentivize.experiments.trackers.registry import Tracker, load_tracker
 
 
 class TrackerSync:
-    """Has a tracker write what a run directory says, as far as it has not been written."""
+    """A tracker, kept up to date with a run directory."""
 
     def __init__(self, name: str | None, store: RunDirectory) -> None:
-        """Follow nothing where the name is None."""
+        """Load no tracker yet, and never one where the name is None."""
         self.name, self.store = name, store
         self.folder = store.path / "trackers" / (name or "")
         self.tracker: Tracker | None = None
         self.off = name is None
 
     def on_cells_finished(self) -> None:
-        """Training runs have been finished: those are written whose rows will not change any more."""
-        self._attempt(lambda: self._write(lambda: runs_of_cells(self.store, whole=False)))
+        """Write the training runs whose rows are final."""
+        self._attempt(self._write, lambda: runs_of_cells(self.store, include_unscored=False))
 
     def on_study_finished(self) -> None:
-        """The study is finished: all is written."""
-        self._attempt(lambda: self._write(lambda: [*runs_of_cells(self.store, whole=True), *run_of_study(self.store)]))
+        """Write all training runs, the figure and the verdicts."""
+        self._attempt(
+            self._write, lambda: [*runs_of_cells(self.store, include_unscored=True), *run_of_study(self.store)]
+        )
 
     def close(self) -> None:
-        """Close the tracker, if there is one."""
+        """Close the tracker if it was opened."""
         if (tracker := self.tracker) is not None:
             self._attempt(tracker.close)
 
-    def _attempt(self, act: Callable[[], None]) -> None:
-        """Whatever goes wrong is said once, and then nothing more is written."""
+    def _attempt(self, act: Callable[..., None], *arguments: Any) -> None:
+        """Do something; on its first failure print a warning, and write nothing more."""
         try:
-            act()
+            act(*arguments)
         except Stopped:
             raise
         except (Exception, SystemExit) as error:
             if not self.off:
-                why = (explain(error).strip() or type(error).__name__).splitlines()[0]
-                text = f"warning: --tracker {self.name}: {why}; the study goes on without it"
-                print(escape_control_characters(text), file=sys.stderr)
+                reason = (explain(error).strip() or type(error).__name__).splitlines()[0]
+                warning = f"warning: --tracker = {self.name!r}: {reason}; the study goes on without it"
+                print(escape_control_characters(warning), file=sys.stderr)
             self.off = True
 
-    def _write(self, find: Callable[[], list[TrackerRun]]) -> None:
+    def _write(self, make_records: Callable[[], list[TrackerRun]]) -> None:
+        """Write those records that are new or have changed."""
         if self.off:
             return
         path = self.folder / "written.json"
-        written = _written(path)
-        for record in find():
-            if written.get(record.name) == record.digest:
+        digests = _read_digests(path)
+        for record in make_records():
+            if digests.get(record.name) == record.digest:
                 continue
             if signals.stop_requested.is_set():
-                return  # the next time
+                return  # the same command writes the rest
             if self.tracker is None:
                 assert self.name is not None
                 self.folder.mkdir(parents=True, exist_ok=True)
                 self.tracker = load_tracker(self.name)(self.folder)
             self.tracker.write(record)
-            written[record.name] = record.digest
-            write_atomic(path, json.dumps(written, indent=1) + "\n")
+            digests[record.name] = record.digest
+            write_atomic(path, json.dumps(digests, indent=1) + "\n")
 
 
-def _written(path: Path) -> dict[str, str]:
-    """Digests by the name of a record; empty where nothing has been written or nobody can read what."""
+def _read_digests(path: Path) -> dict[str, str]:
+    """Return the digests of written records by name; empty without a readable file, so that all are written again."""
     try:
         return dict(json.loads(read_bounded(path, MAX_ROWS_BYTES)))
     except (OSError, ValueError, TypeError, RecursionError):
@@ -84,9 +87,9 @@ def _written(path: Path) -> dict[str, str]:
 
 @contextmanager
 def open_tracker(name: str | None, store: RunDirectory) -> Iterator[TrackerSync]:
-    """A follower, closed however the block ends."""
-    follower = TrackerSync(name, store)
+    """Open a tracker for a run directory, and close it however the block ends."""
+    sync = TrackerSync(name, store)
     try:
-        yield follower
+        yield sync
     finally:
-        follower.close()
+        sync.close()

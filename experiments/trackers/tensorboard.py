@@ -1,4 +1,4 @@
-"""The tracker TensorBoard: event files, a folder for each record, by tensorboardX: without torch or TensorFlow."""
+"""The tracker TensorBoard: a folder of event files for each record, written by tensorboardX."""
 
 import io
 import shutil
@@ -17,19 +17,17 @@ from incentivize.experiments.trackers.record import TrackerRun
 
 
 class TensorBoard:
-    """Writes event files."""
+    """A writer of event files."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def write(self, record: TrackerRun) -> None:
-        """Write a record whole, in the place of one of that name.
-
-        By the writer beneath `SummaryWriter`, whose thread dies of a full disk without saying so.
-        """
+        """Write a record, replacing an earlier one of the same name."""
         folder = self.folder / record.name
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
+        # Not a SummaryWriter: on a full disk its thread dies silently.
         writer = EventsWriter(str(folder / "events"))
         try:
             for step, scalars in record.points.items():
@@ -45,20 +43,20 @@ class TensorBoard:
             writer.close()
 
     def close(self) -> None:
-        """Hold nothing."""
+        """Do nothing: no file stays open."""
 
 
-def _add(writer: EventsWriter, said: Any, step: int) -> None:
-    event = event_pb2.Event(wall_time=time.time(), step=step, summary=said)  # pyright: ignore[reportAttributeAccessIssue]
+def _add(writer: EventsWriter, value: Any, step: int) -> None:
+    event = event_pb2.Event(wall_time=time.time(), step=step, summary=value)  # pyright: ignore[reportAttributeAccessIssue]
     writer.write_event(event)
 
 
 def _markdown(rows: list[dict[str, Any]]) -> str:
-    """Rows with the same keys as a table."""
+    """Format rows with the same keys as a Markdown table."""
 
     def line(cells: Iterable[Any]) -> str:
-        shown = ("" if cell is None else str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells)
-        return f"| {' | '.join(shown)} |"
+        texts = ("" if cell is None else str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells)
+        return f"| {' | '.join(texts)} |"
 
     keys = list(rows[0]) if rows else []
     return "\n".join([line(keys), line("---" for _ in keys), *(line(row.values()) for row in rows)])

@@ -1,4 +1,4 @@
-"""The tracker Weights & Biases: one run a record, in the project `incentivize` unless WANDB_PROJECT says otherwise."""
+"""The tracker Weights & Biases: a run for each record, in the project `incentivize` or the one of WANDB_PROJECT."""
 
 import hashlib
 import io
@@ -15,31 +15,33 @@ from PIL import Image
 
 from incentivize.experiments.trackers.record import TrackerRun
 
-PATIENCE = 60  # seconds that its server may take to begin a run, or to take one in
-LONGEST = 128  # characters that its server takes for a name
-OF_ANOTHER = (
+TIMEOUT_SECONDS = 60  # for the server to start a run, or to store one
+MAX_NAME_LENGTH = 128  # characters that the server accepts
+RUN_VARIABLES = (
     "SWEEP_ID", "SWEEP_PARAM_PATH", "LAUNCH", "CONFIG_PATHS", "RUN_ID", "RESUME", "RESUME_FROM", "FORK_FROM",
     "RUN_GROUP", "NAME", "JOB_TYPE",
 )  # fmt: skip
-"""Variables (WANDB_...) that say which one run a whole process is, or what it is called. Each record here is a run."""
+"""Variables (without WANDB_) that make a whole process one run, or name it; here every record is a run of its own."""
 
 
 class WandB:
-    """Writes runs, to its server or, without an account, to be uploaded later."""
+    """A writer of runs to the server of W&B or, without an API key, to the folder, from where they can be uploaded."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        os.environ.setdefault("WANDB_DISABLE_WEAVE", "true")  # takes our package `agents` for another of that name
+        os.environ.setdefault(
+            "WANDB_DISABLE_WEAVE", "true"
+        )  # it mistakes our package `agents` for another of that name
         self.mode: Literal["offline"] | None = None
-        asked = os.environ.get("WANDB_MODE")
-        if asked == "disabled":
-            raise ValueError("WANDB_MODE is disabled")
-        _set_aside()
-        if not asked and not wandb.login(prompt=False, verify=False):
+        mode = os.environ.get("WANDB_MODE")
+        if mode == "disabled":
+            raise ValueError("WANDB_MODE = 'disabled': nothing would be written. Unset it.")
+        _separate_runs()
+        if not mode and not wandb.login(prompt=False, verify=False):
             self.mode = "offline"
             print(
-                f"--tracker wandb: there is no API key, so what it writes stays here, offline; "
-                f"`wandb sync {folder}/offline-run-*` uploads it",
+                f"--tracker = 'wandb': there is no API key, so runs are written offline; "
+                f"`wandb sync {folder}/offline-run-*` uploads them",
                 file=sys.stderr,
             )
         self.settings = wandb.Settings(
@@ -48,28 +50,28 @@ class WandB:
             symlink=False,
             disable_code=True,
             disable_git=True,
-            x_disable_stats=True,  # they would be of the moment of writing
-            sagemaker_disable=True,  # or it names the run
-            init_timeout=PATIENCE,
-            finish_timeout=PATIENCE,
+            x_disable_stats=True,  # they would describe the moment of writing
+            sagemaker_disable=True,  # it would rename the run
+            init_timeout=TIMEOUT_SECONDS,
+            finish_timeout=TIMEOUT_SECONDS,
             finish_timeout_raises=True,
         )
 
     def write(self, record: TrackerRun) -> None:
-        """Write a record whole, in the place of one of that name."""
-        said = json.dumps([record.group, record.name, record.config], sort_keys=True)
-        key = hashlib.sha256(said.encode()).hexdigest()[:16]
+        """Write a record, replacing an earlier one of the same name."""
+        identity = json.dumps([record.group, record.name, record.config], sort_keys=True)
+        key = hashlib.sha256(identity.encode()).hexdigest()[:16]
         with TemporaryDirectory() as folder:
-            self._run(record, key, folder)
-            for old in self.folder.glob(f"*run-*-{key}"):
-                shutil.rmtree(old)
-            for made in Path(folder).glob("wandb/*run-*"):
-                for path in made.rglob("*"):
-                    if path.is_symlink():  # to its own log: a run directory has no links
+            self._log(record, key, folder)
+            for earlier in self.folder.glob(f"*run-*-{key}"):
+                shutil.rmtree(earlier)
+            for run_folder in Path(folder).glob("wandb/*run-*"):
+                for path in run_folder.rglob("*"):
+                    if path.is_symlink():  # to its own log; a run directory must not have links
                         path.unlink()
-                shutil.move(made, self.folder / made.name)
+                shutil.move(run_folder, self.folder / run_folder.name)
 
-    def _run(self, record: TrackerRun, key: str, folder: str) -> None:
+    def _log(self, record: TrackerRun, key: str, folder: str) -> None:
         with wandb.init(
             project=os.environ.get("WANDB_PROJECT", "incentivize"),
             id=key,
@@ -83,25 +85,26 @@ class WandB:
         ) as run:
             for step, scalars in record.points.items():
                 run.log(scalars, step=step)
-            shown: dict[str, Any] = {title: _table(rows) for title, rows in record.tables.items()}
-            shown |= {title: wandb.Image(Image.open(io.BytesIO(png))) for title, png in record.images.items()}
-            if shown:
-                run.log(shown)
+            media: dict[str, Any] = {title: _table(rows) for title, rows in record.tables.items()}
+            media |= {title: wandb.Image(Image.open(io.BytesIO(png))) for title, png in record.images.items()}
+            if media:
+                run.log(media)
 
     def close(self) -> None:
-        """End the process that wandb keeps beside this one."""
+        """End the background process of wandb."""
         wandb.teardown()
 
 
-def _set_aside() -> None:
-    """Keep records apart under a sweep's agent, or whatever else would make one run of all: says so once.
+def _separate_runs() -> None:
+    """Remove the variables that would merge all records into one run, such as those of a sweep; print which once.
 
     Raises:
-        ValueError: where wandb has begun already, and knows of a sweep.
+        ValueError: where wandb was started before, as part of a sweep.
     """
-    told = [name for name in (f"WANDB_{one}" for one in OF_ANOTHER) if os.environ.pop(name, None)]
-    if told:
-        print(f"--tracker wandb: every training run is a run of its own; set aside: {', '.join(told)}", file=sys.stderr)
+    removed = [name for name in (f"WANDB_{suffix}" for suffix in RUN_VARIABLES) if os.environ.pop(name, None)]
+    if removed:
+        note = f"every training run becomes a run of its own; ignored: {', '.join(removed)}"
+        print(f"--tracker = 'wandb': {note}", file=sys.stderr)
     settings = wandb.setup().settings
     if settings.sweep_id or settings.launch:
         raise ValueError(
@@ -111,11 +114,13 @@ def _set_aside() -> None:
 
 
 def _short(name: str) -> str:
-    """A name that its server takes; one that is too long ends with a digest of all of it."""
-    return name if len(name) <= LONGEST else f"{name[: LONGEST - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    """Shorten a name to what the server accepts; a shortened one ends with a digest of the full name."""
+    if len(name) <= MAX_NAME_LENGTH:
+        return name
+    return f"{name[: MAX_NAME_LENGTH - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _table(rows: list[dict[str, Any]]) -> wandb.Table:
-    """Rows with the same keys."""
+    """Convert rows with the same keys to a table of W&B."""
     columns: list[Any] = list(rows[0]) if rows else []
     return wandb.Table(columns=columns, data=[list(row.values()) for row in rows], allow_mixed_types=True)

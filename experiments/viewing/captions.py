@@ -1,20 +1,21 @@
-"""Captions: what is said of an episode, step by step, and of its end."""
+"""Captions of the steps and the end of an episode."""
 
 from incentivize.envs.family import Family
 
 
 def caption(family: Family, step: int = 0, action: int | None = None, end: str = "") -> str:
-    """What is said below a picture: which step led to it, and how the episode ended, if it did."""
+    """Describe the step that led to a picture, and how the episode ended, if it did."""
     if action is None:
         return f"{count_steps(family.horizon)} to go"
-    return f"step {step} of {family.horizon}: {family.action_names[action]}" + (f" - {end}" if end else "")
+    text = f"step {step} of {family.horizon}: {family.action_names[action]}"
+    return f"{text} - {end}" if end else text
 
 
 def count_steps(steps: int) -> str:
-    """A number of steps in words."""
-    return f"{steps} step{'s' * (steps != 1)}"
+    """Write out a number of steps."""
+    return "1 step" if steps == 1 else f"{steps} steps"
 
 
 def describe_end(succeeded: bool, terminated: bool) -> str:
-    """How an episode ended, in words."""
+    """Say how an episode ended."""
     return "won" if succeeded else "lost" if terminated else "time is up"

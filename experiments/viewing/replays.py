@@ -1,7 +1,6 @@
-"""Replays of a finished run: its agents and the expert at the same starts of tasks that no generalist has met.
+"""Replays of a finished run: its agents and the expert play held-out tasks from the same starts.
 
-They play the first held-out tasks, whatever comes of it: nothing is picked for its look. Actions are drawn, as in
-training.
+They play the first held-out tasks, without any selection. Actions are drawn from the policies, as in training.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -24,89 +23,115 @@ from incentivize.experiments.storage.run_directory import RunDirectory
 from incentivize.experiments.training.build import family_of, network_of
 from incentivize.experiments.viewing.captions import caption, describe_end
 
-KEY = 20_241_116  # of starts and of luck
+KEY = 20_241_116  # seed of the starts, the dynamics and the actions
 
 
 class Player(NamedTuple):
-    """Who plays."""
+    """An agent, a set of specialists, or the expert.
+
+    Attributes:
+        name: the name shown on pages.
+        cells: one cell for all tasks, or one for every task; empty for the expert.
+    """
 
     name: str
-    cells: tuple[Cell, ...]  # one for every task, or one for all; none of them: the expert
+    cells: tuple[Cell, ...]
 
 
 class Replay(NamedTuple):
-    """What one player did at one task, from the start to the end of the episode."""
+    """One episode of a player, of T steps.
+
+    Attributes:
+        player: the name of the player.
+        pictures: T + 1 pictures, from the start to the end.
+        captions: T + 1 captions of the pictures.
+        succeeded: whether the episode succeeded.
+        actions: the names of the T actions.
+    """
 
     player: str
-    pictures: tuple[Picture, ...]  # of T + 1 moments
-    captions: tuple[str, ...]  # of the same
+    pictures: tuple[Picture, ...]
+    captions: tuple[str, ...]
     succeeded: bool
-    actions: tuple[str, ...]  # in words, of the T steps
+    actions: tuple[str, ...]
 
 
 class Scene(NamedTuple):
-    """One task, and what every player made of it from the same start."""
+    """The replays of all players at one task, from the same start.
+
+    Attributes:
+        family: the name of the family.
+        task: the number of the held-out task.
+        description: the task in words.
+        replays: one replay for every player.
+    """
 
     family: str
-    task: int  # the number of the held-out task
-    told: str  # the task in words
+    task: int
+    description: str
     replays: tuple[Replay, ...]
 
 
-def players(cells: Sequence[Cell], family: str) -> list[Player]:
-    """Who is worth looking at: generalists of a small and of the largest pool, specialists, the expert.
+def choose_players(cells: Sequence[Cell], family: str) -> list[Player]:
+    """Choose the players of a family: generalists of the smallest and the largest pool, specialists, the expert.
 
-    The first seed of each. A pool of one is left out where there is a larger one, as is whoever plays in a control.
+    Generalists have the first seed. A pool of one task is left out where there is a larger one. Agents in a control are
+    left out, too. The list is empty without a generalist.
     """
     seed = min((cell.seed for cell in cells), default=0)
-    mine = [cell for cell in cells if cell.family == family and cell.control is None]
-    pools = {cell.pool_size: cell for cell in reversed(mine) if cell.role == "generalist" and cell.seed == seed}
+    of_family = [cell for cell in cells if cell.family == family and cell.control is None]
+    pools = {cell.pool_size: cell for cell in reversed(of_family) if cell.role == "generalist" and cell.seed == seed}
     sizes = sorted(pools, key=lambda size: np.inf if size is None else size)
-    shown = [size for size in sizes if size != 1] or sizes
-    found = []
-    for size in dict.fromkeys([*shown[:1], *shown[-1:]]):
-        found.append(Player(f"generalist, {describe_pool(size)}", (pools[size],)))
-    own = {
-        cell.pool_first: cell for cell in mine if cell.role == "specialist" and cell.evaluation_points[-1][1] == "full"
+    sizes = [size for size in sizes if size != 1] or sizes
+    chosen = [
+        Player(f"generalist, {describe_pool(size)}", (pools[size],))
+        for size in dict.fromkeys([*sizes[:1], *sizes[-1:]])
+    ]
+    by_task = {
+        cell.pool_first: cell
+        for cell in of_family
+        if cell.role == "specialist" and cell.evaluation_points[-1][1] == "full"
     }
-    if own and set(own) == set(range(len(own))):
-        found.append(Player("specialist of this task", tuple(own[task] for task in range(len(own)))))
-    return [*found, Player("expert", ())] if found else []
+    if by_task and set(by_task) == set(range(len(by_task))):
+        chosen.append(Player("specialist of this task", tuple(by_task[task] for task in range(len(by_task)))))
+    return [*chosen, Player("expert", ())] if chosen else []
 
 
 def scenes(store: RunDirectory, cells: Sequence[Cell], family: str, count: int) -> Iterator[Scene]:
-    """The first held-out tasks, `count` at most (those that have a specialist, where there are any).
+    """Play the first `count` held-out tasks; if there are specialists, only those tasks that have one.
 
     Raises:
-        SettingsError: where the parameters of one who plays are missing or damaged.
+        InputError: where the parameters of a player are missing or damaged.
     """
-    found = players(cells, family)
-    if not found:
+    chosen = choose_players(cells, family)
+    if not chosen:
         return
-    world = family_of(found[0].cells[0])
-    assert isinstance(world, Family)
-    most = min([count, *(len(player.cells) for player in found if len(player.cells) > 1)])
-    plays = [_played(store, world, player, most) for player in found]
-    for task in range(most):
-        digits = world.tasks.heldout(task)
+    dynamics = family_of(chosen[0].cells[0])
+    assert isinstance(dynamics, Family)
+    tasks = min([count, *(len(player.cells) for player in chosen if len(player.cells) > 1)])
+    plays = [_load_player(store, dynamics, player, tasks) for player in chosen]
+    for task in range(tasks):
+        digits = dynamics.tasks.heldout(task)
         key_start, key = jax.random.split(jax.random.fold_in(jax.random.key(KEY), task))
-        start = _start(world, key_start, jnp.asarray(digits))
-        episodes = [jax.device_get(play(task, start, key)) for play in plays]
-        shown = [_replay(world, player.name, one) for player, one in zip(found, episodes, strict=True)]
-        yield Scene(family, task, world.describe(digits), tuple(shown))
+        start = _start(dynamics, key_start, jnp.asarray(digits))
+        trajectories = [jax.device_get(play(task, start, key)) for play in plays]
+        replays = (
+            _replay(dynamics, player.name, trajectory) for player, trajectory in zip(chosen, trajectories, strict=True)
+        )
+        yield Scene(family, task, dynamics.describe(digits), tuple(replays))
 
 
 Play = Callable[[int, State, jax.Array], Trajectory]
-"""From the number of a task, a start and a key to what is played."""
+"""From the number of a task, a start and a key to a trajectory."""
 
 
-def _played(store: RunDirectory, family: Family, player: Player, most: int) -> Play:
-    """How one plays: by a network and its parameters, one set for every task or one for all; or as the expert."""
+def _load_player(store: RunDirectory, family: Family, player: Player, tasks: int) -> Play:
+    """Load the parameters of a player for the first `tasks` tasks, and return how it plays."""
     if not player.cells:
         return lambda _, start, key: _by_expert(family, start, key)
     network = network_of(player.cells[0].training, family)
     like = jax.eval_shape(network.init, jax.random.key(0))
-    paths = [store.path / "checkpoints" / f"{cell.id}.msgpack" for cell in player.cells[:most]]
+    paths = [store.path / "checkpoints" / f"{cell.id}.msgpack" for cell in player.cells[:tasks]]
     params = [load(str(path), like) for path in paths]
     return lambda task, start, key: _by_network(family, network, params[task % len(params)], start, key)
 
@@ -127,7 +152,7 @@ def _by_network(family: Family, network: Network, params: Params, start: State, 
 
 
 def _replay(family: Family, player: str, episode: Trajectory) -> Replay:
-    """The pictures of an episode up to its end."""
+    """Draw a trajectory up to the end of its episode."""
     over = np.asarray(episode.outcomes.ends_episode)
     steps = int(over.argmax()) + 1 if over.any() else family.horizon
     won = bool(episode.outcomes.succeeded[steps - 1])
@@ -142,29 +167,25 @@ def _replay(family: Family, player: str, episode: Trajectory) -> Replay:
 
 
 def to_json(scene: Scene) -> dict[str, Any]:
-    """A scene for a page, as JSON has it: a moment names its text and its colours, which often stay the same."""
-    return {
-        "family": scene.family,
-        "task": scene.task,
-        "told": scene.told,
-        "replays": list(map(_replay_to_json, scene.replays)),
-    }
+    """Convert a scene to JSON for a page; texts and colours that repeat are stored once and referred to by number."""
+    replays = list(map(_replay_to_json, scene.replays))
+    return {"family": scene.family, "task": scene.task, "told": scene.description, "replays": replays}
 
 
-def _replay_to_json(one: Replay) -> dict[str, Any]:
-    palette: dict[tuple[int, int], int] = {}  # ink and paper, to their place, which is one character of a line
+def _replay_to_json(replay: Replay) -> dict[str, Any]:
+    palette: dict[tuple[int, int], int] = {}  # ink and paper to a number, written as one character of a line
     texts: dict[tuple[str, ...], int] = {}
     colours: dict[tuple[str, ...], int] = {}
     moments = []
-    for picture, said in zip(one.pictures, one.captions, strict=True):
+    for picture, text_below in zip(replay.pictures, replay.captions, strict=True):
         text = tuple("".join(line) for line in picture.characters)
         pairs = (zip(*lines, strict=True) for lines in zip(picture.inks.tolist(), picture.papers.tolist(), strict=True))
         drawn = tuple("".join(chr(48 + palette.setdefault(pair, len(palette))) for pair in line) for line in pairs)
-        places = texts.setdefault(text, len(texts)), colours.setdefault(drawn, len(colours))
-        moments.append({"text": places[0], "colours": places[1], "caption": said})
+        numbers = texts.setdefault(text, len(texts)), colours.setdefault(drawn, len(colours))
+        moments.append({"text": numbers[0], "colours": numbers[1], "caption": text_below})
     inks = [["#{:02x}{:02x}{:02x}".format(*rgb(colour)) for colour in pair] for pair in palette]
     return {
-        "player": one.player,
+        "player": replay.player,
         "palette": inks,
         "texts": list(texts),
         "colours": list(colours),
@@ -172,13 +193,13 @@ def _replay_to_json(one: Replay) -> dict[str, Any]:
     }
 
 
-def frames(scene: Scene, columns: int) -> Iterator[Picture]:
-    """Moments of a scene with all players in one picture, so many side by side; who is done stands still."""
-    for moment in range(max(len(one.pictures) for one in scene.replays)):
-        shown = []
-        for one in scene.replays:
-            at = min(moment, len(one.pictures) - 1)
-            ended = at == len(one.pictures) - 1
-            ink = (GREEN if one.succeeded else ORANGE) if ended else INK
-            shown.append(one.pictures[at].captioned(one.captions[at], ink).titled(one.player))
-        yield tiled(shown, columns)
+def draw_frames(scene: Scene, columns: int) -> Iterator[Picture]:
+    """Draw the moments of a scene, with the players in so many columns; a player who is done stands still."""
+    for moment in range(max(len(replay.pictures) for replay in scene.replays)):
+        pictures = []
+        for replay in scene.replays:
+            last = len(replay.pictures) - 1
+            at = min(moment, last)
+            ink = INK if at < last else GREEN if replay.succeeded else ORANGE
+            pictures.append(replay.pictures[at].captioned(replay.captions[at], ink).titled(replay.player))
+        yield tiled(pictures, columns)

@@ -1,4 +1,4 @@
-"""A terminal to play in: pictures drawn over each other, keys read as they are pressed; plain text where it is none."""
+"""Pictures and keys in a terminal: drawn over each other, read as they are pressed; plain text and lines elsewhere."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from incentivize.experiments.runtime.streams import is_terminal
 if TYPE_CHECKING:
     from incentivize.envs.render import Picture
 
-ARROWS = {"\x1b[A": "w", "\x1b[C": "d", "\x1b[B": "s", "\x1b[D": "a"}  # as terminals send them, for families that walk
-END = "\x04"  # control and d
+ARROWS = {"\x1b[A": "w", "\x1b[C": "d", "\x1b[B": "s", "\x1b[D": "a"}  # as terminals send them, to the keys of a grid
+END_OF_INPUT = "\x04"  # Ctrl-D
 
 
-def fitting(text: str, encoding: str) -> str:
-    """A picture's text in an encoding: where it has no lines to draw with, they are -, | and +; others signs are ?."""
+def transliterate(text: str, encoding: str) -> str:
+    """Replace characters that an encoding lacks: box-drawing lines by -, | and +, others by ?."""
     from incentivize.envs.render import BOX
 
     if text.encode(encoding, "replace").decode(encoding) == text:
@@ -30,7 +30,7 @@ def fitting(text: str, encoding: str) -> str:
 
 
 class Screen:
-    """Where pictures are shown: redrawn in place in a terminal, one under the other elsewhere."""
+    """The place where pictures are shown: redrawn in place in a terminal, one below the other elsewhere."""
 
     def __init__(self, console: Console) -> None:
         self.terminal = console.is_terminal
@@ -41,9 +41,9 @@ class Screen:
 
     def show(self, picture: Picture) -> None:
         """Show the next picture of an episode."""
-        from incentivize.envs.render import to_text  # and with it Gymnasium, which help does not need
+        from incentivize.envs.render import to_text  # imports Gymnasium, which help does not need
 
-        text = fitting(to_text(picture, self.colour), self.encoding) + "\n"
+        text = transliterate(to_text(picture, self.colour), self.encoding) + "\n"
         if self.terminal:
             back = f"\r\x1b[{self.above}A" if self.above else ""
             text = back + "\x1b[J" + text
@@ -51,14 +51,14 @@ class Screen:
         print(text, end="" if self.terminal else "\n", flush=True)
 
     def print_line(self, text: str, hint: bool = False) -> None:
-        """One line below the picture: in a terminal until the next picture. Hints are for terminals alone."""
+        """Print a line below the picture, in a terminal until the next picture; print hints only in a terminal."""
         if self.terminal:
             print(f"\r\x1b[K{text[: self.width - 1]}", end="", flush=True)
         elif not hint:
             print(text, flush=True)
 
     def leave(self, text: str) -> None:
-        """The last line below an episode's pictures, which stay: what comes next comes below."""
+        """Print the last line of an episode; later output goes below, and the picture stays."""
         self.above = 0
         self.print_line(text)
         if self.terminal:
@@ -67,27 +67,27 @@ class Screen:
 
 @contextlib.contextmanager
 def key_presses() -> Iterator[Iterator[str]]:
-    """Keys from standard input: as they are pressed in a terminal, otherwise all that is there but blanks."""
+    """Read keys from standard input: in a terminal as they are pressed, otherwise all characters except white space."""
     if not is_terminal(sys.stdin):
         yield (key for line in sys.stdin or () for key in line if not key.isspace())
         return
     import termios
     import tty
 
-    number = sys.stdin.fileno()
-    before = termios.tcgetattr(number)
+    descriptor = sys.stdin.fileno()
+    before = termios.tcgetattr(descriptor)
 
     def keys() -> Iterator[str]:
-        while (pressed := os.read(number, 64).decode(errors="replace")) not in ("", END):
+        while (pressed := os.read(descriptor, 64).decode(errors="replace")) not in ("", END_OF_INPUT):
             for sequence, key in ARROWS.items():
                 pressed = pressed.replace(sequence, key)
             yield from pressed
 
     try:
-        tty.setcbreak(number, termios.TCSADRAIN)  # keeps what was typed ahead
+        tty.setcbreak(descriptor, termios.TCSADRAIN)  # keeps what was typed ahead
         yield keys()
     except KeyboardInterrupt:
-        print()  # what is said next has a line of its own
+        print()  # so that the next output has a line of its own
         raise
     finally:
-        termios.tcsetattr(number, termios.TCSADRAIN, before)
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)

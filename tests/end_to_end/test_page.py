@@ -106,7 +106,7 @@ def test_tiles_of_the_heat_map_say_what_they_are_and_a_table_does_without_a_mous
         told = heat.locator(".hoverlayer .hovertext").text_content()
         assert told.startswith(f"{pool}512 steps")
         assert told.endswith("n = 2 seeds")
-    summary = page.get_by_text("What the heat map draws")
+    summary = page.get_by_text("Numbers of the heat map")
     summary.focus()
     page.keyboard.press("Enter")
     cells = page.locator("details", has=summary).locator("tr")
@@ -144,7 +144,7 @@ def test_replays_step_through_time_by_keyboard(opened):
     page = opened()
     captions = page.locator(".stage .caption")
     assert captions.all_inner_texts() == ["10 steps to go"] * 4
-    page.get_by_label("One step on").focus()
+    page.get_by_label("One step forward").focus()
     page.keyboard.press("Enter")
     assert all(text.startswith("step 1 of 10: ") for text in captions.all_inner_texts())
     picture = page.locator(".stage pre").first

@@ -26,45 +26,48 @@ INSTALLED = {"jax": "0.10.2", "flax": "0.12.8", "submitit": "1.5"}
 
 
 def test_python_has_to_fit():
-    assert packages.python("3.11.7", ">=3.11").state == "ok"
-    old = packages.python("3.10.1", ">=3.11")
+    assert packages.check_python("3.11.7", ">=3.11").state == "ok"
+    old = packages.check_python("3.10.1", ">=3.11")
     assert old.state == "wrong"
     assert "3.10.1 is outside >=3.11" in old.says
 
 
 def test_packages_that_are_missing_or_do_not_fit_are_named_with_what_mends_them():
     fits = ["jax>=0.10,<0.13", "flax>=0.12", 'torch; extra == "never"', 'winonly; sys_platform == "win32"']
-    assert packages.packages(fits, INSTALLED.get) == Finding(
-        "packages", "ok", "all 2 that are required, in versions that fit"
+    assert packages.check_packages(fits, INSTALLED.get) == Finding(
+        "packages", "ok", "all 2 required packages, in versions that fit"
     )
-    found = packages.packages(["jax>=0.11", "optax>=0.2.8", "flax"], INSTALLED.get)
+    found = packages.check_packages(["jax>=0.11", "optax>=0.2.8", "flax"], INSTALLED.get)
     assert found.state == "wrong"
     assert "jax 0.10.2 is outside >=0.11; optax is missing" in found.says
-    assert "pip install 'jax>=0.11' 'optax>=0.2.8'" in found.says
+    assert "Run pip install 'jax>=0.11' 'optax>=0.2.8'." in found.says
 
 
 def test_extras_are_looked_for_as_far_as_the_extras_of_what_they_need():
     requires = {"jax": ["numpy", 'plugin>=2; extra == "cuda13"']}
     cuda = ['jax[cuda13]>=0.10; extra == "cuda"']
-    found = packages.extra("cuda", cuda, INSTALLED.get, requires.__getitem__)
-    assert (found.state, found.says) == ("ok", "is not there (plugin): pip install 'incentivize[cuda]'")
+    found = packages.check_extra("cuda", cuda, INSTALLED.get, requires.__getitem__)
+    assert (found.state, found.says) == (
+        "ok",
+        "is not installed (plugin). To use it, run pip install 'incentivize[cuda]'.",
+    )
     with_plugin = INSTALLED | {"plugin": "2.1"}
-    assert packages.extra("cuda", cuda, with_plugin.get, requires.__getitem__).says == "is there"
-    assert packages.extra("slurm", ["submitit>=1.5"], INSTALLED.get, requires.__getitem__).says == "is there"
+    assert packages.check_extra("cuda", cuda, with_plugin.get, requires.__getitem__).says == "is installed"
+    assert packages.check_extra("slurm", ["submitit>=1.5"], INSTALLED.get, requires.__getitem__).says == "is installed"
 
 
 def test_the_package_s_own_files_have_to_be_there(tmp_path):
     folder = Path(experiments.__path__[0]) / "presentation" / "templates"
     assert sorted(path.name for path in folder.iterdir()) == sorted(packages.TEMPLATES)
-    assert packages.templates(folder).state == "ok"
-    found = packages.templates(tmp_path)
+    assert packages.check_templates(folder).state == "ok"
+    found = packages.check_templates(tmp_path)
     assert found.state == "wrong"
     assert "report.html" in found.says
 
 
 def test_gymnasium_has_to_know_every_family():
-    assert packages.ids(["Mazes"], ["incentivize/Mazes-v0"]).state == "ok"
-    found = packages.ids(["Mazes"], [])
+    assert packages.check_gymnasium_ids(["Mazes"], ["incentivize/Mazes-v0"]).state == "ok"
+    found = packages.check_gymnasium_ids(["Mazes"], [])
     assert found.state == "wrong"
     assert "incentivize/Mazes-v0" in found.says
 
@@ -74,10 +77,10 @@ def test_gymnasium_has_to_know_every_family():
     [
         (RUNS, "ok", "compiles and runs on cpu:cpu"),
         (IsolatedRun(0, RUNS.out.replace(": 2.0", ": 50.0")), "warning", "slow"),
-        (IsolatedRun(0, RUNS.out.replace("512.0", "511.0")), "wrong", "computes 511.0 for 512.0"),
+        (IsolatedRun(0, RUNS.out.replace("512.0", "511.0")), "wrong", "computes 511.0 instead of 512.0"),
         (IsolatedRun(0, "no answer"), "wrong", "does not run"),
-        (IsolatedRun(None, "120 s"), "wrong", "gave no answer in time (120 s)"),
-        (IsolatedRun(-11, "", ""), "wrong", "was ended by SIGSEGV: it said nothing"),
+        (IsolatedRun(None, "120 s"), "wrong", "no answer within 120 s"),
+        (IsolatedRun(-11, "", ""), "wrong", "killed by SIGSEGV: no message"),
         (
             IsolatedRun(1, "", "Traceback\nImportError: libfoo is missing\n----\nhints"),
             "wrong",
@@ -91,7 +94,7 @@ def test_gymnasium_has_to_know_every_family():
     ],
 )
 def test_jax_has_to_compute_rightly_and_in_time(ran, state, says):
-    found = devices.computes(ran)
+    found = devices.check_jax(ran)
     assert found.state == state
     assert says in found.says
 
@@ -102,27 +105,34 @@ def test_jax_has_to_compute_rightly_and_in_time(ran, state, says):
         ([], False, "cpu", "", "ok", "runs use the CPU"),
         (["/dev/nvidia0"], False, "gpu", "", "ok", "gpu"),
         (["/dev/nvidia0"], False, "cpu", "", "warning", "pip install 'incentivize[cuda]'"),
-        (["/dev/nvidia0"], False, "cpu", "cpu", "warning", "JAX_PLATFORMS = 'cpu': unset it"),
+        (
+            ["/dev/nvidia0"],
+            False,
+            "cpu",
+            "cpu",
+            "warning",
+            "JAX_PLATFORMS = 'cpu': a GPU is present (/dev/nvidia0), but",
+        ),
         (["/dev/accel0"], False, "cpu", "", "warning", "pip install 'incentivize[tpu]'"),
         ([], True, None, "", "warning", "libtpu is installed"),
     ],
 )
 def test_an_accelerator_that_is_there_should_be_used(files, libtpu, backend, asked, state, says):
-    found = devices.accelerator(files, libtpu, backend, asked)
+    found = devices.check_accelerator(files, libtpu, backend, asked)
     assert found.state == state
     assert says in found.says
 
 
 def test_variables_that_change_jax_are_named():
-    assert devices.environment_variables({"JAX_ENABLE_X64": "0", "XLA_FLAGS": "--fine"}, []).state == "ok"
+    assert devices.check_environment_variables({"JAX_ENABLE_X64": "0", "XLA_FLAGS": "--fine"}, []).state == "ok"
     for name in devices.NOTABLE:
-        found = devices.environment_variables({name: "True"}, [])
+        found = devices.check_environment_variables({name: "True"}, [])
         assert found.state == "warning"
         assert name in found.says
-    found = devices.environment_variables({"JAX_PLATFORMS": "cdua"}, ["JAX_PLATFORMS"])
+    found = devices.check_environment_variables({"JAX_PLATFORMS": "cdua"}, ["JAX_PLATFORMS"])
     assert (found.state, found.says) == (
         "wrong",
-        "jax does not run with JAX_PLATFORMS = 'cdua', and does without: unset it",
+        "JAX_PLATFORMS = 'cdua': jax runs only without it. Unset it.",
     )
 
 
@@ -130,21 +140,25 @@ def test_variables_that_change_jax_are_named():
     ("variables", "state", "says"),
     [
         ({"JAX_ENABLE_X64": "1"}, "warning", "JAX_ENABLE_X64 = '1': `incentivize` and Gymnasium"),
-        ({"JAX_DEFAULT_PRNG_IMPL": "rbg"}, "warning", "set it aside"),
-        ({"JAX_THREEFRY_PARTITIONABLE": "0"}, "warning", "set it aside"),
-        ({"JAX_NUMPY_RANK_PROMOTION": "raise"}, "warning", "set it aside"),
-        ({"JAX_NUMPY_DTYPE_PROMOTION": "strict"}, "warning", "set it aside"),
-        ({"JAX_TRANSFER_GUARD": "disallow"}, "warning", "set it aside"),
-        ({"FLAX_FIX_RNG_SEPARATOR": "true"}, "warning", "set it aside"),
+        ({"JAX_DEFAULT_PRNG_IMPL": "rbg"}, "warning", "override it"),
+        ({"JAX_THREEFRY_PARTITIONABLE": "0"}, "warning", "override it"),
+        ({"JAX_NUMPY_RANK_PROMOTION": "raise"}, "warning", "override it"),
+        ({"JAX_NUMPY_DTYPE_PROMOTION": "strict"}, "warning", "override it"),
+        ({"JAX_TRANSFER_GUARD": "disallow"}, "warning", "override it"),
+        ({"FLAX_FIX_RNG_SEPARATOR": "true"}, "warning", "override it"),
         ({"JAX_DISABLE_JIT": "1"}, "warning", "`run`, `tune` and `bench` refuse"),
-        ({"JAX_TRANSFER_GUARD": "log", "JAX_THREEFRY_PARTITIONABLE": "1"}, "ok", "nothing stands in the way"),
+        ({"JAX_TRANSFER_GUARD": "log", "JAX_THREEFRY_PARTITIONABLE": "1"}, "ok", "no variable interferes"),
         ({"XLA_FLAGS": "--xla_cpu_enable_fast_math=true"}, "wrong", "`incentivize` refuses"),
-        ({"XLA_FLAGS": "--xla_gpu_deterministic_ops=true"}, "ok", "deterministic_ops=true count as other ones"),
-        ({"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}, "ok", "in the way (XLA_FLAGS)"),
+        (
+            {"XLA_FLAGS": "--xla_gpu_deterministic_ops=true"},
+            "ok",
+            "deterministic_ops=true do not count as runs without",
+        ),
+        ({"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}, "ok", "interferes with jax (XLA_FLAGS)"),
     ],
 )
 def test_what_is_said_of_a_variable_is_what_becomes_of_it(variables, state, says):
-    found = devices.environment_variables(variables, [])
+    found = devices.check_environment_variables(variables, [])
     assert found.state == state
     assert says in found.says
 
@@ -158,14 +172,18 @@ def test_the_variable_to_blame_is_the_one_without_which_jax_runs():
 
 
 def test_room_memory_and_cores():
-    assert [machine.disk(Path("/"), free).state for free in (2**20, GIB // 2, 2 * GIB)] == ["wrong", "warning", "ok"]
-    assert [machine.memory(free).state for free in (2**20, GIB, 8 * GIB)] == ["wrong", "warning", "ok"]
-    assert machine.memory(8 * GIB, GIB).state == "warning"
-    assert "cgroup" in machine.memory(8 * GIB, GIB).says
-    assert machine.memory(8 * GIB, 9 * GIB).says == "8.0 GiB free"
-    assert machine.cores(2, 64, None).says.startswith("this process may use 2 of 64")
-    assert machine.cores(2, 64, 2.0).state == "ok"
-    assert "want --workers 1" in machine.cores(4, 64, 1.5).says
+    assert [machine.check_disk(Path("/"), free).state for free in (2**20, GIB // 2, 2 * GIB)] == [
+        "wrong",
+        "warning",
+        "ok",
+    ]
+    assert [machine.check_memory(free).state for free in (2**20, GIB, 8 * GIB)] == ["wrong", "warning", "ok"]
+    assert machine.check_memory(8 * GIB, GIB).state == "warning"
+    assert "cgroup" in machine.check_memory(8 * GIB, GIB).says
+    assert machine.check_memory(8 * GIB, 9 * GIB).says == "8.0 GiB free"
+    assert machine.check_cores(2, 64, None).says.startswith("this process may use 2 of 64")
+    assert machine.check_cores(2, 64, 2.0).state == "ok"
+    assert "use --workers 1" in machine.check_cores(4, 64, 1.5).says
 
 
 def test_limits_of_a_cgroup_are_those_that_runs_reckon_with(monkeypatch):
@@ -173,16 +191,16 @@ def test_limits_of_a_cgroup_are_those_that_runs_reckon_with(monkeypatch):
     found = {one.check: one for one in run_checks.CHECKS["machine"]()}
     assert found["memory"].state == "wrong"
     assert found["memory"].says.startswith("0.2 GiB free in this cgroup")
-    assert "its cgroup lets 0.5 work at a time" in found["cores"].says
+    assert "its cgroup allows 0.5 at a time" in found["cores"].says
 
 
 def test_semaphores_need_shared_memory():
-    assert machine.semaphores(lambda: None).state == "ok"
+    assert machine.check_semaphores(lambda: None).state == "ok"
 
     def lacking():
         raise OSError(28, "No space left on device")
 
-    found = machine.semaphores(lacking)
+    found = machine.check_semaphores(lacking)
     assert (found.check, found.state) == ("shared memory", "wrong")
     assert "/dev/shm" in found.says
 
@@ -190,12 +208,12 @@ def test_semaphores_need_shared_memory():
 def test_compiled_programs_need_a_folder(tmp_path):
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "program").write_bytes(bytes(3 * 2**20))
-    assert machine.programs(str(tmp_path / "there")).says.startswith("3 MiB")
-    assert "will be kept" in machine.programs(str(tmp_path / "new" / "er")).says
-    assert machine.programs("gs://bucket/x").state == "ok"
-    assert machine.programs("~/programs").says.startswith("JAX_COMPILATION_CACHE_DIR = ~/programs: ")
+    assert machine.check_compilation_cache(str(tmp_path / "there")).says.startswith("3 MiB")
+    assert "will be kept" in machine.check_compilation_cache(str(tmp_path / "new" / "er")).says
+    assert machine.check_compilation_cache("gs://bucket/x").state == "ok"
+    assert machine.check_compilation_cache("~/programs").says.startswith("JAX_COMPILATION_CACHE_DIR = ~/programs: ")
     for wrong in (tmp_path / "there" / "program", tmp_path / "there" / "program" / "below"):  # a file, and below one
-        found = machine.programs(str(wrong))
+        found = machine.check_compilation_cache(str(wrong))
         assert found.state == "warning"
         assert "cannot be kept" in found.says
 
@@ -226,7 +244,10 @@ def test_plug_ins_are_loaded_apart_and_named_with_what_is_wrong(distribution):
 
 
 def test_a_name_that_is_taken_is_a_sentence(distribution):
-    code = "import sys; from incentivize.experiments.cli.main import entry; sys.argv = ['incentivize', 'list', 'networks']; entry()"
+    code = (
+        "import sys; from incentivize.experiments.cli.main import entry; "
+        "sys.argv = ['incentivize', 'list', 'networks']; entry()"
+    )
     run = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
@@ -246,14 +267,14 @@ def test_a_plug_in_that_kills_its_process_is_reported(distribution):
 
 
 def test_no_plug_ins_are_no_fault():
-    (found,) = packages.plugins([])
+    (found,) = packages.check_plugins([])
     assert found.state == "ok"
     registries = (envs.FAMILIES, rewards.REWARDS, ENCODERS, studies.STUDIES, TRACKERS)
     assert set(plugins.GROUPS) == {f"incentivize.{registry.kind}" for registry in registries}
 
 
 def test_code_apart_that_hangs_is_ended():
-    assert run_isolated("import time; time.sleep(60)", limit=0.5).why() == "gave no answer in time (0.5 s)"
+    assert run_isolated("import time; time.sleep(60)", timeout=0.5).explain() == "no answer within 0.5 s"
 
 
 def _broken(monkeypatch, tmp_path, code):
@@ -265,7 +286,7 @@ def _broken(monkeypatch, tmp_path, code):
 @pytest.mark.parametrize(
     ("code", "says"),
     [
-        ("import os; os.abort()", "was ended by SIGABRT"),
+        ("import os; os.abort()", "killed by SIGABRT"),
         ("raise ImportError('no jaxlib')", "ImportError: no jaxlib"),
     ],
 )
@@ -297,7 +318,7 @@ def test_a_check_that_fails_is_wrong_itself_and_ends_nothing(monkeypatch, capsys
     monkeypatch.setattr(run_checks, "CHECKS", {"cores": fail, "templates": run_checks.CHECKS["templates"]})
     assert main(["doctor"]) == 1
     said = capsys.readouterr().out
-    assert "wrong   cores: could not be looked at (RuntimeError: no /proc here)" in said
+    assert "wrong   cores: the check itself failed (RuntimeError: no /proc here)" in said
     assert "ok      templates" in said
     assert "1 wrong, 0 warnings, 1 ok" in said
 
@@ -310,4 +331,4 @@ def test_without_an_installed_distribution_the_command_says_so(monkeypatch):
 
 
 def test_the_probe_itself_runs_here():
-    assert devices.computes(run_isolated(devices.PROBE)).state in ("ok", "warning")
+    assert devices.check_jax(run_isolated(devices.PROBE)).state in ("ok", "warning")

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from incentivize.experiments.presentation.charts import escape_mathtext, new_figure, style
 from incentivize.experiments.presentation.plotly_panels import plotly_panels
-from incentivize.experiments.reporting.scoreboard import _figure
+from incentivize.experiments.reporting.scoreboard import draw_scoreboard
 from tests.experiments.reporting.test_scoreboard import claim
 
 CODE = """
@@ -70,7 +70,7 @@ def test_the_house_style_lasts_no_longer_than_a_figure():
         with style():
             assert (mpl.rcParams["font.size"], mpl.rcParams["text.usetex"]) == (9.5, False)
         assert (mpl.rcParams["font.size"], mpl.rcParams["text.usetex"]) == (30, True)
-        figure = _figure([claim()])
+        figure = draw_scoreboard([claim()])
         assert not figure.axes[0].title.get_usetex()
 
 
@@ -83,7 +83,7 @@ def test_dollar_signs_in_names_are_dollar_signs():
         (panel,) = plotly_panels(figure)
     assert panel["title"] == "$a$b: 1.1 \u00d7 10\u00b9\u00b2 tasks"
     assert panel["layout"]["xaxis"]["title"] == "cash$ &amp; &lt;b&gt;"  # which Plotly reads as HTML
-    board = _figure([claim(family="$\\nothing$", setting="${$")])
+    board = draw_scoreboard([claim(family="$\\nothing$", setting="${$")])
     with style():
         board.draw_without_rendering()
 

@@ -1,4 +1,4 @@
-"""What stands beside claims, against tables that are known."""
+"""The context of claims, against tables that are known."""
 
 import numpy as np
 import pytest
@@ -28,11 +28,11 @@ def table(*arms):
     rows = []
     for family, control, pool, values in arms:
         for seed, value in enumerate(values):
-            own = {"cell": f"{family}-{control}-{pool}-{seed}", "family": family, "control": control, "seed": seed}
-            own |= {"pool_size": pool, "simulations": 0, "role": "control"}
+            row = {"cell": f"{family}-{control}-{pool}-{seed}", "family": family, "control": control, "seed": seed}
+            row |= {"pool_size": pool, "simulations": 0, "role": "control"}
             for steps, found in ((1000, 0.9), (2000, value)):
-                rows.append(own | {"env_steps": steps, "evaluated_on": "unseen", "success": found})
-                rows.append(own | {"env_steps": steps, "evaluated_on": "specialty", "success": found / 2})
+                rows.append(row | {"env_steps": steps, "evaluated_on": "unseen", "success": found})
+                rows.append(row | {"env_steps": steps, "evaluated_on": "specialty", "success": found / 2})
     return ResultsTable(rows, counted(), {})
 
 
@@ -51,7 +51,7 @@ def test_controls_of_a_family_are_those_of_its_kind_at_every_pool_and_the_last_b
     np.testing.assert_allclose([row["success"] for row in found], [0.02, 0.01, 0.41, 0.25, 0.25])
     assert {(row["env_steps"], row["family"], row["evaluated_on"]) for row in found} == {(2000, "errands", "unseen")}
     assert summarise_controls(found) == (
-        "shuffled: 0.02 at pool 1, 0.41 at pool 64 (the most), 0.25 at new; n = 2. blind: 0.25 at new; n = 1"
+        "shuffled: 0.02 at pool 1, 0.41 at pool 64 (the highest), 0.25 at new; n = 2. blind: 0.25 at new; n = 1"
     )
 
 
@@ -101,7 +101,8 @@ def test_what_an_arm_consumed_is_the_mean_over_its_agents():
     assert set(lines) == {("errands", role) for role in ("blind", "generalist", "specialist")}
     assert lines["errands", "generalist"] == {
         "family": "errands", "arm": "generalist", "agents": "4", "steps": "1.5 M", "episodes": "20", "tasks met": "5",
-        "gradients": "5", "labels": "5", "bits": "5", "FLOPs": "4.0 T", "trials": "5", "seconds": "0.25",
+        "gradient steps": "5", "expert labels": "5", "bits": "5", "FLOPs": "4.0 T", "tuning trials": "5",
+        "seconds": "0.25",
     }  # fmt: skip
     assert cost_by_arm(cells, {}) == []
     del ledger[cells[0].id]["seconds"]

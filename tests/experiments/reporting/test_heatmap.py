@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from incentivize.experiments.analysis.table import ResultsTable
-from incentivize.experiments.reporting.heatmap import INSIDE, NSTAR, heat_map, interactive_panels
+from incentivize.experiments.reporting.heatmap import LINE_COLOUR, NSTAR, heat_map, interactive_panels
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import resolve
 from incentivize.experiments.settings.schema import evaluation_budgets, size_of
@@ -70,7 +70,7 @@ def test_the_page_has_the_tiles_and_the_line_and_they_say_what_they_are():
     figure, drawn = heat_map(table_of(), SETTINGS)
     (panel,) = interactive_panels(figure, drawn)
     json.dumps(panel, allow_nan=False)
-    assert panel["arms"] == [[NSTAR, INSIDE, "solid"]]
+    assert panel["arms"] == [[NSTAR, LINE_COLOUR, "solid"]]
     (tiles,) = (trace for trace in panel["data"] if trace.get("type") == "heatmap")
     assert (len(tiles["y"]), len(tiles["x"])) == (len(BUDGETS) + 1, len(POOLS) + 2)  # edges, and a gap before "new"
     assert (tiles["zmin"], tiles["zmax"], tiles["colorscale"]) == (0, 1, "Viridis")

@@ -11,8 +11,8 @@ from rich.console import Console
 from benchmarks import published
 from incentivize.experiments.cli.main import main
 from incentivize.experiments.reporting.scoreboard import (
-    _figure,
-    describe_cost,
+    describe_steps,
+    draw_scoreboard,
     group_claims,
     interactive_panels,
     scoreboard,
@@ -76,7 +76,7 @@ def test_families_of_which_the_same_is_said_are_side_by_side():
     assert [(row["study"], row["family"]) for row in group_claims(said)] == [
         ("task-count", "errands"), ("task-count", "mazes"), ("slopes", "errands"), ("slopes", "errands")
     ]  # fmt: skip
-    errands, mazes = _figure(group_claims(said)).axes
+    errands, mazes = draw_scoreboard(group_claims(said)).axes
     assert [axis.get_title() for axis in (errands, mazes)] == ["errands", "mazes"]
     words = [label.get_text() for label in errands.get_yticklabels()]
     assert [text.split(":")[0] for text in words] == ["task-count", "slopes", "slopes"]  # a second run of the same, too
@@ -91,7 +91,7 @@ def test_the_page_points_at_the_tables_rows_and_says_what_they_are():
     near = claim("memory", family="mazes", effect=0.1, low=0.05, high=0.2)
     far = claim(family="mazes", effect=-4.5, verdict="refuted")
     claims = group_claims([claim(), claim("slopes", claim="<i>a claim"), far, near])
-    errands, mazes = interactive_panels(_figure(claims), claims)
+    errands, mazes = interactive_panels(draw_scoreboard(claims), claims)
     json.dumps([errands, mazes], allow_nan=False)
     named = [panel["layout"]["yaxis"]["ticktext"] for panel in (errands, mazes)]
     assert named == [["1", "2"], ["1", "3"]]  # of those that are of the family
@@ -128,7 +128,7 @@ def test_reports_of_several_runs_end_with_it(tiny_run, tmp_path, capsys):
 
 @pytest.mark.parametrize(("steps", "words"), [(7_000, "7 k"), (3_000_000, "3.0 M"), (412_000_000, "412 M")])
 def test_cost_in_few_signs(steps, words):
-    assert describe_cost(steps) == words
+    assert describe_steps(steps) == words
 
 
 def test_a_claim_that_does_not_stand_is_hollow_and_says_why(tmp_path, capsys):
@@ -139,7 +139,7 @@ def test_a_claim_that_does_not_stand_is_hollow_and_says_why(tmp_path, capsys):
         "\n", " "
     ).replace("  ", " ")
     assert "does not stand as judged: who was beaten had learnt nothing" in said
-    errands, mazes = _figure([fallen, claim(family="mazes", verdict="void")]).axes
+    errands, mazes = draw_scoreboard([fallen, claim(family="mazes", verdict="void")]).axes
     faces = [axis.lines[1].get_markerfacecolor() for axis in (errands, mazes)]
     assert faces == ["white", "#000000"]
     page = (tmp_path / "scoreboard.html").read_text()

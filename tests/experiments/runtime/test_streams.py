@@ -108,12 +108,12 @@ def test_signs_that_move_a_cursor_are_spelt_out_in_lines_and_tables(capsys):
 
 
 def test_pictures_are_drawn_with_what_an_encoding_has():
-    assert terminal.fitting(BOX, "utf-8") == BOX
+    assert terminal.transliterate(BOX, "utf-8") == BOX
     for encoding in ("ascii", "latin-1", "cp1252"):
-        assert terminal.fitting(BOX, encoding) == " |-+||++-+-+++++"
-        assert terminal.fitting("\u2026", encoding).encode(encoding)
-    assert terminal.fitting("\u00fc\u2502", "latin-1") == "\u00fc|"
-    assert terminal.fitting("\u2502", "cp437") == "\u2502"
+        assert terminal.transliterate(BOX, encoding) == " |-+||++-+-+++++"
+        assert terminal.transliterate("\u2026", encoding).encode(encoding)
+    assert terminal.transliterate("\u00fc\u2502", "latin-1") == "\u00fc|"
+    assert terminal.transliterate("\u2502", "cp437") == "\u2502"
 
 
 def test_a_stream_that_breaks_says_no_more_and_ends_nothing(monkeypatch):

@@ -91,7 +91,7 @@ def test_event_files_say_what_the_rows_say_and_a_second_run_adds_nothing(store):
     before = files(folder)
     follow(store)
     assert files(folder) == before
-    store.enclosed()
+    store.check_no_outside_links()
 
 
 def test_only_what_has_changed_is_written_again_and_all_where_the_folder_is_gone(store, kept):
@@ -122,7 +122,7 @@ def test_rows_whose_scores_may_still_come_wait(store, kept):
 
 
 def test_runs_are_named_by_what_they_are(store):
-    records = runs_of_cells(store, whole=True)
+    records = runs_of_cells(store, include_unscored=True)
     names = {record.name for record in records}
     assert len(names) == len(records)
     row = next(row for row in store.rows() if row["role"] == "generalist" and row["pool_size"] is None)
@@ -137,7 +137,7 @@ def test_a_mixture_and_a_search_have_tags_of_their_own(store):
     row = next(row for row in store.rows() if row["role"] == "generalist")
     row |= {"role": "mixture", "success_by_attempt": [0.25, 0.5]}
     store.publish([row, row | {"family": "mazes", "simulations": 16, "success": 0.75}])
-    (record,) = runs_of_cells(store, whole=True)
+    (record,) = runs_of_cells(store, include_unscored=True)
     split = row["evaluated_on"]
     assert record.config["family"] == "errands+mazes"
     ((_, scalars),) = record.points.items()
@@ -163,7 +163,7 @@ def test_wandb_works_without_an_account_and_without_a_network(store, monkeypatch
     assert any(one["cell"].encode() in data for path, data in files(folder).items() if path.suffix == ".wandb")
     assert list(folder.rglob("*.png"))
     assert capsys.readouterr().err.count("there is no API key") == 1
-    store.enclosed()  # no link leads out of the run
+    store.check_no_outside_links()  # no link leads out of the run
     before = files(folder)
     follow(store, "wandb")
     assert files(folder) == before
@@ -226,7 +226,7 @@ def test_a_tracker_that_raises_is_one_warning(where, store, kept, monkeypatch, c
         follower.on_cells_finished()
         follower.on_study_finished()
     said = capsys.readouterr().err
-    assert said.count("warning: --tracker tensorboard: the disk is full") == 1
+    assert said.count("warning: --tracker = 'tensorboard': the disk is full") == 1
     assert len(said.splitlines()) == 1
     assert (store.path / "trackers" / "tensorboard" / "written.json").exists() == (where == "close")
 
@@ -235,11 +235,11 @@ def test_a_tracker_leaves_the_run_and_its_exit_status_as_they_are(store, kept, m
     def fail(_):
         raise RuntimeError("the server is gone\nfor good")
 
-    monkeypatch.setattr(kept, "write_atomic", fail)
+    monkeypatch.setattr(kept, "write", fail)
     before = files(store.path)
     arguments = ["run", "task-count", "--config", str(tiny_config), "--out", str(store.path), "--tracker", "wandb"]
     assert main(arguments) == 0
-    assert "warning: --tracker wandb: the server is gone; the study goes on without it" in capsys.readouterr().err
+    assert "warning: --tracker = 'wandb': the server is gone; the study goes on without it" in capsys.readouterr().err
     assert kept.closed == 1
     changed = {path.name for path, data in files(store.path).items() if before.get(path) != data}
     assert changed <= {"lock"}
@@ -250,7 +250,9 @@ def test_a_run_is_followed_while_it_is_made(tiny_config, tmp_path, trained, kept
     monkeypatch.setattr(TrackerSync, "on_study_finished", lambda self: seen.append(len(kept.names)))
     arguments = ["run", "task-count", "--config", str(tiny_config), "--out", str(tmp_path / "run"), "--alone"]
     assert main([*arguments, "--tracker", "tensorboard"]) == 0
-    assert seen == [len(runs_of_cells(RunDirectory(tmp_path / "run"), whole=True))]  # all of them, before it was done
+    assert seen == [
+        len(runs_of_cells(RunDirectory(tmp_path / "run"), include_unscored=True))
+    ]  # all of them, before it was done
     assert (kept.opened, kept.closed) == (1, 1)
 
 
@@ -267,7 +269,9 @@ def test_a_missing_library_is_refused_in_a_sentence(name, needs, tmp_path, capsy
     monkeypatch.setattr(sys, "meta_path", [type("Lacking", (), {"find_spec": lacking(needs)})(), *sys.meta_path])
     assert main(["run", "task-count", "--out", str(tmp_path / "run"), "--tracker", name]) == 2
     said = " ".join(capsys.readouterr().err.split())
-    assert said == f"--tracker {name}: needs {needs}: pip install 'incentivize[{name}]'"
+    assert said == (
+        f"--tracker = {name!r}: needs {needs}, which is not installed. Run pip install 'incentivize[{name}]'."
+    )
     assert not (tmp_path / "run").exists()
 
 

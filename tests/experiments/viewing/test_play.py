@@ -64,11 +64,11 @@ def test_losing_time_and_wrong_keys_are_said(monkeypatch, capsys):
     assert piped(monkeypatch, "w" * 60, "mazes", "--seed", "1") == 0  # the last keys mean nothing any more
     shown = capsys.readouterr().out
     assert "step 28 of 28: north - time is up" in shown
-    assert "time is up: not done in 28 steps. 'w' is no key here: want n for another one or q to quit" in shown
+    assert "time is up: not done in 28 steps. 'w' does nothing here. Press n for another one, or q to quit." in shown
     assert piped(monkeypatch, "x2p\n4p", "codebooks", "--seed", "1") == 0
     shown = capsys.readouterr().out
-    assert "'x' is no key here: want 0 answer 0, 1 answer 1" in shown
-    assert "'4' is no key here" in shown
+    assert "'x' does nothing here. Press 0 answer 0, 1 answer 1" in shown
+    assert "'4' does nothing here" in shown
     assert "step 3 of 9: probe" in shown
     assert shown.endswith("stopped before the end\n")
     wrong = ["2", "0", "1"][int(experts_keys("programs", 0, 0, "fair")[-1])]
@@ -79,7 +79,7 @@ def test_losing_time_and_wrong_keys_are_said(monkeypatch, capsys):
 
 def test_a_probe_in_the_exam_is_refused_by_name(monkeypatch, capsys):
     assert piped(monkeypatch, "pppppp" + "p", "codebooks", "--seed", "1") == 0
-    assert "p (probe) cannot be done now: want 0 answer 0" in capsys.readouterr().out
+    assert "p (probe) cannot be done now. Press 0 answer 0" in capsys.readouterr().out
 
 
 def test_n_plays_another_and_q_quits(monkeypatch, capsys):
@@ -99,7 +99,7 @@ def test_a_seed_makes_the_same_episode_again(monkeypatch, capsys):
 def test_tasks_are_drawn_from_training_alone():
     for name in envs.names():
         tasks = envs.make(name).tasks
-        numbers = {play.some_task(envs.make(name), seed) for seed in range(20)}
+        numbers = {play.draw_task(envs.make(name), seed) for seed in range(20)}
         assert len(numbers) == 20
         assert {tasks.locate(tasks.train(number))[0] for number in numbers} == {"training"}
 
@@ -124,11 +124,14 @@ def test_knobs_and_controls_are_played(monkeypatch, capsys):
         (["mazes", "--control", "blnd"], "--control = 'blnd': did you mean 'blind'?"),
         (["mazes", "--control", "disjoint"], "is for families with a hidden rule"),
         (["mazes", "--knob", "rosw=3"], "--knob = 'rosw': did you mean 'rows'?"),
-        (["mazes", "--knob", "rows"], "--knob 'rows': want NAME=VALUE"),
+        (["mazes", "--knob", "rows"], "--knob = 'rows': has no value. Write it as NAME=VALUE."),
         (["mazes", "--knob", "rows=2"], "mazes: rows=2, columns=7: want 3 to 11 each"),
-        (["mazes", "--knob", "rows=many"], "--knob 'rows=many': want a value such as 7"),
-        (["mazes", "--knob", "rows=3.5"], "--knob 'rows=3.5': want a value such as 7"),
-        (["mazes", "--knob", "goal_in_task=1"], "--knob 'goal_in_task=1': want a value such as true"),
+        (["mazes", "--knob", "rows=many"], "--knob = 'rows=many': the value has the wrong type. Give one such as 7."),
+        (["mazes", "--knob", "rows=3.5"], "--knob = 'rows=3.5': the value has the wrong type. Give one such as 7."),
+        (
+            ["mazes", "--knob", "goal_in_task=1"],
+            "--knob = 'goal_in_task=1': the value has the wrong type. Give one such as true.",
+        ),
         (["mazes", "--knob", "control=blind"], "--knob = 'control': want one of rows, columns"),
         (["codebooks", "--knob", "variant=tell"], "codebooks: variant='tell': want 'probe' or 'try'"),
         (["mazes", "--gif", "a.png"], "--gif a.png: must end in .gif"),
@@ -169,7 +172,7 @@ def test_keys_are_read_as_they_are_pressed():
     outer, inner = pty.openpty()
     os.write(outer, b"\x1b[A\x1b[Czq")
     code = (
-        "from incentivize.experiments import terminal\n"
+        "from incentivize.experiments.viewing import terminal\n"
         "import termios\n"
         "before = termios.tcgetattr(0)\n"
         "with terminal.key_presses() as keys: found = [next(keys) for _ in range(4)]\n"

@@ -10,10 +10,10 @@ from flax.serialization import msgpack_restore, to_bytes
 from PIL import Image
 
 from incentivize.experiments.cli.main import main
-from incentivize.experiments.reporting.report import _scenes
+from incentivize.experiments.reporting.report import replay_families
 from incentivize.experiments.storage.run_directory import RunDirectory
 from incentivize.experiments.studies import cells_of_run
-from incentivize.experiments.viewing.replays import players, scenes, to_json
+from incentivize.experiments.viewing.replays import choose_players, scenes, to_json
 
 NAMES = ("generalist, 4 training tasks", "generalist, every episode a new task", "specialist of this task", "expert")
 
@@ -31,20 +31,20 @@ def test_all_players_begin_alike_at_tasks_that_have_specialists(kept):
         first = {tuple(map(tuple, one.pictures[0].characters)) for one in scene.replays}
         assert len(first) == 1
         assert all(one.captions[0] == "10 steps to go" for one in scene.replays)
-        assert scene.replays[-1].won
+        assert scene.replays[-1].succeeded
         assert scene.replays[-1].captions[-1].endswith("- won")
-    assert kept[0].told != kept[1].told
+    assert kept[0].description != kept[1].description
 
 
 def test_a_pool_of_one_and_controls_are_left_out(tiny_run):
     store = RunDirectory(tiny_run)
     cells = cells_of_run(store, store.settings())
-    assert tuple(player.name for player in players(cells, "errands")) == NAMES
-    shown = [cell for player in players(cells, "errands") for cell in player.cells]
+    assert tuple(player.name for player in choose_players(cells, "errands")) == NAMES
+    shown = [cell for player in choose_players(cells, "errands") for cell in player.cells]
     assert {cell.control for cell in shown} == {None}
     alone = [cell for cell in cells if cell.role != "generalist" or cell.pool_size == 1]
-    assert players(alone, "errands")[0].name == "generalist, 1 training task"
-    assert players([cell for cell in cells if cell.role == "blind"], "errands") == []
+    assert choose_players(alone, "errands")[0].name == "generalist, 1 training task"
+    assert choose_players([cell for cell in cells if cell.role == "blind"], "errands") == []
 
 
 def test_agents_act_by_their_own_parameters(kept, tiny_run, tmp_path):
@@ -52,7 +52,7 @@ def test_agents_act_by_their_own_parameters(kept, tiny_run, tmp_path):
     store = RunDirectory(tiny_run)
     cells = cells_of_run(store, store.settings())
     other = RunDirectory(copytree(tiny_run, tmp_path / "run"))
-    path = other.path / "checkpoints" / f"{players(cells, 'errands')[0].cells[0].id}.msgpack"
+    path = other.path / "checkpoints" / f"{choose_players(cells, 'errands')[0].cells[0].id}.msgpack"
     path.write_bytes(to_bytes(jax.tree.map(lambda leaf: -50 * leaf, msgpack_restore(path.read_bytes()))))
     pairs = list(zip(kept, scenes(other, cells, "errands", 9), strict=True))
     assert all(alike(before, after) for before, after in pairs)
@@ -111,7 +111,7 @@ def test_there_has_to_be_a_run(tmp_path, capsys):
 def test_a_report_says_why_it_has_no_replays(tiny_run, tmp_path):
     run = copytree(tiny_run, tmp_path / "run")
     cells = cells_of_run(RunDirectory(run), RunDirectory(run).settings())
-    path = run / "checkpoints" / f"{players(cells, 'errands')[0].cells[0].id}.msgpack"
+    path = run / "checkpoints" / f"{choose_players(cells, 'errands')[0].cells[0].id}.msgpack"
     for damaged, why in ((b"junk", "cannot be read as parameters"), (None, "there is no such file")):
         path.write_bytes(damaged) if damaged else path.unlink()
         assert main(["report", str(run), "--out", str(tmp_path / "out")]) == 0
@@ -120,6 +120,6 @@ def test_a_report_says_why_it_has_no_replays(tiny_run, tmp_path):
         assert told.startswith(f"errands has no replays: checkpoints/{path.name}: {why}")
         assert 'class="scenes"' not in page
     blind = [cell for cell in cells if cell.role == "blind"]
-    found, (told,) = _scenes(RunDirectory(run), RunDirectory(run).settings(), blind)
+    found, (told,) = replay_families(RunDirectory(run), RunDirectory(run).settings(), blind)
     assert found == []
-    assert told == "errands has no replays: no generalist of this study plays it alone and in no control"
+    assert told == "errands has no replays: outside controls, no generalist plays this family alone"
