@@ -174,7 +174,7 @@ ENCODERS: Registry[type[nn.Module]] = Registry(
     {
         "mlp": "incentivize.agents.encoders:Mlp",
         "relational": "incentivize.agents.encoders:Relational",
-        "pairs": "incentivize.agents.encoders:Pairs",
+        "pairs": "incentivize.agents.encoders:PairwiseRelational",
         "transformer": "incentivize.agents.encoders:Transformer",
     },
 )

@@ -33,4 +33,4 @@ class Hyper(NamedTuple):
     def at(self, steps: jax.Array) -> "Hyper":
         """What holds after so many environment steps (float32 []): schedules read off."""
         share = jnp.where(self.entropy_steps > 0, jnp.clip(steps / jnp.maximum(self.entropy_steps, 1.0), 0.0, 1.0), 1.0)
-        return self._replace(entropy=self.entropy_coef + share * (self.entropy_coef_final - self.entropy_coef))
+        return self._replace(entropy_coef=self.entropy_coef + share * (self.entropy_coef_final - self.entropy_coef))

@@ -131,7 +131,7 @@ class Lives(Wrapper):
             tried=(1 + action).astype(jnp.uint8),
             brought=brought.astype(jnp.uint8),
         )
-        return state, outcome._replace(over=ended & last)
+        return state, outcome._replace(ends_episode=ended & last)
 
     def observe(self, state: LifeState) -> Observation:
         seen = self.family.observe(self._now(state))
