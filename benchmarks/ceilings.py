@@ -85,7 +85,7 @@ def reached(name: str, repeats: int, product: float, stream: float) -> list[Row]
     each = setup.num_envs // setup.minibatches
     part = jax.tree.map(lambda leaf: leaf[:, :each], (found, setup.algorithm.compute_targets(found, hyper)))
     remembered = jax.tree.map(lambda leaf: leaf[:each], state.actors[0].memory)
-    loss = jax.grad(lambda params: lr.loss(setup, params, (*part, remembered), hyper)[0])
+    loss = jax.grad(lambda params: lr.loss(setup, params, lr.Batch(*part, remembered), hyper)[0])
     one_step = lr.Setup(**{**vars(setup), "steps": 1})
     forward = forward_flops(setup.network) * samples
     moved = {

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from incentivize import envs
-from incentivize.agents.likelihood import MIN_PROBABILITY, likelihood
+from incentivize.agents.likelihood import MIN_LOG_PROBABILITY, likelihood
 
 SHARE = 0.7
 
@@ -61,4 +61,4 @@ def test_what_has_no_probability_is_told_with_an_end():
     total, decisions = likelihood(
         family, heeding(family, "informed", 0.0), jnp.int32(0), tasks_of(family, 4), jax.random.key(1)
     )
-    np.testing.assert_allclose(total, MIN_PROBABILITY * np.array(decisions))
+    np.testing.assert_allclose(total, MIN_LOG_PROBABILITY * np.array(decisions))
