@@ -27,9 +27,9 @@ class Teacher:
     @property
     def words(self) -> str:
         """A description for a person."""
-        whose = f"labels on the {self.acts}'s own states" if self.acts == "student" else "labels on the expert's states"
-        knows = "who knows the task" if self.kind == "informed" else "who knows what the agent was shown"
-        return f"{'a fixed number of demonstrations' if self.frozen else whose}, by an expert {knows}"
+        labels = "a fixed number of demonstrations" if self.frozen else f"labels on the {self.acts}'s own states"
+        knowledge = "the task" if self.kind == "informed" else "only what the agent was shown"
+        return f"{labels}, by an expert who knows {knowledge}"
 
     def label(self, family: Family, state: State, key: jax.Array, noise: jax.Array) -> jax.Array:
         """Return the label of one state: action probabilities, float32 [A], ties among best actions shared.
