@@ -202,8 +202,9 @@ def forward(setup: Setup, params: Params, rollout: Rollout, memory: Memory) -> t
     Returns:
         Logits, float32 [T, B, A], and values, float32 [T, B].
     """
-    sequences = jax.tree.map(lambda leaf: leaf.swapaxes(0, 1), (rollout.observation, rollout.reset_before))
-    logits, values, _ = setup.network.sequences(params, *sequences, memory)
+    steps = rollout.observation, rollout.reset_before
+    observations, reset_before = jax.tree.map(lambda leaf: leaf.swapaxes(0, 1), steps)
+    logits, values, _ = setup.network.sequences(params, observations, reset_before, memory)
     return logits.swapaxes(0, 1), values.swapaxes(0, 1)
 
 
@@ -260,7 +261,8 @@ def _minibatch(setup: Setup, batch: Batch, envs: jax.Array) -> Batch:
     """Return the sequences of the environments with indices `envs`, integers [B]."""
     sequences = jax.tree.map(lambda leaf: leaf[:, envs], (batch.rollout, batch.targets))
     memory = jax.tree.map(lambda leaf: leaf[envs], batch.memory)
-    return Batch(*shard(setup.mesh, sequences, axis=1), shard(setup.mesh, memory))
+    rollout, targets = shard(setup.mesh, sequences, axis=1)
+    return Batch(rollout, targets, shard(setup.mesh, memory))
 
 
 def update(setup: Setup, state: TrainState, hyper: Hyper, pool: Pool) -> tuple[TrainState, Metrics]:
