@@ -1,4 +1,4 @@
-"""Who learns: networks, one rollout, two learner arms that differ only in their loss, evaluation."""
+"""Agents: networks, one rollout, two learner arms that differ only in their loss, evaluation and search."""
 
 if __name__ == "agents":  # in a checkout
     from incentivize.checkout import alias

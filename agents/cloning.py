@@ -1,4 +1,4 @@
-"""Teaching: a teacher's action probabilities as labels (`incentivize.agents.teachers`), on the same rollouts as PPO's."""
+"""Cloning: supervised learning of a teacher's action probabilities, on the same rollouts as PPO's."""
 
 import jax
 import jax.numpy as jnp
@@ -10,14 +10,25 @@ from incentivize.agents.rollout import Rollout
 
 
 def no_targets(rollout: Rollout, hyper: Hyper) -> tuple[()]:
-    """Nothing: the labels are in the rollout."""
+    """Return nothing: the labels are in the rollout."""
     return ()
 
 
 def loss(
     logits: jax.Array, values: jax.Array, rollout: Rollout, targets: tuple[()], hyper: Hyper
 ) -> tuple[jax.Array, Metrics]:
-    """The cross-entropy of the policy against the expert's action probabilities. The value head is not trained."""
+    """Return the cross-entropy of the policy against the teacher's labels; the value head is not trained.
+
+    Args:
+        logits: of the policy in training, float32 [T, B, A].
+        values: of the network in training, float32 [T, B]; unused.
+        rollout: B sequences of T steps, leaves [T, B, ...]; its labels are float32 [T, B, A].
+        targets: (), as the labels are in the rollout.
+        hyper: float32 [] each; unused.
+
+    Returns:
+        The mean cross-entropy, nats, float32 [], and metrics, float32 [] each.
+    """
     log_probs = jax.nn.log_softmax(logits)
     cross_entropy = -jnp.where(rollout.labels > 0, rollout.labels * log_probs, 0.0).sum(-1).mean()
     entropy = -(jnp.exp(log_probs) * log_probs).sum(-1).mean()
@@ -27,7 +38,18 @@ def loss(
 def loss_with_values(
     logits: jax.Array, values: jax.Array, rollout: Rollout, targets: Advantages, hyper: Hyper
 ) -> tuple[jax.Array, Metrics]:
-    """The same, and PPO's value loss: for an agent that is incentivized afterwards."""
+    """Return the cross-entropy plus PPO's value loss: for an agent that is incentivized after it is taught.
+
+    Args:
+        logits: of the policy in training, float32 [T, B, A].
+        values: of the network in training, float32 [T, B].
+        rollout: B sequences of T steps, leaves [T, B, ...]; its labels are float32 [T, B, A].
+        targets: advantages and value targets, float32 [T, B] each.
+        hyper: float32 [] each; `value_coef` weighs the value loss.
+
+    Returns:
+        The sum, float32 [], and metrics, float32 [] each.
+    """
     total, metrics = loss(logits, values, rollout, (), hyper)
     total += hyper.value_coef * ppo.value_loss(values, targets)
     return total, metrics | {"loss": total}

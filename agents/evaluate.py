@@ -1,4 +1,4 @@
-"""Evaluation: how often a policy succeeds on given tasks, one start per instance, nothing learnt."""
+"""Evaluation: successes of a policy on given tasks, from given starting states, without learning."""
 
 from typing import NamedTuple, Protocol
 
@@ -13,16 +13,16 @@ from incentivize.envs.family import Family, State
 
 
 class Policy(Protocol):
-    """A policy of one environment. It may think before it acts: the state is there to be observed, or searched from.
+    """A policy of one environment, which may observe the state or search from it.
 
     Args:
-        state: where the episode stands.
+        state: the episode's state.
         elapsed: steps taken before this one in the episode, int32 [].
-        memory: from the step before.
-        key: for what is drawn while thinking, not for the action; consumed.
+        memory: the policy's memory after the step before.
+        key: a key for random numbers of the policy's own, not for the action; consumed.
 
     Returns:
-        Logits float32 [A], and the memory after this step.
+        Logits, float32 [A], and the memory after this step.
     """
 
     def __call__(
@@ -31,23 +31,34 @@ class Policy(Protocol):
 
 
 class Successes(NamedTuple):
-    """What became of the instances of each of n tasks: counts and sums, int32 [n] each unless said otherwise.
+    """Counts and sums over the instances of each of n tasks, int32 [n] unless another shape or dtype is stated.
 
-    Where an episode is a life of several attempts at its task, they are of the last of them.
+    If an episode is a life of several attempts at its task, all but `by_attempt` are of its last attempt.
+
+    Attributes:
+        successes_greedy: instances solved by always taking the most probable action.
+        successes: instances solved by sampled actions, in the first episode of each instance.
+        successes_best: instances solved by sampled actions, in at least one episode of each instance.
+        steps: steps taken, summed over the attempts that `successes` counts.
+        expert_steps: steps the expert takes from the starting states of the attempts that `successes` counts, summed.
+        by_attempt: int32 [n, attempts of a life]: `successes` of each attempt; the last column is `successes`.
+        log_likelihood: float32 [n], nats: log-probability of the expert's actions, summed over decisions; 0 unless
+            filled in from `incentivize.agents.likelihood`.
+        decisions: the number of decisions that `log_likelihood` sums over.
     """
 
-    successes_greedy: jax.Array  # instances solved by the most probable actions
-    successes: jax.Array  # by drawn actions, in the first episode
-    successes_best: jax.Array  # by drawn actions, in one episode at least
-    steps: jax.Array  # taken in the attempts that `sampled` counts
-    expert_steps: jax.Array  # that the expert takes from the starts of the same
-    by_attempt: jax.Array  # int32 [n, attempts of a life]: as `sampled`, of each attempt; the last column is `sampled`
-    log_likelihood: jax.Array  # float32 [n]: see `incentivize.agents.likelihood`; 0 unless it was asked for
-    decisions: jax.Array  # that it is the sum over
+    successes_greedy: jax.Array
+    successes: jax.Array
+    successes_best: jax.Array
+    steps: jax.Array
+    expert_steps: jax.Array
+    by_attempt: jax.Array
+    log_likelihood: jax.Array
+    decisions: jax.Array
 
 
 def policy_of(family: Family, network: Network, params: Params) -> Policy:
-    """The policy of a trained network, which acts on what it observes without further thought."""
+    """Return the policy of a trained network, which acts on its observation without search."""
 
     def policy(state: State, elapsed: jax.Array, memory: Memory, key: jax.Array) -> tuple[jax.Array, Memory]:
         logits, _, memory = network.apply(params, family.observe(state), memory)
@@ -67,77 +78,88 @@ def evaluate(
     first: int = 0,
     mesh: Mesh | None = None,
 ) -> Successes:
-    """Successes per task.
+    """Count the successes of a policy on each of n tasks.
 
-    The starting states depend on `key` and on a task's place in `tasks` alone: policies evaluated with the same key and
-    tasks meet the same instances, greedy and sampled ones too. The first episode is the same however many follow.
+    The starting states depend only on `key` and a task's place in `tasks`. So all policies evaluated with the same key
+    and tasks meet the same instances, with greedy and with sampled actions. The first episode is the same for any
+    number of `attempts`.
 
     Args:
         family: the dynamics.
-        policy: unbatched.
-        initial_memory: at the start of every episode: nothing is carried from one to the next.
-        tasks: digits [n, D].
-        key: consumed.
+        policy: the policy, unbatched.
+        initial_memory: the policy's memory at the start of every episode.
+        tasks: digits of the tasks, integers [n, D].
+        key: a key; consumed.
         instances: starting states per task.
-        attempts: episodes per instance with drawn actions, at least 1. One more is played with the most probable ones.
-        first: the place of the first task, where those before it are left out.
-        mesh: devices that divide the episodes among them, if there are any.
+        attempts: episodes per instance with sampled actions, at least 1. One more is played with greedy actions.
+        first: the number of tasks left out before `tasks`: the rest meet the instances that they meet in the full list.
+        mesh: devices that divide the episodes among them. None: one device plays them all.
+
+    Returns:
+        Counts and sums per task, [n] and [n, attempts of a life].
     """
     key_start, key_act = jax.random.split(key)
-    starts = jax.random.split(key_start, (first + tasks.shape[0], instances))[first:]
-    states = jax.vmap(jax.vmap(family.init, in_axes=(0, None)))(starts, tasks)
-    lanes = (1 + attempts, tasks.shape[0], instances)  # greedy, then drawn, side by side in one program
+    keys = jax.random.split(key_start, (first + tasks.shape[0], instances))[first:]
+    starts = jax.vmap(jax.vmap(family.init, in_axes=(0, None)))(keys, tasks)
+    lanes = (1 + attempts, tasks.shape[0], instances)  # greedy, then sampled, side by side in one program
     episodes = lanes[0] * lanes[1] * lanes[2]
 
-    def every(leaf, own):
-        return jnp.broadcast_to(leaf, lanes + own).reshape(episodes, *own)
+    def repeat(leaf, shape):
+        return jnp.broadcast_to(leaf, lanes + shape).reshape(episodes, *shape)
 
-    memory = jax.tree.map(lambda leaf: every(leaf, leaf.shape), initial_memory)
-    begun = jax.tree.map(lambda leaf: every(leaf, leaf.shape[2:]), states)
+    memory = jax.tree.map(lambda leaf: repeat(leaf, leaf.shape), initial_memory)
+    states = jax.tree.map(lambda leaf: repeat(leaf, leaf.shape[2:]), starts)
     greedy = jnp.arange(episodes) < lanes[1] * lanes[2]
-    played = _play(family, policy, *shard(mesh, (begun, memory, greedy)), key_act)
-    by_attempt, steps = (leaf.reshape(lanes + leaf.shape[1:]) for leaf in played)
-    no_episodes = jnp.zeros(lanes[1:], jnp.int32)
-    succeeded, last = by_attempt[..., -1], jax.vmap(jax.vmap(family.last_attempt))(states)
-    found = Successes(
+    results = _play(family, policy, *shard(mesh, (states, memory, greedy)), key_act)
+    by_attempt, steps = (leaf.reshape(lanes + leaf.shape[1:]) for leaf in results)
+    zeros = jnp.zeros(lanes[1:], jnp.int32)
+    succeeded, last = by_attempt[..., -1], jax.vmap(jax.vmap(family.last_attempt))(starts)
+    counts = Successes(
         successes_greedy=succeeded[0],
         successes=succeeded[1],
         successes_best=succeeded[1:].any(0),
         steps=jnp.where(succeeded[1], steps[1], 0),
         expert_steps=jnp.where(succeeded[1], jax.vmap(jax.vmap(family.distance))(last), 0),
         by_attempt=by_attempt[1],
-        log_likelihood=no_episodes.astype(jnp.float32),
-        decisions=no_episodes,
+        log_likelihood=zeros.astype(jnp.float32),
+        decisions=zeros,
     )
-    return jax.tree.map(lambda leaf: leaf.sum(1, dtype=jnp.promote_types(leaf.dtype, jnp.int32)), found)
+    return jax.tree.map(lambda leaf: leaf.sum(1, dtype=jnp.promote_types(leaf.dtype, jnp.int32)), counts)
 
 
 def _play(
     family: Family, policy: Policy, states: State, memory: Memory, greedy: jax.Array, key: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """Episodes from given states to their end.
+    """Play one episode from each of the given states to its end.
 
-    `greedy`, bool [episodes], says in which of them the most probable actions are taken.
+    Args:
+        family: the dynamics.
+        policy: the policy, unbatched.
+        states: starting states, leaves [episodes, ...].
+        memory: the policy's memories at the start, leaves [episodes, ...].
+        greedy: bool [episodes]: whether to take the most probable actions, not sampled ones.
+        key: a key; consumed.
 
     Returns:
-        Which attempts succeeded, bool [episodes, attempts of a life], and the steps of the last, int32 [episodes].
+        Whether each attempt succeeded, bool [episodes, attempts of a life], and the steps of each episode's last
+        attempt, int32 [episodes].
     """
     episodes, attempts = len(greedy), jnp.arange(family.attempts)
 
-    def step(carry, now):
+    def step(carry, inputs):
         states, memory, running, succeeded, steps = carry
-        elapsed, key = now
+        elapsed, key = inputs
         key_act, key_step, key_think = jax.random.split(key, 3)
         think = jax.vmap(policy, in_axes=(0, None, 0, 0))
         logits, memory = think(states, elapsed, memory, jax.random.split(key_think, episodes))
         action = jnp.where(greedy, jnp.argmax(logits, -1), jax.random.categorical(key_act, logits))
-        here = running[:, None] & (jax.vmap(family.attempt)(states)[:, None] == attempts)
+        current = running[:, None] & (jax.vmap(family.attempt)(states)[:, None] == attempts)
         states, outcome = jax.vmap(family.step)(states, action, jax.random.split(key_step, episodes))
-        succeeded, steps = succeeded | (here & outcome.succeeded[:, None]), steps + here[:, -1]
+        succeeded, steps = succeeded | (current & outcome.succeeded[:, None]), steps + current[:, -1]
         return (states, memory, running & ~outcome.ends_episode, succeeded, steps), None
 
     failed, no_steps = jnp.zeros((episodes, family.attempts), bool), jnp.zeros(episodes, jnp.int32)
     start = (states, memory, jnp.ones(episodes, bool), failed, no_steps)
-    now = (jnp.arange(family.horizon), jax.random.split(key, family.horizon))
-    (_, _, _, succeeded, steps), _ = jax.lax.scan(step, start, now)
+    inputs = (jnp.arange(family.horizon), jax.random.split(key, family.horizon))
+    (_, _, _, succeeded, steps), _ = jax.lax.scan(step, start, inputs)
     return succeeded, steps

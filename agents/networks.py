@@ -1,8 +1,7 @@
-"""Networks: from observations to action logits and a value. Encoder, memory, dense layers, two heads.
+"""Networks from observations to action logits and a value: encoder, memory, dense layers, two heads.
 
-A `Network` is a frozen description with pure functions; parameters are a pytree handed in. What it does is one function
-of many sequences, so that a layer is one product of matrices however many there are; a sequence, or a step, is one of
-one. Only this file, `encoders` and `memories` know Flax.
+A `Network` is a frozen description with pure functions of a pytree of parameters. All of them call one function of B
+sequences, so that every layer is one matrix product. Only this file, `encoders` and `memories` use Flax.
 """
 
 from dataclasses import dataclass, replace
@@ -15,14 +14,17 @@ import jax.numpy as jnp
 
 from incentivize.agents.encoders import ENCODERS, dense
 from incentivize.agents.memories import MEMORIES, Memory
+from incentivize.envs.arguments import check_one_of
 from incentivize.envs.family import Observation, Playable, Spec
 
 Params = Any
-MAX_WIDTH = 4096
+"""A pytree of float32 arrays."""
+
+MAX_WIDTH = 4096  # units per layer
 
 
 class Heads(nn.Module):
-    """Dense layers, a head for the policy and a head for the value: from [N, H] to [N, A] and [N]."""
+    """Dense layers, a policy head and a value head: from [N, H] to logits [N, A] and values [N]."""
 
     num_actions: int
     width: int
@@ -43,13 +45,13 @@ class Network:
     """A policy and value function over a family's observations; static under `jit`.
 
     Attributes:
-        kind: the encoder.
-        spec: the observations.
-        num_actions: A.
+        kind: name of the encoder, of ENCODERS.
+        spec: shapes and vocabularies of the observations.
+        num_actions: A, the number of actions.
         width: units per layer.
         depth: dense layers after encoder and memory.
-        memory: what is remembered within an episode.
-        span: steps that attention looks back on.
+        memory: name of the memory, of MEMORIES.
+        span: steps that the memory "attention" looks back on.
     """
 
     kind: str
@@ -73,7 +75,7 @@ class Network:
         return Heads(self.num_actions, self.width, self.depth)
 
     def init(self, key: jax.Array) -> Params:
-        """Fresh parameters. Consumes `key`."""
+        """Draw initial parameters. Consumes `key`."""
         keys = jax.random.split(key, 3)
         blank = Observation(
             context=jnp.zeros((1, len(self.spec.context)), jnp.uint8),
@@ -88,54 +90,82 @@ class Network:
         return {"encoder": encoder, "memory": memory, "heads": heads}
 
     def initial_memory(self) -> Memory:
-        """What is remembered at the start of an episode."""
+        """Return the memory at the start of an episode, unbatched."""
         return MEMORIES[self.memory].empty(self.width, self.span)
 
     def apply(self, params: Params, observation: Observation, memory: Memory) -> tuple[jax.Array, jax.Array, Memory]:
-        """Logits float32 [A] (illegal actions at -1e9), value float32 [], and the memory after this step."""
-        one = jax.tree.map(lambda leaf: leaf[None], (observation, memory))
-        return jax.tree.map(lambda leaf: leaf[0], self.act(params, *one))
+        """Apply the network to one step of one environment.
+
+        Args:
+            params: from `init`.
+            observation: the observation, unbatched.
+            memory: the memory before the step, unbatched.
+
+        Returns:
+            Logits, float32 [A], with illegal actions at -1e9; the value, float32 []; the memory after the step.
+        """
+        batch = jax.tree.map(lambda leaf: leaf[None], (observation, memory))
+        return jax.tree.map(lambda leaf: leaf[0], self.act(params, *batch))
 
     def act(self, params: Params, observations: Observation, memories: Memory) -> tuple[jax.Array, jax.Array, Memory]:
-        """`apply` for N environments: leaves [N, ...]."""
-        one = jax.tree.map(lambda leaf: leaf[:, None], observations)
-        never = jnp.zeros((len(observations.action_mask), 1), bool)
-        logits, values, memories = self.sequences(params, one, never, memories)
+        """Apply the network to one step of N environments.
+
+        Args:
+            params: from `init`.
+            observations: the observations, leaves [N, ...].
+            memories: the memories before the step, leaves [N, ...].
+
+        Returns:
+            Logits, float32 [N, A]; values, float32 [N]; the memories after the step, leaves [N, ...].
+        """
+        sequences = jax.tree.map(lambda leaf: leaf[:, None], observations)
+        no_reset = jnp.zeros((len(observations.action_mask), 1), bool)
+        logits, values, memories = self.sequences(params, sequences, no_reset, memories)
         return logits[:, 0], values[:, 0], memories
 
     def unroll(
         self, params: Params, observations: Observation, reset_before: jax.Array, memory: Memory
     ) -> tuple[jax.Array, jax.Array, Memory]:
-        """`apply` over a sequence, memory emptied where an episode begins.
+        """Apply the network to T steps of one environment; the memory is reset where an episode begins.
 
         Args:
             params: from `init`.
-            observations: leaves [T, ...].
-            reset_before: bool [T], whether a new episode begins at this step.
-            memory: before the first step.
+            observations: the observations, leaves [T, ...].
+            reset_before: whether the step is its episode's first, bool [T].
+            memory: the memory before the first step, unbatched.
 
         Returns:
-            Logits [T, A], values [T], the memory after the last step.
+            Logits, float32 [T, A]; values, float32 [T]; the memory after the last step.
         """
-        one = jax.tree.map(lambda leaf: leaf[None], (observations, reset_before, memory))
-        return jax.tree.map(lambda leaf: leaf[0], self.sequences(params, *one))
+        batch = jax.tree.map(lambda leaf: leaf[None], (observations, reset_before, memory))
+        return jax.tree.map(lambda leaf: leaf[0], self.sequences(params, *batch))
 
     def sequences(
         self, params: Params, observations: Observation, reset_before: jax.Array, memories: Memory
     ) -> tuple[jax.Array, jax.Array, Memory]:
-        """`unroll` for B sequences: leaves [B, T, ...], memories [B, ...]."""
+        """Apply the network to T steps of B environments; memories are reset where an episode begins.
+
+        Args:
+            params: from `init`.
+            observations: the observations, leaves [B, T, ...].
+            reset_before: whether the step is its episode's first, bool [B, T].
+            memories: the memories before the first step, leaves [B, ...].
+
+        Returns:
+            Logits, float32 [B, T, A]; values, float32 [B, T]; the memories after the last step, leaves [B, ...].
+        """
         remember: Any = self._memory.apply
-        # Sequence after sequence, not step after step: so that devices may divide the sequences among them.
+        # Sequence after sequence, not step after step, so that devices can divide the sequences among them.
         flat = jax.tree.map(lambda leaf: leaf.reshape(reset_before.size, *leaf.shape[2:]), observations)
         hidden: Any = self._encoder.apply(params["encoder"], flat)
         hidden = hidden.reshape(*reset_before.shape, -1)
         hidden, memories = remember(params["memory"], hidden, reset_before, memories)
-        judged: Any = self._heads.apply(params["heads"], hidden.reshape(reset_before.size, -1), flat.action_mask)
-        logits, values = (leaf.reshape(*reset_before.shape, *leaf.shape[1:]) for leaf in judged)
+        outputs: Any = self._heads.apply(params["heads"], hidden.reshape(reset_before.size, -1), flat.action_mask)
+        logits, values = (leaf.reshape(*reset_before.shape, *leaf.shape[1:]) for leaf in outputs)
         return logits, values, memories
 
     def num_params(self) -> int:
-        """The number of parameters, without allocating them."""
+        """Count the parameters, without allocating them."""
         shapes = jax.eval_shape(self.init, jax.random.key(0))
         return sum(leaf.size for leaf in jax.tree.leaves(shapes))
 
@@ -149,38 +179,39 @@ def make(
     memory: str = "none",
     parameters: int | None = None,
 ) -> Network:
-    """A network that fits a family, or a mixture of families.
+    """Make a network for a family, or for a mixture of families.
 
     Args:
-        kind: the encoder.
-        family: what it will play.
+        kind: name of the encoder, of ENCODERS.
+        family: gives the observations, the actions and the time limit.
         width: units per layer.
         depth: dense layers after encoder and memory.
-        memory: "none", or what is remembered within an episode.
-        parameters: if given, the width is chosen so that there are as many as possible, but no more than this.
+        memory: name of the memory, of MEMORIES; "none" for none.
+        parameters: the greatest number of parameters. If given, it sets the width: the largest that fits.
 
     Raises:
-        ValueError: where there is no network or memory of that kind, or none so small.
+        ValueError: if the encoder or the memory is unknown, or the smallest network has more than `parameters`.
     """
-    if kind not in ENCODERS:
-        raise ValueError(f"network={kind!r}: want one of {', '.join(ENCODERS)}")
-    if memory not in MEMORIES:
-        raise ValueError(f"memory={memory!r}: want one of {', '.join(MEMORIES)}")
+    check_one_of("network", kind, ENCODERS)
+    check_one_of("memory", memory, MEMORIES)
     span = max(member.horizon for member in family.members)
     network = Network(kind, family.spec, family.num_actions, width, depth, memory, span)
-    return network if parameters is None else _sized(network, parameters)
+    return network if parameters is None else _widest(network, parameters)
 
 
 @lru_cache
-def _sized(network: Network, parameters: int) -> Network:
-    """The widest network with at most so many parameters; large widths are multiples of 4, for attention's heads."""
+def _widest(network: Network, parameters: int) -> Network:
+    """Return the widest network with at most `parameters`; large widths are multiples of 4, for attention's heads."""
     widths = [*range(1, 16), *range(16, 64, 2), *range(64, MAX_WIDTH + 1, 4)]
     low, high = 0, len(widths)  # widths[low] fits or nothing does; widths[high] does not
     while high - low > 1:
         middle = (low + high) // 2
         fits = replace(network, width=widths[middle]).num_params() <= parameters
         low, high = (middle, high) if fits else (low, middle)
-    found = replace(network, width=widths[low])
-    if found.num_params() > parameters:
-        raise ValueError(f"parameters={parameters}: the smallest {network.kind} here has {found.num_params():,}")
-    return found
+    widest = replace(network, width=widths[low])
+    if (least := widest.num_params()) > parameters:
+        raise ValueError(
+            f"parameters = {parameters}: the smallest {network.kind} network for this family has {least:,}. "
+            "Give a larger number."
+        )
+    return widest

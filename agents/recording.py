@@ -1,4 +1,4 @@
-"""Replays: one episode of one policy, kept step by step, to be looked at."""
+"""Trajectories: one episode of one policy, recorded step by step for replays."""
 
 from typing import NamedTuple
 
@@ -11,15 +11,21 @@ from incentivize.envs.family import Family, Outcome, State
 
 
 class Trajectory(NamedTuple):
-    """T steps, the horizon; what comes after the first that is `over` means nothing."""
+    """T steps, where T is the horizon. Steps after the first outcome that ends the episode are meaningless.
 
-    states: State  # leaves [T + 1, ...]: before every step, and after the last
-    actions: jax.Array  # int32 [T]
-    outcomes: Outcome  # leaves [T]
+    Attributes:
+        states: the state before each step and after the last, leaves [T + 1, ...].
+        actions: the actions taken, int32 [T].
+        outcomes: the outcomes of the steps, leaves [T].
+    """
+
+    states: State
+    actions: jax.Array
+    outcomes: Outcome
 
 
 def expert_of(family: Family) -> Policy:
-    """The best policy for what an agent can know: where the rule is hidden, the expert who was shown no more."""
+    """Return the best policy for what an agent can know: the fair expert's where the rule is hidden."""
     kind = "informed" if family.reveals_rule else "fair"
 
     def policy(state: State, elapsed: jax.Array, memory: Memory, key: jax.Array) -> tuple[jax.Array, Memory]:
@@ -29,26 +35,29 @@ def expert_of(family: Family) -> Policy:
 
 
 def record(family: Family, policy: Policy, memory: Memory, start: State, key: jax.Array) -> Trajectory:
-    """One episode with drawn actions from a given state, unbatched.
+    """Record one episode with sampled actions from a given state, unbatched.
 
     Args:
         family: the dynamics.
-        policy: unbatched.
-        memory: the policy's, at the start.
-        start: where it begins.
-        key: consumed; policies with the same key meet the same luck, as far as they act alike.
+        policy: the policy, unbatched.
+        memory: the policy's memory at the start.
+        start: the starting state.
+        key: a key; consumed. Policies with the same key meet the same luck as long as they act alike.
+
+    Returns:
+        The trajectory, of as many steps as the horizon.
     """
 
-    def step(carry, now):
+    def step(carry, inputs):
         state, memory = carry
-        elapsed, key = now
+        elapsed, key = inputs
         key_act, key_step, key_think = jax.random.split(key, 3)
         logits, memory = policy(state, elapsed, memory, key_think)
         action = jax.random.categorical(key_act, logits)
         state, outcome = family.step(state, action, key_step)
         return (state, memory), (state, action, outcome)
 
-    now = jnp.arange(family.horizon), jax.random.split(key, family.horizon)
-    _, (after, actions, outcomes) = jax.lax.scan(step, (start, memory), now)
+    inputs = jnp.arange(family.horizon), jax.random.split(key, family.horizon)
+    _, (after, actions, outcomes) = jax.lax.scan(step, (start, memory), inputs)
     states = jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest]), start, after)
     return Trajectory(states, actions, outcomes)

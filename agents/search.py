@@ -1,8 +1,7 @@
-"""Thinking at test time: tree search with the family as its own model, guided by a trained network.
+"""Search at test time: Gumbel MuZero with the family as its exact model, guided by a trained network.
 
-Gumbel MuZero (Danihelka et al. 2022) and not MuZero's own search (Schrittwieser et al. 2020): few simulations are the
-question here, and it improves on the network's policy at any number of them, where the other can fall behind it with
-fewer simulations than actions. The model is exact: the family's own step instead of a learnt one.
+Gumbel MuZero (Danihelka et al. 2022) improves on the network's policy with any number of simulations. MuZero's own
+search (Schrittwieser et al. 2020) can fall behind it with fewer simulations than actions, and few are studied here.
 """
 
 from collections.abc import Callable
@@ -20,17 +19,23 @@ from incentivize.envs.family import Family, State, ends
 from incentivize.envs.wrappers.base import Wrapper
 from incentivize.envs.wrappers.controls import Shuffled
 
-# The paper's sigma(Q) = (50 + most visits) x 1 x Q. It normalises Q by the least and the greatest found; here Q lies
-# between 0 and 1 by itself, and stretching small differences would make much of a poor value function's noise.
+# The paper's sigma(Q) = (50 + most visits) x 1 x Q. The paper rescales Q by its least and greatest value in the tree.
+# Here Q lies between 0 and 1 without that, and rescaling small differences would amplify a poor value function's noise.
 SIGMA = partial(mctx.qtransform_completed_by_mix_value, value_scale=1.0, maxvisit_init=50.0, rescale_values=False)
 
 
 class Node(NamedTuple):
-    """Where a line of play has led."""
+    """A node of the search tree: mctx's embedding.
+
+    Attributes:
+        state: the environment's state.
+        elapsed: steps taken in the episode, int32 [].
+        memory: the network's memory after it observed `state`.
+    """
 
     state: State
-    elapsed: jax.Array  # int32 []: steps taken in the episode
-    memory: Memory  # after this state was observed
+    elapsed: jax.Array
+    memory: Memory
 
 
 def search_policy(
@@ -42,43 +47,43 @@ def search_policy(
     gamma: float | jax.Array,
     values: bool = True,
 ) -> Policy:
-    """The policy of a network that tries `simulations` steps in its mind before each that it takes.
+    """Return the policy that searches with `simulations` model steps before every step it takes.
 
-    A simulation is one step of the model and one evaluation of the network, counted also where the line of play ended
-    before. (The network's look at the present comes on top, as it does without search.) The incentive is the sparse
-    one: 1 on success, and nothing after an end or beyond the time limit. Where the dynamics are random, a step is drawn
-    once per node, so that plans may count on luck.
+    A simulation is one step of the model and one evaluation of the network. It counts even if its line of play has
+    already ended. The network's evaluation of the root is not counted. The search maximises the sparse reward: 1 on
+    success, nothing after an end or beyond the time limit. Random dynamics are sampled once per node, so plans may
+    rely on luck.
 
     Args:
-        family: the dynamics, and the model of them.
+        family: the dynamics, and their model in the search.
         network: gives the prior and the value.
-        params: of the network.
+        params: the network's parameters.
         simulations: model steps per decision, static; 0 is the network alone.
-        gamma: discount per step.
-        values: whether the network's value is believed (between 0 and the number of attempts, as far as successes go).
-            A network that was only taught actions has none: its search counts successes it has seen.
+        gamma: discount per step, float32 [].
+        values: whether to use the network's value, clipped to the range from 0 to the number of attempts. Without it,
+            as for a network that was only taught actions, the search counts only successes that it has reached.
 
     Returns:
-        A policy whose logits are the logarithms of the search's action weights: the paper's improved policy,
-        softmax(prior + sigma(completed Q)), with -inf for illegal actions. A drawn action is a draw from it, the greedy
-        one its mode. (mctx itself plays only what it tried: with a single simulation the network's favourite, however
-        badly that ends.)
+        A policy whose logits are the logarithms of the search's action weights, float32 [A]: the paper's improved
+        policy, softmax(prior + sigma(completed Q)), with -inf for illegal actions. Sample from it, or take its mode.
+        (mctx itself picks only visited actions: with one simulation the network's favourite, however badly that ends.)
 
     Raises:
-        ValueError: where the model would tell what the agent is not shown.
+        ValueError: if `simulations` is negative, or the model would reveal what the agent is not shown.
     """
     _check(family, simulations)
     if not simulations:
         return policy_of(family, network, params)
-    look, imagine = _model(family, network, params, gamma, values)
+    root_fn, recurrent_fn = _model(family, network, params, gamma, values)
 
     def policy(state: State, elapsed: jax.Array, memory: Memory, key: jax.Array) -> tuple[jax.Array, Memory]:
-        root = look(state, elapsed, memory)
-        batch = jax.tree.map(lambda leaf: leaf[None], (root, ~family.observe(state).action_mask))  # a batch of one
-        found = mctx.gumbel_muzero_policy(
-            (), key, batch[0], imagine, simulations, batch[1], qtransform=SIGMA, gumbel_scale=0.0
+        root = root_fn(state, elapsed, memory)
+        illegal = ~family.observe(state).action_mask
+        roots, invalid_actions = jax.tree.map(lambda leaf: leaf[None], (root, illegal))  # a batch of one
+        output = mctx.gumbel_muzero_policy(
+            (), key, roots, recurrent_fn, simulations, invalid_actions, qtransform=SIGMA, gumbel_scale=0.0
         )
-        return jnp.log(jnp.asarray(found.action_weights)[0]), root.embedding.memory
+        return jnp.log(jnp.asarray(output.action_weights)[0]), root.embedding.memory
 
     return policy
 
@@ -86,37 +91,43 @@ def search_policy(
 def _model(
     family: Family, network: Network, params: Params, gamma: float | jax.Array, values: bool
 ) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """What is thought of a state (unbatched), and of an action in a node (as mctx asks for it: in a batch of one)."""
+    """Return mctx's `root_fn` for one state, unbatched, and its `recurrent_fn` for a batch of nodes."""
     # Type checkers see no fields in these.
-    root_of, step_of = cast(Any, mctx.RootFnOutput), cast(Any, mctx.RecurrentFnOutput)
+    root_output, recurrent_output = cast(Any, mctx.RootFnOutput), cast(Any, mctx.RecurrentFnOutput)
 
-    def look(state: State, elapsed: jax.Array, memory: Memory) -> Any:
+    def root_fn(state: State, elapsed: jax.Array, memory: Memory) -> Any:
         logits, value, memory = network.apply(params, family.observe(state), memory)
         value = jnp.clip(value, 0.0, family.attempts) if values else jnp.zeros_like(value)
-        return root_of(prior_logits=logits, value=value, embedding=Node(state, elapsed, memory))
+        return root_output(prior_logits=logits, value=value, embedding=Node(state, elapsed, memory))
 
-    def imagine(action: jax.Array, node: Node, key: jax.Array) -> tuple[Any, Node]:
+    def model_step(action: jax.Array, node: Node, key: jax.Array) -> tuple[Any, Node]:
         state, outcome = family.step(node.state, action, key)
-        after = look(state, node.elapsed + 1, node.memory)
+        after = root_fn(state, node.elapsed + 1, node.memory)
         terminated, truncated = ends(family, outcome, node.elapsed + 1)
         reward, discount = outcome.succeeded.astype(jnp.float32), jnp.where(terminated | truncated, 0.0, gamma)
-        step = step_of(reward=reward, discount=discount, prior_logits=after.prior_logits, value=after.value)
+        step = recurrent_output(reward=reward, discount=discount, prior_logits=after.prior_logits, value=after.value)
         return step, after.embedding
 
-    return look, lambda _, key, action, node: jax.vmap(imagine, in_axes=(0, 0, None))(action, node, key)
+    def recurrent_fn(_: tuple[()], key: jax.Array, actions: jax.Array, nodes: Node) -> tuple[Any, Node]:
+        return jax.vmap(model_step, in_axes=(0, 0, None))(actions, nodes, key)
+
+    return root_fn, recurrent_fn
 
 
 def _check(family: Family, simulations: int) -> None:
-    """Refuse what cannot be searched, or must not."""
+    """Refuse a search with a model that knows more than the agent is shown."""
     if simulations < 0:
-        raise ValueError(f"simulations={simulations}: want 0 or more")
+        raise ValueError(f"simulations = {simulations}: must be at least 0. Give 0 for the network alone.")
     if not simulations:
         return
     layers: list[Family] = [family]
     while isinstance(layer := layers[-1], Wrapper):
         layers.append(layer.family)
-    asked = f"simulations={simulations}: a search with the true model of {type(layers[-1]).__name__} would tell"
     if not family.reveals_rule:
-        raise ValueError(f"{asked} the rule, which is hidden here; want 0")
-    if any(isinstance(layer, Shuffled) for layer in layers):
-        raise ValueError(f"{asked} the true task, where another's description is shown; want 0")
+        secret = "the rule, which is hidden"
+    elif any(isinstance(layer, Shuffled) for layer in layers):
+        secret = "the true task, while another's description is shown"
+    else:
+        return
+    model = f"a search with the true model of {type(layers[-1]).__name__}"
+    raise ValueError(f"simulations = {simulations}: {model} would reveal {secret}. Set it to 0.")

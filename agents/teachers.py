@@ -1,4 +1,4 @@
-"""Teachers: who acts while labels are given, and what the one who gives them knows."""
+"""Teachers: sources of labels, by who acts in a rollout and by what the labelling expert knows."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -15,9 +15,9 @@ class Teacher:
 
     Attributes:
         acts: whose states are labelled: the student's own (DAgger, Ross et al. 2011) or the expert's (plain cloning).
-        kind: what the expert knows: the task ("informed"), or what the agent has been shown so far ("fair").
-        frozen: a finite set of demonstrations instead of an expert at hand: episodes from a fixed number of starting
-            states, in which the first of the best actions is always taken, and is all that is shown.
+        kind: the expert's knowledge: the task ("informed"), or only what the agent has been shown so far ("fair").
+        frozen: whether labels are a fixed set of demonstrations, not an expert to query. Then episodes begin in a fixed
+            number of starting states, and the label is always the first of the best actions.
     """
 
     acts: Literal["student", "expert"]
@@ -26,24 +26,28 @@ class Teacher:
 
     @property
     def words(self) -> str:
-        """What it is, for a person."""
-        whose = f"labels on the {self.acts}'s own states" if self.acts == "student" else "labels on the expert's states"
-        knows = "who knows the task" if self.kind == "informed" else "who knows what the agent was shown"
-        return f"{'a fixed number of demonstrations' if self.frozen else whose}, by an expert {knows}"
+        """A description for a person."""
+        labels = "a fixed number of demonstrations" if self.frozen else f"labels on the {self.acts}'s own states"
+        knowledge = "the task" if self.kind == "informed" else "only what the agent was shown"
+        return f"{labels}, by an expert who knows {knowledge}"
 
     def label(self, family: Family, state: State, key: jax.Array, noise: jax.Array) -> jax.Array:
-        """What the student shall do: action probabilities, float32 [A].
+        """Return the label of one state: action probabilities, float32 [A], ties among best actions shared.
 
-        Ties among best actions are shared. With probability `noise` (float32 []) the expert errs, and means a legal
-        action drawn at random; frozen demonstrations have no noise, or they would not be the same every time.
+        Args:
+            family: the dynamics.
+            state: the state to label, unbatched.
+            key: a key; consumed.
+            noise: probability that the label is a random legal action, float32 []. Frozen demonstrations ignore it:
+                noise would make them differ from one epoch to the next.
         """
         best = family.expert(state, self.kind)
         if self.frozen:
             return jax.nn.one_hot(jnp.argmax(best), family.num_actions)
-        key_errs, key_action = jax.random.split(key)
+        key_noise, key_action = jax.random.split(key)
         legal = jnp.where(family.observe(state).action_mask, 0.0, -jnp.inf)
         error = jax.nn.one_hot(jax.random.categorical(key_action, legal), family.num_actions)
-        return jnp.where(jax.random.bernoulli(key_errs, noise), error, best)
+        return jnp.where(jax.random.bernoulli(key_noise, noise), error, best)
 
 
 TEACHERS: dict[str, Teacher] = {

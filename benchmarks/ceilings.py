@@ -95,7 +95,7 @@ def shares_of_ceilings(name: str, repeats: int, product: float, stream: float) -
     size = setup.num_envs // setup.minibatches
     minibatch = jax.tree.map(lambda leaf: leaf[:, :size], (rollout, setup.algorithm.compute_targets(rollout, hyper)))
     memory_before = jax.tree.map(lambda leaf: leaf[:size], state.actors[0].memory)
-    loss = jax.grad(lambda params: lr.loss(setup, params, (*minibatch, memory_before), hyper)[0])
+    loss = jax.grad(lambda params: lr.loss(setup, params, lr.Batch(*minibatch, memory_before), hyper)[0])
     one_step = lr.Setup(**{**vars(setup), "steps": 1})
     forward = forward_flops(setup.network) * samples
     moved = {

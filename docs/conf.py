@@ -38,18 +38,18 @@ pygments_style, pygments_dark_style = "friendly", "monokai"
 
 
 def shorter(*told: Any) -> tuple[str | None, str | None]:
-    """A signature without what pydantic checks of a type beside the type itself."""
+    """Return a signature without what pydantic checks of a type beside the type itself."""
     signature, returns = told[-2:]
     return signature and re.sub(r"Annotated\[(\w+), FieldInfo\(.*?\]\)\]", r"\1", signature), returns
 
 
 def silent(*told: Any) -> None:
-    """A field without a comment has no documentation."""
+    """Drop what Sphinx says of a field without a comment."""
     if told[-1][:1] and told[-1][0].startswith("Alias for field number"):
         told[-1].clear()
 
 
 def setup(app: Sphinx) -> None:
-    """Called by Sphinx."""
+    """Connect both to Sphinx."""
     app.connect("autodoc-process-signature", shorter)
     app.connect("autodoc-process-docstring", silent)

@@ -1,8 +1,7 @@
-"""What the agent is told: a number for every step, from the family's outcome.
+"""Rewards: a number for every step, computed from the family's outcome.
 
-A reward is one file and one line here, or an entry point of another package (`incentivize.envs.registry`). Rewards add up:
-`make("sparse+hunger")` pays for success and charges for steps. `taste` pays nothing of its own: it says where episodes
-begin.
+A reward is one file and one line here, or an entry point of another package (`incentivize.envs.registry`). Rewards add
+up: `make("sparse+hunger")` pays for success and charges for steps. "taste" pays nothing: it moves starting states.
 """
 
 from __future__ import annotations
@@ -31,95 +30,108 @@ REWARDS: Registry[Reward] = Registry(
 
 
 class Transition(NamedTuple):
-    """One step of one environment, as a reward sees it."""
+    """One step of one environment, unbatched.
 
-    before: Any  # the state the action was taken in
-    action: jax.Array  # int []
-    after: Any  # the state it led to, before any reset
+    Attributes:
+        before: the state that the action was taken in.
+        action: the action taken, integer [].
+        after: the state that the action led to, before any reset.
+        outcome: the family's outcome of the step.
+        elapsed: steps taken before this one in the episode, int32 [].
+        key: a key for rewards that draw random numbers; consumed.
+    """
+
+    before: Any
+    action: jax.Array
+    after: Any
     outcome: Outcome
-    elapsed: jax.Array  # int32 []: steps taken before this one in the episode
-    key: jax.Array  # for what is drawn; consumed
+    elapsed: jax.Array
+    key: jax.Array
 
 
 class RewardScales(Protocol):
-    """How strong incentives are: float32 [], traced. A learner's hyperparameters have all of these."""
+    """Scales of rewards: float32 [] each, traced. A learner's hyperparameters have all of them."""
 
     @property
     def gamma(self) -> Any:
-        """The learner's discount."""
+        """The learner's discount per step."""
 
     @property
     def hunger(self) -> Any:
-        """What a step costs, as a share of the prize."""
+        """The cost of a step, as a share of the prize."""
 
     @property
     def shaping(self) -> Any:
-        """What the whole way to success is worth, as a share of the prize."""
+        """The worth of the whole way to success, as a share of the prize."""
 
     @property
     def taste(self) -> Any:
-        """The share of episodes that begin near success, at first."""
+        """The share of episodes that begin near success, at environment step 0."""
 
     @property
     def taste_steps(self) -> Any:
-        """Environment steps until that share has fallen to 0."""
+        """The number of environment steps over which `taste` falls to 0."""
 
 
 class Reward(Protocol):
-    """A pure, unbatched function: float32 []."""
+    """A pure, unbatched function from a step to its reward, float32 []."""
 
-    def __call__(self, family: Family, move: Transition, strength: RewardScales) -> jax.Array: ...
+    def __call__(self, family: Family, move: Transition, scales: RewardScales) -> jax.Array: ...
 
 
 @dataclass(frozen=True)
 class Incentive:
-    """A sum of rewards, by name; static under `jit`.
+    """A sum of rewards; static under `jit`.
 
     Attributes:
-        parts: names of REWARDS.
+        parts: names of the rewards, of REWARDS.
     """
 
     parts: tuple[str, ...]
 
     @property
     def tastes(self) -> bool:
-        """Whether some episodes begin near success."""
+        """Whether a share of the episodes begins near success."""
         return "taste" in self.parts
 
-    def pays(self, family: Family, move: Transition, strength: RewardScales) -> jax.Array:
-        """The sum, float32 []; every part draws for itself."""
+    def compute(self, family: Family, move: Transition, scales: RewardScales) -> jax.Array:
+        """Compute the reward of one step, float32 []: the sum of the parts, each with a key of its own."""
         import jax
 
         keys = jax.random.split(move.key, len(self.parts))
-        paid = [
-            REWARDS.load(name)(family, move._replace(key=key), strength)
+        rewards = [
+            REWARDS.load(name)(family, move._replace(key=key), scales)
             for name, key in zip(self.parts, keys, strict=True)
         ]
-        return sum(paid[1:], start=paid[0])
+        return sum(rewards[1:], start=rewards[0])
 
 
 def names() -> tuple[str, ...]:
-    """The names of the registered rewards."""
+    """Return the names of the registered rewards."""
     return tuple(REWARDS)
 
 
 def describe(name: str) -> str:
-    """A reward's docstring, which says what it does to the optimal policy."""
+    """Return a reward's docstring, which states the optimal policy under it.
+
+    Raises:
+        KeyError: if no reward has that name.
+        LoadError: if the reward of another package cannot be imported.
+    """
     return REWARDS.load(name).__doc__ or ""
 
 
 def make(name: str) -> Incentive:
-    """A reward by name, or a sum of several such as "sparse+hunger".
+    """Make an incentive of one reward, or of several such as "sparse+hunger".
 
     Raises:
-        ValueError: where there is none of that name, or one is there twice.
+        ValueError: if a reward is unknown or named twice.
     """
     parts = tuple(part.strip() for part in name.split("+"))
-    for part in parts:
-        if part not in REWARDS:
-            raise ValueError(f"reward={name!r}: want one of {', '.join(REWARDS)}, or several joined by +")
+    if not all(part in REWARDS for part in parts):
+        raise ValueError(f"reward = {name!r}: must be one of {', '.join(REWARDS)}, or several joined by +.")
     if len(set(parts)) < len(parts):
-        raise ValueError(f"reward={name!r}: want every reward once")
+        raise ValueError(f"reward = {name!r}: must name every reward once. Remove the repeated one.")
     return Incentive(parts)
 
 

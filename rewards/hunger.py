@@ -1,4 +1,4 @@
-"""Hunger: every step costs."""
+"""Hunger: a cost for every step."""
 
 import jax
 import jax.numpy as jnp
@@ -7,11 +7,11 @@ from incentivize.envs.family import Family
 from incentivize.rewards import RewardScales, Transition
 
 
-def hunger(family: Family, move: Transition, strength: RewardScales) -> jax.Array:
-    """Less `hunger` at every step, to be added to a prize.
+def hunger(family: Family, move: Transition, scales: RewardScales) -> jax.Array:
+    """Charge `hunger` for every step; added to a prize.
 
-    Optimal, beside `sparse` without a discount: to succeed by the shortest way, as long as success is worth its steps.
-    A failure ends the paying too: where hunger x the steps that are left is more than the chance of success, to fail
-    quickly is better than to try, so keep hunger well below 1 / horizon.
+    Optimal, with `sparse` and no discount: success by the shortest way, as long as success is worth its steps. Failure
+    ends the costs, too: if hunger x steps left exceeds the chance of success, failing quickly is better than trying. So
+    keep hunger well below 1 / horizon.
     """
-    return -jnp.asarray(strength.hunger, jnp.float32)
+    return -jnp.asarray(scales.hunger, jnp.float32)

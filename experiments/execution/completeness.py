@@ -78,8 +78,8 @@ def _check_same_code(own: Mapping[str, StoredCell], archive: CellStore) -> None:
     if all(then.digest == now.digest for then, now in pairs):
         then, now = pairs[0]
         raise InputError(
-            f"--out {archive.run}: was started with {_describe(then.ambient)}, and this process has {_describe(now.ambient)}: "
-            "numbers would differ. Use the settings it was started with, or another --out."
+            f"--out {archive.run}: was started with {_describe(then.ambient)}, and this process has "
+            f"{_describe(now.ambient)}: numbers would differ. Use the settings it was started with, or another --out."
         )
     commit = changed[0].about["made_with"].get("commit") or "unknown"
     raise InputError(

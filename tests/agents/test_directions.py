@@ -1,4 +1,4 @@
-"""The direction of the first step, at any shape: towards what was paid, and towards labels."""
+"""Gradients point towards rewarded actions and towards labels, at every shape."""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ POOL = make_pool(None)
 
 @dataclass(frozen=True)
 class Bandit(Probe):
-    """One step, as many actions as one likes, of which the last succeeds and all others fail."""
+    """A bandit of one step and `arms` actions: the last succeeds, all others fail."""
 
     arms: int = 2
 
@@ -41,17 +41,17 @@ class Bandit(Probe):
 
 
 def rollout_of(steps, num_envs, arms):
-    """Any one-step episodes: logits, and a rollout of draws from them in which the last action was paid."""
+    """Return random logits, and a rollout of one-step episodes in which only the last action is rewarded."""
     rng = np.random.default_rng(arms)
     logits = jnp.array(rng.normal(size=(steps, num_envs, arms)), jnp.float32)
     action = rng.integers(arms, size=(steps, num_envs))
     action[0, 0], action[-1, -1] = arms - 1, 0  # some are paid, and some are not
     action = jnp.array(action)
-    nothing, ends = jnp.zeros((steps, num_envs)), jnp.ones((steps, num_envs), bool)
+    zeros, ends = jnp.zeros((steps, num_envs)), jnp.ones((steps, num_envs), bool)
     log_prob = jnp.take_along_axis(jax.nn.log_softmax(logits), action[..., None], -1)[..., 0]
-    paid, labels = (action == arms - 1).astype(jnp.float32), jax.nn.one_hot(jnp.full(action.shape, arms - 1), arms)
+    reward, labels = (action == arms - 1).astype(jnp.float32), jax.nn.one_hot(jnp.full(action.shape, arms - 1), arms)
     never = jnp.zeros_like(ends)
-    return logits, Rollout((), action, log_prob, nothing, nothing, paid, ends, ends, never, paid == 1, labels)
+    return logits, Rollout((), action, log_prob, zeros, zeros, reward, ends, ends, never, reward == 1, labels)
 
 
 SHAPES = [  # steps, environments, actions
@@ -64,7 +64,7 @@ SHAPES = [  # steps, environments, actions
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_losses_fall_towards_what_is_paid_and_towards_labels(shape):
-    """Of every step: its action becomes likelier if it was paid, and else less likely; labels become likelier."""
+    """At every step rewarded actions and labels become likelier, other actions less likely."""
     logits, rollout = rollout_of(*shape)
     hyper = lr.Hyper(entropy_coef=0.0)
 
@@ -73,10 +73,10 @@ def test_losses_fall_towards_what_is_paid_and_towards_labels(shape):
         targets = ppo.compute_advantages(rollout, hyper)
         losses = ((ppo.loss, targets), (cloning.loss, ()), (cloning.loss_with_values, targets))
         return [
-            jax.grad(lambda logits, loss=loss, beside=beside: loss(logits, rollout.value, rollout, beside, hyper)[0])(
-                logits
-            )
-            for loss, beside in losses
+            jax.grad(
+                lambda logits, loss=loss, targets=targets: loss(logits, rollout.value, rollout, targets, hyper)[0]
+            )(logits)
+            for loss, targets in losses
         ]
 
     incentivized, *taught = map(np.asarray, slopes(logits))
@@ -98,12 +98,12 @@ UPDATES = [  # environments, minibatches, actions, network, memory
 @pytest.mark.parametrize("teacher", [None, pytest.param("dagger", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("num_envs", "minibatches", "arms", "kind", "memory"), UPDATES)
 def test_the_first_update_makes_the_right_action_likelier(num_envs, minibatches, arms, kind, memory, teacher):
-    """The mean over seeds, as a single rollout of few environments says little."""
+    """Tested on the mean over seeds: a single rollout of few environments is too noisy."""
     bandit = Bandit(arms=arms)
     network = networks.make(kind, bandit, width=8, memory=memory)
-    own = {"algorithm": cloning.CLONING, "teacher": TEACHERS[teacher]} if teacher else {"algorithm": ppo.PPO}
+    arm = {"algorithm": cloning.CLONING, "teacher": TEACHERS[teacher]} if teacher else {"algorithm": ppo.PPO}
     sizes = {"num_envs": num_envs, "steps": 16, "epochs": 1, "minibatches": minibatches}
-    setup = lr.Setup(bandit, network, reward=rewards.make("sparse"), **sizes, **own)
+    setup = lr.Setup(bandit, network, reward=rewards.make("sparse"), **sizes, **arm)
     hyper = lr.Hyper(learning_rate=1e-3, entropy_coef=0.0, value_coef=0.0)
     observation = bandit.observe(bandit.init(jax.random.key(0), jnp.zeros(2, jnp.uint8)))
 

@@ -16,14 +16,14 @@ KEY = jax.random.key(0)
 
 
 def right(state, elapsed, memory, key):
-    """Of the probe that wants its slot back."""
+    """Repeat the slot, which the probe pays for."""
     return 20 * jax.nn.one_hot(state.seen, 2), memory
 
 
 def test_a_perfect_and_a_perfectly_wrong_policy():
     tasks = jnp.zeros((5, 2), jnp.uint8)
-    found = evaluate(Probe(pays="match"), right, (), tasks, KEY, 7)
-    assert found.successes_greedy.tolist() == found.successes.tolist() == [7] * 5
+    counts = evaluate(Probe(pays="match"), right, (), tasks, KEY, 7)
+    assert counts.successes_greedy.tolist() == counts.successes.tolist() == [7] * 5
 
     def wrong(*args):
         return -right(*args)[0], ()
@@ -36,23 +36,23 @@ def wavering(state, elapsed, memory, key):
 
 
 def test_greedy_and_sampled_differ_where_the_policy_wavers():
-    found = evaluate(Probe(pays="action"), wavering, (), jnp.zeros((50, 2), jnp.uint8), KEY, 20)
-    assert (found.successes_greedy == 20).all()
-    assert float(found.successes.mean()) == pytest.approx(10.5, abs=1)
+    counts = evaluate(Probe(pays="action"), wavering, (), jnp.zeros((50, 2), jnp.uint8), KEY, 20)
+    assert (counts.successes_greedy == 20).all()
+    assert float(counts.successes.mean()) == pytest.approx(10.5, abs=1)
 
 
 def test_only_the_first_end_counts():
-    """After a failure an episode that would succeed later is over."""
+    """A failure ends the episode, even if later steps would succeed."""
 
     def first_wrong_then_right(state, elapsed, memory, key):
         return 20 * jax.nn.one_hot(state.step, 2), memory
 
-    found = evaluate(Probe(pays="action"), first_wrong_then_right, (), jnp.zeros((5, 2), jnp.uint8), KEY, 4)
-    assert found.successes_greedy.tolist() == [0] * 5
+    counts = evaluate(Probe(pays="action"), first_wrong_then_right, (), jnp.zeros((5, 2), jnp.uint8), KEY, 4)
+    assert counts.successes_greedy.tolist() == [0] * 5
 
 
 def test_the_best_of_three_attempts():
-    """At even chances each, three attempts miss once in eight times. The first is the same however many follow."""
+    """Three attempts at even chances all fail once in eight times. More attempts do not change the first."""
     probe, tasks = Probe(pays="action"), jnp.zeros((50, 2), jnp.uint8)
 
     def even(state, elapsed, memory, key):
@@ -67,7 +67,7 @@ def test_the_best_of_three_attempts():
 
 @dataclass(frozen=True)
 class Walk(Probe):
-    """Action 1 is a step ahead, 0 is none; two ahead succeed. At most six."""
+    """A walk: action 1 is a step ahead, 0 is none; two steps ahead succeed. At most six steps."""
 
     limit: int = 6
 
@@ -81,18 +81,18 @@ class Walk(Probe):
 
 def test_steps_are_counted_where_the_first_attempt_succeeded():
     def every_other(state, elapsed, memory, key):
-        """Ahead at every other step, from the second on, where the slot is 1; else never."""
+        """Step ahead at every other step, from the second on, if the slot is 1; else never."""
         return 40 * jax.nn.one_hot(state.seen * (elapsed % 2), 2), memory
 
-    found = evaluate(Walk(), every_other, (), jnp.zeros((5, 2), jnp.uint8), KEY, 20, attempts=2)
-    assert 0 < int(found.successes.min()) < 20
-    assert (found.steps == 4 * found.successes).all()
-    assert (found.expert_steps == 2 * found.successes).all()
+    counts = evaluate(Walk(), every_other, (), jnp.zeros((5, 2), jnp.uint8), KEY, 20, attempts=2)
+    assert 0 < int(counts.successes.min()) < 20
+    assert (counts.steps == 4 * counts.successes).all()
+    assert (counts.expert_steps == 2 * counts.successes).all()
 
 
 @dataclass(frozen=True)
 class Somewhere(Walk):
-    """Begins at most two steps away."""
+    """A walk that begins one or two steps from success."""
 
     def init(self, key, task):
         return super().init(key, task)._replace(step=jax.random.bernoulli(key, 0.3).astype(jnp.uint8))
@@ -104,24 +104,24 @@ def test_attempts_of_a_life_are_counted_one_by_one_and_the_last_is_the_result():
         return 20 * jax.nn.one_hot(slot, 2), memory
 
     family, tasks = Lives(Probe(pays="match"), 3), jnp.zeros((5, 2), jnp.uint8)
-    found = evaluate(family, right_from_the_second_on, (), tasks, KEY, 7)
-    assert found.by_attempt.tolist() == [[0, 7, 7]] * 5
-    assert found.successes_greedy.tolist() == found.successes.tolist() == [7] * 5
-    found = evaluate(Lives(Probe(pays="match"), 1), right_from_the_second_on, (), tasks, KEY, 7)
-    assert found.by_attempt.tolist() == [[0]] * 5
+    counts = evaluate(family, right_from_the_second_on, (), tasks, KEY, 7)
+    assert counts.by_attempt.tolist() == [[0, 7, 7]] * 5
+    assert counts.successes_greedy.tolist() == counts.successes.tolist() == [7] * 5
+    counts = evaluate(Lives(Probe(pays="match"), 1), right_from_the_second_on, (), tasks, KEY, 7)
+    assert counts.by_attempt.tolist() == [[0]] * 5
     assert evaluate(Probe(pays="match"), right, (), tasks, KEY, 7).by_attempt.tolist() == [[7]] * 5
 
 
 def test_steps_are_those_of_the_last_attempt():
-    """Which begins elsewhere: one or two steps away, however far the first began."""
+    """The last attempt has a start of its own, one or two steps from success."""
 
     def ahead(state, elapsed, memory, key):
         return jnp.array([0.0, 40.0]), memory
 
-    found = evaluate(Lives(Somewhere(), 3), ahead, (), jnp.zeros((5, 2), jnp.uint8), KEY, 20)
-    assert found.by_attempt.tolist() == [[20] * 3] * 5
-    assert (found.steps == found.expert_steps).all()
-    assert 20 < int(found.steps.min()) <= int(found.steps.max()) < 40
+    counts = evaluate(Lives(Somewhere(), 3), ahead, (), jnp.zeros((5, 2), jnp.uint8), KEY, 20)
+    assert counts.by_attempt.tolist() == [[20] * 3] * 5
+    assert (counts.steps == counts.expert_steps).all()
+    assert 20 < int(counts.steps.min()) <= int(counts.steps.max()) < 40
 
 
 def test_what_a_policy_draws_while_thinking_is_new_at_every_step_and_in_every_episode():
@@ -129,10 +129,12 @@ def test_what_a_policy_draws_while_thinking_is_new_at_every_step_and_in_every_ep
         return 40 * jax.nn.one_hot(jax.random.bernoulli(key).astype(jnp.int32), 2), memory
 
     tasks = jnp.zeros((50, 2), jnp.uint8)
-    one, two = (evaluate(probe, guess, (), tasks, KEY, 40, 2) for probe in (Probe(pays="action"), Walk(limit=2)))
-    assert float(one.successes.mean()) / 40 == pytest.approx(1 / 2, abs=0.03)
-    assert float(one.successes_best.mean()) / 40 == pytest.approx(3 / 4, abs=0.03)
-    assert float(two.successes.mean()) / 40 == pytest.approx(1 / 4, abs=0.03)
+    one_step, two_steps = (
+        evaluate(probe, guess, (), tasks, KEY, 40, 2) for probe in (Probe(pays="action"), Walk(limit=2))
+    )
+    assert float(one_step.successes.mean()) / 40 == pytest.approx(1 / 2, abs=0.03)
+    assert float(one_step.successes_best.mean()) / 40 == pytest.approx(3 / 4, abs=0.03)
+    assert float(two_steps.successes.mean()) / 40 == pytest.approx(1 / 4, abs=0.03)
 
 
 def test_the_instances_do_not_depend_on_the_policy():
@@ -145,8 +147,8 @@ def test_the_instances_do_not_depend_on_the_policy():
         lambda p: evaluate(family, policy_of(family, network, p), network.initial_memory(), tasks, KEY, 3)
     )
     first, again = measure(params), measure(params)
-    assert first.sampled.tolist() == again.sampled.tolist()
-    assert 0 <= int(first.greedy.min()) <= int(first.greedy.max()) <= 3
+    assert first.successes.tolist() == again.successes.tolist()
+    assert 0 <= int(first.successes_greedy.min()) <= int(first.successes_greedy.max()) <= 3
 
 
 def test_tasks_after_those_that_are_left_out_meet_the_instances_that_they_would_have_met():

@@ -21,7 +21,7 @@ POOL = make_pool(None)
 
 
 def arm(teacher):
-    """What sets an arm apart: PPO, or the teacher's."""
+    """Return the options of an arm: PPO, or cloning of the teacher."""
     return {"algorithm": cloning.CLONING, "teacher": TEACHERS[teacher]} if teacher else {"algorithm": ppo.PPO}
 
 
@@ -36,24 +36,24 @@ def trained(probe, teacher=None, kind="mlp", updates=60, reward="sparse"):
 
 @pytest.mark.parametrize("kind", ENCODERS)
 def test_ppo_learns_a_constant_value(kind):
-    look, _ = trained(Probe(pays="always"), None, kind)
-    assert [float(look(slot)[1]) for slot in (0, 1)] == pytest.approx([1, 1], abs=0.1)
+    apply, _ = trained(Probe(pays="always"), None, kind)
+    assert [float(apply(slot)[1]) for slot in (0, 1)] == pytest.approx([1, 1], abs=0.1)
 
 
 def test_ppo_learns_a_value_that_depends_on_what_is_seen():
-    look, _ = trained(Probe(pays="seen"))
-    assert [float(look(slot)[1]) for slot in (0, 1)] == pytest.approx([0, 1], abs=0.05)
+    apply, _ = trained(Probe(pays="seen"))
+    assert [float(apply(slot)[1]) for slot in (0, 1)] == pytest.approx([0, 1], abs=0.05)
 
 
 def test_ppo_discounts_a_delayed_reward():
-    look, _ = trained(Probe(pays="always", steps=2))
-    assert [float(look(1, step)[1]) for step in (0, 1)] == pytest.approx([0.5, 1], abs=0.05)
+    apply, _ = trained(Probe(pays="always", steps=2))
+    assert [float(apply(1, step)[1]) for step in (0, 1)] == pytest.approx([0.5, 1], abs=0.05)
 
 
 def test_ppo_bootstraps_when_time_runs_out():
-    """A toll of 1 for ever is worth -1 / (1 - gamma) = -2; were the time limit an end, it would be -1.25 on average."""
-    look, _ = trained(Probe(pays="toll", limit=2), updates=400)
-    assert [float(look(slot)[1]) for slot in (0, 1)] == pytest.approx([-2, -2], abs=0.15)
+    """An endless toll of 1 is worth -1 / (1 - gamma) = -2; without bootstrapping it would be -1.25 on average."""
+    apply, _ = trained(Probe(pays="toll", limit=2), updates=400)
+    assert [float(apply(slot)[1]) for slot in (0, 1)] == pytest.approx([-2, -2], abs=0.15)
 
 
 ARMS = [
@@ -67,10 +67,10 @@ ARMS = [
 
 @pytest.mark.parametrize(("pays", "teacher", "kind"), ARMS)
 def test_every_arm_finds_the_right_action(pays, teacher, kind):
-    look, metrics = trained(Probe(pays=pays), teacher, kind)
+    apply, metrics = trained(Probe(pays=pays), teacher, kind)
     for slot in (0, 1):
         right = 1 if pays == "action" else slot
-        assert float(jax.nn.softmax(look(slot)[0])[right]) > 0.95
+        assert float(jax.nn.softmax(apply(slot)[0])[right]) > 0.95
     assert float(metrics["successes"] / metrics["episodes"]) > 0.8
 
 
@@ -89,10 +89,10 @@ def test_one_agent_learns_every_family_of_a_mixture(teacher):
     state, _ = jax.jit(partial(lr.train, setup))(state, HYPER, POOL, jnp.int32(100))
     tasks = jnp.zeros((20, 2), jnp.uint8)
     for member in probes.members:
-        found = evaluate(member, policy_of(member, network, state.params), (), tasks, jax.random.key(1), 10)
-        assert int(found.successes.sum()) > 180
+        counts = evaluate(member, policy_of(member, network, state.params), (), tasks, jax.random.key(1), 10)
+        assert int(counts.successes.sum()) > 180
 
 
 def test_soft_labels_are_matched():
-    look, _ = trained(Probe(pays="always"), "dagger")
-    assert float(jax.nn.softmax(look(1)[0])[0]) == pytest.approx(0.5, abs=0.05)
+    apply, _ = trained(Probe(pays="always"), "dagger")
+    assert float(jax.nn.softmax(apply(1)[0])[0]) == pytest.approx(0.5, abs=0.05)

@@ -1,4 +1,4 @@
-"""How likely the expert's actions are made: known for policies that heed the expert by a known share."""
+"""The log-likelihood of the expert's actions is known for policies that follow the expert by a known share."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from incentivize import envs
-from incentivize.agents.likelihood import MIN_PROBABILITY, likelihood
+from incentivize.agents.likelihood import MIN_LOG_PROBABILITY, likelihood
 
 SHARE = 0.7
 
@@ -16,7 +16,7 @@ def tasks_of(family, count):
 
 
 def heeding(family, kind, share):
-    """A policy that gives the expert's actions `share` of its probability, whichever of them there are."""
+    """Return a policy that gives the expert's actions the probability `share` in total."""
 
     def policy(state, elapsed, memory, key):
         best = family.expert(state, kind) > 0
@@ -29,8 +29,10 @@ def heeding(family, kind, share):
 @pytest.mark.parametrize("name", ["mazes", "puzzles"])
 def test_each_decision_counts_as_much_as_the_policy_heeds_the_expert(name):
     family = envs.make(name)
-    told = likelihood(family, heeding(family, "informed", SHARE), jnp.int32(0), tasks_of(family, 16), jax.random.key(0))
-    total, decisions = map(np.array, told)
+    result = likelihood(
+        family, heeding(family, "informed", SHARE), jnp.int32(0), tasks_of(family, 16), jax.random.key(0)
+    )
+    total, decisions = map(np.array, result)
     assert total.dtype == np.float32
     assert ((decisions >= 1) & (decisions <= family.horizon)).all()
     np.testing.assert_allclose(total, decisions * np.log(SHARE), rtol=1e-5)
@@ -47,7 +49,7 @@ def test_where_the_rule_is_hidden_it_is_the_expert_who_knows_what_was_shown():
 
 
 def test_it_is_the_expert_that_plays():
-    """Whatever the policy would do, episodes take as long as the expert takes."""
+    """Episodes are as long as the expert's, whatever the policy."""
     family = envs.make("puzzles")
     for share in (0.01, 0.99):
         _, decisions = likelihood(
@@ -61,4 +63,4 @@ def test_what_has_no_probability_is_told_with_an_end():
     total, decisions = likelihood(
         family, heeding(family, "informed", 0.0), jnp.int32(0), tasks_of(family, 4), jax.random.key(1)
     )
-    np.testing.assert_allclose(total, MIN_PROBABILITY * np.array(decisions))
+    np.testing.assert_allclose(total, MIN_LOG_PROBABILITY * np.array(decisions))

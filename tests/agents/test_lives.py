@@ -1,4 +1,4 @@
-"""What an agent makes of several attempts at a task: it keeps its memory from one to the next."""
+"""Several attempts at a task: an agent keeps its memory from one attempt to the next."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -24,7 +24,7 @@ SPARSE = rewards.make("sparse")
 
 
 class Notches:
-    """A network that counts the steps since its memory was empty, and says so as its value."""
+    """A network whose value is the number of steps since its memory was empty."""
 
     def act(self, params, observations, memories):
         return jnp.zeros((len(memories), 2)), memories.astype(jnp.float32), memories + 1
@@ -37,26 +37,28 @@ class Notches:
 
 
 def test_memory_lasts_from_attempt_to_attempt_and_not_from_life_to_life():
-    """Attempts of two steps, three to a life."""
-    acting = ro.ActorConfig(Lives(Probe(steps=2), 3), Notches(), SPARSE)
-    draw = start_sampler(acting.family, POOL)
-    actors = ro.init(acting, draw, KEY, 2, 14)
+    """Attempts have two steps, lives have three attempts."""
+    config = ro.ActorConfig(Lives(Probe(steps=2), 3), Notches(), SPARSE)
+    draw = start_sampler(config.family, POOL)
+    actors = ro.init(config, draw, KEY, 2, 14)
     actors = actors._replace(bank=refill(actors.bank, draw, KEY))
-    _, found = jax.jit(lambda: ro.collect(acting, (), actors, KEY, 14, lr.Hyper()))()
+    _, rollout = jax.jit(lambda: ro.collect(config, (), actors, KEY, 14, lr.Hyper()))()
     for env in (0, 1):
-        assert found.value[:, env].tolist() == [step % 6 for step in range(14)]
-        assert found.reset_before[:, env].tolist() == [step % 6 == 0 for step in range(14)]
-        assert found.terminated_after[:, env].tolist() == [step % 6 == 5 for step in range(14)]
-        assert found.reward[:, env].tolist() == [step % 2 for step in range(14)]  # every attempt succeeds, and is paid
-        assert found.observation.context[:, env, -3].tolist() == [step % 6 // 2 for step in range(14)]
+        assert rollout.value[:, env].tolist() == [step % 6 for step in range(14)]
+        assert rollout.reset_before[:, env].tolist() == [step % 6 == 0 for step in range(14)]
+        assert rollout.terminated_after[:, env].tolist() == [step % 6 == 5 for step in range(14)]
+        assert rollout.reward[:, env].tolist() == [
+            step % 2 for step in range(14)
+        ]  # every attempt succeeds, and is paid
+        assert rollout.observation.context[:, env, -3].tolist() == [step % 6 // 2 for step in range(14)]
 
 
 @dataclass(frozen=True)
 class Secret(Probe):
-    """Which of two answers is right is the task's secret; before the answer there is a step without a choice.
+    """A task with a secret: the right one of two answers. Before the answer comes a step without a choice.
 
-    So the first attempt is a guess that wins half the time, whatever is done. What it brought tells the answer, and
-    is seen at the next step, in which nothing can be done but remember it.
+    So the first attempt is a guess that wins half the time under any policy. Its outcome reveals the answer; the next
+    observation shows it, in a step that leaves nothing to do but remember it.
     """
 
     steps: int = 2
@@ -86,7 +88,7 @@ def test_only_an_agent_with_a_memory_learns_from_its_first_attempt(memory, expec
     state = jax.jit(partial(lr.init, setup))(POOL, jnp.uint32(0))
     state, _ = jax.jit(partial(lr.train, setup))(state, hyper, POOL, jnp.int32(150))
     tasks = jnp.array([[digit, 0] for digit in range(4)], jnp.uint8)  # either answer twice
-    found = evaluate(family, policy_of(family, network, state.params), network.initial_memory(), tasks, KEY, 250)
-    first, second = (found.by_attempt.sum(0) / 1000).tolist()
+    counts = evaluate(family, policy_of(family, network, state.params), network.initial_memory(), tasks, KEY, 250)
+    first, second = (counts.by_attempt.sum(0) / 1000).tolist()
     assert first == pytest.approx(0.5, abs=0.05)
     assert second == pytest.approx(expected, abs=0.05)

@@ -1,4 +1,4 @@
-"""Every family and learner lowers for the accelerators, as far as can be tried without one."""
+"""Every family and learner lowers for accelerators, as far as a machine without one can tell."""
 
 import jax
 import jax.numpy as jnp
@@ -24,11 +24,11 @@ LEARNERS = {
 @pytest.mark.parametrize("who", LEARNERS)
 @pytest.mark.parametrize("name", envs.names())
 def test_training_and_evaluation_lower_for_gpu_and_tpu(name, who):
-    """From the first key to an update and an evaluation; what is exported runs on neither here."""
+    """Export a whole run: initialisation, updates, evaluation. The exported program is not executed."""
     family, (algorithm, teacher, reward) = envs.make(name), LEARNERS[who]
     network = networks.make("pairs", family, width=16, memory="gru")
-    told = TEACHERS[teacher] if teacher else None
-    setup = learner.Setup(family, network, algorithm, rewards.make(reward), told, num_envs=16, steps=8)
+    labeller = TEACHERS[teacher] if teacher else None
+    setup = learner.Setup(family, network, algorithm, rewards.make(reward), labeller, num_envs=16, steps=8)
     hyper = learner.Hyper(*map(jnp.float32, learner.Hyper()))
 
     def run(pool, seed, hyper, key):
@@ -58,7 +58,7 @@ def test_networks_lower_for_gpu_and_tpu(kind, memory):
     params = jax.eval_shape(network.init, jax.random.key(0))
     family = envs.make("puzzles")
     state = jax.eval_shape(family.init, jax.random.key(0), jnp.zeros(len(family.tasks.radices), family.tasks.dtype))
-    one = jax.eval_shape(family.observe, state)
-    several = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((4, *leaf.shape), leaf.dtype), one)
-    exported = export.export(jax.jit(jax.grad(loss)), platforms=PLATFORMS)(params, several)
+    observation = jax.eval_shape(family.observe, state)
+    observations = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((4, *leaf.shape), leaf.dtype), observation)
+    exported = export.export(jax.jit(jax.grad(loss)), platforms=PLATFORMS)(params, observations)
     assert exported.platforms == PLATFORMS

@@ -1,4 +1,4 @@
-"""What is remembered, and that replaying it is what acting was."""
+"""Memories: their contents, and the equality of acting and replaying."""
 
 from functools import partial
 from itertools import product
@@ -13,7 +13,7 @@ from incentivize.agents import learner as lr
 from incentivize.agents import rollout as ro
 from incentivize.agents.encoders import ENCODERS
 from incentivize.agents.evaluate import evaluate, policy_of
-from incentivize.agents.memories import MEMORIES, _remembered, recurrence
+from incentivize.agents.memories import MEMORIES, _recurrence_forward, recurrence
 from incentivize.agents.teachers import TEACHERS
 from incentivize.envs.tasks import make_pool
 from tests.helpers.probes import AnyLength, Probe, Recall, seen
@@ -30,9 +30,9 @@ for pair in product(ENCODERS, MEMORIES):
 
 
 def second_rollout(setup, grain):
-    """The second rollout of a run, whose memory comes from the first; the policy is made less even than a fresh one.
+    """Collect the second rollout of a run, with memory from the first, with a less uniform policy than a fresh one.
 
-    Returns the rollout, and what a replay of it gives: log-probabilities and values.
+    Returns the rollout, and its log-probabilities and values in a replay.
     """
     pool = make_pool(None)
     hyper = lr.Hyper(*(jnp.asarray(value, grain) for value in lr.Hyper()))
@@ -48,7 +48,7 @@ def second_rollout(setup, grain):
 
 @pytest.mark.parametrize(("family", "kind", "memory"), CASES)
 def test_the_ratio_is_exactly_one_before_the_first_gradient_step(family, kind, memory):
-    """Where the arithmetic is twice as fine as what is compared: float64, rounded to float32."""
+    """Computed in float64 and compared in float32, so that rounding does not show."""
     setup = lr.Setup(family, networks.make(kind, family, width=8, memory=memory), ppo.PPO, SPARSE, num_envs=8, steps=7)
     with jax.enable_x64(True):
         rollout, log_prob, values = second_rollout(setup, jnp.float64)
@@ -71,7 +71,7 @@ def test_the_replay_is_the_rollout_up_to_rounding(memory):
 
 @pytest.mark.parametrize("memory", REMEMBERS)
 def test_a_marker_is_seen_within_its_episode_and_never_after(memory):
-    """Only what was seen first differs between two sequences of four steps, with or without a reset in the middle."""
+    """Two sequences of four steps differ only in the first; the third may be a reset."""
     network = networks.make("mlp", Probe(), width=16, memory=memory)
     params = jax.tree.map(lambda leaf: 3 * leaf, jax.jit(network.init)(jax.random.key(0)))
     plain, marked = (
@@ -93,7 +93,7 @@ def test_a_marker_is_seen_within_its_episode_and_never_after(memory):
 
 @pytest.mark.parametrize("memory", REMEMBERS)
 def test_acting_forgets_where_an_episode_begins(memory):
-    """Of environments whose memories differ, those at the start of an episode do alike, the others do not."""
+    """Different memories become equal at the start of an episode, and only there."""
     network = networks.make("mlp", Probe(), width=8, memory=memory)
     params = jax.jit(network.init)(jax.random.key(0))
     _, _, used = network.apply(params, seen(1), network.initial_memory())
@@ -107,12 +107,12 @@ def test_acting_forgets_where_an_episode_begins(memory):
 
 @pytest.mark.parametrize("algorithm", ["ppo", pytest.param("taught", marks=pytest.mark.slow)])
 def test_only_an_agent_with_a_memory_solves_delayed_recall(algorithm):
-    """What was seen is gone when it is asked for: without a memory one half is the most that any policy wins."""
+    """The slot is gone when it is asked for: no policy without a memory wins more than half the time."""
     family, pool = Recall(), make_pool(None)
     arm = (
         {"algorithm": ppo.PPO} if algorithm == "ppo" else {"algorithm": cloning.CLONING, "teacher": TEACHERS["dagger"]}
     )
-    won = {}
+    success = {}
     for memory in MEMORIES:
         network = networks.make("mlp", family, width=16, memory=memory)
         setup = lr.Setup(family, network, reward=SPARSE, num_envs=64, steps=8, epochs=4, minibatches=2, **arm)
@@ -120,14 +120,16 @@ def test_only_an_agent_with_a_memory_solves_delayed_recall(algorithm):
         state = jax.jit(partial(lr.init, setup))(pool, jnp.uint32(0))
         state, _ = jax.jit(partial(lr.train, setup))(state, hyper, pool, jnp.int32(150))
         policy = policy_of(family, network, state.params)
-        found = evaluate(family, policy, network.initial_memory(), jnp.zeros((20, 2), jnp.uint8), jax.random.key(1), 50)
-        won[memory] = float(found.successes.mean()) / 50
-    assert won["none"] == pytest.approx(0.5, abs=0.06)
-    assert min(won[name] for name in REMEMBERS) > 0.95
+        counts = evaluate(
+            family, policy, network.initial_memory(), jnp.zeros((20, 2), jnp.uint8), jax.random.key(1), 50
+        )
+        success[memory] = float(counts.successes.mean()) / 50
+    assert success["none"] == pytest.approx(0.5, abs=0.06)
+    assert min(success[name] for name in REMEMBERS) > 0.95
 
 
 def test_attention_sees_the_last_steps_only():
-    """Two blocks that each look back on three steps: what lies more than four steps back has no part in it."""
+    """Two blocks that look back on three steps each see four steps back and no further."""
     network = networks.make("mlp", Probe(limit=3), width=8, memory="attention")
     params = jax.jit(network.init)(jax.random.key(0))
     plain, marked = (
@@ -142,23 +144,32 @@ def test_attention_sees_the_last_steps_only():
 
 @pytest.mark.parametrize("resets", [0.0, 0.3, 1.0])
 def test_the_derivative_of_a_gru_is_that_of_its_loop(resets):
-    """With regard to everything, whatever becomes of what is remembered, and wherever episodes begin."""
-    steps, several, width = 5, 3, 4
+    """Tested for all arguments, random cotangents and several rates of resets."""
+    steps, sequences, width = 5, 3, 4
     keys = jax.random.split(jax.random.key(0), 6)
-    shapes = ((steps, several, 3 * width), (width, 3 * width), (width,), (several, width), (steps, several, width))
-    read, kernel, bias, memory, weights = (
+    shapes = (
+        (steps, sequences, 3 * width),
+        (width, 3 * width),
+        (width,),
+        (sequences, width),
+        (steps, sequences, width),
+    )
+    inputs, kernel, bias, memory, weights = (
         jax.random.normal(key, shape) for key, shape in zip(keys, shapes, strict=False)
     )
-    reset_before = jax.random.bernoulli(keys[5], resets, (steps, several))
+    reset_before = jax.random.bernoulli(keys[5], resets, (steps, sequences))
 
     def slopes(function):
-        def weighed(read, kernel, bias, memory):
-            return (function(read, reset_before, kernel, bias, memory) * weights).sum()
+        def weighed(inputs, kernel, bias, memory):
+            return (function(inputs, reset_before, kernel, bias, memory) * weights).sum()
 
-        return jax.jit(jax.value_and_grad(weighed, argnums=(0, 1, 2, 3)))(read, kernel, bias, memory)
+        return jax.jit(jax.value_and_grad(weighed, argnums=(0, 1, 2, 3)))(inputs, kernel, bias, memory)
 
-    (by_hand, mine), (by_jax, theirs) = slopes(recurrence), slopes(lambda *values: _remembered(*values)[0])
+    (by_hand, slopes_by_hand), (by_jax, slopes_by_jax) = (
+        slopes(recurrence),
+        slopes(lambda *values: _recurrence_forward(*values)[0]),
+    )
     assert by_hand == by_jax
-    for one, other in zip(mine, theirs, strict=True):
+    for one, other in zip(slopes_by_hand, slopes_by_jax, strict=True):
         assert float(jnp.abs(one - other).max()) < 1e-5 * (1 + float(jnp.abs(other).max()))
-    assert (float(jnp.abs(mine[3]).max()) == 0) == (resets == 1)
+    assert (float(jnp.abs(slopes_by_hand[3]).max()) == 0) == (resets == 1)

@@ -16,7 +16,7 @@ from incentivize.envs.tasks import make_pool
 EVERY = [(kind, name) for kind in ENCODERS for name in envs.names()]
 USUAL = [(kind, name, list(MEMORIES)[number % 3]) for number, (kind, name) in enumerate(EVERY)]
 SOME = {(kind, name) for at, kind in enumerate(ENCODERS) for name in envs.names()[at % 3 :: 3]}
-"""Two families for every encoder, and every family for one at least: the others are slow, being many."""
+"""Two families for every encoder, and every family for at least one; all other pairs are marked slow."""
 
 
 def test_one_hot_leaves_out_zero():
@@ -25,7 +25,7 @@ def test_one_hot_leaves_out_zero():
 
 
 def watched(kind, name, memory):
-    """A small network of a family, its parameters, and ten first observations."""
+    """Return a small network of a family, its parameters, and ten first observations."""
     family = envs.make(name)
     network = networks.make(kind, family, memory=memory, parameters=20_000)
     params = jax.jit(network.init)(jax.random.key(0))
@@ -75,9 +75,9 @@ def test_every_network_trains_on_every_family(kind, name, memory):
 )
 def test_one_knob_sets_the_number_of_parameters(kind, memory):
     for budget, least in ((5_000, 0.7), (50_000, 0.9), (5_000_000, 0.95)):
-        found = networks.make(kind, envs.make("errands"), memory=memory, parameters=budget).num_params()
-        assert least * budget <= found <= budget
-    with pytest.raises(ValueError, match=f"parameters=20: the smallest {kind} here has"):
+        count = networks.make(kind, envs.make("errands"), memory=memory, parameters=budget).num_params()
+        assert least * budget <= count <= budget
+    with pytest.raises(ValueError, match=f"parameters = 20: the smallest {kind} network for this family has"):
         networks.make(kind, envs.make("errands"), memory=memory, parameters=20)
 
 
@@ -123,7 +123,7 @@ def test_masked_entities_do_not_matter(kind):
 
 
 def test_an_unknown_network_is_refused():
-    with pytest.raises(ValueError, match="network='mpl': want one of mlp, relational"):
+    with pytest.raises(ValueError, match=r"network ?= ?'mpl': .*one of mlp, relational"):
         networks.make("mpl", envs.make("errands"))
-    with pytest.raises(ValueError, match="memory='gruu': want one of none, gru, attention"):
+    with pytest.raises(ValueError, match=r"memory ?= ?'gruu': .*one of none, gru, attention"):
         networks.make("mlp", envs.make("errands"), memory="gruu")

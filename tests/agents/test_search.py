@@ -1,4 +1,4 @@
-"""Thinking at test time, on probes whose best plans are known by hand."""
+"""Search at test time, on probes whose best plans are known by hand."""
 
 from dataclasses import dataclass
 
@@ -21,9 +21,9 @@ TASKS = jnp.zeros((4, 2), jnp.uint8)
 
 
 class Opinion:
-    """A network that says what its parameters say: logits at an episode's first step, later none; always the value.
+    """A network that returns its parameters: the logits at an episode's first step, later 0; the value at every step.
 
-    It does not ask what is legal.
+    It does not mask illegal actions.
     """
 
     def apply(self, params, observation, memory):
@@ -36,11 +36,11 @@ class Opinion:
 
 @dataclass(frozen=True)
 class Choice(Probe):
-    """The first action decides: 0 leads astray, and is praised later; 1 is right, if 1 follows.
+    """A probe decided by the first action: 1 succeeds if 1 follows; 0 is wrong, though steps after it succeed.
 
     Attributes:
-        astray: "fails", where 0 fails at once and all that would follow is a success; "late", where 0 leads to success
-            after two more steps, whatever they are.
+        astray: effect of 0. "fails": it fails at once, and all steps after it would succeed. "late": it leads to
+            success after two more steps, whatever they are.
     """
 
     astray: str = "fails"
@@ -57,7 +57,7 @@ class Choice(Probe):
 
 @dataclass(frozen=True)
 class Barred(Probe):
-    """The action that would succeed is illegal."""
+    """A probe whose successful action is illegal."""
 
     def observe(self, state):
         return super().observe(state)._replace(action_mask=jnp.array([True, False]))
@@ -65,7 +65,7 @@ class Barred(Probe):
 
 @dataclass(frozen=True)
 class Luck(Probe):
-    """Succeeds every other time, whatever is done."""
+    """A probe that succeeds half the time, whatever the action."""
 
     def step(self, state, action, key):
         won = jax.random.bernoulli(key)
@@ -73,7 +73,7 @@ class Luck(Probe):
 
 
 def thinker(family, simulations, **own):
-    """What a search makes of an opinion at the first step or later: (opinion, elapsed) -> (logits [A], memory)."""
+    """Return a function that searches with an opinion: (logits, value, elapsed) -> (logits [A], memory)."""
 
     @jax.jit
     def think(opinion, elapsed):
@@ -88,16 +88,16 @@ def played(family, instances, policy, memory):
 
 
 def test_two_simulations_see_both_answers():
-    """One is worth 1, the other 0, whatever the network hopes for after the end: (50 + 1 visit) x 1 in the weights."""
+    """One answer is worth 1, the other 0, whatever the network's value after the end: (50 + 1 visit) x 1 in logits."""
     probe = Probe(pays="match")
     slot = int(probe.init(KEY, TASKS[0]).seen)
     logits, memory = thinker(probe, 2)((0.0, 2.0), value=1.0)
     assert float(logits[slot] - logits[1 - slot]) == pytest.approx(51 + 2 * (2 * slot - 1), abs=1e-3)
-    assert int(memory) == 1  # of the step taken: what was thought through is forgotten
+    assert int(memory) == 1  # of the step taken: simulated steps leave no memory
 
 
 def test_one_simulation_that_fails_speaks_for_the_other_action():
-    """The network hopes for 1. What was tried is worth 0; what was not, the mean of hope and finding: 1/2."""
+    """The network's value is 1. The tried action is worth 0, the other the mean of value and result: 1/2."""
     probe = Probe(pays="match")
     slot = int(probe.init(KEY, TASKS[0]).seen)
     logits, _ = thinker(probe, 1)(jax.nn.one_hot(1 - slot, 2), value=1.0)
@@ -114,31 +114,31 @@ def test_no_simulations_are_the_network_alone():
 
 
 def test_an_untrained_network_wins_by_thinking():
-    """Drawing 1 twice is a matter of luck; a search that has seen four sequences knows."""
+    """Without search, sampling 1 twice takes luck; a search has seen all four sequences."""
     family = Choice()
     network = networks.make("mlp", family, width=8)
     params = jax.jit(network.init)(jax.random.key(1))
     without, with_search = (
         played(family, 25, search_policy(family, network, params, simulations, gamma=0.9), ()) for simulations in (0, 8)
     )
-    assert 10 < int(without.sampled.sum()) < 50
-    assert with_search.greedy.tolist() == with_search.sampled.tolist() == [25] * 4
+    assert 10 < int(without.successes.sum()) < 50
+    assert with_search.successes_greedy.tolist() == with_search.successes.tolist() == [25] * 4
 
 
 def test_nothing_counts_after_a_failure():
-    """Praise after the failure would be worth as much as the right way, and the prior would decide."""
+    """Were successes after the failure counted, both ways would be worth the same, and the prior would decide."""
     logits, _ = thinker(Choice(), 16)((20.0, 0.0))
     assert int(jnp.argmax(logits)) == 1
 
 
 def test_nothing_counts_beyond_the_time_limit():
-    """Astray success takes three steps, and is certain: the prior's choice, unless time runs out after two."""
+    """The prior's choice succeeds after three steps for sure, unless time runs out after two."""
     think = thinker(Choice(astray="late", limit=3), 16)
     assert [int(jnp.argmax(think((20.0, 0.0), elapsed=elapsed)[0])) for elapsed in (0, 1)] == [0, 1]
 
 
 def test_values_are_believed_between_0_and_1_or_not_at_all():
-    """One look ahead at a step that decides nothing: the weights show the values alone. Where they are 0, the prior."""
+    """One simulation of an indifferent step: logits show the values alone, and the prior if values are 0."""
     probe, prior = Probe(pays="always", steps=3), (0.0, 1.0)
     believing, doubting = thinker(probe, 1), thinker(probe, 1, values=False)
     high, one, zero, low = (believing(prior, value)[0].tolist() for value in (7.0, 1.0, 0.0, -7.0))
@@ -148,14 +148,14 @@ def test_values_are_believed_between_0_and_1_or_not_at_all():
 
 @dataclass(frozen=True)
 class Dawdle(Probe):
-    """Action 1 succeeds, 0 lets the step go by."""
+    """A probe in which action 1 succeeds and 0 does nothing."""
 
     def step(self, state, action, key):
         return state, outcome(action == 1)
 
 
 def test_a_search_looks_beyond_an_attempt():
-    """The network hopes for 1 after either action: where a success is the end it is worth 1 and no more."""
+    """The network's value is 1 after either action. In a single attempt, success is worth 1 and no more."""
     for life, gained in ((2, 1.0), (1, 1 - 0.9)):
         logits, _ = thinker(Lives(Dawdle(), life), 2)((0.0, 0.0), value=1.0)
         assert float(logits[1] - logits[0]) == pytest.approx(51 * gained, abs=1e-3)
@@ -173,14 +173,16 @@ def test_illegal_actions_are_never_picked_nor_drawn():
 
 def test_luck_in_the_mind_is_not_luck_in_the_world():
     policy = search_policy(Luck(), Opinion(), ((0.0, 0.0), 0.0), 4, gamma=0.9)
-    found = played(Luck(), 250, policy, jnp.int32(0))
-    assert float(found.sampled.mean()) / 250 == pytest.approx(0.5, abs=0.05)
+    counts = played(Luck(), 250, policy, jnp.int32(0))
+    assert float(counts.successes.mean()) / 250 == pytest.approx(0.5, abs=0.05)
 
 
 def test_a_search_is_refused_where_it_would_tell_the_rule():
     def refused(family, why):
-        search_policy(family, Opinion(), (), 0, gamma=0.9)  # nothing is thought: nothing is told
-        with pytest.raises(ValueError, match=f"^simulations=4: a search with the true model of .* would tell {why}"):
+        search_policy(family, Opinion(), (), 0, gamma=0.9)  # without simulations nothing is revealed
+        with pytest.raises(
+            ValueError, match=f"^simulations = 4: a search with the true model of .* would reveal {why}.*Set it to 0"
+        ):
             search_policy(family, Opinion(), (), 4, gamma=0.9)
 
     errands = envs.make("errands")
@@ -195,5 +197,5 @@ def test_a_search_is_refused_where_it_would_tell_the_rule():
         refused(Mixture((errands, envs.make("errands", name))).members[1], why)
     for name in ("duplicated", "leak"):
         search_policy(envs.make("errands", name, life=2), Opinion(), (), 4, gamma=0.9)
-    with pytest.raises(ValueError, match="simulations=-1: want 0 or more"):
+    with pytest.raises(ValueError, match="simulations = -1: must be at least 0"):
         search_policy(errands, Opinion(), (), -1, gamma=0.9)

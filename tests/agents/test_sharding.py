@@ -1,4 +1,4 @@
-"""One agent on four devices learns what it does on one, up to rounding. Four are forced, in a process of their own."""
+"""One agent on four devices learns as on one, up to rounding. A separate process forces four devices."""
 
 import os
 import re
@@ -25,28 +25,28 @@ ARMS = {"incentivized": (ppo.PPO, None), "taught": (cloning.CLONING, "fair-dagge
 def setup_of(arm, mesh=None):
     family, (algorithm, teacher) = envs.make("codebooks"), ARMS[arm]
     network = networks.make("mlp", family, width=16, memory="gru")
-    told = TEACHERS[teacher] if teacher else None
-    return learner.Setup(family, network, algorithm, rewards.make("sparse"), told, num_envs=64, steps=8, mesh=mesh)
+    labeller = TEACHERS[teacher] if teacher else None
+    return learner.Setup(family, network, algorithm, rewards.make("sparse"), labeller, num_envs=64, steps=8, mesh=mesh)
 
 
 def alone_and_spread():
-    """Compares, in a process with four devices."""
+    """Compare one device with four, in a process that has four."""
     mesh = mesh_of(tuple(jax.devices()))
     assert mesh.size == 4
     hyper, pool = learner.Hyper(*map(jnp.float32, learner.Hyper())), make_pool(None)
     for arm in ARMS:
-        found = []
+        results = []
         for setup in (setup_of(arm), setup_of(arm, mesh)):
             state = jax.jit(partial(learner.init, setup))(pool, jnp.uint32(0))
             held = state.actors[0].episodes.elapsed.sharding
             assert held.shard_shape((64,)) == ((64 // len(held.device_set),))
             train = jax.jit(partial(learner.train, setup)).lower(state, hyper, pool, jnp.int32(2)).compile()
-            found.append(jax.device_get(train(state, hyper, pool, jnp.int32(2))))
+            results.append(jax.device_get(train(state, hyper, pool, jnp.int32(2))))
         assert len(held.device_set) == 4
         assert "all-reduce" in train.as_text()
         share = re.search(r"f32\[8,4,5\]", train.as_text())  # logits of 64 / 4 minibatches / 4 devices sequences
         assert share, "every device computes all losses"
-        (alone, metrics), (shared, shared_metrics) = found
+        (alone, metrics), (shared, shared_metrics) = results
         assert int(alone.updates) == 2
         for one, other in zip(jax.tree.leaves(alone.params), jax.tree.leaves(shared.params), strict=True):
             np.testing.assert_allclose(one, other, atol=1e-5)
@@ -77,5 +77,5 @@ def test_what_cannot_be_divided_is_left_whole_or_refused():
     class Three:
         size = 3
 
-    with pytest.raises(ValueError, match="a minibatch has 16 environments: want a multiple of 3 devices"):
+    with pytest.raises(ValueError, match="num_envs / minibatches = 16: must be a multiple of 3 devices"):
         replace(setup_of("incentivized"), mesh=Three())

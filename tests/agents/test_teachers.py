@@ -39,7 +39,7 @@ def test_the_fair_expert_does_not_tell_what_was_not_shown():
 
 
 def test_frozen_demonstrations_are_so_many_and_always_the_same():
-    """What is shown after a start depends on the start alone, and there are as many starts as demonstrations."""
+    """An episode depends only on its start, and there are as many starts as demonstrations."""
     family = envs.make("errands", attributes=3, values=4)
     network = networks.make("mlp", family, width=8)
     sizes = {"num_envs": 16, "steps": 60}

@@ -128,7 +128,7 @@ def test_verdicts_have_their_controls_beside_them(opened):
 
 
 def test_verdicts_have_what_every_arm_consumed_beside_them(opened):
-    lines = opened().locator("p:has-text('Consumption by arm') + .scroll tr")
+    lines = opened().locator("p:has-text('What the agents of each arm consumed') + .scroll tr")
     heads, *rest = [[cell.inner_text() for cell in line.locator("th, td").all()] for line in lines.all()]
     arms = {line[1]: dict(zip(heads, line, strict=True)) for line in rest}
     assert list(arms) == ["blind", "generalist", "control", "taught", "specialist", "met"]

@@ -20,12 +20,13 @@ class ProbeState(NamedTuple):
 
 @dataclass(frozen=True)
 class Probe(Family):
-    """One slot with values 0 and 1, two actions, at most two steps.
+    """A probe with one slot of values 0 and 1, two actions and at most two steps.
 
     Attributes:
-        steps: how many steps to the end.
-        pays: when the end is a success: "always", "seen" (slot 1), "action" (action 1), "match" (action equals slot),
-            "never", or "toll": every step costs 1. The last two never end by themselves.
+        steps: steps to the end of an episode.
+        pays: condition for success at the end: "always", "seen" (slot is 1), "action" (action is 1), "match" (action
+            equals slot) or "never"; "toll" charges 1 for every step. The last two end at the time limit only.
+        limit: time limit, in steps.
     """
 
     steps: int = 1
@@ -56,16 +57,16 @@ class Probe(Family):
         return ProbeState(task, task, jax.random.bernoulli(key).astype(jnp.uint8), jnp.uint8(0))
 
     def observe(self, state):
-        step = jnp.uint8(0) if self.pays == "toll" else jnp.minimum(state.step, 2)  # a toll knows no time
+        step = jnp.uint8(0) if self.pays == "toll" else jnp.minimum(state.step, 2)  # a toll's value is constant
         context = jnp.stack([state.seen, step])
         return Observation(context, jnp.zeros((0, 0), jnp.uint8), jnp.zeros(0, bool), jnp.ones(2, bool))
 
     def step(self, state, action, key):
         step = state.step + jnp.uint8(1)
-        good = {"always": True, "seen": state.seen == 1, "action": action == 1, "match": action == state.seen}
-        good = jnp.asarray(good.get(self.pays, False))
+        successes = {"always": True, "seen": state.seen == 1, "action": action == 1, "match": action == state.seen}
+        success = jnp.asarray(successes.get(self.pays, False))
         end = (step >= self.steps) & (self.pays not in ("never", "toll"))
-        return state._replace(step=step), outcome(end & good, end & ~good, float(self.pays == "toll"))
+        return state._replace(step=step), outcome(end & success, end & ~success, float(self.pays == "toll"))
 
     def expert(self, state, kind="informed"):
         best = {"action": jnp.uint8(1), "match": state.seen}.get(self.pays)
@@ -92,7 +93,7 @@ class Probe(Family):
 
 @dataclass(frozen=True)
 class AnyLength(Probe):
-    """Episodes that end after 1 to 12 steps, as drawn, by success, by failure, or because time is up after 9."""
+    """A probe of random length, 1 to 12 steps: episodes end by success, by failure, or by the time limit of 9 steps."""
 
     limit: int = 9
 
@@ -107,7 +108,7 @@ class AnyLength(Probe):
 
 @dataclass(frozen=True)
 class Recall(Probe):
-    """What is seen at the first step only is asked for at the last: without memory every policy wins half the time."""
+    """A probe that shows its slot at the first step and asks for it at the last: without memory, half are won."""
 
     steps: int = 4
     pays: str = "match"
@@ -118,6 +119,6 @@ class Recall(Probe):
 
 
 def seen(slot, step=0):
-    """The observation of a probe."""
+    """Return an observation of a probe."""
     context = jnp.array([slot, step], jnp.uint8)
     return Observation(context, jnp.zeros((0, 0), jnp.uint8), jnp.zeros(0, bool), jnp.ones(2, bool))

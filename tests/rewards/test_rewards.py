@@ -11,15 +11,15 @@ from incentivize.envs.episodes import NearSuccess, start_sampler
 from incentivize.envs.family import outcome
 from incentivize.envs.tasks import make_pool
 from incentivize.rewards import Transition
-from incentivize.rewards.taste import share
+from incentivize.rewards.taste import near_share
 from tests.helpers.probes import Probe
 
 KEY = jax.random.key(0)
 
 
-def paid(name, ended, elapsed=0, before=None, after=None, family=None, key=KEY, **strength):
+def paid(name, ended, elapsed=0, before=None, after=None, family=None, key=KEY, **scales):
     move = Transition(before, jnp.int32(0), after, ended, jnp.int32(elapsed), key)
-    return rewards.make(name).pays(family, move, Hyper(**strength))
+    return rewards.make(name).compute(family, move, Hyper(**scales))
 
 
 @pytest.mark.parametrize(
@@ -27,15 +27,17 @@ def paid(name, ended, elapsed=0, before=None, after=None, family=None, key=KEY, 
 )
 def test_sparse_pays_success_and_charges_costs_only(succeeded, failed, cost, expected):
     for t in (0, 9):
-        found = paid("sparse", outcome(succeeded, failed, cost), t)
-        assert float(found) == expected
-        assert found.dtype == jnp.float32
+        reward = paid("sparse", outcome(succeeded, failed, cost), t)
+        assert float(reward) == expected
+        assert reward.dtype == jnp.float32
 
 
 def test_unknown_and_repeated_rewards_are_refused():
-    with pytest.raises(ValueError, match="reward='spares': want one of fading, hunger, random, shaped, sparse, taste"):
+    with pytest.raises(
+        ValueError, match="reward = 'spares': must be one of fading, hunger, random, shaped, sparse, taste"
+    ):
         rewards.make("spares")
-    with pytest.raises(ValueError, match="want every reward once"):
+    with pytest.raises(ValueError, match="must name every reward once"):
         rewards.make("sparse+hunger+sparse")
 
 
@@ -69,36 +71,36 @@ def test_random_pays_the_same_for_everything():
 
 
 class Place(NamedTuple):
-    """A state that knows only how far it is."""
+    """A state that holds only its distance from success."""
 
     away: jax.Array
 
 
 class Road(Probe):
-    """A family of places."""
+    """A family whose states are places."""
 
     def distance(self, state):
         return state.away
 
 
 def test_shaping_adds_up_to_what_its_start_was_worth():
-    """Whatever the way: the discounted sum is -phi(start) where the episode ends, so no policy gains by it."""
+    """The discounted sum is -phi(start) for every path to the end of an episode, so no policy gains by it."""
     road, gamma, rng = Road(limit=10), 0.9, np.random.default_rng(0)
     for succeeds in (True, False):
         ways = [rng.integers(1, 8, size=rng.integers(1, 9)) for _ in range(5)]
         for way in ways:
             total = 0.0
-            for t, (here, there) in enumerate(zip(way, [*way[1:], 0], strict=True)):
+            for t, (distance, following) in enumerate(zip(way, [*way[1:], 0], strict=True)):
                 last = t == len(way) - 1
                 end = outcome(last and succeeds, last and not succeeds)
-                places = {"before": Place(jnp.int32(here)), "after": Place(jnp.int32(5 if last else there))}
+                places = {"before": Place(jnp.int32(distance)), "after": Place(jnp.int32(5 if last else following))}
                 total += gamma**t * float(paid("shaped", end, t, family=road, gamma=gamma, shaping=2.0, **places))
             assert total == pytest.approx(2.0 * way[0] / 10, abs=1e-5)
 
 
 @pytest.mark.parametrize(("steps", "expected"), [(0, 0.4), (250, 0.3), (1000, 0.0), (10**7, 0.0)])
 def test_taste_falls_in_absolute_steps(steps, expected):
-    assert float(share(Hyper(taste=0.4, taste_steps=1000.0), jnp.float32(steps))) == pytest.approx(expected)
+    assert float(near_share(Hyper(taste=0.4, taste_steps=1000.0), jnp.float32(steps))) == pytest.approx(expected)
     assert float(paid("taste", outcome(True))) == 0
 
 
@@ -119,7 +121,7 @@ def test_the_share_of_episodes_begins_near_success(name):
 
 @pytest.mark.parametrize("name", envs.names())
 def test_shaping_never_pays_or_costs_more_than_the_whole_way(name):
-    """Also where a move loses what could be won: its distance may be any number beyond the horizon."""
+    """Tested for random moves, too, after which the distance may be any number beyond the horizon."""
     family = envs.make(name)
     tasks = jax.vmap(lambda slot: family.tasks.member(make_pool(64), slot))(jnp.arange(64, dtype=jnp.uint32))
     state = jax.vmap(family.init)(jax.random.split(KEY, 64), tasks)
@@ -128,6 +130,8 @@ def test_shaping_never_pays_or_costs_more_than_the_whole_way(name):
         action = jax.random.categorical(key, legal)
         after, ended = jax.vmap(family.step)(state, action, jax.random.split(key, 64))
         move = Transition(state, action, after, ended, jnp.zeros(64, jnp.int32), jax.random.split(key, 64))
-        found = jax.vmap(lambda move: rewards.make("shaped").pays(family, move, Hyper(shaping=0.5, gamma=1.0)))(move)
-        assert (jnp.abs(found) <= 0.5).all()
+        reward = jax.vmap(lambda move: rewards.make("shaped").compute(family, move, Hyper(shaping=0.5, gamma=1.0)))(
+            move
+        )
+        assert (jnp.abs(reward) <= 0.5).all()
         state = after
