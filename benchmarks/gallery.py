@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from incentivize.experiments.execution.teacher_level import expert_success
+from incentivize.experiments.execution.baselines import expert_success
 
 from incentivize import envs
 from incentivize.envs.family import Family

@@ -6,7 +6,7 @@ A new kind of name is one line here. Imports jax only for names whose module nee
 from collections.abc import Callable, Iterable
 
 from incentivize.experiments.errors import check_name
-from incentivize.experiments.settings import presets, schema
+from incentivize.experiments.settings import presets, training
 
 
 def _families() -> Iterable[str]:
@@ -57,7 +57,7 @@ LAUNCHERS = ("local", "slurm", "trial")
 SHELLS = ("bash", "zsh", "tcsh", "fish")
 
 CHOICES: dict[str, Callable[[], Iterable[str]]] = {
-    "arm": lambda: schema.ARMS,
+    "arm": lambda: training.ARMS,
     "control": _controls,
     "family": _families,
     "launcher": lambda: LAUNCHERS,
@@ -66,7 +66,7 @@ CHOICES: dict[str, Callable[[], Iterable[str]]] = {
     "preset": lambda: presets.PRESETS,
     "reward": _rewards,
     "shell": lambda: SHELLS,
-    "specialist-learners": lambda: schema.ARMS,
+    "specialist-learners": lambda: training.ARMS,
     "study": _studies,
     "topic": lambda: ("all", *TOPICS),
     "tracker": _trackers,

@@ -40,7 +40,7 @@ def played(family, state, steps):
         action = jnp.int32(actions[-1 - turn % len(actions)])
         state, outcome = compiled(family, "step")(states[-1], action, jax.random.key(turn))
         states.append(state)
-        if outcome.over:
+        if outcome.ends_episode:
             break
     return states
 

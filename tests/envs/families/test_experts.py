@@ -97,7 +97,7 @@ def walks(family, states, keys, wander):
         row = (seen.context, seen.entities, seen.entity_mask, action, task), experts
         row += (jax.vmap(family.distance)(states), running)
         after, outcome = jax.vmap(family.step)(states, action, jax.random.split(key_step, running.shape[0]))
-        return (after, running & ~outcome.over), row
+        return (after, running & ~outcome.ends_episode), row
 
     return jax.lax.scan(step, (states, jnp.ones(wander.shape, bool)), keys)[1]
 

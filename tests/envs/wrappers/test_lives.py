@@ -50,7 +50,7 @@ def test_attempts_follow_one_another_each_from_its_own_start():
     steps = [int(state.now.step) for state in states[:4]]
     assert steps == states[0].starts.step.tolist()
     assert len(set(steps)) > 1
-    assert [(bool(o.succeeded), bool(o.failed), bool(o.over)) for o in outcomes] == [
+    assert [(bool(o.succeeded), bool(o.failed), bool(o.ends_episode)) for o in outcomes] == [
         *[(True, False, False)] * 3, (True, False, True)
     ]  # fmt: skip
     assert int(states[4].now.step) == steps[3] + 1  # the end is seen as it is
@@ -63,7 +63,7 @@ def test_attempts_follow_one_another_each_from_its_own_start():
 
 def test_a_failure_ends_an_attempt_and_the_last_one_a_life():
     states, outcomes = lived(Lives(Drawn(), 2), lambda state: 1 - state.now.seen, 2)
-    assert [(bool(o.succeeded), bool(o.failed), bool(o.over)) for o in outcomes] == [
+    assert [(bool(o.succeeded), bool(o.failed), bool(o.ends_episode)) for o in outcomes] == [
         (False, True, False), (False, True, True)
     ]  # fmt: skip
     assert [int(state.brought) for state in states] == [NOTHING, LOST, LOST]
@@ -79,7 +79,7 @@ def test_an_attempt_has_the_time_of_an_episode_and_a_life_ends_with_the_last():
         (1, 1, GOES_ON),
         (1, 1, TOO_LATE),
     ]
-    assert [bool(found.over) for found in outcomes] == [False, False, False, True]
+    assert [bool(found.ends_episode) for found in outcomes] == [False, False, False, True]
     assert not any(bool(found.succeeded | found.failed) for found in outcomes)
     assert [int(state.now.step) for state in states] == [0, 1, 0, 1, 2]
     assert [int(state.elapsed) for state in states] == [0, 1, 0, 1, 2]
@@ -146,7 +146,7 @@ def test_a_shuffled_description_is_the_same_in_every_attempt():
         assert tuple(jax.jit(family.observe)(state).context[:-3].tolist()) == tuple(state.shown.tolist())
         described.add(int(state.attempt))
         state, found = step(state, jnp.argmax(jax.jit(family.expert)(state)), KEY)
-        if found.over:
+        if found.ends_episode:
             break
     assert described == {0, 1, 2}
     assert (state.shown != state.task).any()
@@ -228,7 +228,7 @@ def obeyed(family, task):
             assert (now.task == state.starts.task[len(tasks)]).all()
             tasks.append(np.array(now.task))
         state, found = jax.jit(family.step)(state, jnp.int32(0), KEY)
-        if found.over:
+        if found.ends_episode:
             break
     return tasks
 
@@ -277,7 +277,7 @@ def test_where_tasks_change_it_is_the_attempts_own_that_wins(knows):
 
     states, outcomes = lived(family, answer, 8 if knows == "the attempt's task" else 7)
     assert [bool(found.succeeded) for found in outcomes].count(True) == (2 if knows == "the attempt's task" else 1)
-    assert bool(outcomes[-1].over)
+    assert bool(outcomes[-1].ends_episode)
     study = [int(state.now.feedback) for state in states[5:7]]  # after the tries of the second attempt
     assert study == [2, 2] if knows == "the attempt's task" else study[0] != 2
 
@@ -298,7 +298,7 @@ def test_who_remembers_what_was_found_out_gains_only_where_tasks_do_not_change()
             missed = (exam == 0) & (np.array(state.now.feedback) == 1) & (np.array(state.attempt) == attempt)
             known[lives, cue] = np.where(missed & running, (action + 1) % 4, action)
             np.add.at(won, attempt[running], np.array(found.succeeded)[running])
-            running &= ~np.array(found.over)
+            running &= ~np.array(found.ends_episode)
         gains[control] = (won[-1] - won[0]) / 40
     assert gains[None] > 0.5
     assert abs(gains["changing"]) < 0.25
