@@ -146,10 +146,10 @@ def _optimiser(hyper: Hyper) -> optax.GradientTransformation:
 def _start_sampler(config: ActorConfig, pool: Pool, hyper: Hyper, steps: jax.Array) -> StartSampler:
     """Return the sampler of starting states after `steps` (float32 []) environment steps."""
     frozen = config.teacher is not None and config.teacher.frozen
-    return start_samplers(config.family, pool, hyper, steps, tastes=config.reward.tastes, frozen=frozen)
+    return training_start_sampler(config.family, pool, hyper, steps, tastes=config.reward.tastes, frozen=frozen)
 
 
-def start_samplers(
+def training_start_sampler(
     family: Family, pool: Pool, hyper: Hyper, steps: jax.Array, *, tastes: bool, frozen: bool
 ) -> StartSampler:
     """Return the sampler of the starting states of training, unbatched.

@@ -14,7 +14,7 @@ from incentivize.envs.family import Family
 MIN_LOG_PROBABILITY = -30.0  # nats: keeps sums finite where a policy rules the expert's actions out
 
 
-def likelihood(
+def expert_log_likelihood(
     family: Family, policy: Policy, initial_memory: Memory, tasks: jax.Array, key: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """Return the log-probability that the policy gives to the expert's actions, in one episode per task.

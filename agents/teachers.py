@@ -25,7 +25,7 @@ class Teacher:
     frozen: bool = False
 
     @property
-    def words(self) -> str:
+    def description(self) -> str:
         """A description for a person."""
         labels = "a fixed number of demonstrations" if self.frozen else f"labels on the {self.acts}'s own states"
         knowledge = "the task" if self.kind == "informed" else "only what the agent was shown"

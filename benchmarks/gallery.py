@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from incentivize.experiments.execution.baselines import expert_success
 
 from incentivize import envs
 from incentivize.envs.family import Family
@@ -20,6 +19,7 @@ from incentivize.envs.tasks import make_pool
 from incentivize.experiments.bench.random_rollouts import as_thunk, batched_env, rollout_program
 from incentivize.experiments.bench.suite import seconds
 from incentivize.experiments.cells import Cell
+from incentivize.experiments.execution.baselines import expert_success
 from incentivize.experiments.settings.presets import training_defaults
 from incentivize.experiments.settings.training import Training
 from incentivize.experiments.training.evaluation import EvaluationConfig, scripted_success

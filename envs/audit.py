@@ -20,7 +20,7 @@ from incentivize.envs.family import Family, State
 from incentivize.envs.tasks import SPLITS, Pool, Split, TaskSpace, make_pool
 from incentivize.envs.wrappers.base import Wrapper
 
-DRAWN = 4096  # training tasks that are drawn and checked
+AUDITED_DRAWS = 4096  # training tasks that are drawn and checked
 
 
 class Audit(NamedTuple):
@@ -36,7 +36,7 @@ class Audit(NamedTuple):
     nearest: dict[int, int]  # number of held-out tasks, by the number of digits in which the nearest drawn task differs
 
 
-class Claim(NamedTuple):
+class PoolClaim(NamedTuple):
     """The tasks that a pool should have, in plain numbers: from a cell's settings, not from the pool itself."""
 
     size: int | None = None  # number of tasks; None is the whole split
@@ -73,16 +73,16 @@ def audit(family: Family, pool: Pool, key: jax.Array, heldout: int = 128) -> Aud
         heldout: the number of held-out tasks of the evaluation.
     """
     size = None if bool(pool.fresh) else int(pool.bound)
-    claim = Claim(size, int(pool.seed), SPLITS[int(pool.split)], int(pool.first))
-    return compared(family, claim, _tasks(family, pool, key), heldout)
+    claim = PoolClaim(size, int(pool.seed), SPLITS[int(pool.split)], int(pool.first))
+    return compare_with_pool(family, claim, _tasks(family, pool, key), heldout)
 
 
 @partial(jax.jit, static_argnums=0)
 def _tasks(family: Family, pool: Pool, key: jax.Array) -> jax.Array:
-    return tasks_of(partial(start_sampler, pool=pool), family, key, DRAWN)
+    return draw_tasks(partial(start_sampler, pool=pool), family, key, AUDITED_DRAWS)
 
 
-def tasks_of(draws: Callable[[Family], StartSampler], family: Family, key: jax.Array, count: int) -> jax.Array:
+def draw_tasks(draws: Callable[[Family], StartSampler], family: Family, key: jax.Array, count: int) -> jax.Array:
     """Draw tasks as training does; may be traced.
 
     Args:
@@ -97,7 +97,7 @@ def tasks_of(draws: Callable[[Family], StartSampler], family: Family, key: jax.A
     return jax.vmap(draws(Drawn(family)))(jax.random.split(key, count)).task
 
 
-def compared(family: Family, claim: Claim, drawn: jax.Array | np.ndarray, heldout: int) -> Audit:
+def compare_with_pool(family: Family, claim: PoolClaim, drawn: jax.Array | np.ndarray, heldout: int) -> Audit:
     """Compare drawn tasks with the pool that they should come from and with held-out tasks.
 
     Args:
@@ -108,10 +108,10 @@ def compared(family: Family, claim: Claim, drawn: jax.Array | np.ndarray, heldou
     """
     space = family.tasks
     distinct = np.unique(np.asarray(drawn), axis=0)
-    blocks = {split: first(space, split, heldout) for split in SPLITS}
+    blocks = {split: first_tasks(space, split, heldout) for split in SPLITS}
     unseen = blocks["heldout"]
     differ = (unseen[:, None] != distinct[None]).sum(-1).min(1)
-    strangers, overlap = len(strays(space, claim, distinct)), int((differ == 0).sum())
+    strangers, overlap = len(tasks_outside_pool(space, claim, distinct)), int((differ == 0).sum())
     return Audit(
         sound=not strangers and not overlap,
         digests={split: _digest(tasks) for split, tasks in blocks.items()},
@@ -124,7 +124,7 @@ def compared(family: Family, claim: Claim, drawn: jax.Array | np.ndarray, heldou
     )
 
 
-def strays(space: TaskSpace, claim: Claim, tasks: np.ndarray) -> dict[bytes, Split]:
+def tasks_outside_pool(space: TaskSpace, claim: PoolClaim, tasks: np.ndarray) -> dict[bytes, Split]:
     """Return the splits of those tasks (digits [n, D]) that are not in the pool, by the bytes of their digits."""
     split, index = _places(space, tasks, claim.seed)
     last = math.inf if claim.size is None else claim.first + claim.size - 1
@@ -150,13 +150,13 @@ def _located(space: TaskSpace, tasks: jax.Array, seed: jax.Array) -> tuple[jax.A
     return jax.vmap(space.place_of, (0, None))(tasks, seed)
 
 
-def first(space: TaskSpace, split: Split, most: int) -> np.ndarray:
+def first_tasks(space: TaskSpace, split: Split, most: int) -> np.ndarray:
     """Return the first tasks of a split, at most `most` of them, digits [count, D]."""
     count = min(most, space.split_size(split))
-    return members(space, make_pool(count, split=split), count)
+    return pool_tasks(space, make_pool(count, split=split), count)
 
 
-def members(space: TaskSpace, pool: Pool, count: int) -> np.ndarray:
+def pool_tasks(space: TaskSpace, pool: Pool, count: int) -> np.ndarray:
     """Return the first `count` tasks of a pool, digits [count, D]."""
     return np.array(_members(space, pool, count))
 

@@ -175,7 +175,7 @@ class FamilyEnv(gym.Env[np.ndarray, Any]):
         self.action_space = gym.spaces.Discrete(self.family.num_actions)
         self.render_mode = render_mode
         self.episode: EpisodeState | None = None
-        self.seen: StepResult | None = None
+        self.last_result: StepResult | None = None
 
     @cached_property
     def pool(self) -> Pool:
@@ -217,9 +217,9 @@ class FamilyEnv(gym.Env[np.ndarray, Any]):
 
     @pinned
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        if self.episode is None or self.seen is None:
+        if self.episode is None or self.last_result is None:
             raise gym.error.ResetNeeded("call reset before step")
-        if self.seen.terminated or self.seen.truncated:
+        if self.last_result.terminated or self.last_result.truncated:
             raise gym.error.ResetNeeded("the episode has ended: call reset before the next step")
         refuse_lost_threads()
         return self._record(*_compiled(self.family)[1](self.episode, checked(action, self.family.num_actions)))
@@ -231,9 +231,9 @@ class FamilyEnv(gym.Env[np.ndarray, Any]):
 
     def action_masks(self) -> np.ndarray:
         """Return the legal actions, bool [A]; MaskablePPO of sb3-contrib calls this method."""
-        if self.seen is None:
+        if self.last_result is None:
             raise gym.error.ResetNeeded("call reset before action_masks")
-        return np.array(self.seen.action_mask, bool)
+        return np.array(self.last_result.action_mask, bool)
 
     @pinned
     def render(self) -> Any:
@@ -255,6 +255,6 @@ class FamilyEnv(gym.Env[np.ndarray, Any]):
         self, episode: EpisodeState, result: StepResult
     ) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Keep the episode and its last result, and return the result as Gymnasium's `step` does."""
-        self.episode, self.seen = episode, (seen := jax.device_get(result))
+        self.episode, self.last_result = episode, (seen := jax.device_get(result))
         info = {"action_mask": np.array(seen.action_mask), "succeeded": bool(seen.succeeded)}
         return np.array(seen.observation), float(seen.reward), bool(seen.terminated), bool(seen.truncated), info

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from incentivize import envs
-from incentivize.envs.audit import members
+from incentivize.envs.audit import pool_tasks
 from incentivize.envs.tasks import make_pool
 
 TASKS_PER_CALL = 64  # held-out tasks that are compared with a whole pool at a time, which bounds the memory
@@ -29,7 +29,7 @@ def distances_to_pool(
         Digits that differ, one number per held-out task.
     """
     space = envs.make(family, **dict(knobs)).tasks
-    pool = members(space, make_pool(size, seed=seed), size)
-    unseen = members(space, make_pool(count, split="heldout"), count)
+    pool = pool_tasks(space, make_pool(size, seed=seed), size)
+    unseen = pool_tasks(space, make_pool(count, split="heldout"), count)
     parts = np.array_split(unseen, -(-count // TASKS_PER_CALL))
     return tuple(int(d) for part in parts for d in (part[:, None] != pool[None]).sum(-1).min(1))

@@ -10,9 +10,16 @@ import numpy as np
 
 from incentivize import rewards
 from incentivize.agents.hyper import Hyper
-from incentivize.agents.learner import start_samplers
+from incentivize.agents.learner import training_start_sampler
 from incentivize.agents.teachers import TEACHERS
-from incentivize.envs.audit import DRAWN, Claim, compared, first, strays, tasks_of
+from incentivize.envs.audit import (
+    AUDITED_DRAWS,
+    PoolClaim,
+    compare_with_pool,
+    draw_tasks,
+    first_tasks,
+    tasks_outside_pool,
+)
 from incentivize.envs.family import Family
 from incentivize.envs.tasks import SPLITS, Pool, Split
 from incentivize.experiments.cells import Cell
@@ -37,7 +44,7 @@ class Use(NamedTuple):
     family: Family
     tastes: bool
     frozen: bool
-    claim: Claim
+    claim: PoolClaim
     hyperparameters: tuple[float, ...]
 
 
@@ -61,7 +68,7 @@ def audit_pools(name: str, cells: Sequence[Cell], heldout: int) -> dict[str, Any
     outside: dict[tuple[str, str], set[bytes]] = {}
     overlap: set[bytes] = set()
     for use, tasks in drawn.items():
-        for task, split in strays(use.family.tasks, use.claim, tasks).items():
+        for task, split in tasks_outside_pool(use.family.tasks, use.claim, tasks).items():
             outside.setdefault((use.claim.split, split), set()).add(task)
         if use.claim.split == "training":
             overlap |= _evaluated(use.family, heldout) & {task.tobytes() for task in tasks}
@@ -69,7 +76,7 @@ def audit_pools(name: str, cells: Sequence[Cell], heldout: int) -> dict[str, Any
         counts = " and ".join(f"{len(tasks)} {_describe(*splits)}" for splits, tasks in sorted(outside.items()))
         more = f", of which {len(overlap)} are evaluated" if overlap else ""
         raise RunError(f"{name}: {counts or 'tasks'} are drawn for training{more}: nothing could be concluded")
-    comparison = compared(largest.family, largest.claim, drawn[largest], heldout)
+    comparison = compare_with_pool(largest.family, largest.claim, drawn[largest], heldout)
     has_start_file = any(cell.training.start_from for cell in cells if name in cell.members)
     before = "on tasks that the file of start_from does not tell" if has_start_file else "no"
     return comparison._asdict() | {"pools": len({use.claim for use in uses}), "trained_before": before}
@@ -91,7 +98,7 @@ def _uses(name: str, cells: Sequence[Cell]) -> dict[Use, tuple[Pool, Hyper]]:
         member = family_of(cell).members[cell.members.index(name)]
         family = families.setdefault(member.tasks, member)  # one program draws for all controls
         split: Split = next(name for name in SPLITS if name == cell.pool_split)
-        claim = Claim(cell.pool_size, cell.pool_seed, split, cell.pool_first)
+        claim = PoolClaim(cell.pool_size, cell.pool_seed, split, cell.pool_first)
         training = cell.training
         tastes = rewards.make(training.reward).tastes
         for frozen in {teacher is not None and TEACHERS[teacher].frozen for teacher in _teachers(cell)}:
@@ -115,7 +122,7 @@ def _draw(uses: dict[Use, tuple[Pool, Hyper]], largest: Use) -> dict[Use, np.nda
         programs.setdefault((use.family, use.tastes, use.frozen), []).append(use)
     drawn = {}
     for program, alike in programs.items():
-        lanes = [*alike, *([largest] * (DRAWN // DRAWS_PER_POOL - 1) if largest in alike else [])]
+        lanes = [*alike, *([largest] * (AUDITED_DRAWS // DRAWS_PER_POOL - 1) if largest in alike else [])]
         pools, hypers = (stack_trees(trees) for trees in zip(*(uses[use] for use in lanes), strict=True))
         tasks = np.asarray(_side_by_side(*program, pools, hypers))
         drawn |= {use: tasks[[lane == use for lane in lanes]].reshape(-1, tasks.shape[-1]) for use in lanes}
@@ -127,8 +134,10 @@ def _side_by_side(family: Family, tastes: bool, frozen: bool, pools: Pool, hyper
     """Draw tasks as at the start of training from several pools, digits [pools, DRAWS_PER_POOL, D]."""
 
     def draw(key: jax.Array, pool: Pool, hyper: Hyper) -> jax.Array:
-        sampler = partial(start_samplers, pool=pool, hyper=hyper, steps=jnp.float32(0), tastes=tastes, frozen=frozen)
-        return tasks_of(sampler, family, key, DRAWS_PER_POOL)
+        sampler = partial(
+            training_start_sampler, pool=pool, hyper=hyper, steps=jnp.float32(0), tastes=tastes, frozen=frozen
+        )
+        return draw_tasks(sampler, family, key, DRAWS_PER_POOL)
 
     return jax.vmap(draw)(jax.random.split(jax.random.key(0), len(pools.bound)), pools, hypers)
 
@@ -136,5 +145,5 @@ def _side_by_side(family: Family, tastes: bool, frozen: bool, pools: Pool, hyper
 @lru_cache
 def _evaluated(family: Family, heldout: int) -> frozenset[bytes]:
     """Return the digits, as bytes, of the held-out and validation tasks on which agents are evaluated."""
-    tasks = [task for split in ("heldout", "validation") for task in first(family.tasks, split, heldout)]
+    tasks = [task for split in ("heldout", "validation") for task in first_tasks(family.tasks, split, heldout)]
     return frozenset(task.tobytes() for task in tasks)

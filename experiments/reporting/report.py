@@ -30,7 +30,7 @@ from incentivize.experiments.storage.cell_store import CellStore, max_count_rows
 from incentivize.experiments.storage.io import write_atomic
 from incentivize.experiments.storage.run_directory import RunDirectory
 from incentivize.experiments.studies import cells_of_run
-from incentivize.experiments.viewing.replays import scenes, to_json
+from incentivize.experiments.viewing.replays import play_scenes, to_json
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -158,7 +158,7 @@ def replay_families(
     replayed, left_out = [], []
     for family in settings.families:
         try:
-            family_scenes = [to_json(scene) for scene in scenes(store, cells, family, REPLAYED_TASKS)]
+            family_scenes = [to_json(scene) for scene in play_scenes(store, cells, family, REPLAYED_TASKS)]
         except InputError as error:  # parameters are damaged, or missing because the training run is not finished
             left_out.append(f"{family} has no replays: {str(error).replace(f'{store.path}/', '')}")
             continue

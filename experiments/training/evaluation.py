@@ -10,7 +10,7 @@ import numpy as np
 from incentivize.agents import learner as lr
 from incentivize.agents import networks
 from incentivize.agents.evaluate import Successes, evaluate
-from incentivize.agents.likelihood import likelihood
+from incentivize.agents.likelihood import expert_log_likelihood
 from incentivize.agents.search import search_policy
 from incentivize.envs.family import Family
 from incentivize.envs.tasks import Pool, make_pool
@@ -93,7 +93,7 @@ def count_successes(
         attempts = sizes.attempts_with(simulations)
         counts = evaluate(family, policy, memory, tasks, key, sizes.instances, attempts, first, setup.mesh)
         if sizes.likelihood:
-            total, decisions = likelihood(family, policy, memory, tasks, key)
+            total, decisions = expert_log_likelihood(family, policy, memory, tasks, key)
             counts = counts._replace(log_likelihood=total, decisions=decisions)
         return jax.tree.map(lambda leaf: leaf.reshape(len(pools), sizes.tasks, *leaf.shape[1:]), counts)
 

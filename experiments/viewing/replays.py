@@ -97,7 +97,7 @@ def choose_players(cells: Sequence[Cell], family: str) -> list[Player]:
     return [*chosen, Player("expert", ())] if chosen else []
 
 
-def scenes(store: RunDirectory, cells: Sequence[Cell], family: str, count: int) -> Iterator[Scene]:
+def play_scenes(store: RunDirectory, cells: Sequence[Cell], family: str, count: int) -> Iterator[Scene]:
     """Play the first `count` held-out tasks; if there are specialists, only those tasks that have one.
 
     Raises:

@@ -13,7 +13,7 @@ from incentivize.experiments.storage.io import write_atomic
 from incentivize.experiments.storage.run_directory import RunDirectory
 from incentivize.experiments.studies import cells_of_run
 from incentivize.experiments.viewing.play import PAUSE_SECONDS
-from incentivize.experiments.viewing.replays import Scene, draw_frames, scenes, to_json
+from incentivize.experiments.viewing.replays import Scene, draw_frames, play_scenes, to_json
 from incentivize.experiments.viewing.terminal import Screen
 
 GIF_COLUMNS = 2  # players side by side in an animation
@@ -49,7 +49,7 @@ def watch(
     name = family or settings.families[0]
     check_name("--family", name, settings.families)
     screen, played = Screen(console), list[Scene]()
-    for scene in scenes(store, cells_of_run(store, settings), name, tasks):
+    for scene in play_scenes(store, cells_of_run(store, settings), name, tasks):
         played.append(scene)
         if not show:
             continue

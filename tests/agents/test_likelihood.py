@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from incentivize import envs
-from incentivize.agents.likelihood import MIN_LOG_PROBABILITY, likelihood
+from incentivize.agents.likelihood import MIN_LOG_PROBABILITY, expert_log_likelihood
 
 SHARE = 0.7
 
@@ -29,7 +29,7 @@ def heeding(family, kind, share):
 @pytest.mark.parametrize("name", ["mazes", "puzzles"])
 def test_each_decision_counts_as_much_as_the_policy_heeds_the_expert(name):
     family = envs.make(name)
-    result = likelihood(
+    result = expert_log_likelihood(
         family, heeding(family, "informed", SHARE), jnp.int32(0), tasks_of(family, 16), jax.random.key(0)
     )
     total, decisions = map(np.array, result)
@@ -42,7 +42,7 @@ def test_where_the_rule_is_hidden_it_is_the_expert_who_knows_what_was_shown():
     family = envs.make("codebooks")
     tasks = tasks_of(family, 16)
     fair, informed = (
-        likelihood(family, heeding(family, kind, 0.99), jnp.int32(0), tasks, jax.random.key(0))[0].sum()
+        expert_log_likelihood(family, heeding(family, kind, 0.99), jnp.int32(0), tasks, jax.random.key(0))[0].sum()
         for kind in ("fair", "informed")
     )
     assert informed < 10 * fair < 0  # one who does not probe is far from one who does
@@ -52,7 +52,7 @@ def test_it_is_the_expert_that_plays():
     """Episodes are as long as the expert's, whatever the policy."""
     family = envs.make("puzzles")
     for share in (0.01, 0.99):
-        _, decisions = likelihood(
+        _, decisions = expert_log_likelihood(
             family, heeding(family, "informed", share), (jnp.int32(0)), tasks_of(family, 8), jax.random.key(1)
         )
         assert (np.array(decisions) == 2).all()
@@ -60,7 +60,7 @@ def test_it_is_the_expert_that_plays():
 
 def test_what_has_no_probability_is_told_with_an_end():
     family = envs.make("puzzles")
-    total, decisions = likelihood(
+    total, decisions = expert_log_likelihood(
         family, heeding(family, "informed", 0.0), jnp.int32(0), tasks_of(family, 4), jax.random.key(1)
     )
     np.testing.assert_allclose(total, MIN_LOG_PROBABILITY * np.array(decisions))

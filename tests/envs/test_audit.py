@@ -5,7 +5,7 @@ import pytest
 
 from incentivize import envs
 from incentivize.envs import audit as module
-from incentivize.envs.audit import DRAWN, Claim, audit, strays
+from incentivize.envs.audit import AUDITED_DRAWS, PoolClaim, audit, tasks_outside_pool
 from incentivize.envs.tasks import SPLITS, make_pool
 
 KEY = jax.random.key(0)
@@ -14,7 +14,7 @@ KEY = jax.random.key(0)
 @pytest.mark.parametrize("name", envs.names())
 def test_families_are_sound_at_every_pool(name):
     family = envs.make(name)
-    for size, distinct in ((4, 4), (None, DRAWN)):
+    for size, distinct in ((4, 4), (None, AUDITED_DRAWS)):
         found = audit(family, make_pool(size, seed=1), KEY)
         assert found.sound
         assert (found.distinct, found.strangers, found.overlap) == (distinct, 0, 0)
@@ -48,7 +48,7 @@ def test_a_leak_in_what_training_draws_from_trips_it(size, seed, monkeypatch):
     monkeypatch.setattr(module, "start_sampler", leaky)
     found = audit(family, make_pool(size, seed=seed), KEY)
     assert not found.sound
-    assert found.strangers == pytest.approx(DRAWN / 8, rel=0.2)
+    assert found.strangers == pytest.approx(AUDITED_DRAWS / 8, rel=0.2)
     assert found.overlap == 0  # of so many held-out tasks few are evaluated
 
 
@@ -58,14 +58,14 @@ def test_strays_are_the_tasks_outside_a_pool():
     tasks = np.stack([space.task(split, index, seed=3) for split, index in where])
 
     def found(claim):
-        outside = strays(space, claim, tasks)
+        outside = tasks_outside_pool(space, claim, tasks)
         return [outside.get(task.tobytes()) for task in tasks]
 
-    assert found(Claim(9, 3, "training", 6)) == ["training", None, None, "training", "heldout", "validation"]
-    assert found(Claim(None, 3)) == [None] * 4 + ["heldout", "validation"]
-    assert found(Claim(None, 4)) == [None] * 4 + ["heldout", "validation"]
-    assert found(Claim(9, 4, "training", 6)) == ["training"] * 4 + ["heldout", "validation"]  # another seed's order
-    assert found(Claim(2, 3, "heldout", 6)) == ["training"] * 4 + [None, "validation"]
+    assert found(PoolClaim(9, 3, "training", 6)) == ["training", None, None, "training", "heldout", "validation"]
+    assert found(PoolClaim(None, 3)) == [None] * 4 + ["heldout", "validation"]
+    assert found(PoolClaim(None, 4)) == [None] * 4 + ["heldout", "validation"]
+    assert found(PoolClaim(9, 4, "training", 6)) == ["training"] * 4 + ["heldout", "validation"]  # another seed's order
+    assert found(PoolClaim(2, 3, "heldout", 6)) == ["training"] * 4 + [None, "validation"]
 
 
 def test_tasks_that_are_played_as_others_are_in_the_pool():

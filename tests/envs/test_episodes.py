@@ -7,7 +7,7 @@ from scipy import stats
 
 from incentivize import envs
 from incentivize.envs import episodes as ep
-from incentivize.envs.audit import Claim, strays
+from incentivize.envs.audit import PoolClaim, tasks_outside_pool
 from incentivize.envs.tasks import make_pool
 
 FAMILY = envs.make("errands", attributes=2, values=4)
@@ -85,13 +85,13 @@ NEAR = ep.NearSuccess(jnp.float32(0.5), jnp.int32(2))
 def test_every_start_is_at_a_task_of_the_pool(told):
     """Also where the pool is not the first one, and whatever else is drawn."""
     family = envs.make("errands", attributes=5, values=8)
-    claims = [Claim(4), Claim(64, seed=3), Claim(9, first=5, split="heldout"), Claim(None, seed=1)]
+    claims = [PoolClaim(4), PoolClaim(64, seed=3), PoolClaim(9, first=5, split="heldout"), PoolClaim(None, seed=1)]
     keys = jax.random.split(jax.random.key(0), 2000)
     drawn = jax.jit(lambda pool: jax.vmap(ep.start_sampler(family, pool, **told))(keys).task)
     for claim in claims:
         pool = make_pool(claim.size, seed=claim.seed, split=claim.split, first=claim.first)
         tasks = np.asarray(drawn(pool))
-        assert strays(family.tasks, claim, tasks) == {}
+        assert tasks_outside_pool(family.tasks, claim, tasks) == {}
         distinct = len(np.unique(tasks, axis=0))
         assert distinct == claim.size if claim.size else distinct > 800
 

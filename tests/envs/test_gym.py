@@ -73,7 +73,7 @@ def test_a_pool_of_one_plays_one_task_and_a_fresh_one_many():
         tasks = set()
         for _ in range(20):
             env.reset()
-            tasks.add(tuple(np.array(env.life.state.task).tolist()))
+            tasks.add(tuple(np.array(env.episode.state.task).tolist()))
         assert len(tasks) == count
         assert {env.family.tasks.locate(np.array(task))[0] for task in tasks} == {"heldout"}
 
@@ -93,7 +93,7 @@ def played_to_its_end(env, seed=0):
     env.reset(seed=seed)
     ended = False
     while not ended:
-        _, reward, terminated, truncated, _ = env.step(int(jnp.argmax(best(env.life.state))))
+        _, reward, terminated, truncated, _ = env.step(int(jnp.argmax(best(env.episode.state))))
         ended = terminated or truncated
     return reward
 

@@ -62,7 +62,9 @@ def rows_of_topic(topic: str) -> list[dict[str, Any]]:
 
         ppo = {"name": "ppo", "teacher": "-", "is": "incentivized: PPO on the reward alone"}
         warm = {"name": "ppo", "teacher": "any of those below", "is": "taught for taught_steps, then incentivized"}
-        taught = [{"name": "cloning", "teacher": name, "is": f"taught: {it.words}"} for name, it in TEACHERS.items()]
+        taught = [
+            {"name": "cloning", "teacher": name, "is": f"taught: {it.description}"} for name, it in TEACHERS.items()
+        ]
         return [ppo, warm, *taught]
     if topic == "networks":
         from incentivize.agents.encoders import ENCODERS

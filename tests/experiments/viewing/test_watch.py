@@ -13,7 +13,7 @@ from incentivize.experiments.cli.main import main
 from incentivize.experiments.reporting.report import replay_families
 from incentivize.experiments.storage.run_directory import RunDirectory
 from incentivize.experiments.studies import cells_of_run
-from incentivize.experiments.viewing.replays import choose_players, scenes, to_json
+from incentivize.experiments.viewing.replays import choose_players, play_scenes, to_json
 
 NAMES = ("generalist, 4 training tasks", "generalist, every episode a new task", "specialist of this task", "expert")
 
@@ -21,7 +21,7 @@ NAMES = ("generalist, 4 training tasks", "generalist, every episode a new task",
 @pytest.fixture(scope="module")
 def kept(tiny_run):
     store = RunDirectory(tiny_run)
-    return list(scenes(store, cells_of_run(store, store.settings()), "errands", 9))
+    return list(play_scenes(store, cells_of_run(store, store.settings()), "errands", 9))
 
 
 def test_all_players_begin_alike_at_tasks_that_have_specialists(kept):
@@ -54,7 +54,7 @@ def test_agents_act_by_their_own_parameters(kept, tiny_run, tmp_path):
     other = RunDirectory(copytree(tiny_run, tmp_path / "run"))
     path = other.path / "checkpoints" / f"{choose_players(cells, 'errands')[0].cells[0].id}.msgpack"
     path.write_bytes(to_bytes(jax.tree.map(lambda leaf: -50 * leaf, msgpack_restore(path.read_bytes()))))
-    pairs = list(zip(kept, scenes(other, cells, "errands", 9), strict=True))
+    pairs = list(zip(kept, play_scenes(other, cells, "errands", 9), strict=True))
     assert all(alike(before, after) for before, after in pairs)
     assert any(before.replays[0].captions != after.replays[0].captions for before, after in pairs)
 
