@@ -13,7 +13,7 @@ import optax
 from jax.sharding import Mesh
 
 from incentivize.agents import rollout as ro
-from incentivize.agents.hyper import Hyper
+from incentivize.agents.hyperparameters import Hyper
 from incentivize.agents.memories import Memory
 from incentivize.agents.networks import Network, Params
 from incentivize.agents.rollout import ActorConfig, ActorState, Rollout

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from incentivize.agents.hyper import Hyper
+from incentivize.agents.hyperparameters import Hyper
 from incentivize.agents.memories import Memory
 from incentivize.agents.networks import Network, Params
 from incentivize.agents.teachers import Teacher

@@ -18,7 +18,7 @@ from incentivize.experiments.bench.random_rollouts import batched_env
 from incentivize.experiments.bench.suite import cell_of
 from incentivize.experiments.training.build import build_setup, hyper_of
 from incentivize.experiments.training.flops import forward_flops
-from incentivize.experiments.training.trees import stack_trees
+from incentivize.experiments.training.pytrees import stack_trees
 
 UPDATES = 4
 SIZES = (4, 4096, None)  # of pools; None: every episode a new task

@@ -14,11 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from incentivize import envs
-from incentivize.envs.ambient import pinned
 from incentivize.envs.arguments import check_integer, check_one_of, check_options
 from incentivize.envs.episodes import start_sampler
 from incentivize.envs.family import Family, Observation, State, ends
-from incentivize.envs.forks import refuse_lost_threads
+from incentivize.envs.jax_settings import pinned
+from incentivize.envs.process_forks import refuse_lost_threads
 from incentivize.envs.render import to_image, to_text
 from incentivize.envs.tasks import SPLITS, WORD, Pool, Split, make_pool
 
@@ -147,7 +147,7 @@ class FamilyEnv(gym.Env[np.ndarray, Any]):
         gymnasium.error.InvalidAction: if an action is invalid.
         gymnasium.error.ResetNeeded: on a step before the first reset, or after the end of the episode.
         RuntimeError: if JAX is needed in a process that was forked after JAX had been started; see
-            `incentivize.envs.forks`.
+            `incentivize.envs.process_forks`.
     """
 
     metadata = {"render_modes": ["rgb_array", "ansi"], "render_fps": 2}  # noqa: RUF012 (Gymnasium's own convention)

@@ -15,11 +15,11 @@ from gymnasium.utils.seeding import np_random
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from incentivize.envs.ambient import pinned
 from incentivize.envs.arguments import check_integer, check_options
 from incentivize.envs.family import Family
-from incentivize.envs.forks import refuse_lost_threads
 from incentivize.envs.gym import EpisodeState, FamilyEnv, StepResult, advance, checked, draw_word, init
+from incentivize.envs.jax_settings import pinned
+from incentivize.envs.process_forks import refuse_lost_threads
 from incentivize.envs.tasks import Pool
 
 PIECES = 32  # environments are restarted in pieces of 1/32
@@ -126,7 +126,7 @@ class FamilyVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         gymnasium.error.InvalidAction: if an action is invalid.
         gymnasium.error.ResetNeeded: on a step before the first reset, or after an end without a reset.
         RuntimeError: on a reset or step in a process that was forked after JAX had been started; see
-            `incentivize.envs.forks`.
+            `incentivize.envs.process_forks`.
     """
 
     @pinned

@@ -4,6 +4,12 @@ A study of another package imports from here and from nowhere else of `incentivi
 networks of another package import from `incentivize.envs`, `.rewards` and `.agents`. See `docs/extending.md`.
 """
 
+from incentivize.experiments.analysis.claim_guards import (
+    scores_by_pool,
+    teacher_levels,
+    why_above_teacher,
+    why_not_beaten,
+)
 from incentivize.experiments.analysis.claims import Claim, judge, leave_open
 from incentivize.experiments.analysis.comparisons import (
     LEARNT_SCORE,
@@ -16,9 +22,8 @@ from incentivize.experiments.analysis.comparisons import (
     why_unscored,
 )
 from incentivize.experiments.analysis.estimates import Estimate, jackknife, t_interval
-from incentivize.experiments.analysis.guards import scores_by_pool, teacher_levels, why_above_teacher, why_not_beaten
 from incentivize.experiments.analysis.pool_curves import n_star, unseen
-from incentivize.experiments.analysis.table import ResultsTable
+from incentivize.experiments.analysis.results_table import ResultsTable
 from incentivize.experiments.cells import Cell
 from incentivize.experiments.design.grid import blind_cells, cell_of, has_hidden_rule, headline_teacher, on_pool
 from incentivize.experiments.design.specialists import specialists
@@ -39,13 +44,7 @@ from incentivize.experiments.presentation.charts import (
 )
 from incentivize.experiments.presentation.tables import mean_or_dash
 from incentivize.experiments.settings.presets import STANDARD, TINY, with_large
-from incentivize.experiments.settings.schema import (
-    Settings,
-    describe_pool,
-    evaluation_budgets,
-    finite_pools,
-    size_of,
-)
+from incentivize.experiments.settings.schema import Settings, describe_pool, evaluation_budgets, finite_pools, size_of
 from incentivize.experiments.settings.training import Training
 
 __all__ = [

@@ -48,7 +48,7 @@ def test_the_contracts_hold(house):
 @pytest.mark.parametrize(
     ("module", "line", "contract"),
     [
-        ("experiments/storage/io.py", "import incentivize.experiments.training.trees", "Storage never"),
+        ("experiments/storage/io.py", "import incentivize.experiments.training.pytrees", "Storage never"),
         ("experiments/studies/slopes.py", "from incentivize.experiments.reporting import report", "Studies never"),
         ("experiments/analysis/claims.py", "from incentivize.experiments.cli import main", "The rooms of experiments"),
         ("envs/tasks.py", "from incentivize.agents import networks", "The house"),

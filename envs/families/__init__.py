@@ -1,4 +1,6 @@
 """Families, one file each, and the code that several of them share (`grid`, `fixed_length`).
 
-They import the contract (`family`, `tasks`, `render`), never wrappers or environments.
+A new family is one file here and one line in `FAMILIES` (`envs/__init__.py`).
+
+They import the contract of a family (`envs.family`, `tasks`, `render`, `arguments`), never wrappers or environments.
 """

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from incentivize.experiments.analysis.estimates import Estimate, jackknife, t_interval
-from incentivize.experiments.analysis.table import ResultsTable
+from incentivize.experiments.analysis.results_table import ResultsTable
 from incentivize.experiments.settings.schema import Settings
 
 LEARNT_SCORE = 0.2

@@ -3,7 +3,7 @@
 import numpy as np
 
 from incentivize.experiments.analysis.comparisons import by_seed, seed_matrix
-from incentivize.experiments.analysis.table import ResultsTable
+from incentivize.experiments.analysis.results_table import ResultsTable
 from incentivize.experiments.analysis.thresholds import Location, crossing, n_star_of_scores
 from incentivize.experiments.settings.schema import PoolSize, Settings, evaluation_budgets, finite_pools, size_of
 

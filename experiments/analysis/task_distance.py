@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from incentivize import envs
-from incentivize.envs.audit import pool_tasks
+from incentivize.envs.pool_audit import pool_tasks
 from incentivize.envs.tasks import make_pool
 
 TASKS_PER_CALL = 64  # held-out tasks that are compared with a whole pool at a time, which bounds the memory

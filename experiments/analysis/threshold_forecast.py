@@ -12,7 +12,7 @@ import numpy as np
 
 from incentivize.experiments.analysis.comparisons import by_seed, seed_matrix
 from incentivize.experiments.analysis.estimates import normalised_score
-from incentivize.experiments.analysis.table import ResultsTable
+from incentivize.experiments.analysis.results_table import ResultsTable
 from incentivize.experiments.analysis.thresholds import Location, n_star_of_scores
 from incentivize.experiments.settings.schema import PoolSize, size_of
 

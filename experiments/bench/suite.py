@@ -25,7 +25,7 @@ from incentivize.experiments.settings.training import Training
 from incentivize.experiments.training.build import build_setup, hyper_of, pool_of
 from incentivize.experiments.training.checkpoints import GroupCheckpointer, GroupProgress
 from incentivize.experiments.training.groups import CellGroup, lanes_of
-from incentivize.experiments.training.trees import stack_trees, to_numpy
+from incentivize.experiments.training.pytrees import stack_trees, to_numpy
 
 SPECIALISTS, UPDATES, SPECIALIST_ENVS = 1000, 2, 32  # agents; updates and environments of each
 Measurement = dict[str, Any]

@@ -8,7 +8,7 @@ from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hi
 import tyro
 
 from incentivize.experiments.errors import InputError, did_you_mean
-from incentivize.experiments.settings.places import check_usable_path, expand_local_path
+from incentivize.experiments.settings.paths import check_usable_path, expand_local_path
 
 FLAG_NAMES = {"families": "family"}  # flags with another name than their setting
 

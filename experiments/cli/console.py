@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from incentivize.experiments.errors import escape_control_characters
-from incentivize.experiments.runtime.streams import is_terminal, supports_colour, supports_cursor
+from incentivize.experiments.runtime.standard_streams import is_terminal, supports_colour, supports_cursor
 
 PIPE_WIDTH = 1000  # columns of a pipe or a file, which have no edge at which lines would have to break
 

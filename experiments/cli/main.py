@@ -21,7 +21,7 @@ from incentivize.experiments.cli.docstrings import docstring
 from incentivize.experiments.cli.result import CommandResult
 from incentivize.experiments.errors import STOPPED_STATUS as STOPPED
 from incentivize.experiments.errors import InputError, Stopped, did_you_mean, escape_control_characters, explain
-from incentivize.experiments.runtime.streams import (
+from incentivize.experiments.runtime.standard_streams import (
     discard_output,
     set_up_streams,
     supports_colour,

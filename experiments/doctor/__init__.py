@@ -1,7 +1,7 @@
 """`incentivize doctor`: what is wrong with an installation. Imports neither jax nor anything else that may be broken.
 
 A check is a pure function from facts to a `Finding`; `run_checks` collects the facts. Whatever may crash or hang runs
-in a process of its own (`isolated`).
+in a process of its own (`isolated`). May import names of studies and trackers, runtime and errors.
 """
 
 from typing import Literal, NamedTuple

@@ -82,10 +82,10 @@ def check_environment_variables(variables: Mapping[str, str], offending: Sequenc
         values = ", ".join(f"{name} = {variables[name]!r}" for name in offending)
         unset = "it" if len(offending) == 1 else "them"
         return Finding("environment", "wrong", f"{values}: jax runs only without {unset}. Unset {unset}.")
-    from incentivize.envs.ambient import ON
-    from incentivize.experiments.runtime import ambient  # imports gymnasium and pydantic, which may be broken, too
+    from incentivize.envs.jax_settings import ON
+    from incentivize.experiments.runtime import jax_settings  # imports gymnasium and pydantic, which may be broken, too
 
-    if relaxed := ambient.relaxing_flags(variables):
+    if relaxed := jax_settings.relaxing_flags(variables):
         refusal = "lets XLA round differently, so `incentivize` refuses to start. Unset it."
         return Finding("environment", "wrong", f"{'; '.join(relaxed)}: {refusal}")
     notes = [
@@ -93,9 +93,9 @@ def check_environment_variables(variables: Mapping[str, str], offending: Sequenc
         for name, effect in NOTABLE.items()
         if variables.get(name, "").lower() in ON
     ]
-    notes += [f"{name} = {text!r}: {OVERRIDDEN}" for name, text in ambient.set_aside(variables).items()]
-    numeric = [f"--{name}={value}" for name, value in ambient.unusual_flags(variables).items()]
-    numeric += [f"{name} = {variables[name]!r}" for name in ambient.ARITHMETIC if variables.get(name)]
+    notes += [f"{name} = {text!r}: {OVERRIDDEN}" for name, text in jax_settings.set_aside(variables).items()]
+    numeric = [f"--{name}={value}" for name, value in jax_settings.unusual_flags(variables).items()]
+    numeric += [f"{name} = {variables[name]!r}" for name in jax_settings.ARITHMETIC if variables.get(name)]
     apart = f"; training runs with {', '.join(numeric)} do not count as runs without" if numeric else ""
     if notes:
         return Finding("environment", "warning", "; ".join(notes) + apart)

@@ -9,10 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from incentivize import rewards
-from incentivize.agents.hyper import Hyper
+from incentivize.agents.hyperparameters import Hyper
 from incentivize.agents.learner import training_start_sampler
 from incentivize.agents.teachers import TEACHERS
-from incentivize.envs.audit import (
+from incentivize.envs.family import Family
+from incentivize.envs.pool_audit import (
     AUDITED_DRAWS,
     PoolClaim,
     compare_with_pool,
@@ -20,12 +21,11 @@ from incentivize.envs.audit import (
     first_tasks,
     tasks_outside_pool,
 )
-from incentivize.envs.family import Family
 from incentivize.envs.tasks import SPLITS, Pool, Split
 from incentivize.experiments.cells import Cell
 from incentivize.experiments.errors import RunError
 from incentivize.experiments.training.build import family_of, hyper_of, pool_of
-from incentivize.experiments.training.trees import stack_trees
+from incentivize.experiments.training.pytrees import stack_trees
 
 DRAWS_PER_POOL = 512  # and DRAWN of the largest pool: a leak of 1 task in 50 escapes one time in 30,000
 

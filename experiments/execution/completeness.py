@@ -14,7 +14,7 @@ from incentivize.experiments.storage.cell_store import CellStore, StoredCell
 from incentivize.experiments.storage.ownership import open_run_directory
 from incentivize.experiments.storage.parameters import pin_start_from
 from incentivize.experiments.storage.run_directory import REPORTED_FILES, RunDirectory
-from incentivize.experiments.storage.start_files import check_start_files
+from incentivize.experiments.storage.start_from import check_start_files
 
 
 class FinishedCells(NamedTuple):

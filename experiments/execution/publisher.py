@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from incentivize.experiments.analysis import rows as rw
+from incentivize.experiments.analysis import result_rows as rw
 from incentivize.experiments.analysis.ledger import ledger
 from incentivize.experiments.cells import Cell
 from incentivize.experiments.storage.cell_store import StoredCell

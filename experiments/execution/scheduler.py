@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from incentivize.experiments.execution.baselines import measure_baselines
 from incentivize.experiments.execution.completeness import FinishedCells
-from incentivize.experiments.execution.options import ExecutionOptions
+from incentivize.experiments.execution.execution_options import ExecutionOptions
 from incentivize.experiments.execution.planning import Plan
 from incentivize.experiments.execution.progress import Progress, paces_of
 from incentivize.experiments.execution.publisher import ResultsPublisher

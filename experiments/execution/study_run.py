@@ -22,22 +22,22 @@ from incentivize.experiments.execution.completeness import (
     load_own_cells,
     raise_if_given_up,
 )
+from incentivize.experiments.execution.execution_options import DEFAULT_OPTIONS, ExecutionOptions
 from incentivize.experiments.execution.memory_estimate import check_memory
-from incentivize.experiments.execution.options import DEFAULT_OPTIONS, ExecutionOptions
 from incentivize.experiments.execution.progress import Progress
 from incentivize.experiments.execution.scheduler import run_missing_cells, train_missing_cells
 from incentivize.experiments.execution.validation import check_devices_per_agent
 from incentivize.experiments.execution.workers import complete_options
 from incentivize.experiments.reporting.report import report
-from incentivize.experiments.runtime import ambient, distributed, signals
+from incentivize.experiments.runtime import distributed, jax_settings, signals
 from incentivize.experiments.runtime.provenance import provenance
-from incentivize.experiments.runtime.streams import tolerate_broken_streams
+from incentivize.experiments.runtime.standard_streams import tolerate_broken_streams
 from incentivize.experiments.settings.schema import Settings
 from incentivize.experiments.storage.cell_store import CellStore
 from incentivize.experiments.storage.ownership import open_run_directory, set_status
 from incentivize.experiments.storage.parameters import pin_start_from
 from incentivize.experiments.storage.run_directory import RunDirectory
-from incentivize.experiments.storage.start_files import check_start_files
+from incentivize.experiments.storage.start_from import check_start_files
 from incentivize.experiments.trackers.sync import open_tracker
 from incentivize.experiments.training.build import family_from_settings
 from incentivize.experiments.training.groups import CellGroup
@@ -57,7 +57,7 @@ def run_study(settings: Settings, out: Path, console: Console, options: Executio
         RunError: where a run cannot go on, or some of its cells were given up.
         Stopped: on request.
     """
-    ambient.check_compiled()
+    jax_settings.check_compiled()
     settings = pin_start_from(settings)
     options = complete_options(options, out)
     plan = planning.plan(settings)

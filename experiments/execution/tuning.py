@@ -19,22 +19,22 @@ from incentivize.experiments.cells import Cell
 from incentivize.experiments.design.grid import headline_teacher
 from incentivize.experiments.errors import InputError, RunError, is_out_of_resources
 from incentivize.experiments.execution.completeness import import_missing_cells, load_own_cells
+from incentivize.experiments.execution.execution_options import DEFAULT_OPTIONS, ExecutionOptions
 from incentivize.experiments.execution.memory_estimate import check_memory
-from incentivize.experiments.execution.options import DEFAULT_OPTIONS, ExecutionOptions
 from incentivize.experiments.execution.planning import Plan, plan_groups
 from incentivize.experiments.execution.scheduler import train_missing_cells
 from incentivize.experiments.execution.workers import complete_options
 from incentivize.experiments.presentation.tables import rich_table
-from incentivize.experiments.runtime import ambient, signals
+from incentivize.experiments.runtime import jax_settings, signals
 from incentivize.experiments.runtime.provenance import provenance
-from incentivize.experiments.runtime.streams import tolerate_broken_streams
+from incentivize.experiments.runtime.standard_streams import tolerate_broken_streams
 from incentivize.experiments.settings.schema import Settings, doubling_budgets
 from incentivize.experiments.settings.training import TAUGHT_OVERRIDES, Training
 from incentivize.experiments.storage.cell_store import CellResult, CellStore, StoredCell
 from incentivize.experiments.storage.io import MAX_ROWS_BYTES, read_bounded, write_atomic
 from incentivize.experiments.storage.ownership import open_run_directory, set_status
 from incentivize.experiments.storage.parameters import pin_start_from
-from incentivize.experiments.storage.start_files import check_start_files
+from incentivize.experiments.storage.start_from import check_start_files
 
 PRESET: dict[str, Any] = {"study": "tune", "seeds": 2, "eval_tasks": 256, "eval_instances": 4, "evaluations": 3}
 
@@ -259,7 +259,7 @@ def tune(
         RunError: where a run cannot go on, or every trial of an arm diverged.
         Stopped: on request.
     """
-    ambient.check_compiled()
+    jax_settings.check_compiled()
     settings = pin_start_from(settings)
     options = complete_options(options, out)
     (family,) = settings.families

@@ -29,9 +29,9 @@ import jax
 
 from incentivize.agents.sharding import Devices
 from incentivize.experiments.errors import RunError, Stopped, explain_no_semaphores
-from incentivize.experiments.execution.options import ExecutionOptions
-from incentivize.experiments.runtime import ambient, cgroup, distributed, signals
-from incentivize.experiments.runtime.streams import TolerantStream
+from incentivize.experiments.execution.execution_options import ExecutionOptions
+from incentivize.experiments.runtime import cgroup, distributed, jax_settings, signals
+from incentivize.experiments.runtime.standard_streams import TolerantStream
 from incentivize.experiments.storage.cell_store import CellResult
 from incentivize.experiments.storage.lock import LockHeld, file_lock
 from incentivize.experiments.training.groups import CellGroup
@@ -91,7 +91,7 @@ class WorkerPool:
         Where a stop is requested, all workers are asked for it, twice a second: a worker that is just starting would
         not hear the first request.
         """
-        settings = ambient.unusual_settings()
+        settings = jax_settings.unusual_settings()
         for executor, devices in zip(self.executors, cycle(_devices_of_agents(self.options)), strict=False):
             self.threads.submit(self._serve, executor, devices, settings)
         working, announced = len(self.executors), False
@@ -215,7 +215,7 @@ def _train_with(
     settings: Mapping[str, Any], group: CellGroup, options: ExecutionOptions, devices: Devices
 ) -> list[CellResult]:
     """Train a group under the settings of jax and XLA of the parent process, as `unusual_settings` returned them."""
-    with ambient.ambient_for_workers(settings):
+    with jax_settings.ambient_for_workers(settings):
         return _train(group, options, devices)
 
 
@@ -277,7 +277,7 @@ def _init_worker(core: int, parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: signals.stop_requested.set())
     threading.Thread(target=_exit_with_parent, args=(parent,), daemon=True).start()
-    flags = ambient.spell_out(os.environ.get("XLA_FLAGS", ""))
+    flags = jax_settings.spell_out(os.environ.get("XLA_FLAGS", ""))
     os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
     if hasattr(os, "sched_setaffinity"):
         with suppress(OSError):  # where a container forbids it, the system chooses a core

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from incentivize.experiments.analysis.claim_guards import TEACHERS, teacher_level_of
 from incentivize.experiments.analysis.comparisons import by_seed
 from incentivize.experiments.analysis.estimates import t_interval
-from incentivize.experiments.analysis.guards import TEACHERS, teacher_level_of
-from incentivize.experiments.analysis.table import ResultsTable
-from incentivize.experiments.presentation.plotter import with_shipped_defaults
+from incentivize.experiments.analysis.results_table import ResultsTable
+from incentivize.experiments.presentation.matplotlib_setup import with_shipped_defaults
 from incentivize.experiments.settings.schema import PoolSize, size_of
 
 if TYPE_CHECKING:  # matplotlib takes long to import, and studies are loaded before anything is drawn

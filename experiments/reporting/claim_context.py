@@ -5,7 +5,7 @@ from itertools import groupby
 from typing import Any
 
 from incentivize.experiments.analysis.claims import Claim
-from incentivize.experiments.analysis.table import ResultsTable
+from incentivize.experiments.analysis.results_table import ResultsTable
 from incentivize.experiments.cells import Cell
 from incentivize.experiments.settings.schema import Settings
 from incentivize.experiments.training.build import family_from_settings

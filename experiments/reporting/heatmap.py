@@ -11,7 +11,7 @@ import numpy as np
 
 from incentivize.experiments.analysis.comparisons import by_seed, why_unscored
 from incentivize.experiments.analysis.pool_curves import n_star
-from incentivize.experiments.analysis.table import ResultsTable
+from incentivize.experiments.analysis.results_table import ResultsTable
 from incentivize.experiments.analysis.thresholds import Location
 from incentivize.experiments.presentation.charts import (
     NEW_TASKS_PLACE,

@@ -14,9 +14,9 @@ from plotly.offline import get_plotlyjs
 from rich.console import Console
 
 from incentivize.experiments import studies
+from incentivize.experiments.analysis.claim_guards import guard_claims
 from incentivize.experiments.analysis.claims import Claim
-from incentivize.experiments.analysis.guards import guard_claims
-from incentivize.experiments.analysis.table import ResultsTable
+from incentivize.experiments.analysis.results_table import ResultsTable
 from incentivize.experiments.cells import Cell, describe_variant
 from incentivize.experiments.errors import InputError, check_name, escape_control_characters
 from incentivize.experiments.presentation import charts

@@ -1,4 +1,4 @@
 """The running process: signals, distributed training, streams, limits of containers, ambient settings, provenance.
 
-May import errors and `envs.ambient`.
+May import errors and `envs.jax_settings`.
 """

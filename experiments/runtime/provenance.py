@@ -14,7 +14,7 @@ def provenance() -> dict[str, Any]:
 
     import jax
 
-    from incentivize.experiments.runtime.ambient import unusual_settings
+    from incentivize.experiments.runtime.jax_settings import unusual_settings
 
     packages = ("incentivize", "jax", "jaxlib", "flax", "optax", "numpy", "gymnasium")
     versions = {"python": platform.python_version()}

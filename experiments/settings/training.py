@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from incentivize.experiments.settings.places import expand_local_path
+from incentivize.experiments.settings.paths import expand_local_path
 
 
 class Strict(BaseModel):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from incentivize import envs, rewards
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.runtime.ambient import unusual_settings
+from incentivize.experiments.runtime.jax_settings import unusual_settings
 
 PACKAGE = "incentivize"
 DECIDING_ROOMS = ("envs", "rewards", "agents", "experiments.training")

@@ -23,7 +23,7 @@ from incentivize.experiments.settings.schema import Settings
 from incentivize.experiments.storage.io import excerpt, write_atomic
 from incentivize.experiments.storage.lock import LockHeld, file_lock
 from incentivize.experiments.storage.run_directory import RunDirectory, tree_differences
-from incentivize.experiments.storage.start_files import with_recorded_paths
+from incentivize.experiments.storage.start_from import with_recorded_paths
 
 TOKEN = secrets.token_hex(8)
 """Random name of this process."""

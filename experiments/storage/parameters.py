@@ -16,7 +16,7 @@ from incentivize.agents.networks import Params
 from incentivize.experiments.errors import InputError, is_out_of_resources
 from incentivize.experiments.settings.schema import Settings
 from incentivize.experiments.storage.io import MAX_SETTINGS_BYTES, excerpt, read_bounded, write_atomic
-from incentivize.experiments.storage.start_files import parse_start_from
+from incentivize.experiments.storage.start_from import parse_start_from
 
 
 def save(path: Path, params: Params) -> None:

@@ -10,6 +10,7 @@ A new study is one file and one line here, or an entry point of another package.
     tables(table, settings) -> {title: rows}        tables for the terminal and the report
 
 The grids of studies are made of `design`, their verdicts of `analysis`, their figures of `presentation`.
+May import these, cells, settings and errors; never reporting, viewing or execution.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from incentivize.experiments.analysis.claims import Claim, judge
 from incentivize.experiments.analysis.comparisons import LEARNT_SCORE, by_seed, why_not_learnt, why_unscored
 from incentivize.experiments.analysis.estimates import Estimate, t_interval, welch_interval
 from incentivize.experiments.analysis.pool_curves import unseen
-from incentivize.experiments.analysis.table import ResultsTable
+from incentivize.experiments.analysis.results_table import ResultsTable
 from incentivize.experiments.cells import Cell
 from incentivize.experiments.design.grid import blind_cells, cell_of, headline_teacher, on_pool
 from incentivize.experiments.errors import InputError

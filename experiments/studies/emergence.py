@@ -25,7 +25,7 @@ from incentivize.experiments.analysis.comparisons import (
 )
 from incentivize.experiments.analysis.estimates import t_interval
 from incentivize.experiments.analysis.pool_curves import n_star
-from incentivize.experiments.analysis.table import ResultsTable
+from incentivize.experiments.analysis.results_table import ResultsTable
 from incentivize.experiments.analysis.thresholds import describe, jump_or_smooth
 from incentivize.experiments.cells import Cell
 from incentivize.experiments.design.grid import blind_cells, cell_of, on_pool

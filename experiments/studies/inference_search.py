@@ -14,7 +14,7 @@ import numpy as np
 
 from incentivize.experiments.analysis.claims import Claim, judge
 from incentivize.experiments.analysis.comparisons import LEARNT_SCORE, by_seed, paired_difference, why_not_learnt
-from incentivize.experiments.analysis.table import ResultsTable
+from incentivize.experiments.analysis.results_table import ResultsTable
 from incentivize.experiments.cells import Cell
 from incentivize.experiments.design.grid import cell_of, has_hidden_rule
 from incentivize.experiments.errors import InputError

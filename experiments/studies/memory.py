@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from incentivize.experiments.analysis.claim_guards import own_scores
 from incentivize.experiments.analysis.claims import Claim, judge
 from incentivize.experiments.analysis.comparisons import LEARNT_SCORE, paired_difference, seed_matrix, why_not_learnt
-from incentivize.experiments.analysis.guards import own_scores
-from incentivize.experiments.analysis.table import ResultsTable
+from incentivize.experiments.analysis.results_table import ResultsTable
 from incentivize.experiments.cells import Cell
 from incentivize.experiments.design.grid import cell_of, has_hidden_rule, on_pool
 from incentivize.experiments.errors import InputError

@@ -19,7 +19,7 @@ from incentivize.experiments.analysis.comparisons import (
     why_not_learnt,
     why_unscored,
 )
-from incentivize.experiments.analysis.table import ResultsTable
+from incentivize.experiments.analysis.results_table import ResultsTable
 from incentivize.experiments.cells import Cell
 from incentivize.experiments.design.grid import cell_of, headline_teacher
 from incentivize.experiments.errors import InputError

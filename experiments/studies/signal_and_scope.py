@@ -11,6 +11,12 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from incentivize.experiments.analysis.claim_guards import (
+    scores_by_pool,
+    teacher_levels,
+    why_above_teacher,
+    why_not_beaten,
+)
 from incentivize.experiments.analysis.claims import Claim, judge, leave_open
 from incentivize.experiments.analysis.comparisons import (
     LEARNT_SCORE,
@@ -19,9 +25,8 @@ from incentivize.experiments.analysis.comparisons import (
     why_not_learnt,
     why_unscored,
 )
-from incentivize.experiments.analysis.guards import scores_by_pool, teacher_levels, why_above_teacher, why_not_beaten
 from incentivize.experiments.analysis.pool_curves import n_star, unseen
-from incentivize.experiments.analysis.table import ResultsTable
+from incentivize.experiments.analysis.results_table import ResultsTable
 from incentivize.experiments.analysis.thresholds import describe
 from incentivize.experiments.cells import Cell
 from incentivize.experiments.design.grid import blind_cells, cell_of, headline_teacher, on_pool

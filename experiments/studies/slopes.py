@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from incentivize.experiments.analysis.claim_guards import why_not_beaten
 from incentivize.experiments.analysis.claims import Claim, judge, leave_open
 from incentivize.experiments.analysis.comparisons import LEARNT_SCORE, by_seed
 from incentivize.experiments.analysis.estimates import t_interval
-from incentivize.experiments.analysis.guards import why_not_beaten
+from incentivize.experiments.analysis.results_table import ResultsTable
 from incentivize.experiments.analysis.scaling_laws import MIN_ERROR, fit_laws, slope_difference, slopes
-from incentivize.experiments.analysis.table import ResultsTable
 from incentivize.experiments.cells import Cell
 from incentivize.experiments.presentation.charts import (
     PlotRows,

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from incentivize.experiments.analysis.claims import Claim, judge, leave_open
-from incentivize.experiments.analysis.comparisons import LEARNT_SCORE, by_seed, difference_matrix, seeds_by_tasks
-from incentivize.experiments.analysis.guards import (
+from incentivize.experiments.analysis.claim_guards import (
     why_above_their_teacher,
     why_specialists_not_beaten,
     why_specialists_open,
 )
-from incentivize.experiments.analysis.table import ResultsTable
+from incentivize.experiments.analysis.claims import Claim, judge, leave_open
+from incentivize.experiments.analysis.comparisons import LEARNT_SCORE, by_seed, difference_matrix, seeds_by_tasks
+from incentivize.experiments.analysis.results_table import ResultsTable
 from incentivize.experiments.analysis.thresholds import Location, crossing, describe
 from incentivize.experiments.cells import Cell
 from incentivize.experiments.design.grid import blind_cells, cell_of, headline_teacher, on_pool

@@ -16,6 +16,13 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from incentivize.experiments.analysis.claim_guards import (
+    scores_by_pool,
+    teacher_levels,
+    why_above_their_teacher,
+    why_specialists_not_beaten,
+    why_specialists_open,
+)
 from incentivize.experiments.analysis.claims import Claim, judge, leave_open
 from incentivize.experiments.analysis.comparisons import (
     LEARNT_SCORE,
@@ -27,15 +34,8 @@ from incentivize.experiments.analysis.comparisons import (
     why_unscored,
 )
 from incentivize.experiments.analysis.estimates import MIN_SEEDS
-from incentivize.experiments.analysis.guards import (
-    scores_by_pool,
-    teacher_levels,
-    why_above_their_teacher,
-    why_specialists_not_beaten,
-    why_specialists_open,
-)
 from incentivize.experiments.analysis.pool_curves import break_even_pool, n_star
-from incentivize.experiments.analysis.table import ResultsTable
+from incentivize.experiments.analysis.results_table import ResultsTable
 from incentivize.experiments.analysis.thresholds import describe
 from incentivize.experiments.cells import Cell
 from incentivize.experiments.design.grid import blind_cells, cell_of, has_hidden_rule, headline_teacher, on_pool

@@ -9,7 +9,7 @@ import numpy as np
 
 from incentivize.experiments.analysis.comparisons import by_seed, specialty_matrix
 from incentivize.experiments.analysis.estimates import Estimate, jackknife, t_interval
-from incentivize.experiments.analysis.table import ResultsTable
+from incentivize.experiments.analysis.results_table import ResultsTable
 from incentivize.experiments.cells import describe_variant
 from incentivize.experiments.design.specialists import MET, specialist_points
 from incentivize.experiments.presentation.charts import (

@@ -21,7 +21,7 @@ import numpy as np
 
 from incentivize.experiments.analysis.claims import Claim, judge
 from incentivize.experiments.analysis.estimates import MIN_SEEDS, t_interval
-from incentivize.experiments.analysis.table import ResultsTable
+from incentivize.experiments.analysis.results_table import ResultsTable
 from incentivize.experiments.analysis.threshold_forecast import MAX_TIMED_POOL, ThresholdForecast, forecast_threshold
 from incentivize.experiments.analysis.thresholds import Location, describe
 from incentivize.experiments.cells import Cell

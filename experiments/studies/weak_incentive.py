@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from incentivize.experiments.analysis.claim_guards import teacher_levels, why_above_teacher, why_not_beaten
 from incentivize.experiments.analysis.claims import Claim, judge, leave_open
 from incentivize.experiments.analysis.comparisons import (
     LEARNT_SCORE,
@@ -24,8 +25,7 @@ from incentivize.experiments.analysis.comparisons import (
     why_not_learnt,
     why_unscored,
 )
-from incentivize.experiments.analysis.guards import teacher_levels, why_above_teacher, why_not_beaten
-from incentivize.experiments.analysis.table import ResultsTable
+from incentivize.experiments.analysis.results_table import ResultsTable
 from incentivize.experiments.analysis.thresholds import Location, crossing, describe
 from incentivize.experiments.cells import Cell
 from incentivize.experiments.design.grid import blind_cells, cell_of, headline_teacher, on_pool

@@ -1,4 +1,4 @@
 """Trackers: what shows a run elsewhere, such as TensorBoard or W&B.
 
-May import storage and errors.
+A new tracker is one file here and one line in `TRACKERS` (`registry`). May import storage, runtime and errors.
 """

@@ -30,7 +30,7 @@ from incentivize.experiments.storage.code_version import code_version
 from incentivize.experiments.storage.io import MAX_SETTINGS_BYTES, excerpt, file_digest, read_bounded, write_atomic
 from incentivize.experiments.storage.run_directory import tree_differences
 from incentivize.experiments.training.groups import CellGroup
-from incentivize.experiments.training.trees import is_key, to_numpy
+from incentivize.experiments.training.pytrees import is_key, to_numpy
 
 logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax logs every file, and every error twice
 MAX_CHECKPOINTS = 2

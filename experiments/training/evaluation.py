@@ -16,7 +16,7 @@ from incentivize.envs.family import Family
 from incentivize.envs.tasks import Pool, make_pool
 from incentivize.experiments.cells import Cell
 from incentivize.experiments.storage.schema import evaluated_blocks
-from incentivize.experiments.training.trees import stack_trees
+from incentivize.experiments.training.pytrees import stack_trees
 
 
 class EvaluationConfig(NamedTuple):

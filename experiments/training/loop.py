@@ -32,10 +32,10 @@ from incentivize.experiments.training.build import (
     pool_of,
 )
 from incentivize.experiments.training.checkpoints import GroupCheckpointer, GroupProgress
-from incentivize.experiments.training.compiled import CompiledGroup, compile_program
+from incentivize.experiments.training.compiled_group import CompiledGroup, compile_program
 from incentivize.experiments.training.evaluation import EvaluationConfig, block_ordinals, evaluation_key
 from incentivize.experiments.training.groups import CellGroup
-from incentivize.experiments.training.trees import stack_trees, take_lane, to_numpy, tree_digest
+from incentivize.experiments.training.pytrees import stack_trees, take_lane, to_numpy, tree_digest
 
 MAX_UPDATES_PER_CALL = 32
 """Updates per jitted call at most: between calls, requests to stop and losses that are not finite are noticed."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from incentivize.experiments.runtime.streams import is_terminal
+from incentivize.experiments.runtime.standard_streams import is_terminal
 
 if TYPE_CHECKING:
     from incentivize.envs.render import Picture

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from incentivize.experiments import studies
-from incentivize.experiments.analysis import rows as rw
-from incentivize.experiments.analysis.table import ResultsTable
+from incentivize.experiments.analysis import result_rows as rw
+from incentivize.experiments.analysis.results_table import ResultsTable
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import resolve
 from tests.helpers.counts import counted

@@ -7,7 +7,7 @@ from scipy import stats
 
 from incentivize import envs
 from incentivize.envs import episodes as ep
-from incentivize.envs.audit import PoolClaim, tasks_outside_pool
+from incentivize.envs.pool_audit import PoolClaim, tasks_outside_pool
 from incentivize.envs.tasks import make_pool
 
 FAMILY = envs.make("errands", attributes=2, values=4)

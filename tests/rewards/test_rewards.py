@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from incentivize import envs, rewards
-from incentivize.agents.hyper import Hyper
+from incentivize.agents.hyperparameters import Hyper
 from incentivize.envs.episodes import NearSuccess, start_sampler
 from incentivize.envs.family import outcome
 from incentivize.envs.tasks import make_pool

@@ -9,7 +9,7 @@ from rich.console import Console
 from incentivize.experiments.cli.choices import BENCHMARKS, check_choice
 from incentivize.experiments.cli.options import JsonOptions, Repeatable, check_at_least_one, flatten, one_of
 from incentivize.experiments.cli.result import Command, CommandResult
-from incentivize.experiments.runtime.ambient import set_up_process
+from incentivize.experiments.runtime.jax_settings import set_up_process
 
 
 @dataclass(frozen=True)

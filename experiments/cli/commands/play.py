@@ -11,7 +11,7 @@ from incentivize.experiments.cli.choices import check_choice
 from incentivize.experiments.cli.options import CommonOptions, Repeatable, check_can_write, flatten
 from incentivize.experiments.cli.result import Command, CommandResult
 from incentivize.experiments.errors import InputError
-from incentivize.experiments.runtime.ambient import set_up_process
+from incentivize.experiments.runtime.jax_settings import set_up_process
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,9 @@ from incentivize.experiments.cli.options import (
 )
 from incentivize.experiments.cli.result import Command, CommandResult
 from incentivize.experiments.errors import InputError, check_name, did_you_mean
-from incentivize.experiments.execution.options import ExecutionOptions
-from incentivize.experiments.runtime.ambient import set_up_process
+from incentivize.experiments.execution.execution_options import ExecutionOptions
 from incentivize.experiments.runtime.compilation_cache import enable_cache
+from incentivize.experiments.runtime.jax_settings import set_up_process
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import load_file, resolve
 from incentivize.experiments.settings.schema import FLAG_KEYS, SAVE_EVERY, Settings
@@ -118,7 +118,7 @@ class Run(Command):
 
             initialize(self.coordinator, self.processes, self.process)
         from incentivize.experiments.execution.validation import validate  # imports jax, and little else
-        from incentivize.experiments.storage.start_files import recall_start_files
+        from incentivize.experiments.storage.start_from import recall_start_files
 
         out = self.out or Path("runs") / f"{settings.study}-{settings.preset}"
         settings, gone = recall_start_files(settings, out)

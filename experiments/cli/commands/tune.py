@@ -10,8 +10,8 @@ from rich.console import Console
 from incentivize.experiments.cli.choices import check_choice
 from incentivize.experiments.cli.options import JsonOptions, check_at_least_one, check_file_matches
 from incentivize.experiments.cli.result import Command, CommandResult
-from incentivize.experiments.runtime.ambient import set_up_process
 from incentivize.experiments.runtime.compilation_cache import enable_cache
+from incentivize.experiments.runtime.jax_settings import set_up_process
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import load_file, resolve
 from incentivize.experiments.settings.training import ARMS
@@ -56,10 +56,10 @@ class Tune(Command):
             check_choice("--arm", self.arm)
         file = load_file(self.config) if self.config else {}
         check_file_matches(file, self.config, study="tune", preset=self.preset)
-        from incentivize.experiments.execution.options import ExecutionOptions
+        from incentivize.experiments.execution.execution_options import ExecutionOptions
         from incentivize.experiments.execution.tuning import PRESET, tune  # imports jax
         from incentivize.experiments.execution.validation import validate
-        from incentivize.experiments.storage.start_files import recall_start_files
+        from incentivize.experiments.storage.start_from import recall_start_files
 
         flags = {"families": [self.family], "seeds": self.seeds, "pools": [self.pool], "budget": self.budget}
         given = {key: value for key, value in flags.items() if value is not None}

@@ -10,8 +10,8 @@ from rich.console import Console
 from incentivize.experiments.cli.options import JsonOptions, check_at_least_one, check_can_write
 from incentivize.experiments.cli.result import Command, CommandResult
 from incentivize.experiments.errors import InputError
-from incentivize.experiments.runtime.ambient import set_up_process
 from incentivize.experiments.runtime.compilation_cache import enable_cache
+from incentivize.experiments.runtime.jax_settings import set_up_process
 
 
 @dataclass(frozen=True)

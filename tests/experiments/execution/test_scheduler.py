@@ -13,12 +13,12 @@ from rich.console import Console
 from incentivize.agents import learner
 from incentivize.envs.episodes import start_sampler
 from incentivize.envs.tasks import make_pool
-from incentivize.experiments.analysis.rows import aggregate, final_success
-from incentivize.experiments.analysis.table import ResultsTable
+from incentivize.experiments.analysis.result_rows import aggregate, final_success
+from incentivize.experiments.analysis.results_table import ResultsTable
 from incentivize.experiments.errors import InputError, RunError
 from incentivize.experiments.execution import auditing, baselines, scheduler
 from incentivize.experiments.execution.completeness import import_missing_cells, load_own_cells
-from incentivize.experiments.execution.options import ExecutionOptions
+from incentivize.experiments.execution.execution_options import ExecutionOptions
 from incentivize.experiments.execution.planning import Plan, plan_groups
 from incentivize.experiments.execution.progress import Progress
 from incentivize.experiments.settings import presets

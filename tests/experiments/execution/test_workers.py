@@ -10,7 +10,7 @@ import pytest
 
 from incentivize.experiments.errors import RunError, explain
 from incentivize.experiments.execution import workers
-from incentivize.experiments.execution.options import ExecutionOptions
+from incentivize.experiments.execution.execution_options import ExecutionOptions
 from incentivize.experiments.execution.workers import run_groups
 from incentivize.experiments.runtime import cgroup
 from incentivize.experiments.storage.lock import file_lock

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from incentivize.experiments.analysis.claims import Claim
-from incentivize.experiments.analysis.table import ResultsTable
+from incentivize.experiments.analysis.results_table import ResultsTable
 from incentivize.experiments.reporting.claim_context import control_results, cost_by_arm, summarise_controls
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import resolve

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from incentivize.experiments.analysis.table import ResultsTable
+from incentivize.experiments.analysis.results_table import ResultsTable
 from incentivize.experiments.reporting.heatmap import LINE_COLOUR, NSTAR, heat_map, interactive_panels
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import resolve

@@ -69,9 +69,9 @@ BOTH = {"errands", "mazes"}
         ("agents/encoders.py", "import jax\n", "import jax\nMORE = 1\n", BOTH),
         ("rewards/sparse.py", "return ", "return 2 * ", BOTH),
         ("experiments/training/loop.py", "MAX_UPDATES_PER_CALL = 32", "MAX_UPDATES_PER_CALL = 33", BOTH),
-        ("experiments/training/trees.py", "jnp.stack(leaves)", "jnp.stack(leaves, -1)", BOTH),
+        ("experiments/training/pytrees.py", "jnp.stack(leaves)", "jnp.stack(leaves, -1)", BOTH),
         ("experiments/training/evaluation.py", "20_241_115", "20_241_116", BOTH),
-        ("experiments/training/compiled.py", "donate_argnums=0", "donate_argnums=1", BOTH),
+        ("experiments/training/compiled_group.py", "donate_argnums=0", "donate_argnums=1", BOTH),
         ("experiments/training/build.py", "jnp.float32(value)", "jnp.float16(value)", BOTH),
         ("rewards/hunger.py", "return ", "return 2 * ", set()),  # nobody here has it
         ("envs/families/codebooks.py", "import jax\n", "import jax\nMORE = 1\n", set()),
@@ -120,7 +120,7 @@ def test_modules_may_move_within_and_between_rooms(copied, cells):
     before = versions_of(cells)
     moved(folder, "envs/episodes.py", "envs/stepping/episodes.py")
     moved(folder, "agents/ppo.py", "agents/learners/ppo.py")
-    moved(folder, "experiments/training/compiled.py", "experiments/training/programs/compiled.py")
+    moved(folder, "experiments/training/compiled_group.py", "experiments/training/programs/compiled.py")
     forget()
     assert versions_of(cells) == before
     moved(folder, "agents/learners/ppo.py", "rewards/ppo.py")
@@ -135,7 +135,7 @@ def test_modules_may_move_within_and_between_rooms(copied, cells):
 def test_functions_may_move_to_another_module(copied, cells):
     folder, forget = copied
     before = versions_of(cells)
-    trees, loop = folder / "experiments/training/trees.py", folder / "experiments/training/loop.py"
+    trees, loop = folder / "experiments/training/pytrees.py", folder / "experiments/training/loop.py"
     text = trees.read_text()
     function = re.search(r"^def tree_digest.*?(?=^def |\Z)", text, re.MULTILINE | re.DOTALL)
     assert function

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from incentivize import envs
-from incentivize.experiments.analysis.table import ResultsTable
+from incentivize.experiments.analysis.results_table import ResultsTable
 from incentivize.experiments.analysis.task_distance import distances_to_pool
 from incentivize.experiments.errors import InputError
 from incentivize.experiments.settings import presets

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from incentivize.experiments.analysis.table import ResultsTable
+from incentivize.experiments.analysis.results_table import ResultsTable
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import resolve
 from incentivize.experiments.settings.schema import evaluation_budgets

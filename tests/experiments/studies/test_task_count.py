@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from incentivize.experiments.analysis.comparisons import seeds_by_tasks
-from incentivize.experiments.analysis.table import ResultsTable
+from incentivize.experiments.analysis.results_table import ResultsTable
 from incentivize.experiments.design import specialists
 from incentivize.experiments.errors import InputError
 from incentivize.experiments.settings import presets

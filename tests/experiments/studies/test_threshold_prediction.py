@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from incentivize.experiments.analysis.table import ResultsTable
+from incentivize.experiments.analysis.results_table import ResultsTable
 from incentivize.experiments.errors import InputError
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import resolve

@@ -20,7 +20,7 @@ from incentivize.experiments.studies import task_count
 from incentivize.experiments.training import checkpoints
 from incentivize.experiments.training.checkpoints import GroupCheckpointer, GroupProgress
 from incentivize.experiments.training.groups import CellGroup
-from incentivize.experiments.training.trees import to_numpy, tree_digest
+from incentivize.experiments.training.pytrees import to_numpy, tree_digest
 from tests.helpers.damage import copy, damage
 
 LANES = 2

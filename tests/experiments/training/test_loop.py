@@ -10,7 +10,7 @@ import pytest
 
 from incentivize import envs
 from incentivize.agents.evaluate import Successes
-from incentivize.experiments.analysis.rows import rows_of
+from incentivize.experiments.analysis.result_rows import rows_of
 from incentivize.experiments.errors import Stopped
 from incentivize.experiments.runtime import signals
 from incentivize.experiments.settings import presets

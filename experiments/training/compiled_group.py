@@ -11,7 +11,7 @@ from jax.experimental import checkify
 from incentivize.agents import learner as lr
 from incentivize.envs.tasks import Pool, make_pool
 from incentivize.experiments.training.evaluation import EvaluationConfig, Measure, count_successes, evaluation_key
-from incentivize.experiments.training.trees import stack_trees
+from incentivize.experiments.training.pytrees import stack_trees
 
 Train = Callable[[lr.TrainState, lr.Hyper, Pool, jax.Array], tuple[lr.TrainState, lr.Metrics]]  # ..., updates []
 

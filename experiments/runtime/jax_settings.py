@@ -1,6 +1,6 @@
 """Ambient settings that change numbers: set aside, refused, or part of a cell's code version. Does not import jax.
 
-Settings of jax are set aside at entry (`incentivize.envs.ambient`). XLA reads its flags itself, once: flags that relax
+Settings of jax are set aside at entry (`envs.jax_settings`). XLA reads its flags itself, once: flags that relax
 arithmetic are refused, flags that change no number pass, and all others are part of the code version
 (`storage.code_version`) and of `meta.json`.
 """
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from incentivize.envs import ambient
+from incentivize.envs import jax_settings
 from incentivize.experiments.errors import InputError
 
 FLAGS = ("XLA_FLAGS", "LIBTPU_INIT_ARGS")  # environment variables that hold flags of XLA
@@ -59,14 +59,14 @@ def set_up_process(compiles: bool = False) -> None:
     Raises:
         InputError: a flag relaxes arithmetic, or jit is disabled although programs are to be compiled.
     """
-    if compiles and (text := os.environ.get("JAX_DISABLE_JIT", "")).lower() in ambient.ON:
+    if compiles and (text := os.environ.get("JAX_DISABLE_JIT", "")).lower() in jax_settings.ON:
         raise InputError(f"JAX_DISABLE_JIT = {text!r}: {UNCOMPILED}")
     if relaxed := relaxing_flags(os.environ):
         raise InputError(f"{'; '.join(relaxed)}: lets XLA relax its arithmetic, so that results differ; unset it")
     overridden = set_aside(os.environ)
     for name in overridden:
         del os.environ[name]
-    ambient.pin()
+    jax_settings.pin()
     for name, value in FLAX.items() if "flax" in sys.modules else ():
         sys.modules["flax"].config.update(name, value)
     if overridden:
@@ -77,8 +77,8 @@ def set_up_process(compiles: bool = False) -> None:
 def set_aside(variables: Mapping[str, str]) -> dict[str, str]:
     """Return the environment variables of jax and Flax with other values than required, with these values."""
     flax = {name: variables[name] for name in map(str.upper, FLAX) if name in variables}
-    return ambient.overridden_variables(variables) | {
-        name: text for name, text in flax.items() if text.lower() not in ambient.OFF
+    return jax_settings.overridden_variables(variables) | {
+        name: text for name, text in flax.items() if text.lower() not in jax_settings.OFF
     }
 
 
@@ -104,7 +104,7 @@ def ambient_for_workers(expected: Mapping[str, Any]) -> Iterator[None]:
     Raises:
         InputError: some of the settings cannot be set in this thread.
     """
-    with ambient.with_settings({name: value for name, value in expected.items() if name in ambient.NUMBERS}):
+    with jax_settings.with_settings({name: value for name, value in expected.items() if name in jax_settings.NUMBERS}):
         actual = unusual_settings()
         if different := [name for name in sorted({*expected, *actual}) if expected.get(name) != actual.get(name)]:
             values = ", ".join(f"{name} = {expected.get(name, actual.get(name))}" for name in different)
@@ -119,7 +119,7 @@ def unusual_settings(variables: Mapping[str, str] = os.environ) -> dict[str, Any
 
     They are settings of jax and Flax, flags of XLA, and variables of `ARITHMETIC`. Mostly there are none.
     """
-    unusual = ambient.unusual_settings()
+    unusual = jax_settings.unusual_settings()
     if "flax" in sys.modules:
         settings = {name: getattr(sys.modules["flax"].config, name, value) for name, value in FLAX.items()}
         unusual |= {name: now for name, now in settings.items() if now != FLAX[name]}

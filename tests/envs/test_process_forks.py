@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from incentivize.envs import forks
+from incentivize.envs import process_forks
 from incentivize.envs.gym import FamilyEnv
 from incentivize.envs.gym_vector import FamilyVectorEnv
 
@@ -99,7 +99,7 @@ def test_a_copy_plays_on_as_the_environment_would():
 def test_where_jax_has_moved_what_is_asked_families_can_be_imported_all_the_same(monkeypatch):
     monkeypatch.delattr("jax._src.xla_bridge")
     monkeypatch.setitem(sys.modules, "jax._src.xla_bridge", None)
-    found = runpy.run_path(forks.__file__)
+    found = runpy.run_path(process_forks.__file__)
     assert not found["_started"]()
     found["refuse_lost_threads"]()
 

@@ -12,7 +12,7 @@ from incentivize.envs.render import BOX
 from incentivize.experiments.cli.main import main
 from incentivize.experiments.execution.progress import Progress
 from incentivize.experiments.presentation.tables import rich_table
-from incentivize.experiments.runtime.streams import (
+from incentivize.experiments.runtime.standard_streams import (
     TolerantStream,
     discard_output,
     is_terminal,
@@ -154,7 +154,7 @@ def test_closed_streams_are_nowhere():
 
 def test_files_of_ours_never_get_the_numbers_of_standard_streams():
     code = (
-        "from incentivize.experiments.runtime.streams import settle; settle(); import os, sys; "
+        "from incentivize.experiments.runtime.standard_streams import settle; settle(); import os, sys; "
         "open(1, 'w', closefd=False).write('lost'); print('lost'); file = os.open(os.devnull, os.O_RDONLY); "
         "sys.exit(file < 3 or sys.stdin.read() != '')"
     )

@@ -8,7 +8,7 @@ from incentivize.experiments.cli.arguments import expand_home
 from incentivize.experiments.cli.main import main
 from incentivize.experiments.errors import InputError
 from incentivize.experiments.settings.loading import resolve
-from incentivize.experiments.settings.places import check_usable_path, expand_local_path
+from incentivize.experiments.settings.paths import check_usable_path, expand_local_path
 
 ADDRESSES = [
     "gs://bucket/run",

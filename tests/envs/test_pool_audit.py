@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from incentivize import envs
-from incentivize.envs import audit as module
-from incentivize.envs.audit import AUDITED_DRAWS, PoolClaim, audit, tasks_outside_pool
+from incentivize.envs import pool_audit as module
+from incentivize.envs.pool_audit import AUDITED_DRAWS, PoolClaim, audit, tasks_outside_pool
 from incentivize.envs.tasks import SPLITS, make_pool
 
 KEY = jax.random.key(0)

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from incentivize.experiments import studies
-from incentivize.experiments.analysis.claims import Claim, judge
-from incentivize.experiments.analysis.estimates import Estimate
-from incentivize.experiments.analysis.guards import (
+from incentivize.experiments.analysis.claim_guards import (
     guard_claims,
     teacher_level_of,
     teacher_levels,
     why_above_teacher,
     why_specialists_not_beaten,
 )
-from incentivize.experiments.analysis.table import ResultsTable
+from incentivize.experiments.analysis.claims import Claim, judge
+from incentivize.experiments.analysis.estimates import Estimate
+from incentivize.experiments.analysis.results_table import ResultsTable
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import resolve
 from tests.helpers.counts import counted

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from incentivize import envs
-from incentivize.envs import ambient, gym
+from incentivize.envs import gym, jax_settings
 
 NAME = "incentivize:incentivize/Errands-v0"
 SMALL = {"pool_size": 4, "attributes": 3, "values": 4}
@@ -31,7 +31,11 @@ SETTINGS = {
 @pytest.fixture
 def restored():
     """Settings of jax as they were, afterwards."""
-    before = {name: value for name, value in jax.config.values.items() if name in (*ambient.NUMBERS, *ambient.GUARDS)}
+    before = {
+        name: value
+        for name, value in jax.config.values.items()
+        if name in (*jax_settings.NUMBERS, *jax_settings.GUARDS)
+    }
     yield
     jax.config.update("jax_transfer_guard", None)
     for name, value in before.items():
@@ -68,7 +72,7 @@ def test_gymnasium_plays_the_same_episodes_whatever_jax_is_set_to(name, plain, r
 def test_a_setting_of_one_thread_changes_no_episode(plain):
     with jax.enable_x64(True), jax.default_prng_impl("rbg"), jax.threefry_partitionable(False):
         assert same(played(), plain)
-        assert ambient.unusual_settings() == {
+        assert jax_settings.unusual_settings() == {
             "jax_enable_x64": True,
             "jax_default_prng_impl": "rbg",
             "jax_threefry_partitionable": False,
@@ -99,20 +103,22 @@ def test_digits_may_be_of_numpy(family, knobs):
 
 
 def test_what_is_set_is_what_jax_ships_with_and_can_be_set():
-    assert ambient.unusual_settings() == {}
+    assert jax_settings.unusual_settings() == {}
     known = jax.config.values
-    assert {*ambient.NUMBERS, *ambient.GUARDS} <= set(known)
-    assert ambient.NUMBERS.keys() - ambient._states().keys() == {"jax_disable_most_optimizations"}  # of no thread
-    assert ambient._wrong(ambient._now(), {}) == {}
+    assert {*jax_settings.NUMBERS, *jax_settings.GUARDS} <= set(known)
+    assert jax_settings.NUMBERS.keys() - jax_settings._states().keys() == {
+        "jax_disable_most_optimizations"
+    }  # of no thread
+    assert jax_settings._wrong(jax_settings._now(), {}) == {}
 
 
 def test_variables_are_read_as_jax_reads_them():
     fine = {"JAX_ENABLE_X64": "False", "JAX_THREEFRY_PARTITIONABLE": "yes", "JAX_RANDOM_SEED_OFFSET": "0"}
     fine |= {"JAX_TRANSFER_GUARD": "log", "JAX_DEFAULT_PRNG_IMPL": "threefry2x32", "JAX_MEMORY_FITTING_EFFORT": "0"}
-    assert ambient.overridden_variables(fine) == {}
+    assert jax_settings.overridden_variables(fine) == {}
     told = {"JAX_ENABLE_X64": "1", "JAX_THREEFRY_PARTITIONABLE": "off", "JAX_RANDOM_SEED_OFFSET": "x"}
     told |= {"JAX_TRANSFER_GUARD": "disallow", "JAX_DEFAULT_PRNG_IMPL": "", "JAX_DEFAULT_MATMUL_PRECISION": "float32"}
-    assert ambient.overridden_variables(fine | told | {"JAX_PLATFORMS": "cpu"}) == told
+    assert jax_settings.overridden_variables(fine | told | {"JAX_PLATFORMS": "cpu"}) == told
 
 
 def test_a_process_is_set_and_so_are_those_that_it_starts(monkeypatch, restored):
@@ -120,7 +126,7 @@ def test_a_process_is_set_and_so_are_those_that_it_starts(monkeypatch, restored)
     monkeypatch.setenv("JAX_LOG_COMPILES", "0")
     jax.config.update("jax_enable_x64", True)
     jax.config.update("jax_numpy_rank_promotion", "raise")
-    ambient.pin()
+    jax_settings.pin()
 
     assert "JAX_ENABLE_X64" not in os.environ
     assert "JAX_LOG_COMPILES" in os.environ
@@ -129,8 +135,8 @@ def test_a_process_is_set_and_so_are_those_that_it_starts(monkeypatch, restored)
 
 
 def test_settings_of_another_thread_are_taken_over():
-    with ambient.with_settings({"jax_enable_x64": True}):
-        assert ambient.unusual_settings() == {"jax_enable_x64": True}
-        with ambient.with_settings({}):
-            assert ambient.unusual_settings() == {}
-    assert ambient.unusual_settings() == {}
+    with jax_settings.with_settings({"jax_enable_x64": True}):
+        assert jax_settings.unusual_settings() == {"jax_enable_x64": True}
+        with jax_settings.with_settings({}):
+            assert jax_settings.unusual_settings() == {}
+    assert jax_settings.unusual_settings() == {}

@@ -12,11 +12,11 @@ import flax
 import jax
 import pytest
 
-from incentivize.envs import ambient as settings
+from incentivize.envs import jax_settings as settings
 from incentivize.experiments.cli.main import main
 from incentivize.experiments.errors import STOPPED_STATUS as STOPPED
 from incentivize.experiments.errors import InputError
-from incentivize.experiments.runtime import ambient, provenance
+from incentivize.experiments.runtime import jax_settings, provenance
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import resolve
 from incentivize.experiments.storage.code_version import CodeVersion, code_version
@@ -41,13 +41,13 @@ def cell():
 @pytest.fixture
 def plain(monkeypatch):
     """An environment that says nothing; settings of jax and Flax are afterwards as they were."""
-    for name in ("XLA_FLAGS", *ambient.ARITHMETIC, *map(str.upper, (*settings.NUMBERS, *ambient.FLAX))):
+    for name in ("XLA_FLAGS", *jax_settings.ARITHMETIC, *map(str.upper, (*settings.NUMBERS, *jax_settings.FLAX))):
         monkeypatch.delenv(name, raising=False)
     before = jax.config.values
     yield monkeypatch
     for name in (*settings.NUMBERS, *settings.GUARDS):
         jax.config.update(name, before[name])
-    for name, value in ambient.FLAX.items():
+    for name, value in jax_settings.FLAX.items():
         flax.config.update(name, value)
 
 
@@ -71,16 +71,16 @@ def test_flags_of_xla_are_judged(text, unusual, relaxing, tmp_path):
     file = tmp_path / "flags"
     file.write_text(text.replace(" ", "\n"))
     for variables in ({"XLA_FLAGS": text}, {"XLA_FLAGS": str(file)}, {"LIBTPU_INIT_ARGS": text}):
-        assert ambient.unusual_flags(variables) == unusual
-        assert len(ambient.relaxing_flags(variables)) == relaxing
+        assert jax_settings.unusual_flags(variables) == unusual
+        assert len(jax_settings.relaxing_flags(variables)) == relaxing
 
 
 def test_flags_of_a_file_stay_flags_where_more_are_added(tmp_path):
     (tmp_path / "flags").write_text("--xla_a=1\n--xla_b\n")
-    assert ambient.spell_out(str(tmp_path / "flags")) == "--xla_a=1 --xla_b"
-    assert ambient.spell_out("--xla_a  --xla_b") == "--xla_a  --xla_b"
-    assert ambient.spell_out("") == ""
-    assert ambient.spell_out("/no/such/file") == "/no/such/file"
+    assert jax_settings.spell_out(str(tmp_path / "flags")) == "--xla_a=1 --xla_b"
+    assert jax_settings.spell_out("--xla_a  --xla_b") == "--xla_a  --xla_b"
+    assert jax_settings.spell_out("") == ""
+    assert jax_settings.spell_out("/no/such/file") == "/no/such/file"
 
 
 @pytest.mark.parametrize("arguments", [["run", "task-count"], ["tune", "errands"], ["bench", "envs"]])
@@ -106,14 +106,14 @@ def test_at_entry_variables_are_set_aside_in_one_line(plain, capsys):
     for name, value in {"jax_enable_x64": True, "jax_default_prng_impl": "rbg"}.items():
         jax.config.update(name, value)
     flax.config.update("flax_fix_rng_separator", True)
-    ambient.set_up_process(compiles=True)
+    jax_settings.set_up_process(compiles=True)
     said = capsys.readouterr().err
     assert len(said.splitlines()) == 1
     assert all(f"{name} = {value!r}" in said for name, value in told.items())
     assert not told.keys() & os.environ.keys()
     assert jax.config.values == before
     assert not flax.config.flax_fix_rng_separator
-    ambient.set_up_process(compiles=True)
+    jax_settings.set_up_process(compiles=True)
     assert capsys.readouterr().err == ""
 
 
@@ -132,8 +132,8 @@ def test_a_version_says_what_changes_numbers_and_nothing_else(plain, cell):
     assert str(code_version(cell)) == f"{usual} {told}"
     assert str(code_version(cell, checkify=True)) == f"{usual} {told} checked"
     assert CodeVersion.parse(f"{usual} {told} checked") == (str(usual), told, True)
-    assert provenance.provenance()["ambient"] == ambient.unusual_settings()
-    assert len(ambient.unusual_settings()) == 4
+    assert provenance.provenance()["ambient"] == jax_settings.unusual_settings()
+    assert len(jax_settings.unusual_settings()) == 4
 
 
 @pytest.mark.parametrize("name", [name for name in settings.NUMBERS if name in settings._states()])
@@ -142,23 +142,25 @@ def test_every_setting_that_changes_numbers_is_told(name):
     value = settings.NUMBERS[name]
     value = not value if isinstance(value, bool) else other[value] if value in other else value + 1
     with settings.with_settings({name: value}):
-        assert ambient.unusual_settings().keys() - {f"--{flag}" for flag in ambient.unusual_flags(os.environ)} == {name}
+        assert jax_settings.unusual_settings().keys() - {
+            f"--{flag}" for flag in jax_settings.unusual_flags(os.environ)
+        } == {name}
 
 
 def test_a_worker_computes_as_it_is_told(plain):
     told = {"jax_enable_x64": True, "jax_default_prng_impl": "rbg"}
-    with ambient.ambient_for_workers(told):
-        assert ambient.unusual_settings() == dict(sorted(told.items()))
+    with jax_settings.ambient_for_workers(told):
+        assert jax_settings.unusual_settings() == dict(sorted(told.items()))
     with (
         pytest.raises(InputError, match="NVIDIA_TF32_OVERRIDE = 1: set in this process but not in its workers"),
-        ambient.ambient_for_workers({"NVIDIA_TF32_OVERRIDE": "1"}),
+        jax_settings.ambient_for_workers({"NVIDIA_TF32_OVERRIDE": "1"}),
     ):
         pass
 
 
 def test_python_functions_refuse_to_begin_without_jit():
     with jax.disable_jit(), pytest.raises(InputError, match="jax_disable_jit = True: runs are compiled"):
-        ambient.check_compiled()
+        jax_settings.check_compiled()
 
 
 def git(folder: Path, *asked: str) -> str:

@@ -20,8 +20,8 @@ from incentivize.experiments.analysis.comparisons import (
     why_unscored,
 )
 from incentivize.experiments.analysis.estimates import MIN_SEEDS, jackknife, normalised_score, t_interval
-from incentivize.experiments.analysis.rows import base_variants
-from incentivize.experiments.analysis.table import ResultsTable
+from incentivize.experiments.analysis.result_rows import base_variants
+from incentivize.experiments.analysis.results_table import ResultsTable
 from incentivize.experiments.settings.schema import PoolSize, Settings, size_of
 
 ROLES_WITHOUT_SKILL = ("uniform", "scripted", "blind", "control")
