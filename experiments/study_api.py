@@ -44,7 +44,7 @@ from incentivize.experiments.presentation.charts import (
 )
 from incentivize.experiments.presentation.tables import mean_or_dash
 from incentivize.experiments.settings.presets import STANDARD, TINY, with_large
-from incentivize.experiments.settings.schema import Settings, describe_pool, evaluation_budgets, finite_pools, size_of
+from incentivize.experiments.settings.schema import Settings, describe_pool, evaluation_budgets, finite_pools
 from incentivize.experiments.settings.training import Training
 
 __all__ = [
@@ -89,7 +89,6 @@ __all__ = [
     "scores_by_pool",
     "seed_matrix",
     "seeds_by_tasks",
-    "size_of",
     "specialists",
     "t_interval",
     "teacher_levels",

@@ -22,7 +22,7 @@ from incentivize.experiments.analysis.comparisons import (
 from incentivize.experiments.analysis.estimates import MIN_SEEDS, jackknife, normalised_score, t_interval
 from incentivize.experiments.analysis.result_rows import base_variants
 from incentivize.experiments.analysis.results_table import ResultsTable
-from incentivize.experiments.settings.schema import PoolSize, Settings, size_of
+from incentivize.experiments.settings.schema import PoolSize, Settings
 
 ROLES_WITHOUT_SKILL = ("uniform", "scripted", "blind", "control")
 """Roles in which there is no skill to be had."""
@@ -79,7 +79,7 @@ def scores_by_pool(final: ResultsTable, role: str, pools: Sequence[PoolSize]) ->
     scores = []
     for pool in pools:
         splits = ("unseen",) if pool == pools[0] and len(pools) > 1 else ("seen", "unseen")
-        scores += own_scores(final.where(role=role, pool_size=size_of(pool)), splits)
+        scores += own_scores(final.where(role=role, pool_size=pool), splits)
     return scores
 
 

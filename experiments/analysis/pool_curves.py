@@ -5,7 +5,7 @@ import numpy as np
 from incentivize.experiments.analysis.comparisons import by_seed, seed_matrix
 from incentivize.experiments.analysis.results_table import ResultsTable
 from incentivize.experiments.analysis.thresholds import Location, crossing, n_star_of_scores
-from incentivize.experiments.settings.schema import PoolSize, Settings, evaluation_budgets, finite_pools, size_of
+from incentivize.experiments.settings.schema import PoolSize, Settings, evaluation_budgets, finite_pools
 
 MIN_POOLS = 5  # four that a curve is fitted to, and every-episode-new
 
@@ -23,7 +23,7 @@ def unseen(
         key: the column, "success" or another.
         steps: the budget in environment steps; None for the last one.
     """
-    rows = table.where(family=family, evaluated_on="unseen", role=role, pool_size=size_of(pool))
+    rows = table.where(family=family, evaluated_on="unseen", role=role, pool_size=pool)
     return by_seed(rows.final() if steps is None else rows.where(env_steps=steps), key)
 
 
@@ -35,7 +35,7 @@ def _curves(
     Returns:
         Values of the column `key`, float64 [seeds, pools]; None where a cell is missing or pools are too few.
     """
-    if len(settings.pools) < MIN_POOLS or settings.pools[-1] != "new":
+    if len(settings.pools) < MIN_POOLS or settings.pools[-1] is not None:
         return None
     return seed_matrix(
         [unseen(table, family, role, pool, key, steps) for pool in settings.pools], range(settings.seeds)

@@ -14,7 +14,7 @@ from incentivize.experiments.analysis.comparisons import by_seed, seed_matrix
 from incentivize.experiments.analysis.estimates import normalised_score
 from incentivize.experiments.analysis.results_table import ResultsTable
 from incentivize.experiments.analysis.thresholds import Location, n_star_of_scores
-from incentivize.experiments.settings.schema import PoolSize, size_of
+from incentivize.experiments.settings.schema import PoolSize
 
 MAX_TIMED_POOL = 64  # tasks; a forecast looks at no larger pool but every-episode-new
 
@@ -53,9 +53,9 @@ def forecast_threshold(
     if level >= 1:
         return ThresholdForecast(why="a blind agent leaves no room")
     measured = _measure(table, level, pools, seeds, steps[-1])
-    timed = [pool for pool in pools if pool != "new" and pool <= MAX_TIMED_POOL]
+    timed = [pool for pool in pools if pool is not None and pool <= MAX_TIMED_POOL]
     times = [_half_time(table, level, pool, "seen", seeds, steps) for pool in timed]
-    steps_to_skill = _half_time(table, level, "new", "unseen", seeds, steps)
+    steps_to_skill = _half_time(table, level, None, "unseen", seeds, steps)
     learnt = [(pool, time) for pool, time in zip(timed, times, strict=True) if time is not None]
     if steps_to_skill is None or len(learnt) < 2:
         why = "half of the score is not reached in this budget, or a cell is missing"
@@ -78,7 +78,7 @@ def _scores(
     table: ResultsTable, level: float, pool: PoolSize, split: str, seeds: Sequence[int], steps: int
 ) -> list[float] | None:
     """Return an arm's scores at one pool, split and budget, in the order of `seeds`; None where one is missing."""
-    column = by_seed(table.where(pool_size=size_of(pool), evaluated_on=split, env_steps=steps))
+    column = by_seed(table.where(pool_size=pool, evaluated_on=split, env_steps=steps))
     if seed_matrix([column], seeds) is None:
         return None
     scores = [normalised_score(column[seed], level) for seed in seeds]
@@ -103,7 +103,7 @@ def _measure(
     if len(complete) < len(pools):
         return None
     scores = np.array(complete).T
-    return n_star_of_scores([pool for pool in pools if pool != "new"], scores[:, :-1], scores[:, -1])
+    return n_star_of_scores([pool for pool in pools if pool is not None], scores[:, :-1], scores[:, -1])
 
 
 def _first(steps: Sequence[int], values: list[float], level: float) -> float | None:

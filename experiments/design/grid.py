@@ -4,7 +4,7 @@ from functools import lru_cache
 from typing import Any
 
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.settings.schema import PoolSize, Settings, evaluation_budgets, size_of
+from incentivize.experiments.settings.schema import PoolSize, Settings, evaluation_budgets
 
 
 @lru_cache
@@ -25,7 +25,7 @@ def headline_teacher(family: str) -> str:
 
 def on_pool(pool: PoolSize, seed: int) -> dict[str, Any]:
     """Return the fields of a cell that trains on a pool of its own seed, for `cell_of`."""
-    return {"pool_size": size_of(pool), "pool_seed": seed, "seed": seed}
+    return {"pool_size": pool, "pool_seed": seed, "seed": seed}
 
 
 def cell_of(study: str, settings: Settings, family: str, role: str, **own: Any) -> Cell:

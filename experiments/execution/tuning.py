@@ -82,7 +82,7 @@ def cells(settings: Settings, trials: Sequence[Trial]) -> dict[Trial, list[Cell]
                 family=family,
                 knobs=tuple(sorted(settings.knobs.get(family, {}).items())),
                 training=base.model_copy(update=draw(shipped, (arm, number))),
-                pool_size=None if size == "new" else size,
+                pool_size=size,
                 pool_seed=settings.pool_seed + seed,
                 seed=seed,
                 evaluation_points=tuple((point, "total") for point in points),

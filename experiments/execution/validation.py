@@ -134,7 +134,7 @@ def _size_errors(settings: Settings, name: str, family: Family) -> list[str]:
     training, heldout = (family.tasks.split_size(split) for split in ("training", "heldout"))
     for key in ("pools", "control_pools", "taught_pools"):
         for size in getattr(settings, key):
-            if size != "new" and size > training:
+            if size is not None and size > training:
                 errors.append(f"{key}: pool size {size:,} is larger than the {training:,} training tasks of {name}")
     for key in ("specialists", "eval_tasks"):
         if getattr(settings, key) > heldout:

@@ -15,7 +15,7 @@ from incentivize.experiments.analysis.comparisons import by_seed
 from incentivize.experiments.analysis.estimates import t_interval
 from incentivize.experiments.analysis.results_table import ResultsTable
 from incentivize.experiments.presentation.matplotlib_setup import with_shipped_defaults
-from incentivize.experiments.settings.schema import PoolSize, size_of
+from incentivize.experiments.settings.schema import PoolSize
 
 if TYPE_CHECKING:  # matplotlib takes long to import, and studies are loaded before anything is drawn
     from contextlib import AbstractContextManager
@@ -121,7 +121,7 @@ def draw_curve(
         family: the value of the column `family` in these rows.
         series: the value of the column `series` in these rows.
         line: matplotlib's line style.
-        pools: the pools of the axis, if it is one of pools; "new" stands at its end.
+        pools: the pools of the axis, if it is one of pools; None ("every episode a new task") stands at its end.
         each: whether every seed is drawn as a dot.
     """
     if not points:
@@ -137,7 +137,12 @@ def draw_curve(
     axis.grid(axis="y", color="#DDDDDD", linewidth=0.6)
     for (place, _), estimate in zip(points, estimates, strict=True):
         ends = [round(end, 6) if np.isfinite(end) else "" for end in (estimate.low, estimate.high)]
-        row = {"family": family, "series": series, "x": place, "mean": round(estimate.mean, 6)}
+        row = {
+            "family": family,
+            "series": series,
+            "x": "new" if place is None else place,
+            "mean": round(estimate.mean, 6),
+        }
         drawn.append(row | {"low": ends[0], "high": ends[1], "n": estimate.n})
 
 
@@ -238,20 +243,20 @@ def plot_by_budget(axis: Axes, arms: Arms, drawn: PlotRows, family: str, each: M
 
 def end_of(pools: Sequence[PoolSize]) -> float:
     """Return the place of "every episode a new task" on an axis of these pools."""
-    return max([*(size for size in pools if size != "new"), 4]) * NEW_TASKS_PLACE
+    return max([*(size for size in pools if size is not None), 4]) * NEW_TASKS_PLACE
 
 
 def place_of(pool: float | PoolSize, pools: Sequence[PoolSize]) -> float:
     """Return the place of a pool on an axis of these pools."""
-    return end_of(pools) if pool == "new" else float(pool)
+    return end_of(pools) if pool is None else float(pool)
 
 
 def label_pool_axis(axis: Axes, pools: Sequence[PoolSize]) -> None:
     """Make a logarithmic x-axis of pool sizes, with "every episode a new task" at its end."""
     axis.set_xscale("log")
-    ticks = [float(size) for size in pools if size != "new"]
-    labels = [f"{size:,}" for size in pools if size != "new"]
-    if "new" in pools:
+    ticks = [float(size) for size in pools if size is not None]
+    labels = [f"{size:,}" for size in pools if size is not None]
+    if None in pools:
         ticks, labels = [*ticks, end_of(pools)], [*labels, "every\nepisode\nnew"]
     axis.set_xticks(ticks, labels)
     nearest = np.diff(np.log(ticks)).min(initial=np.inf) / np.log(ticks[-1] / ticks[0]) if len(ticks) > 1 else 1
@@ -275,7 +280,7 @@ def plot_by_pool(axis: Axes, arms: Arms, drawn: PlotRows, family: str, pools: Se
         pools: the pools of the axis.
     """
     for series, (label, colour, table) in arms.items():
-        points: Points = [(size, values) for size in pools if (values := by_seed(table.where(pool_size=size_of(size))))]
+        points: Points = [(size, values) for size in pools if (values := by_seed(table.where(pool_size=size)))]
         draw_curve(axis, points, label, colour, drawn, family=family, series=series, pools=pools)
     label_pool_axis(axis, pools)
     axis.set_ylabel("success, unseen tasks")

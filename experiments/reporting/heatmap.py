@@ -22,7 +22,7 @@ from incentivize.experiments.presentation.charts import (
     place_of,
 )
 from incentivize.experiments.presentation.plotly_panels import plotly_panels
-from incentivize.experiments.settings.schema import PoolSize, Settings, size_of
+from incentivize.experiments.settings.schema import PoolSize, Settings, pool_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,6 +32,7 @@ ROLE = "generalist"  # the role of the incentivized agent whose pool a study var
 METHOD = "logistic in log N, 95% by leaving seeds out in turn"
 COLOUR_MAP = "viridis"  # readable for the colour-blind
 LINE_COLOUR, OUTLINE_COLOUR = "#ffffff", "#111111"  # together visible on every colour of the map
+GAP = "gap"  # a column without tiles
 NSTAR = f"N*: the pool with half of the score at every episode new; gaps: not identified ({METHOD})"
 MAX_HALF_TILE = math.log(NEW_TASKS_PLACE) / 2.4  # in log N; narrow enough to leave "every episode new" apart
 
@@ -125,10 +126,10 @@ class _Grid:
     def __init__(self, table: ResultsTable, generalists: ResultsTable, settings: Settings, family: str) -> None:
         self.family, self.axis_pools = family, settings.pools
         sizes = {row["pool_size"] for row in generalists.rows}
-        self.pools: list[PoolSize] = [pool for pool in settings.pools if size_of(pool) in sizes]
+        self.pools: list[PoolSize] = [pool for pool in settings.pools if pool in sizes]
         self.budgets = sorted({row["env_steps"] for row in generalists.rows if row["env_steps"]})
         self.values = [
-            [[*by_seed(generalists.where(pool_size=size_of(pool), env_steps=steps)).values()] for pool in self.pools]
+            [[*by_seed(generalists.where(pool_size=pool, env_steps=steps)).values()] for pool in self.pools]
             for steps in self.budgets
         ]
         self.places = [n_star(table, settings, family, ROLE, steps) for steps in self.budgets]
@@ -142,7 +143,7 @@ class _Grid:
             nstar = self._nstar(place)
             for pool, each in zip(self.pools, values, strict=True):
                 if each:
-                    tile = {"family": self.family, "pool": pool, "budget": steps}
+                    tile = {"family": self.family, "pool": pool_name(pool), "budget": steps}
                     rows.append(tile | {"success": round(float(np.mean(each)), 6), "n": len(each)} | nstar)
         return rows
 
@@ -158,12 +159,12 @@ class _Grid:
         """Draw the tiles, their values, and the line of N*."""
         x, y = [place_of(pool, self.axis_pools) for pool in self.pools], [float(steps) for steps in self.budgets]
         across, up = _edges(x), _edges(y)
-        if "new" in self.pools:
+        if None in self.pools:
             across = _edges(x[:-1])
             half_wide = across[-1] / x[-2]
             across += [x[-1] / half_wide, x[-1] * half_wide]
         means = np.array([[np.mean(each) if each else np.nan for each in values] for values in self.values])
-        tiles = np.insert(means, _columns(self.pools).index(None), np.nan, axis=1) if "new" in self.pools else means
+        tiles = np.insert(means, _columns(self.pools).index(GAP), np.nan, axis=1) if None in self.pools else means
         axis.pcolormesh(across, up, tiles, cmap=COLOUR_MAP, vmin=0, vmax=1)
         for (row, column), mean in np.ndenumerate(means):
             if np.isfinite(mean):
@@ -182,7 +183,7 @@ class _Grid:
 
     def _line(self, axis: Axes, y: Sequence[float]) -> None:
         """Draw N* by budget, with gaps where it is not identified; an open interval ends with the pools."""
-        finite = [float(pool) for pool in self.pools if pool != "new"]
+        finite = [float(pool) for pool in self.pools if pool is not None]
         at = [math.nan if place is None or place.at is None else place.at for place in self.places]
         if not np.isfinite(at).any():
             return
@@ -198,9 +199,9 @@ class _Grid:
             axis.plot(at, y, **style)
 
 
-def _columns(pools: Sequence[PoolSize]) -> list[PoolSize | None]:
-    """Return the columns of tiles, with an empty one (None) before every-episode-new."""
-    return [*pools[:-1], None, "new"] if "new" in pools else list(pools)
+def _columns(pools: Sequence[Any]) -> list[Any]:
+    """Return the columns of tiles, pools or their names, with a GAP before every-episode-new."""
+    return [*pools[:-1], GAP, pools[-1]] if pools[-1] in (None, "new") else list(pools)
 
 
 def _edges(places: Sequence[float]) -> list[float]:

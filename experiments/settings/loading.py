@@ -120,7 +120,7 @@ def _explain_validation_errors(error: ValidationError) -> str:
 
 
 def _explain_validation_error(error: Any) -> str:
-    path = ".".join(str(part) for part in error["loc"] if part not in ("int", "literal['new']"))
+    path = ".".join(str(part) for part in error["loc"] if part != "int")
     key = path.rpartition(".")[2]
     if error["type"] == "extra_forbidden":
         return f"{path}: there is no such key; {did_you_mean(key, (*Settings.model_fields, *TRAINING_KEYS))}"

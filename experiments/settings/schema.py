@@ -1,15 +1,57 @@
 """Settings of a run: one schema for defaults, presets, files and flags. Does not import jax."""
 
-from typing import Annotated, Literal
+import math
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, StrictBool, StrictInt, StrictStr, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from incentivize.experiments.settings.training import Count, Steps, Strict, Training
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Knob = StrictBool | StrictInt | StrictStr
-PoolSize = Count | Literal["new"]
+
+
+def _parse_pool_size(value: Any) -> Any:
+    """Return None for "new", and any other value as it is."""
+    if isinstance(value, str) and value != "new":
+        raise ValueError(f'{value!r} must be a number of tasks, or "new"')
+    return None if value == "new" else value
+
+
+PoolSize = Annotated[
+    Count | None,
+    BeforeValidator(_parse_pool_size),
+    PlainSerializer(lambda size: "new" if size is None else size, when_used="always"),
+]
+"""The number of tasks of a pool; None for "every episode a new task", which files, flags and figures call "new"."""
+
 MAX_AXIS_VALUES = 32  # per axis of a grid, so that no grid is endless
+
+
+def pool_name(size: PoolSize) -> int | str:
+    """Return a pool size as files, flags and figures write it: a number, or "new"."""
+    return "new" if size is None else size
+
+
+def pool_names(sizes: Sequence[PoolSize]) -> list[int | str]:
+    """Return pool sizes as files, flags and figures write them."""
+    return [pool_name(size) for size in sizes]
+
+
+def pool_order(size: PoolSize) -> float:
+    """Return the key that sorts pool sizes, "every episode a new task" last."""
+    return math.inf if size is None else size
 
 
 class Settings(Strict):
@@ -22,7 +64,7 @@ class Settings(Strict):
     training: dict[str, Training] = Field({}, description="training settings by family (file only)")
     seeds: Count = Field(2, ge=1, le=1000, description="training seeds per cell; each draws a pool of its own")
     pools: tuple[PoolSize, ...] = Field(
-        (1, 4, 64, "new"),
+        (1, 4, 64, None),
         min_length=1,
         max_length=MAX_AXIS_VALUES,
         description='pool sizes; "new": every episode a new task',
@@ -65,11 +107,11 @@ class Settings(Strict):
     @classmethod
     def _pool_sizes(cls, pools: tuple[PoolSize, ...]) -> tuple[PoolSize, ...]:
         for size in pools:
-            if size != "new" and not 1 <= size <= 2**24:  # beyond, 32-bit draws would favour some tasks
+            if size is not None and not 1 <= size <= 2**24:  # beyond, 32-bit draws would favour some tasks
                 raise ValueError(f'pool size {size}: must be 1 to {2**24}, or "new"')
         if len(set(pools)) < len(pools):
-            raise ValueError(f"{list(pools)}: every pool size must be there once")
-        return tuple(sorted(pools, key=lambda size: 2**32 if size == "new" else size))
+            raise ValueError(f"{pool_names(pools)}: every pool size must be there once")
+        return tuple(sorted(pools, key=pool_order))
 
     @field_validator("tastes", "hungers", "simulations")
     @classmethod
@@ -112,11 +154,6 @@ def doubling_budgets(budget: int, count: int, update: int) -> tuple[int, ...]:
 COMPARED_DOUBLINGS = 4  # from the first budget at which studies compare agents to the last: 16 times the steps
 
 
-def size_of(pool: PoolSize) -> int | None:
-    """Return a pool size as cells have it."""
-    return None if pool == "new" else pool
-
-
 def describe_pool(size: int | None) -> str:
     """Describe a cell's pool size in words."""
     return "every episode a new task" if size is None else f"{size:,} training task{'s' * (size != 1)}"
@@ -124,7 +161,7 @@ def describe_pool(size: int | None) -> str:
 
 def finite_pools(settings: Settings) -> list[int]:
     """Return the pool sizes of the settings without "every episode a new task"."""
-    return [size for size in settings.pools if size != "new"]
+    return [size for size in settings.pools if size is not None]
 
 
 def evaluation_budgets(settings: Settings, family: str) -> tuple[int, ...]:

@@ -33,7 +33,7 @@ from incentivize.experiments.presentation.charts import (
 )
 from incentivize.experiments.presentation.tables import mean_or_dash
 from incentivize.experiments.settings.presets import STANDARD, TINY, with_large
-from incentivize.experiments.settings.schema import PoolSize, Settings, finite_pools, size_of
+from incentivize.experiments.settings.schema import PoolSize, Settings, finite_pools, pool_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -138,9 +138,9 @@ def shifts_of(settings: Settings, family: str) -> dict[str, dict[str, Any]]:
     }
 
 
-def _success(table: ResultsTable, family: str, role: str, split: str, pool: PoolSize = "new") -> dict[int, float]:
+def _success(table: ResultsTable, family: str, role: str, split: str, pool: PoolSize = None) -> dict[int, float]:
     """Return an arm's success in a split at the last budget, by seed."""
-    return by_seed(table.where(family=family, role=role, evaluated_on=split, pool_size=size_of(pool)).final())
+    return by_seed(table.where(family=family, role=role, evaluated_on=split, pool_size=pool).final())
 
 
 def verdicts(table: ResultsTable, settings: Settings) -> list[Claim]:
@@ -248,7 +248,7 @@ def tables(table: ResultsTable, settings: Settings) -> dict[str, list[dict[str, 
             both = [_by_distance(table, settings, family, pool, seed) for seed in range(settings.seeds)]
             near, far = (mean_or_dash([value for each in both for value in each[side]]) for side in (0, 1))
             distances.append({"family": family, "pool": f"{pool:,}", "near": near, "far": far})
-    by_title = {f"success at pool {largest}, last budget (generalist: incentivized)": lines}
+    by_title = {f"success at pool {pool_name(largest)}, last budget (generalist: incentivized)": lines}
     if distances:
         by_title["unseen success nearer to a training task than the mean, and further"] = distances
     return by_title

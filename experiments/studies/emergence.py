@@ -40,7 +40,7 @@ from incentivize.experiments.presentation.charts import (
     new_figure,
 )
 from incentivize.experiments.settings.presets import MANY_POOLS, STANDARD, TINY, with_large
-from incentivize.experiments.settings.schema import Settings, evaluation_budgets, finite_pools, size_of
+from incentivize.experiments.settings.schema import Settings, evaluation_budgets, finite_pools
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -113,9 +113,9 @@ def measured(table: ResultsTable, settings: Settings, family: str, axis: str, me
     """
     generalist = table.where(family=family, role="generalist", evaluated_on="unseen")
     if axis == "tasks":
-        places = [generalist.where(pool_size=size_of(pool)).final() for pool in settings.pools]
+        places = [generalist.where(pool_size=pool).final() for pool in settings.pools]
     else:
-        largest = generalist.where(pool_size=size_of(settings.pools[-1]))
+        largest = generalist.where(pool_size=settings.pools[-1])
         places = [largest.where(env_steps=steps) for steps in evaluation_budgets(settings, family)]
     key = "success" if measure == "success" else "log_likelihood"
     values = seed_matrix([by_seed(place, key) for place in places], range(settings.seeds))
@@ -139,9 +139,7 @@ def verdicts(table: ResultsTable, settings: Settings) -> list[Claim]:
     """Judge a claim per family for each axis."""
     claims = []
     for family in settings.families:
-        largest = table.where(
-            family=family, role="generalist", evaluated_on="unseen", pool_size=size_of(settings.pools[-1])
-        )
+        largest = table.where(family=family, role="generalist", evaluated_on="unseen", pool_size=settings.pools[-1])
         why = why_unscored(table, family) or why_not_learnt(by_seed(largest.final(), "score"))
         for axis, along in AXES.items():
             values = measured(table, settings, family, axis, "log-likelihood")

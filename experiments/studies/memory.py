@@ -36,7 +36,7 @@ from incentivize.experiments.presentation.charts import (
     new_figure,
 )
 from incentivize.experiments.settings.presets import STANDARD, TINY, with_large
-from incentivize.experiments.settings.schema import PoolSize, Settings, size_of
+from incentivize.experiments.settings.schema import PoolSize, Settings, pool_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -132,7 +132,7 @@ def cells(settings: Settings) -> list[Cell]:
 
 def _attempts(table: ResultsTable, family: str, role: str, split: str, pool: PoolSize) -> dict[int, list[float]]:
     """Return success by attempt at the last budget, by seed."""
-    final = table.where(family=family, role=role, evaluated_on=split, pool_size=size_of(pool)).final()
+    final = table.where(family=family, role=role, evaluated_on=split, pool_size=pool).final()
     return {row["seed"]: row["success_by_attempt"] for row in final.rows}
 
 
@@ -157,14 +157,18 @@ def _why_open(table: ResultsTable, settings: Settings, family: str) -> str | Non
     if len(complete) < len(seen):
         return "cells are missing"
     final = table.where(family=family).final()
-    arms = (final.where(role=role, pool_size=size_of(pool)) for role in ARMS for pool in settings.pools)
+    arms = (final.where(role=role, pool_size=pool) for role in ARMS for pool in settings.pools)
     if why := why_not_learnt(*(scores for arm in arms for scores in own_scores(arm))):
         return why
     if max(map(np.mean, complete)) < GAIN:
         return f"nobody gains {GAIN} from attempt to attempt, not even on seen tasks"
     each = (_attempts(table, family, role, "seen", settings.pools[-1]).values() for role in ARMS)
     first, without = (float(np.mean([attempts[0] for attempts in lives])) for lives in each)
-    return None if first > without else f"at pool {settings.pools[-1]} nobody has learnt to remember within an attempt"
+    return (
+        None
+        if first > without
+        else f"at pool {pool_name(settings.pools[-1])} nobody has learnt to remember within an attempt"
+    )
 
 
 def verdicts(table: ResultsTable, settings: Settings) -> list[Claim]:
@@ -178,7 +182,8 @@ def verdicts(table: ResultsTable, settings: Settings) -> list[Claim]:
         claim = "with memory an agent gets better from attempt to attempt at tasks it never met"
         effect = None if many is None else paired_difference(many, dict.fromkeys(many, 0.0), settings)
         claims.append(judged(claim, FINDS, effect, too_few=why))
-        claim = f"finding out within a life comes as training tasks multiply (pool {smallest} to {largest})"
+        ends = f"pool {pool_name(smallest)} to {pool_name(largest)}"
+        claim = f"finding out within a life comes as training tasks multiply ({ends})"
         why = why or ("one pool size shows no rise" if smallest == largest else None)
         effect = None if many is None or few is None else paired_difference(many, few, settings)
         claims.append(judged(claim, MULTIPLY, effect, too_few=why))
@@ -207,8 +212,8 @@ def _by_attempt(axis: Axes, table: ResultsTable, settings: Settings, family: str
         by_seed = _attempts(table, family, role, "unseen", pool)
         attempts = range(min(map(len, by_seed.values()), default=0))
         points = [(place + 1, {seed: each[place] for seed, each in by_seed.items()}) for place in attempts]
-        label = f"{ARMS[role][1]}, {'every episode new' if pool == 'new' else f'pool {pool:,}'}"
-        draw_curve(axis, points, label, colour, drawn, family=family, series=f"{role}, {pool}, by attempt")
+        label = f"{ARMS[role][1]}, {'every episode new' if pool is None else f'pool {pool:,}'}"
+        draw_curve(axis, points, label, colour, drawn, family=family, series=f"{role}, {pool_name(pool)}, by attempt")
 
     for pool, depth in zip(settings.pools, np.linspace(0.35, 1, len(settings.pools)).tolist(), strict=True):
         draw("generalist", pool, to_hex(colormaps["Blues"](depth)))
@@ -244,7 +249,7 @@ def tables(table: ResultsTable, settings: Settings) -> dict[str, list[dict[str, 
     lines = []
     for family in settings.families:
         for pool in settings.pools:
-            line = {"family": family, "pool": "new" if pool == "new" else f"{pool:,}"}
+            line = {"family": family, "pool": "new" if pool is None else f"{pool:,}"}
             for role, split in (("generalist", "seen"), ("generalist", "unseen"), ("forgetful", "unseen")):
                 lives = list(_attempts(table, family, role, split, pool).values())
                 ends = "-" if not lives else " to ".join(f"{np.mean(lives, 0)[end]:.2f}" for end in (0, -1))

@@ -37,7 +37,7 @@ from incentivize.experiments.presentation.charts import (
 )
 from incentivize.experiments.presentation.tables import mean_or_dash
 from incentivize.experiments.settings.presets import TINY, with_large
-from incentivize.experiments.settings.schema import Settings
+from incentivize.experiments.settings.schema import Settings, pool_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -150,9 +150,9 @@ def _check(settings: Settings) -> None:
             f"parameters = {first['parameters']}: cannot be set here, as one of the agents has twice the width. "
             "Give a width in place of it."
         )
-    if settings.pools != ("new",):
+    if settings.pools != (None,):
         raise InputError(
-            f'pools = {list(settings.pools)}: must be ["new"], as every episode is a new task in this study. '
+            f'pools = {pool_names(settings.pools)}: must be ["new"], as every episode is a new task in this study. '
             "Leave it out."
         )
     if first["start_from"]:

@@ -45,7 +45,7 @@ from incentivize.experiments.presentation.charts import (
 )
 from incentivize.experiments.presentation.tables import mean_or_dash
 from incentivize.experiments.settings.presets import MANY_POOLS, STANDARD, TINY, with_large
-from incentivize.experiments.settings.schema import Settings, size_of
+from incentivize.experiments.settings.schema import Settings, pool_name
 from incentivize.experiments.settings.training import Training
 
 if TYPE_CHECKING:
@@ -157,7 +157,8 @@ def verdicts(table: ResultsTable, settings: Settings) -> list[Claim]:
         why = why_unscored(table, family) or ("one pool size shows no rise" if smallest == largest else None)
         why = why or why_not_learnt(*_arms(table, settings, family))
         above = why_above_teacher(table, family)
-        claim = f"teaching very many tasks brings the skill too: diversity explains it (pool {smallest} to {largest})"
+        ends = f"pool {pool_name(smallest)} to {pool_name(largest)}"
+        claim = f"teaching very many tasks brings the skill too: diversity explains it ({ends})"
         judged = judge(STUDY, family, claim, DIVERSITY, rise, supported_above=RISE, refuted_below=FLAT, too_few=why)
         claims.append(leave_open(judged, above, ("refuted",)))
         for first, second, claim in COMPARED:
@@ -167,9 +168,9 @@ def verdicts(table: ResultsTable, settings: Settings) -> list[Claim]:
             rule = AGAINST.format(first=words[0], second=words[1], learnt=LEARNT_SCORE, how=how)
             scores = (final(role, largest, "score") for role in (first, second))
             why = why_unscored(table, family) or why_not_learnt(*scores)
-            claim += f" (pool {largest})"
+            claim += f" (pool {pool_name(largest)})"
             judged = judge(STUDY, family, claim, rule, ahead, supported_above=0, refuted_below=0, too_few=why)
-            arm = table.where(family=family, role=second, pool_size=size_of(largest)).final()
+            arm = table.where(family=family, role=second, pool_size=largest).final()
             why = why_not_beaten(arm, f"the agent {ARMS[second][1]}") or above
             claims.append(leave_open(judged, why, ("supported",)))
     return claims
@@ -218,7 +219,7 @@ def tables(table: ResultsTable, settings: Settings) -> dict[str, list[dict[str, 
     lines, halves = [], []
     for family in settings.families:
         for pool in settings.pools:
-            line = {"family": family, "pool": pool if pool == "new" else f"{pool:,}"}
+            line = {"family": family, "pool": "new" if pool is None else f"{pool:,}"}
             lines.append(line | {role: mean_or_dash(unseen(table, family, role, pool).values()) for role in ARMS})
         halves.append({"family": family} | {role: describe(n_star(table, settings, family, role)) for role in ARMS})
     return {

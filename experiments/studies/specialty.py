@@ -41,7 +41,7 @@ from incentivize.experiments.presentation.charts import (
 )
 from incentivize.experiments.presentation.tables import mean_or_dash
 from incentivize.experiments.settings.presets import STANDARD, TINY, with_large
-from incentivize.experiments.settings.schema import Settings, compared_budgets
+from incentivize.experiments.settings.schema import Settings, compared_budgets, pool_names
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -90,7 +90,7 @@ def cells(settings: Settings) -> list[Cell]:
     pool, *more = settings.pools
     if more:
         raise InputError(
-            f"pools = {list(settings.pools)}: must be one pool, as this study compares budgets. "
+            f"pools = {pool_names(settings.pools)}: must be one pool, as this study compares budgets. "
             'Give one, such as ["new"].'
         )
     grid = []

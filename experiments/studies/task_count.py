@@ -49,7 +49,7 @@ from incentivize.experiments.design.specialists import (
 from incentivize.experiments.errors import InputError
 from incentivize.experiments.presentation.tables import mean_or_dash
 from incentivize.experiments.settings.presets import MANY_POOLS, STANDARD, TINY, with_large
-from incentivize.experiments.settings.schema import Settings, finite_pools, size_of
+from incentivize.experiments.settings.schema import Settings, finite_pools, pool_name
 from incentivize.experiments.studies.task_count_figure import draw_task_count
 
 if TYPE_CHECKING:
@@ -149,11 +149,11 @@ def _control(table: ResultsTable, settings: Settings) -> tuple[str | None, str |
     if settings.control_seeds < MIN_SEEDS:
         return None, f"the control has {settings.control_seeds} of {MIN_SEEDS} seeds"
     for size in settings.control_pools:
-        scores = by_seed(table.where(role="control", evaluated_on="unseen", pool_size=size_of(size)), "score")
+        scores = by_seed(table.where(role="control", evaluated_on="unseen", pool_size=size), "score")
         if len(scores) < settings.control_seeds:
             return None, "the control is not complete"
         if (mean := sum(scores.values()) / len(scores)) > FLAT:
-            return f"the control scores {mean:.2f} at pool {size}", None
+            return f"the control scores {mean:.2f} at pool {pool_name(size)}", None
     return None, None
 
 
@@ -167,13 +167,13 @@ def _appears(table: ResultsTable, settings: Settings, family: str) -> Claim:
         too_few = why
     elif not too_few:
         generalist = final.where(role="generalist", evaluated_on="unseen")
-        ends = (by_seed(generalist.where(pool_size=size_of(end)), "score") for end in (largest, smallest))
+        ends = (by_seed(generalist.where(pool_size=end), "score") for end in (largest, smallest))
         high, low = map(floor_at_zero, ends)
         effect = paired_difference(high, low, settings)
         objection, too_few = _control(final, settings)
         arms = (scores_by_pool(final, role, settings.pools) for role in ("generalist", "taught"))
         too_few = too_few or why_not_learnt(*chain.from_iterable(arms))
-    claim = f"general skill appears as training tasks multiply (pool {smallest} to {largest})"
+    claim = f"general skill appears as training tasks multiply (pool {pool_name(smallest)} to {pool_name(largest)})"
     bounds: Any = {"supported_above": RISE, "refuted_below": FLAT}
     return judge(STUDY, family, claim, APPEARS, effect, **bounds, objection=objection, too_few=too_few)
 
@@ -200,7 +200,7 @@ def _beats(
     """
     rows = table.where(family=family)
     objection, _ = _control(rows.final(), settings)
-    size, too_few = size_of(settings.pools[-1]), None
+    size, too_few = settings.pools[-1], None
     specialists = rows.where(role=ROLES[learner], evaluated_on="specialty", budget_kind=kind)
     if kind == "share":
         steps, size = _smallest_share(settings, family)
@@ -286,9 +286,9 @@ def _by_pool(table: ResultsTable, settings: Settings) -> list[dict[str, str]]:
     for family in settings.families:
         final, blind = table.where(family=family).final(), table.meta["blind"][family]
         for pool in settings.pools:
-            line = {"family": family, "pool": pool if pool == "new" else f"{pool:,}"}
+            line = {"family": family, "pool": "new" if pool is None else f"{pool:,}"}
             for column, (role, split) in columns.items():
-                rows = final.where(role=role, evaluated_on=split, pool_size=size_of(pool))
+                rows = final.where(role=role, evaluated_on=split, pool_size=pool)
                 line[column] = mean_or_dash(rows.values())
             lines.append(line | {"blind": "-" if blind is None else f"{blind:.2f}"})
     return lines
@@ -300,10 +300,10 @@ def _crossing(table: ResultsTable, settings: Settings) -> list[dict[str, str]]:
     for family in settings.families:
         specialty = table.where(family=family, evaluated_on="specialty")
         pool = settings.pools[-1]
-        largest = specialty.where(pool_size=size_of(pool)).final()
+        largest = specialty.where(pool_size=pool).final()
         full = specialty.where(budget_kind="full")
         scopes = {
-            f"generalist, pool {pool}": (
+            f"generalist, pool {pool_name(pool)}": (
                 largest.where(role="generalist").values(),
                 largest.where(role="taught").values(),
             ),

@@ -29,7 +29,7 @@ from incentivize.experiments.design.grid import cell_of, on_pool
 from incentivize.experiments.errors import InputError
 from incentivize.experiments.presentation.charts import BLUE, GREY, PlotRows, describe_seeds, new_figure
 from incentivize.experiments.settings.presets import STANDARD, TINY, with_large
-from incentivize.experiments.settings.schema import Settings, doubling_budgets, finite_pools
+from incentivize.experiments.settings.schema import Settings, doubling_budgets, finite_pools, pool_names
 from incentivize.experiments.settings.training import Training
 
 if TYPE_CHECKING:
@@ -141,9 +141,9 @@ def cells(settings: Settings) -> list[Cell]:
         InputError: where pools are too few to measure and forecast a threshold.
     """
     timed = [pool for pool in finite_pools(settings) if pool <= MAX_TIMED_POOL]
-    if len(timed) < 2 or settings.pools[-1] != "new" or len(settings.pools) < 5:
+    if len(timed) < 2 or settings.pools[-1] is not None or len(settings.pools) < 5:
         raise InputError(
-            f"pools = {list(settings.pools)}: must be 4 at least, two of them up to {MAX_TIMED_POOL}, and "
+            f"pools = {pool_names(settings.pools)}: must be 4 at least, two of them up to {MAX_TIMED_POOL}, and "
             'every-episode-new. Give more, such as [4, 16, 64, 256, "new"].'
         )
     grid = []

@@ -44,7 +44,7 @@ from incentivize.experiments.presentation.charts import (
 )
 from incentivize.experiments.presentation.tables import mean_or_dash
 from incentivize.experiments.settings.presets import STANDARD, TINY, with_large
-from incentivize.experiments.settings.schema import Settings, compared_budgets, evaluation_budgets
+from incentivize.experiments.settings.schema import Settings, compared_budgets, evaluation_budgets, pool_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -110,7 +110,7 @@ def cells(settings: Settings) -> list[Cell]:
     pool, *more = settings.pools
     if more:
         raise InputError(
-            f"pools = {list(settings.pools)}: must be one pool, as this study compares budgets. "
+            f"pools = {pool_names(settings.pools)}: must be one pool, as this study compares budgets. "
             'Give one, such as ["new"].'
         )
     grid = []
@@ -256,7 +256,7 @@ def figure(table: ResultsTable, settings: Settings) -> tuple[Figure, PlotRows]:
             draw_teacher_level(axis, table, family)
     legend(drawing, axes, columns=3)
     pool = settings.pools[-1]
-    tasks = "every episode a new task" if pool == "new" else f"a pool of {pool:,} tasks"
+    tasks = "every episode a new task" if pool is None else f"a pool of {pool:,} tasks"
     drawing.suptitle(f"{describe_seeds(drawn)}, {tasks}, 95% Student t", fontsize=9)
     return drawing, drawn
 

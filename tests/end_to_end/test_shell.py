@@ -111,7 +111,7 @@ def test_a_flag_of_several_values_adds_up_however_often_it_stands_there(argument
     (settings,) = asked
     assert settings.families == families
     if "--pools" in arguments:
-        assert settings.pools == (1, "new")
+        assert settings.pools == (1, None)
 
 
 def test_no_values_at_all_turn_a_list_off(monkeypatch):

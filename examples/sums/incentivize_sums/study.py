@@ -27,7 +27,6 @@ from incentivize.experiments.study_api import (
     on_pool,
     paired_difference,
     plot_by_pool,
-    size_of,
     unseen,
     why_not_learnt,
     why_unscored,
@@ -81,9 +80,9 @@ def verdicts(table: ResultsTable, settings: Settings) -> list[Claim]:
         why = why_unscored(table, family) or why_not_learnt(*scores)
         for pool in settings.pools:
             with_stakes, without = (unseen(table, family, role, pool) for role in ("stakes", "generalist"))
-            claim = f"failures that cost something help: {describe_pool(size_of(pool))}"
+            claim = f"failures that cost something help: {describe_pool(pool)}"
             effect = paired_difference(with_stakes, without, settings)
-            rule = RULE.format(pool=describe_pool(size_of(pool)))
+            rule = RULE.format(pool=describe_pool(pool))
             claims.append(judge(STUDY, family, claim, rule, effect, supported_above=0, refuted_below=0, too_few=why))
     return claims
 
@@ -107,7 +106,7 @@ def tables(table: ResultsTable, settings: Settings) -> dict[str, list[dict[str, 
     lines = []
     for family in settings.families:
         for pool in settings.pools:
-            line = {"family": family, "pool": pool if pool == "new" else f"{pool:,}"}
+            line = {"family": family, "pool": "new" if pool is None else f"{pool:,}"}
             for reward, (role, _) in ROLES.items():
                 line[reward] = mean_or_dash(unseen(table, family, role, pool).values())
             lines.append(line)

@@ -5,7 +5,7 @@ import math
 from dataclasses import dataclass, field, make_dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args, get_origin
 
 import tyro
 from rich.console import Console
@@ -28,8 +28,11 @@ from incentivize.experiments.runtime.compilation_cache import enable_cache
 from incentivize.experiments.runtime.jax_settings import set_up_process
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import load_file, resolve
-from incentivize.experiments.settings.schema import FLAG_KEYS, SAVE_EVERY, Settings
+from incentivize.experiments.settings.schema import FLAG_KEYS, SAVE_EVERY, PoolSize, Settings
 from incentivize.experiments.settings.training import TRAINING_KEYS, Training
+
+WrittenPoolSize = int | Literal["new"]
+"""A pool size as a command line gives it."""
 
 LISTS_OF_NAMES = ("families", "specialist_learners")  # list settings that hold names; all others hold numbers
 
@@ -48,7 +51,9 @@ def _settings_flags() -> list[tuple[str, Any, Any]]:
             info = schema.model_fields[key]
             annotation: Any = info.annotation
             several = get_origin(annotation) is tuple
-            kind_of = Repeatable[get_args(annotation)[0]] if several else annotation | None
+            element = get_args(annotation)[0] if several else annotation
+            element = WrittenPoolSize if element == PoolSize else element
+            kind_of = Repeatable[element] if several else element | None
             kind = ("NAME" if key in LISTS_OF_NAMES else "N") if several else _value_name(annotation)
             has_default = schema is Training and info.default not in (None, "")
             argument = tyro.conf.arg(

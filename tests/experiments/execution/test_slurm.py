@@ -58,7 +58,7 @@ def test_the_job_is_the_command_with_the_settings_resolved_and_what_was_asked_fo
     assert not (out / "cells").exists()
     settings = RunDirectory(out).settings()
     assert settings.training["errands"].learning_rate == 0.002
-    assert settings.pools == (1, "new")
+    assert settings.pools == (1, None)
     flags = dict(zip(job.arguments[2::2], job.arguments[3::2], strict=False))
     assert tomllib.loads((out / "config.toml").read_text())["preset"] == flags["--preset"]
     assert flags["--config"] == str(out / "config.toml")

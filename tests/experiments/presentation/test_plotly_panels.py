@@ -9,14 +9,14 @@ from incentivize.experiments.analysis.estimates import t_interval
 from incentivize.experiments.presentation.charts import BLUE, GREY, draw_curve, label_pool_axis
 from incentivize.experiments.presentation.plotly_panels import plotly_panels
 
-POOLS = (1, 64, "new")
+POOLS = (1, 64, None)
 
 
 def drawn():
     figure = Figure()
     axis, gone = figure.subplots(1, 2)
     gone.set_visible(False)
-    points = [(1, {0: 0.1, 1: 0.2, 2: 0.3}), (64, {0: 0.4, 1: 0.5, 2: 0.6}), ("new", {0: 0.8, 1: 0.9, 2: 1.0})]
+    points = [(1, {0: 0.1, 1: 0.2, 2: 0.3}), (64, {0: 0.4, 1: 0.5, 2: 0.6}), (None, {0: 0.8, 1: 0.9, 2: 1.0})]
     draw_curve(axis, points, "an arm", BLUE, [], family="f", series="s", line="--", pools=POOLS)
     axis.scatter([1, 64], [0.2, 0.5], color=BLUE)
     axis.errorbar([64], [0.3], yerr=[[0.1], [0.2]], color=GREY, label="another")

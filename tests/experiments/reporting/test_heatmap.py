@@ -10,11 +10,11 @@ from incentivize.experiments.analysis.results_table import ResultsTable
 from incentivize.experiments.reporting.heatmap import LINE_COLOUR, NSTAR, heat_map, interactive_panels
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import resolve
-from incentivize.experiments.settings.schema import evaluation_budgets, size_of
+from incentivize.experiments.settings.schema import evaluation_budgets
 from incentivize.experiments.studies import signal_and_scope
 from tests.helpers.counts import counted
 
-POOLS = (1, 4, 16, 64, 256, 1024, "new")
+POOLS = (1, 4, 16, 64, 256, 1024, None)
 BLIND = 0.2
 
 
@@ -38,12 +38,12 @@ def table_of(settings=SETTINGS, blind=BLIND, leave_out=None):
                 for steps in BUDGETS:
                     if (seed, pool) == leave_out:
                         continue
-                    at = math.inf if pool == "new" else pool
+                    at = math.inf if pool is None else pool
                     turn = TURNS[steps]
                     score = 0.0 if turn is None else 1 / (1 + (turn / at) ** 2)
                     score += 0.01 * rng.normal()
                     row = {"cell": f"{pool}-{seed}", "family": family, "role": "generalist", "evaluated_on": "unseen"}
-                    row |= {"seed": seed, "pool_size": size_of(pool), "env_steps": steps, "simulations": 0}
+                    row |= {"seed": seed, "pool_size": pool, "env_steps": steps, "simulations": 0}
                     rows.append(row | {"success": BLIND + 0.8 * score, "score": None if blind is None else score})
     return ResultsTable(rows, counted(), {"blind": dict.fromkeys(settings.families, blind)})
 
@@ -51,7 +51,9 @@ def table_of(settings=SETTINGS, blind=BLIND, leave_out=None):
 def test_every_pool_at_every_budget_is_a_row_with_the_threshold_of_that_budget():
     _, drawn = heat_map(table_of(), SETTINGS)
     assert list(drawn[0]) == ["family", "pool", "budget", "success", "n", "N*", "low", "high", "method"]
-    assert [(row["pool"], row["budget"]) for row in drawn] == [(pool, steps) for steps in BUDGETS for pool in POOLS]
+    assert [(row["pool"], row["budget"]) for row in drawn] == [
+        (pool or "new", steps) for steps in BUDGETS for pool in POOLS
+    ]
     assert {row["n"] for row in drawn} == {4}
     top = [row["success"] for row in drawn if row["pool"] == "new"]
     np.testing.assert_allclose(top, [0.2, 1.0, 1.0], atol=0.02)

@@ -93,7 +93,7 @@ def test_tables_of_a_preset_are_dropped_for_families_that_are_not_chosen_and_tho
 
 
 def test_pools_are_put_in_order():
-    assert resolve(BASE, {}, {"pools": ("new", 64, 4)}).pools == (4, 64, "new")
+    assert resolve(BASE, {}, {"pools": ("new", 64, 4)}).pools == (4, 64, None)
 
 
 def test_files_that_cannot_be_read(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 from incentivize.experiments.analysis.results_table import ResultsTable
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import resolve
-from incentivize.experiments.settings.schema import evaluation_budgets
+from incentivize.experiments.settings.schema import evaluation_budgets, pool_names
 from incentivize.experiments.studies import emergence, task_count
 from tests.helpers.counts import counted
 
@@ -68,9 +68,7 @@ def test_pools_that_are_closer_than_the_rule_has_them_show_no_jump_but_the_thres
     closer = resolve({"study": "emergence", "preset": "quick"} | BASE, presets.training_defaults("quick"), own)
     table = table_of(STEP)
     same = dict(zip(SETTINGS.pools, closer.pools, strict=True))
-    rows = [
-        row | {"pool_size": None if (size := same[row["pool_size"] or "new"]) == "new" else size} for row in table.rows
-    ]
+    rows = [row | {"pool_size": same[row["pool_size"]]} for row in table.rows]
     table = ResultsTable(rows, table.tasks, table.meta)
     tasks, training = emergence.verdicts(table, closer)
     assert (tasks.verdict, training.verdict) == ("inconclusive", "supported")
@@ -98,4 +96,4 @@ def test_the_figure_shows_every_measure_along_both_axes():
     assert len(figure.axes) == 2 * 3
     assert {row["series"] for row in rows} == {f"{m} by {a}" for m in emergence.MEASURES for a in emergence.AXES}
     assert {row["x"] for row in rows if row["series"] == "success by training"} == set(STEPS)
-    assert [row["x"] for row in rows if row["series"] == "success by tasks"] == list(SETTINGS.pools)
+    assert [row["x"] for row in rows if row["series"] == "success by tasks"] == pool_names(SETTINGS.pools)

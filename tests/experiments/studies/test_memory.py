@@ -7,6 +7,7 @@ from incentivize.experiments.analysis.results_table import ResultsTable
 from incentivize.experiments.errors import InputError
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import resolve
+from incentivize.experiments.settings.schema import pool_names
 from incentivize.experiments.studies import memory
 from tests.helpers.counts import counted
 
@@ -93,7 +94,7 @@ def test_the_figure_and_the_table_show_what_was_found():
     assert series["generalist, new, by attempt"] == pytest.approx(0.6)
     assert series["forgetful, new, by attempt"] == pytest.approx(0.2)
     assert series["generalist, unseen, gain"] == pytest.approx(0.3)
-    assert [row["x"] for row in rows if row["series"] == "generalist, seen, gain"] == list(SETTINGS.pools)
+    assert [row["x"] for row in rows if row["series"] == "generalist, seen, gain"] == pool_names(SETTINGS.pools)
     (lines,) = memory.tables(table_of(FINDS, noise=0.0), SETTINGS).values()
     assert [line["with memory, unseen"] for line in lines] == ["0.30 to 0.30"] * 3 + ["0.30 to 0.60"]
     assert lines[1]["with memory, seen"] == "0.30 to 0.60"
