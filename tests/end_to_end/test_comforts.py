@@ -8,12 +8,13 @@ import sys
 import pytest
 
 from incentivize.experiments.cli.main import main
+from incentivize.experiments.errors import Stopped
 from incentivize.experiments.execution import scheduler
 from incentivize.experiments.runtime import signals
 from incentivize.experiments.runtime.compilation_cache import cache_folder, enable_cache
 from incentivize.experiments.storage.ownership import set_status
 from incentivize.experiments.storage.run_directory import RunDirectory
-from incentivize.experiments.trackers import sync
+from incentivize.experiments.trackers import registry, sync
 from incentivize.experiments.trackers.sync import open_tracker
 from tests.helpers.damage import copy
 
@@ -73,7 +74,7 @@ def test_a_run_is_done_whatever_becomes_of_its_report(
 
 
 def test_who_stops_a_run_while_it_reports_stops_it(unfinished, tiny_config, monkeypatch):
-    for stop in (signals.Stopped, KeyboardInterrupt):
+    for stop in (Stopped, KeyboardInterrupt):
         monkeypatch.setattr("incentivize.experiments.presentation.charts.save", raising(stop()))
         assert main(arguments(tiny_config, unfinished)) == signals.STOPPED_STATUS
         assert state(unfinished) == "stopped"
@@ -143,7 +144,7 @@ def test_a_tracker_that_fails_anywhere_ends_nothing(where, error, tiny_run, tmp_
 
 
 def test_a_tracker_whose_library_cannot_be_loaded_is_refused_in_a_sentence(monkeypatch, tiny_config, tmp_path, capsys):
-    monkeypatch.setattr(sync.TRACKERS, "load", raising(TypeError("Descriptors cannot be created")))
+    monkeypatch.setattr(registry.TRACKERS, "load", raising(TypeError("Descriptors cannot be created")))
     assert main([*arguments(tiny_config, tmp_path / "run"), "--tracker", "wandb"]) == 2
     assert capsys.readouterr().err.startswith("--tracker = 'wandb': cannot be loaded (TypeError: Descriptors cannot")
     assert not (tmp_path / "run").exists()

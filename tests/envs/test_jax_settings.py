@@ -81,7 +81,7 @@ def test_a_setting_of_one_thread_changes_no_episode(plain):
 
 def test_nothing_is_compiled_again_for_another_setting(plain, restored):
     env = gymnasium.make(NAME, **SMALL)
-    begin, advance = gym._programs(env.unwrapped.family)
+    begin, advance = gym._compiled(env.unwrapped.family)
     sizes = []
     for on in (False, True, True, False, True):
         jax.config.update("jax_enable_x64", on)

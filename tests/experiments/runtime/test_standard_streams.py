@@ -9,6 +9,7 @@ import pytest
 from rich.table import Table
 
 from incentivize.envs.render import BOX
+from incentivize.experiments.cli.console import console_for
 from incentivize.experiments.cli.main import main
 from incentivize.experiments.execution.progress import Progress
 from incentivize.experiments.presentation.tables import rich_table
@@ -71,7 +72,7 @@ def test_variables_ask_for_colours_and_never_for_a_cursor(variables, cursor, col
         plain.setenv(name, value)
     for stream, moving, coloured_ in ((Tty(), cursor, colour), (io.StringIO(), False, in_a_file)):
         plain.setattr(sys, "stdout", stream)
-        console = terminal.console_for()
+        console = console_for()
         assert (supports_cursor(stream), supports_colour(stream)) == (moving, coloured_)
         assert console.is_terminal is moving
         screen = terminal.Screen(console)
@@ -87,7 +88,7 @@ def test_variables_ask_for_colours_and_never_for_a_cursor(variables, cursor, col
 
 @pytest.mark.parametrize("text", ["[a]", "[/b]", "[bold]x", ":smile:", "\\[a]", "[link=x]y[/link]", "[@click=a]b"])
 def test_brackets_and_colons_are_text_in_lines_tables_and_titles(text, capsys):
-    console = terminal.console_for()
+    console = console_for()
     console.print(f"{text}/report.html", soft_wrap=True)
     console.print(text, style="bold", markup=True)
     table = Table(text, title=text)
@@ -98,7 +99,7 @@ def test_brackets_and_colons_are_text_in_lines_tables_and_titles(text, capsys):
 
 
 def test_signs_that_move_a_cursor_are_spelt_out_in_lines_and_tables(capsys):
-    console = terminal.console_for()
+    console = console_for()
     console.print("a\x1b[2Jb\udcff")
     console.print(rich_table("t", [{"k": "c\x1b[1A"}]))
     said = capsys.readouterr().out
@@ -182,7 +183,7 @@ def test_paths_that_are_no_text_are_said_and_reported_on(tiny_run, tmp_path, cap
     from incentivize.experiments.reporting.scoreboard import scoreboard
     from tests.experiments.reporting.test_scoreboard import CLAIMS
 
-    scoreboard([claim | {"run": "bad\udcff & co"} for claim in CLAIMS], terminal.console_for(), tmp_path / "bad\udcfe")
+    scoreboard([claim | {"run": "bad\udcff & co"} for claim in CLAIMS], console_for(), tmp_path / "bad\udcfe")
     page = (tmp_path / "bad\udcfe" / "scoreboard.html").read_text(encoding="utf-8")
     assert '<a href="bad%FF%20%26%20co/report.html">' in page
     assert "bad\\udcff" in (tmp_path / "bad\udcfe" / "figures" / "scoreboard.csv").read_text(encoding="utf-8")
