@@ -35,17 +35,29 @@ class Registry(Mapping[str, EntryPoint], Generic[T]):
             ours: "module:object", or "module", by name.
         """
         self.kind = kind
+        self.left_out: list[str] = []  # said at the first use of the registry, not where a package is imported
         group = f"incentivize.{kind}"
         self._entries = {name: EntryPoint(name, where, group) for name, where in ours.items()}
         for entry in sorted(entry_points(group=group), key=_package):  # `sys.path` decides their order otherwise
             if self._entries.setdefault(entry.name, entry) != entry:
                 message = f"{_package(entry)} brings {kind} of a name that is taken, {entry.name!r}: left out"
-                warnings.warn(message, stacklevel=2)
+                self.left_out.append(message)
+
+    def _warn_of_left_out(self) -> None:
+        """Warn once of every entry point that was left out."""
+        while self.left_out:
+            warnings.warn(self.left_out.pop(0), stacklevel=3)
+
+    def entries(self) -> Mapping[str, EntryPoint]:
+        """Return all entry points by name, without a warning of those that were left out."""
+        return self._entries
 
     def __getitem__(self, name: str) -> EntryPoint:
+        self._warn_of_left_out()
         return self._entries[name]
 
     def __iter__(self) -> Iterator[str]:
+        self._warn_of_left_out()
         return iter(self._entries)
 
     def __len__(self) -> int:

@@ -17,7 +17,7 @@ from incentivize import agents, envs, experiments, rewards
 
 __all__ = ["agents", "envs", "experiments", "rewards"]
 
-for _name, _entry in envs.FAMILIES.items():
+for _name, _entry in envs.FAMILIES.entries().items():
     gymnasium.register(
         f"incentivize/{_entry.attr}-v0",
         entry_point="incentivize.envs.gym:FamilyEnv",

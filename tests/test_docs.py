@@ -88,7 +88,7 @@ def test_the_site_is_built_without_a_warning_and_is_whole(tmp_path):
         for module in pkgutil.iter_modules([str(ROOT / package)], f"incentivize.{package}."):
             assert f"module-{module.name}" in reference, f"docs/api/{package}.md leaves out {module.name}"
     shown = page(site / "docs" / "api" / "envs.html").text
-    assert "the description of the task, and what concerns no single entity" in shown  # a field's comment
+    assert "the description of the task, and all else that belongs to no single entity" in shown  # a field's comment
     assert "Alias for field" not in shown
 
 

@@ -97,7 +97,7 @@ from incentivize.experiments.settings.loading import resolve
 from incentivize.experiments.storage.code_version import code_version
 study = studies.load("stakes")
 base = {"study": "stakes", "preset": "quick"} | study.PRESETS["quick"]
-print({code_version(cell) for cell in study.cells(resolve(base, presets.training_defaults("quick")))})
+print({str(code_version(cell)) for cell in study.cells(resolve(base, presets.training_defaults("quick")))})
 """
 
 
@@ -156,8 +156,9 @@ def test_what_cannot_be_loaded_is_named(monkeypatch):
 
 
 def test_a_name_of_ours_stays_ours(monkeypatch):
+    both = brought(monkeypatch, sparse="theirs:sparse")
     with pytest.warns(UserWarning, match="package theirs brings rewards of a name that is taken, 'sparse'"):
-        both = brought(monkeypatch, sparse="theirs:sparse")
+        assert list(both) == ["sparse"]
     assert both.load("sparse").__module__ == "incentivize.rewards.sparse"
 
 

@@ -39,7 +39,7 @@ def made_up(cell):
         for simulations in cell.simulations:
             told = [
                 (cell.id, point, split, task, won(cell, family, point, split, task), 10)
-                for point, _ in cell.points
+                for point, _ in cell.evaluation_points
                 for split in splits
                 for task in tasks
             ]
@@ -76,7 +76,7 @@ def shown(grid, missing):
     uniform = dict.fromkeys(settings.families, 0.1)
     blind = {family: level if family in sure else None for family, level in levels.items()}
     meta = {"blind": blind, "uniform": uniform, "tasks": dict.fromkeys(settings.families, 10**12)}
-    meta["ledger"] = {cell.id: {"supervision_bits": 1000, "env_steps": cell.points[-1][0]} for cell in kept}
+    meta["ledger"] = {cell.id: {"supervision_bits": 1000, "env_steps": cell.evaluation_points[-1][0]} for cell in kept}
     table = ResultsTable(rows, tasks, meta)
     claims = study.verdicts(table, settings)
     figure, _ = study.figure(table, settings)
@@ -92,8 +92,8 @@ def parts(cells):
         yield set(mine)
         yield {mine[0]}
         yield {mine[-1]}
-    for part in dict.fromkeys((cell.role, cell.family, cell.points) for cell in cells):
-        yield {cell.id for cell in cells if (cell.role, cell.family, cell.points) == part}
+    for part in dict.fromkeys((cell.role, cell.family, cell.evaluation_points) for cell in cells):
+        yield {cell.id for cell in cells if (cell.role, cell.family, cell.evaluation_points) == part}
     yield {cell.id for cell in cells if cell.seed == 0}
     yield {cell.id for cell in cells}
 

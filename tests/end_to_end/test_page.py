@@ -132,12 +132,12 @@ def test_verdicts_have_what_every_arm_consumed_beside_them(opened):
     heads, *rest = [[cell.inner_text() for cell in line.locator("th, td").all()] for line in lines.all()]
     arms = {line[1]: dict(zip(heads, line, strict=True)) for line in rest}
     assert list(arms) == ["blind", "generalist", "control", "taught", "specialist", "met"]
-    assert (arms["generalist"]["agents"], arms["generalist"]["steps"], arms["generalist"]["labels"]) == (
+    assert (arms["generalist"]["agents"], arms["generalist"]["steps"], arms["generalist"]["expert labels"]) == (
         "6",
         "1.0 k",
         "0",
     )
-    assert arms["taught"]["labels"] == "1.0 k"
+    assert arms["taught"]["expert labels"] == "1.0 k"
 
 
 def test_replays_step_through_time_by_keyboard(opened):

@@ -220,4 +220,4 @@ def test_descriptions_are_there_where_python_leaves_docstrings_out(arguments):
     shown = subprocess.run([sys.executable, "-OO", "-c", CODE, *arguments], env=PLAIN, capture_output=True, text=True)
     assert (shown.returncode, shown.stderr) == (0, "")
     assert shown.stdout == run_alone(*arguments).stdout
-    assert any(word in shown.stdout for word in ("On success 1 less", "List the families, rewards"))
+    assert any(word in shown.stdout for word in ("Pay 1 on success", "List the families, rewards"))

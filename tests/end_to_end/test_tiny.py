@@ -25,7 +25,7 @@ def folder(tmp_path_factory):
 def test_every_study_runs_end_to_end(name, folder, capsys):
     assert main(["run", name, "--preset", "tiny", "--out", str(folder / name)]) == 0
     said, study = capsys.readouterr().out, studies.load(name)
-    found = sum(map(int, re.findall(r"(\d+) found in other runs", said)))
+    found = sum(map(int, re.findall(r"(\d+) reused from other runs", said)))
     settings = RunDirectory(folder / name).settings()
     ids = {cell.id for cell in study.cells(settings)}
     beside = {path.stem for path in folder.glob("*/cells/*.npz") if path.parent.parent.name != name}

@@ -82,7 +82,7 @@ BOTH = {"errands", "mazes"}
         ("envs/__init__.py", '    "mazes"', '    "more": "envs.more:More",\n    "mazes"', set()),
         ("rewards/__init__.py", '    "hunger"', '    "more": "rewards.more:more",\n    "hunger"', set()),
         ("agents/ppo.py", "import jax\n", "# a remark\nimport jax\n\n\n", set()),
-        ("agents/ppo.py", '"""The clipped surrogate', '"""The surrogate', set()),
+        ("agents/ppo.py", "Return PPO's loss", "Return the loss", set()),
     ],
 )
 def test_a_version_changes_with_what_defines_a_cell(name, old, new, whose, copied, cells):
