@@ -86,7 +86,7 @@ def test_debugging_asks_for_checks_and_keeps_to_itself(tiny_run, tiny_config, tm
     run, asked = copy(tiny_run, tmp_path / "run"), []
     next((run / "cells").iterdir()).unlink()
     monkeypatch.setattr(
-        scheduler, "run_groups", lambda programs, work, deliver: asked.append((work.checked, len(programs)))
+        scheduler, "run_groups", lambda programs, work, deliver: asked.append((work.checkify, len(programs)))
     )
     arguments = ["run", "task-count", "--config", str(tiny_config), "--out"]
     cli([*arguments, str(run), "--alone"])

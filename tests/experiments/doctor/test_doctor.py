@@ -246,7 +246,7 @@ def test_plug_ins_are_loaded_apart_and_named_with_what_is_wrong(distribution):
 def test_a_name_that_is_taken_is_a_sentence(distribution):
     code = (
         "import sys; from incentivize.experiments.cli.main import entry; "
-        "sys.argv = ['incentivize', 'list', 'networks']; entry()"
+        "sys.argv = ['incentivize', 'completion', 'fish']; entry()"
     )
     run = subprocess.run(
         [sys.executable, "-c", code],

@@ -180,7 +180,7 @@ def test_a_cell_under_another_name_is_not_taken_for_it(study, monkeypatch, capsy
 def test_cells_of_other_runs_are_taken_over_where_they_mean_the_same(study, monkeypatch, tmp_path):
     settings, cells, store = study
     assert run(study, monkeypatch) == len(cells)
-    more = settings.model_copy(update={"pools": (1, 2, 4, "new")})
+    more = settings.model_copy(update={"pools": (1, 2, 4, None)})
     bigger = more, task_count.cells(more), RunDirectory(tmp_path / "bigger")
     bigger[2].path.mkdir()
     assert run(bigger, monkeypatch, beside=tmp_path) == 2  # the pools of two tasks

@@ -120,7 +120,7 @@ def test_modules_may_move_within_and_between_rooms(copied, cells):
     before = versions_of(cells)
     moved(folder, "envs/episodes.py", "envs/stepping/episodes.py")
     moved(folder, "agents/ppo.py", "agents/learners/ppo.py")
-    moved(folder, "experiments/training/compiled_group.py", "experiments/training/programs/compiled.py")
+    moved(folder, "experiments/training/compiled_group.py", "experiments/training/programs/compiled_group.py")
     forget()
     assert versions_of(cells) == before
     moved(folder, "agents/learners/ppo.py", "rewards/ppo.py")
