@@ -155,7 +155,8 @@ def test_closed_streams_are_nowhere():
 
 def test_files_of_ours_never_get_the_numbers_of_standard_streams():
     code = (
-        "from incentivize.experiments.runtime.standard_streams import set_up_streams; set_up_streams(); import os, sys; "
+        "from incentivize.experiments.runtime.standard_streams import set_up_streams; set_up_streams(); "
+        "import os, sys; "
         "open(1, 'w', closefd=False).write('lost'); print('lost'); file = os.open(os.devnull, os.O_RDONLY); "
         "sys.exit(file < 3 or sys.stdin.read() != '')"
     )
