@@ -5,10 +5,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from incentivize.experiments.settings.training import Training
-
-NAMES_IN_IDENTITY = {"entropy_coef": "entropy", "entropy_coef_final": "entropy_end", "value_coef": "value"}
-"""Older names of settings, which `Cell.identity` keeps so that ids of cells stay."""
+from incentivize.experiments.settings.training import OLDER_NAMES, Training
 
 Knobs = tuple[tuple[str, bool | int | str], ...]
 
@@ -77,7 +74,7 @@ class Cell:
     @property
     def identity(self) -> dict[str, Any]:
         """Everything that decides the cell's result, as JSON types."""
-        training = {NAMES_IN_IDENTITY.get(key, key): value for key, value in self.training.model_dump().items()}
+        training = {OLDER_NAMES.get(key, key): value for key, value in self.training.model_dump().items()}
         settings = asdict(self) | {"training": training}
         del settings["study"], settings["role"], settings["evaluation_points"]
         settings["points"] = [steps for steps, _ in self.evaluation_points]

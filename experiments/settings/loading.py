@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from incentivize.experiments.errors import InputError, did_you_mean
 from incentivize.experiments.settings.encoding import decode
 from incentivize.experiments.settings.schema import Settings
-from incentivize.experiments.settings.training import TAUGHT_OVERRIDES, TRAINING_KEYS
+from incentivize.experiments.settings.training import OLDER_NAMES, TAUGHT_OVERRIDES, TRAINING_KEYS
 
 MAX_CONFIG_BYTES = 2**20  # bytes of a configuration
 
@@ -33,9 +33,6 @@ def load_file(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"--config {path}: not a readable TOML file ({error})") from None
 
-
-RENAMED = {"entropy": "entropy_coef", "entropy_end": "entropy_coef_final", "value": "value_coef"}
-"""Names of training settings in run directories of older versions, and their present names."""
 
 FOLLOWERS = {key: f"taught_{key}" for key in TAUGHT_OVERRIDES} | {"entropy_coef": "entropy_coef_final"}
 """By key, the key that has the same value unless it is set itself. Setting the first clears the second."""
@@ -143,8 +140,9 @@ def _with_current_names(tables: dict[str, Any]) -> dict[str, Any]:
     training = tables.get("training")
     if not isinstance(training, dict):
         return tables
+    present = {old: new for new, old in OLDER_NAMES.items()}
     renamed = {
-        family: {RENAMED.get(key, key): value for key, value in table.items()} if isinstance(table, dict) else table
+        family: {present.get(key, key): value for key, value in table.items()} if isinstance(table, dict) else table
         for family, table in training.items()
     }
     return tables | {"training": renamed}

@@ -106,3 +106,6 @@ def network_name(training: Training) -> str:
 
 
 TRAINING_KEYS = tuple(Training.model_fields)
+
+OLDER_NAMES = {"entropy_coef": "entropy", "entropy_coef_final": "entropy_end", "value_coef": "value"}
+"""Names of training settings in older versions: ids of cells keep them, and older run directories have them."""
