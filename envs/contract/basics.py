@@ -12,8 +12,8 @@ import numpy as np
 from incentivize.envs.family import Family, Observation, Outcome, State
 from incentivize.envs.tasks import Split, make_pool
 
-MANY = 10_000  # instances that the expert has to solve
-SOME = 100  # instances of the other checks
+EXPERT_INSTANCES = 10_000  # instances that the expert has to solve
+OTHER_INSTANCES = 100  # instances of the other checks
 FEWEST_INSTANCES = 16  # with fewer, a specialist need only learn paths
 
 
@@ -24,7 +24,7 @@ def _starts(family: Family, count: int, split: Split, seed: int) -> State:
     return jax.vmap(family.init)(jax.random.split(jax.random.key(seed), count), tasks)
 
 
-def starts(family: Family, count: int = SOME, split: Split = "heldout", seed: int = 0) -> State:
+def starts(family: Family, count: int = OTHER_INSTANCES, split: Split = "heldout", seed: int = 0) -> State:
     """Return `count` starting states, each of another task of a split."""
     return _starts(family, count, split, seed)
 
@@ -37,7 +37,7 @@ def batched(family: Family, method: str) -> Callable[..., Any]:
 
 def expert_solves_every_instance(family: Family) -> None:
     """Check that the expert solves held-out tasks within the horizon, in as many steps as `distance` says."""
-    states = starts(family, MANY)
+    states = starts(family, EXPERT_INSTANCES)
     expected = batched(family, "distance")(states)
 
     @jax.jit
@@ -50,7 +50,12 @@ def expert_solves_every_instance(family: Family) -> None:
             steps = steps + running
             return (states, running & ~outcome.succeeded, steps, failed | (running & outcome.failed)), None
 
-        start = (states, jnp.ones(MANY, bool), jnp.zeros(MANY, jnp.int32), jnp.zeros(MANY, bool))
+        start = (
+            states,
+            jnp.ones(EXPERT_INSTANCES, bool),
+            jnp.zeros(EXPERT_INSTANCES, jnp.int32),
+            jnp.zeros(EXPERT_INSTANCES, bool),
+        )
         return jax.lax.scan(step, start, jax.random.split(jax.random.key(1), family.horizon))[0]
 
     _, running, steps, failed = play(states)
@@ -98,9 +103,9 @@ def _walk(family: Family) -> Callable[[jax.Array], Look]:
 
 def an_episode_keeps_the_contract(family: Family) -> None:
     """Check random episodes: observations within the spec, read from `shown` only; a legal expert; one way to end."""
-    numbers = jnp.arange(SOME, dtype=jnp.uint32)
+    numbers = jnp.arange(OTHER_INSTANCES, dtype=jnp.uint32)
     looks: Look = jax.tree.map(np.asarray, _walk(family)(numbers))
-    seen, spec, many = looks.seen, family.spec, (SOME, family.horizon)
+    seen, spec, many = looks.seen, family.spec, (OTHER_INSTANCES, family.horizon)
     assert seen.context.shape == (*many, len(spec.context)), "the context is not of the spec's shape"
     assert seen.entities.shape == (*many, spec.num_entities, len(spec.entity)), "entities are not of the spec's shape"
     assert seen.context.dtype == seen.entities.dtype == np.uint8, "observations must be uint8"
@@ -142,7 +147,10 @@ def _differ(one: Any, other: Any) -> bool:
 def compiled_and_batched_equal_plain(family: Family) -> None:
     """Check that `step` under jit and vmap returns what it returns alone."""
     states = starts(family)
-    actions, keys = jnp.arange(SOME) % family.num_actions, jax.random.split(jax.random.key(0), SOME)
+    actions, keys = (
+        jnp.arange(OTHER_INSTANCES) % family.num_actions,
+        jax.random.split(jax.random.key(0), OTHER_INSTANCES),
+    )
     together = batched(family, "step")(states, actions, keys)
     for i in (0, 1):
         alone = family.step(jax.tree.map(lambda leaf, i=i: leaf[i], states), actions[i], keys[i])

@@ -59,49 +59,53 @@ class Settings(Strict):
 
     study: str
     preset: str = "quick"
-    families: tuple[str, ...] = Field(("errands", "mazes"), min_length=1, description="the families to study")
-    knobs: dict[str, dict[str, Knob]] = Field({}, description="knobs of the families, by family (file only)")
-    training: dict[str, Training] = Field({}, description="training settings by family (file only)")
-    seeds: Count = Field(2, ge=1, le=1000, description="training seeds per cell; each draws a pool of its own")
+    families: tuple[str, ...] = Field(("errands", "mazes"), min_length=1, description="The families to study.")
+    knobs: dict[str, dict[str, Knob]] = Field({}, description="Knobs of the families, by family (file only).")
+    training: dict[str, Training] = Field({}, description="Training settings by family (file only).")
+    seeds: Count = Field(2, ge=1, le=1000, description="Training seeds per cell; each draws a pool of its own.")
     pools: tuple[PoolSize, ...] = Field(
         (1, 4, 64, None),
         min_length=1,
         max_length=MAX_AXIS_VALUES,
-        description='pool sizes; "new": every episode a new task',
+        description='Pool sizes; "new": every episode a new task.',
     )
-    pool_seed: Count = Field(0, ge=0, le=2**31, description="the first seed's pool; further seeds draw the next ones")
+    pool_seed: Count = Field(0, ge=0, le=2**31, description="The first seed's pool; further seeds draw the next ones.")
     control: str = Field(
-        "none", description="a control that wraps the families of all agents, such as shuffled: it must show no effect"
+        "none", description="A control that wraps the families of all agents, such as shuffled: it must show no effect."
     )
-    control_pools: tuple[PoolSize, ...] = Field((), max_length=MAX_AXIS_VALUES, description="pool sizes of the control")
+    control_pools: tuple[PoolSize, ...] = Field(
+        (), max_length=MAX_AXIS_VALUES, description="Pool sizes of the control."
+    )
     taught_pools: tuple[PoolSize, ...] = Field(
-        (), max_length=MAX_AXIS_VALUES, description="pool sizes of the taught generalist"
+        (), max_length=MAX_AXIS_VALUES, description="Pool sizes of the taught generalist."
     )
     tastes: tuple[Share, ...] = Field(
-        (0.0,), min_length=1, max_length=MAX_AXIS_VALUES, description="shares of easy starts (taste-and-hunger)"
+        (0.0,), min_length=1, max_length=MAX_AXIS_VALUES, description="Shares of easy starts (taste-and-hunger)."
     )
     hungers: tuple[Share, ...] = Field(
-        (0.0,), min_length=1, max_length=MAX_AXIS_VALUES, description="costs of a step (taste-and-hunger)"
+        (0.0,), min_length=1, max_length=MAX_AXIS_VALUES, description="Costs of a step (taste-and-hunger)."
     )
     simulations: tuple[Steps, ...] = Field(
-        (0,), min_length=1, max_length=MAX_AXIS_VALUES, description="model steps per decision (test-time)"
+        (0,), min_length=1, max_length=MAX_AXIS_VALUES, description="Model steps per decision (test-time)."
     )
     attempts: Count = Field(
-        1, ge=1, le=1024, description="attempts per task, the best of which is counted as well (test-time)"
+        1, ge=1, le=1024, description="Attempts per task, the best of which is counted as well (test-time)."
     )
-    life: Count = Field(1, ge=1, le=16, description="successive attempts at a task that make one episode")
+    life: Count = Field(1, ge=1, le=16, description="Successive attempts at a task that make one episode.")
     likelihood: StrictBool = Field(
-        False, description="also measure the likelihood of the expert's actions under the policy (emergence)"
+        False, description="Also measure the likelihood of the expert's actions under the policy (emergence)."
     )
-    control_seeds: Count = Field(1, ge=1, le=1000, description="seeds of the control and of the taught generalist")
-    specialists: Count = Field(4, ge=1, le=1024, description="held-out tasks that each get a specialist")
+    control_seeds: Count = Field(1, ge=1, le=1000, description="Seeds of the control and of the taught generalist.")
+    specialists: Count = Field(4, ge=1, le=1024, description="Held-out tasks that each get a specialist.")
     specialist_learners: tuple[Literal["taught", "incentivized"], ...] = Field(
-        ("taught",), min_length=1, description="how specialists are trained: taught, incentivized or both (task-count)"
+        ("taught",), min_length=1, description="How specialists are trained: taught, incentivized or both (task-count)."
     )
-    specialist_envs: Count = Field(32, ge=1, le=2**16, description="environments of a specialist whose budget is small")
-    eval_tasks: Count = Field(128, ge=1, le=2**20, description="tasks per split in an evaluation")
-    eval_instances: Count = Field(8, ge=1, le=2**20, description="episodes per task in an evaluation")
-    evaluations: Count = Field(5, ge=1, le=100, description="evaluations per training run, at budgets that double")
+    specialist_envs: Count = Field(
+        32, ge=1, le=2**16, description="Environments of a specialist whose budget is small."
+    )
+    eval_tasks: Count = Field(128, ge=1, le=2**20, description="Tasks per split in an evaluation.")
+    eval_instances: Count = Field(8, ge=1, le=2**20, description="Episodes per task in an evaluation.")
+    evaluations: Count = Field(5, ge=1, le=100, description="Evaluations per training run, at budgets that double.")
 
     @field_validator("pools", "control_pools", "taught_pools")
     @classmethod
@@ -156,7 +160,7 @@ COMPARED_DOUBLINGS = 4  # from the first budget at which studies compare agents 
 
 def describe_pool(size: int | None) -> str:
     """Describe a cell's pool size in words."""
-    return "every episode a new task" if size is None else f"{size:,} training task{'s' * (size != 1)}"
+    return "every episode a new task" if size is None else f"{size:,} training task{'' if size == 1 else 's'}"
 
 
 def finite_pools(settings: Settings) -> list[int]:

@@ -25,47 +25,53 @@ TAUGHT_OVERRIDES = ("learning_rate", "minibatches")
 class Training(Strict):
     """Settings of one agent's training. Both arms share all values except those of `TAUGHT_OVERRIDES`."""
 
-    network: str = Field("mlp", description="the network: see `incentivize list networks`")
-    memory: str = Field("none", description="memory within an episode: none, gru or attention")
-    width: Count = Field(64, ge=1, le=4096, description="units per layer")
-    depth: Count = Field(1, ge=0, le=16, description="layers after the encoder's own")
+    network: str = Field("mlp", description="The network: see `incentivize list networks`.")
+    memory: str = Field("none", description="Memory within an episode: none, gru or attention.")
+    width: Count = Field(64, ge=1, le=4096, description="Units per layer.")
+    depth: Count = Field(1, ge=0, le=16, description="Layers after the encoder's own.")
     parameters: Count = Field(
-        0, ge=0, le=10**9, description="if not 0, choose the width that fits this many parameters"
+        0, ge=0, le=10**9, description="If not 0, choose the width that fits this many parameters."
     )
     reward: str = Field(
-        "sparse", description="the incentive, or a sum such as sparse+hunger: `incentivize list rewards`"
+        "sparse", description="The incentive, or a sum such as sparse+hunger: `incentivize list rewards`."
     )
-    budget: Count = Field(1_000_000, ge=1, le=10**15, description="environment steps of one training run")
-    learning_rate: float = Field(1e-3, gt=0, lt=1, description="Adam's step size, constant")
-    weight_decay: float = Field(0.0, ge=0, lt=1, description="decoupled weight decay")
-    gamma: float = Field(0.95, gt=0, le=1, description="discount per step")
-    lam: float = Field(0.9, ge=0, le=1, description="lambda of the generalised advantage estimate")
-    clip: float = Field(0.2, gt=0, description="PPO's range of the probability ratio")
-    entropy_coef: float = Field(0.01, ge=0, description="initial weight of the entropy bonus")
-    entropy_coef_final: float | None = Field(None, ge=0, description="final weight of the entropy bonus, if it changes")
-    entropy_steps: Steps = Field(0, description="environment steps over which the entropy weight changes, linearly")
-    value_coef: float = Field(0.5, ge=0, description="weight of the value loss")
-    max_grad_norm: float = Field(0.5, gt=0, description="gradients are scaled down to this global norm")
-    num_envs: Count = Field(512, ge=1, le=2**16, description="environments stepped side by side")
-    rollout_steps: Count = Field(16, ge=1, le=2**12, description="steps of each environment per update")
-    epochs: Count = Field(2, ge=1, le=1000, description="passes over a rollout")
-    minibatches: Count = Field(4, ge=1, le=2**16, description="minibatches per pass; they divide the environments")
-    hunger: float = Field(0.01, ge=0, le=1, description="cost of a step (rewards hunger, fading)")
-    shaping: float = Field(1.0, ge=0, le=100, description="total worth of the way to success (reward shaped)")
-    taste: float = Field(0.5, ge=0, le=1, description="share of episodes that begin near success (reward taste)")
-    taste_steps: Steps = Field(1_000_000, description="environment steps until the share of easy starts is 0")
-    near: Count = Field(2, ge=1, le=1000, description="largest distance of easy starts from success, expert steps")
-    noise: float = Field(0.0, ge=0, le=1, description="how often a teacher errs")
+    budget: Count = Field(1_000_000, ge=1, le=10**15, description="Environment steps of one training run.")
+    learning_rate: float = Field(1e-3, gt=0, lt=1, description="Adam's step size, constant.")
+    weight_decay: float = Field(0.0, ge=0, lt=1, description="Decoupled weight decay.")
+    gamma: float = Field(0.95, gt=0, le=1, description="Discount per step.")
+    lam: float = Field(0.9, ge=0, le=1, description="Lambda of the generalised advantage estimate.")
+    clip: float = Field(0.2, gt=0, description="PPO's range of the probability ratio.")
+    entropy_coef: float = Field(0.01, ge=0, description="Initial weight of the entropy bonus.")
+    entropy_coef_final: float | None = Field(
+        None, ge=0, description="Final weight of the entropy bonus, if it changes."
+    )
+    entropy_steps: Steps = Field(0, description="Environment steps over which the entropy weight changes, linearly.")
+    value_coef: float = Field(0.5, ge=0, description="Weight of the value loss.")
+    max_grad_norm: float = Field(0.5, gt=0, description="Global norm that gradients are scaled down to.")
+    num_envs: Count = Field(512, ge=1, le=2**16, description="Environments stepped side by side.")
+    rollout_steps: Count = Field(16, ge=1, le=2**12, description="Steps of each environment per update.")
+    epochs: Count = Field(2, ge=1, le=1000, description="Passes over a rollout.")
+    minibatches: Count = Field(4, ge=1, le=2**16, description="Minibatches per pass; they divide the environments.")
+    hunger: float = Field(0.01, ge=0, le=1, description="Cost of a step (rewards hunger, fading).")
+    shaping: float = Field(1.0, ge=0, le=100, description="Total worth of the way to success (reward shaped).")
+    taste: float = Field(0.5, ge=0, le=1, description="Share of episodes that begin near success (reward taste).")
+    taste_steps: Steps = Field(1_000_000, description="Environment steps until the share of easy starts is 0.")
+    near: Count = Field(2, ge=1, le=1000, description="Largest distance of easy starts from success, expert steps.")
+    noise: float = Field(0.0, ge=0, le=1, description="Probability that a label of a teacher is a random legal action.")
     demonstrations: Count = Field(
-        1000, ge=1, le=2**24, description="number of demonstrations of a teacher that shows a fixed number"
+        1000, ge=1, le=2**24, description="Number of demonstrations of a teacher that shows a fixed number."
     )
-    taught_steps: Steps = Field(0, description="environment steps of teaching before an agent is incentivized")
-    taught_learning_rate: float | None = Field(None, gt=0, lt=1, description="learning_rate of agents that are taught")
-    taught_minibatches: Count | None = Field(None, ge=1, le=2**16, description="minibatches of agents that are taught")
+    taught_steps: Steps = Field(0, description="Environment steps of teaching before an agent is incentivized.")
+    taught_learning_rate: float | None = Field(
+        None, gt=0, lt=1, description="Learning rate of taught agents, if it differs."
+    )
+    taught_minibatches: Count | None = Field(
+        None, ge=1, le=2**16, description="Minibatches per pass of taught agents, if they differ."
+    )
     start_from: str = Field(
         "",
-        description="file checkpoints/<cell>.msgpack of another run, relative to the current folder: "
-        "every agent starts with its parameters",
+        description="File checkpoints/<cell>.msgpack of another run, relative to the current folder: "
+        "every agent starts with its parameters.",
     )
 
     @field_validator("start_from")

@@ -36,11 +36,11 @@ def _print_tables(rows_by_topic: dict[str, list[dict[str, object]]], console: Co
     from incentivize.experiments.presentation.tables import format_value, rich_table
 
     for topic, rows in rows_by_topic.items():
-        long = {"is", "knobs"} if topic == "families" else set()
+        long = {"description", "knobs"} if topic == "families" else set()
         cells = [{key: format_value(value) for key, value in row.items() if key not in long} for row in rows]
         console.print(rich_table(topic, cells))
         for row in rows if long else ():
-            console.print(f"{row['name']}: {row['is']} Knobs: {row['knobs']}.", highlight=False)
+            console.print(f"{row['name']}: {row['description']} Knobs: {row['knobs']}.", highlight=False)
 
 
 NO_DESCRIPTION = "(no description)"
@@ -56,22 +56,27 @@ def rows_of_topic(topic: str) -> list[dict[str, Any]]:
     if topic == "families":
         return [_family(name) for name in envs.names()]
     if topic == "rewards":
-        return [{"name": name, "is": _first_line(rewards.REWARDS.load(name))} for name in rewards.names()]
+        return [{"name": name, "description": _first_line(rewards.REWARDS.load(name))} for name in rewards.names()]
     if topic == "learners":
         from incentivize.agents.teachers import TEACHERS
 
-        ppo = {"name": "ppo", "teacher": "-", "is": "incentivized: PPO on the reward alone"}
-        warm = {"name": "ppo", "teacher": "any of those below", "is": "taught for taught_steps, then incentivized"}
+        ppo = {"name": "ppo", "teacher": "-", "description": "incentivized: PPO on the reward alone"}
+        warm = {
+            "name": "ppo",
+            "teacher": "any of those below",
+            "description": "taught for taught_steps, then incentivized",
+        }
         taught = [
-            {"name": "cloning", "teacher": name, "is": f"taught: {it.description}"} for name, it in TEACHERS.items()
+            {"name": "cloning", "teacher": name, "description": f"taught: {it.description}"}
+            for name, it in TEACHERS.items()
         ]
         return [ppo, warm, *taught]
     if topic == "networks":
         from incentivize.agents.encoders import ENCODERS
         from incentivize.agents.memories import MEMORIES
 
-        rows = [{"name": name, "is": _first_line(ENCODERS.load(name))} for name in ENCODERS]
-        memories = [{"name": f"+ {name}", "is": _first_line(kind)} for name, kind in MEMORIES.items()]
+        rows = [{"name": name, "description": _first_line(ENCODERS.load(name))} for name in ENCODERS]
+        memories = [{"name": f"+ {name}", "description": _first_line(kind)} for name, kind in MEMORIES.items()]
         return [*rows, *memories[1:]]
     return [{"name": name, "asks": studies.load(name).QUESTION} for name in studies.names()]
 
@@ -82,7 +87,7 @@ def _family(name: str) -> dict[str, Any]:
     module = __import__(type(family).__module__, fromlist=["_"])
     return {
         "name": name,
-        "is": _first_line(module).partition(": ")[2] or NO_DESCRIPTION,
+        "description": _first_line(module).partition(": ")[2] or NO_DESCRIPTION,
         "tasks": family.tasks.size,
         "instances": family.instances,
         "actions": family.num_actions,
