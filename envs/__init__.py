@@ -1,5 +1,12 @@
 """Task spaces, families, controls, episodes and the Gymnasium environments. Needs jax and gymnasium only.
 
+    tasks, pool_audit     task spaces, their splits, pools of training tasks; the check that splits stay apart
+    family, contract      the contract of a family, and its checks
+    families, wrappers    the families; controls, lives, mixtures and held-out pairs around them
+    episodes              batched episodes for training
+    gym, gym_vector       the Gymnasium environments
+    render                pictures of states
+
 `make("errands")` builds a family; `names()` lists them. A new family is one file and one line of `FAMILIES`, or an
 entry point of another package (`incentivize.envs.registry`).
 """
