@@ -1,19 +1,39 @@
 """Checks of a family's numbers: every digit of a task matters, and a task has as many instances as stated."""
 
 import math
+from collections import Counter
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from incentivize.envs.contract.twins import BATCHES, Episode, equal, heldout_tasks, init, is_key, members_of, play
+from incentivize.envs.contract.twins import (
+    BATCHES,
+    EPISODES,
+    Episode,
+    Start,
+    alone,
+    equal,
+    heldout_tasks,
+    init,
+    is_key,
+    members_of,
+    play,
+)
 from incentivize.envs.family import Family, State
 from incentivize.envs.tasks import make_pool
 
 PER_INSTANCE = 16  # draws of a starting state that miss one of many equally likely ones in 10^-7 of cases
+FEWEST_DRAWS = 2**12  # of the starting states of one task, where more states than stated would be an error
 MOST_DRAWS = 2**17  # of the starting states of one task
+SHARED = 4  # batches of tasks among which all digits are shared, before each has batches of its own
 FEWEST_TASKS = 4  # tasks whose starting states are counted, at least
+
+
+Change = tuple[int, int]  # the place of a digit; what is added to it
 
 
 def every_digit_matters(family: Family) -> None:
@@ -23,21 +43,15 @@ def every_digit_matters(family: Family) -> None:
     only picks another instance passes. Compared values differ by one, or by a whole part of the radix.
     """
     untested = {(place, step) for place, radix in enumerate(family.tasks.radices) for step in _steps(radix)}
-    behaviour = jax.jit(jax.vmap(lambda task: jnp.ravel(family.behaviour(task))))
-    said_to_matter = set()
+    said_to_matter: set[Change] = set()
+    for batch in range(SHARED):  # most digits show in a few tasks, so that all may be tried at once
+        changes = sorted(untested)
+        _try(family, batch, [changes[lane % len(changes)] for lane in range(EPISODES)], untested, said_to_matter)
+        if not untested:
+            return
     for batch in range(BATCHES):
-        tasks = heldout_tasks(family, batch)
-        start = init(family, tasks, batch)
-        first, behaviours = play(family, start), np.asarray(behaviour(jnp.asarray(tasks)))
-        for place, step in sorted(untested):
-            others = tasks.copy()
-            others[:, place] = (tasks[:, place].astype(np.int64) + step) % family.tasks.radices[place]
-            apart = (np.asarray(behaviour(jnp.asarray(others))) != behaviours).any(1)
-            if apart.any():
-                said_to_matter.add((place, step))
-            second = play(family, start._replace(state=init(family, others, batch).state), first.action)
-            if (_plays_differently(first, second) & apart).any():
-                untested.remove((place, step))
+        for change in sorted(untested):
+            _try(family, batch, [change] * EPISODES, untested, said_to_matter)
         if not untested & said_to_matter:
             return
     place, step = min(untested & said_to_matter)
@@ -45,6 +59,42 @@ def every_digit_matters(family: Family) -> None:
         f"digit {place} of a task: no two values that are {step} apart play differently, so `tasks` counts too many. "
         "Leave the digit out, or let `behaviour` be equal for such tasks."
     )
+
+
+def _try(family: Family, batch: int, changes: list[Change], untested: set[Change], said: set[Change]) -> None:
+    """Change a digit of every task of a batch and play. Move what matters out of `untested`, and note what should.
+
+    Args:
+        family: the family.
+        batch: the number of a batch of held-out tasks.
+        changes: EPISODES changes, one for every task.
+        untested: the changes that have made no difference so far; those that make one are removed.
+        said: the changes that make a difference according to `behaviour`; more are added.
+    """
+    start, first = _played(family, batch)
+    tasks = heldout_tasks(family, batch)
+    others, (places, steps) = tasks.copy(), np.array(changes).T
+    rows, radices = np.arange(EPISODES), np.array(family.tasks.radices)
+    others[rows, places] = (tasks[rows, places].astype(np.int64) + steps) % radices[places]
+    apart = (_behaviour(family)(others) != _behaviour(family)(tasks)).any(1)
+    second = play(family, start._replace(state=init(family, others, batch).state), first.action)
+    said.update(change for change, is_apart in zip(changes, apart, strict=True) if is_apart)
+    differs = _plays_differently(first, second) & apart
+    untested.difference_update(change for change, is_other in zip(changes, differs, strict=True) if is_other)
+
+
+@lru_cache(maxsize=2)
+def _played(family: Family, batch: int) -> tuple[Start, Episode]:
+    """Return the starts and episodes of a batch of held-out tasks."""
+    start = init(family, heldout_tasks(family, batch), batch)
+    return start, play(family, start)
+
+
+@lru_cache
+def _behaviour(family: Family) -> Callable[[np.ndarray], np.ndarray]:
+    """Compile a batched `behaviour`, of tasks [EPISODES, D], raveled to integers [EPISODES, n]."""
+    compiled = jax.jit(jax.vmap(lambda task: jnp.ravel(family.behaviour(task))))
+    return lambda tasks: np.asarray(compiled(tasks))
 
 
 def _steps(radix: int) -> set[int]:
@@ -65,10 +115,11 @@ def instances_are_counted(family: Family) -> None:
     Small numbers are exhausted by drawing. Large ones are compared with the number of pairs of draws that agree.
     """
     stated, exact = family.instances, family.instances_are_exact
-    draws = min(max(PER_INSTANCE * stated, 2**12), MOST_DRAWS)
-    count = max(MOST_DRAWS // draws, FEWEST_TASKS)
-    tasks = members_of(family)(make_pool(count, split="heldout"), jnp.arange(count, dtype=jnp.uint32))
-    draw, keys, fewer = jax.jit(jax.vmap(family.init, (0, None))), jax.random.split(jax.random.key(0), draws), 0
+    draws = min(max(PER_INSTANCE * stated, FEWEST_DRAWS if exact else 1), MOST_DRAWS)
+    count = max(MOST_DRAWS // max(draws, FEWEST_DRAWS), FEWEST_TASKS)
+    tasks = members_of(family.tasks)(make_pool(count, split="heldout"), jnp.arange(count, dtype=jnp.uint32))
+    draw, fewer = jax.jit(jax.vmap(alone(family, "init"), (0, None))), 0
+    keys = jax.random.split(jax.random.key(0), draws)
     agree = draws * (draws - 1) / 2 / stated  # pairs of draws that are expected to agree
     for task in tasks:
         times = _times_drawn(draw(keys, task))
@@ -92,4 +143,4 @@ def _times_drawn(states: State) -> np.ndarray:
     leaves = [np.ascontiguousarray(leaf) for leaf in jax.tree.leaves(states) if not is_key(leaf)]
     rows = np.concatenate([leaf.reshape(len(leaf), -1).view(np.uint8) for leaf in leaves], 1)
     rows = np.ascontiguousarray(rows).view(np.dtype((np.void, rows.shape[1]))).ravel()
-    return np.unique(rows, return_counts=True)[1]
+    return np.array(list(Counter(rows.tolist()).values()))

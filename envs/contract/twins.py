@@ -5,32 +5,43 @@ As long as the agent has observed the same in both, it cannot tell them apart.
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from incentivize.envs.family import Family, Observation, Outcome, State
-from incentivize.envs.tasks import make_pool
+from incentivize.envs.tasks import TaskSpace, make_pool
 
 EPISODES = 256  # episodes played at once: one shape, and so one compilation, for all checks of a family
 RANDOM, INFORMED, FAIR = 0, 1, 2  # the actors of episodes
 BATCHES = 16  # batches of EPISODES: at most so many to find a digit's effect, and all to measure the fair expert
 
 
+class Alike(NamedTuple):
+    """Whether the agent would observe the same if the state had another `task` or another `shown`."""
+
+    with_other_task: jax.Array  # bool
+    with_other_shown: jax.Array  # bool
+    blinded_with_other_shown: jax.Array  # bool: of the blinded observation
+
+
 class Episode(NamedTuple):
     """The steps of an episode, leaves [horizon, ...]."""
 
     state: State  # before the step
+    after: State  # after the step
     seen: Observation
     blinded: Observation
+    alike: Alike  # False if this was not asked for
     scripted: tuple[jax.Array, jax.Array]  # float32 [S, A] each: policies of the seen and of the blinded observation
     informed: jax.Array  # float32 [A]: probabilities of the informed expert
     fair: jax.Array  # float32 [A]: probabilities of the fair expert
+    distance: jax.Array  # int32 []: the informed expert's steps to success
     action: jax.Array  # int32 []
     outcome: Outcome
-    with_other_shown: Outcome  # the outcome of the same step if the agent had been shown another rule
+    outcome_with_other_shown: Outcome  # the outcome of the same step if the agent had been shown another rule
     running: jax.Array  # bool: no step before this one ended the episode
 
 
@@ -38,53 +49,170 @@ class Start(NamedTuple):
     """The beginning of an episode, its actor and the key of its actions."""
 
     state: State
-    other_shown: jax.Array  # digits [D]: `state.shown` of another task
+    other_task: jax.Array  # digits [D]: `state.task` of another task, different in every digit
+    other_shown: jax.Array  # digits [D]: `state.shown` of the other task
     actor: jax.Array  # int32 []: RANDOM, INFORMED or FAIR
     key: jax.Array
 
 
 @lru_cache
-def _player(family: Family) -> Callable[[Start, jax.Array], Episode]:
-    """Compile the play of EPISODES episodes; the actor chooses if an action (int32 [EPISODES, horizon]) is below 0."""
+def alone(family: Family, method: str) -> Callable[..., Any]:
+    """Return a method of a family under `jit`; cached, so that all programs that call it trace it once."""
+    return jax.jit(getattr(family, method), static_argnames="kind" if method == "expert" else ())
 
-    def step(actor: jax.Array, other_shown: jax.Array, carry: Any, inputs: Any) -> Any:
+
+def _stacked(*trees: Any) -> Any:
+    """Stack the leaves of trees along a new first axis: what is mapped over it is traced and compiled once."""
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
+def _alike(family: Family, seen: Observation, others: tuple[State, State]) -> Alike:
+    """Compare an observation with those of the state with another `task`, and of the state with another `shown`."""
+    with_task, with_shown = (_row(_mapped(family, "observe")(_stacked(*others)), row) for row in range(2))
+    blinded, blinded_with_shown = (_row(_mapped(family, "blind")(_stacked(seen, with_shown)), row) for row in range(2))
+    return Alike(_same(seen, with_task), _same(seen, with_shown), _same(blinded, blinded_with_shown))
+
+
+def _same(one: Any, other: Any) -> jax.Array:
+    """Return whether two trees have equal leaves, bool []."""
+    same = jax.tree.map(lambda a, b: (a == b).all(), one, other)
+    return jnp.stack(jax.tree.leaves(same)).all()
+
+
+def _row(tree: Any, number: int) -> Any:
+    """Return one row of every leaf of a tree."""
+    return jax.tree.map(lambda leaf: leaf[number], tree)
+
+
+@lru_cache
+def _player(family: Family) -> Callable[[Start, jax.Array, np.bool_], Episode]:
+    """Compile the play of EPISODES episodes: from starts, given actions and whether to find out `Episode.alike`.
+
+    The actor chooses where the action (int32 [EPISODES, horizon]) is below 0.
+    """
+    expert, mapped = alone(family, "expert"), partial(_mapped, family)
+
+    def step(start: Start, compare: jax.Array, carry: Any, inputs: Any) -> Any:
         (state, running), (given, key) = carry, inputs
         key_act, key_step = jax.random.split(key)
-        seen = family.observe(state)
-        blinded = family.blind(seen)
-        informed, fair = family.expert(state, "informed"), family.expert(state, "fair")
-        policy = jnp.stack([seen.action_mask.astype(jnp.float32), informed, fair])[actor]
+        shown_another = state._replace(shown=start.other_shown)
+        seen = alone(family, "observe")(state)
+        blinded = alone(family, "blind")(seen)
+        others = state._replace(task=start.other_task), shown_another
+        alike = jax.lax.cond(compare, partial(_alike, family), lambda *_: Alike(*[jnp.bool_(False)] * 3), seen, others)
+        scripted = mapped("scripted")(_stacked(seen, blinded))
+        informed, fair = expert(state, kind="informed"), expert(state, kind="fair")
+        policy = jnp.stack([seen.action_mask.astype(jnp.float32), informed, fair])[start.actor]
         action = jnp.where(given < 0, jax.random.categorical(key_act, jnp.log(policy)), given).astype(jnp.int32)
-        after, outcome = family.step(state, action, key_step)
-        _, other = family.step(state._replace(shown=other_shown), action, key_step)
-        scripted = family.scripted(seen), family.scripted(blinded)
-        now = Episode(state, seen, blinded, scripted, informed, fair, action, outcome, other, running)
+        stepped = mapped("step", (0, None, None))(_stacked(state, shown_another), action, key_step)
+        (after, outcome), (_, other_outcome) = (_row(stepped, row) for row in range(2))
+        now = Episode(
+            state=state,
+            after=after,
+            seen=seen,
+            blinded=blinded,
+            alike=alike,
+            scripted=(scripted[0], scripted[1]),
+            informed=informed,
+            fair=fair,
+            distance=alone(family, "distance")(state),
+            action=action,
+            outcome=outcome,
+            outcome_with_other_shown=other_outcome,
+            running=running,
+        )
         return (after, running & ~outcome.ends_episode), now
 
-    def play(start: Start, actions: jax.Array) -> Episode:
+    def play(start: Start, actions: jax.Array, compare: jax.Array) -> Episode:
         inputs = actions, jax.random.split(start.key, family.horizon)
-        return jax.lax.scan(partial(step, start.actor, start.other_shown), (start.state, jnp.bool_(True)), inputs)[1]
+        return jax.lax.scan(partial(step, start, compare), (start.state, jnp.bool_(True)), inputs)[1]
 
-    return jax.jit(jax.vmap(play))
+    return jax.jit(jax.vmap(play, (0, 0, None)))
+
+
+def _mapped(family: Family, method: str, axes: Any = 0) -> Callable[..., Any]:
+    """Return a batched method of a family."""
+    return jax.vmap(alone(family, method), axes)
+
+
+class Solved(NamedTuple):
+    """The ends of episodes that an expert plays, leaves [EPISODES]."""
+
+    distance: jax.Array  # int32: steps to success from the start, as `distance` says
+    steps: jax.Array  # int32: steps to the first success, or the horizon
+    solved: jax.Array  # bool: there was a success
+    failed: jax.Array  # bool: a failure came before it
+    won: jax.Array  # bool: the last attempt of the episode succeeded
+
+
+@lru_cache
+def _solver(family: Family) -> Callable[[State, jax.Array, jax.Array], Solved]:
+    """Compile EPISODES episodes of an expert: of the fair one if a bool [] says so, else of the informed one.
+
+    No more than the ends of episodes are kept: this takes a fraction of the time of `play`.
+    """
+    informed, fair = (jax.vmap(partial(alone(family, "expert"), kind=kind)) for kind in ("informed", "fair"))
+
+    def step(is_fair: jax.Array, keys: jax.Array, carry: Any) -> Any:
+        number, states, running, found = carry
+        key_act, key_step = jax.random.split(keys[number])
+        policy = jnp.where(is_fair, fair(states), informed(states))
+        action = jax.random.categorical(key_act, jnp.log(policy))
+        last = jax.vmap(family.attempt)(states) == family.attempts - 1
+        states, outcome = _mapped(family, "step")(states, action, jax.random.split(key_step, EPISODES))
+        found = found._replace(
+            steps=found.steps + ~found.solved,
+            failed=found.failed | (outcome.failed & ~found.solved),
+            solved=found.solved | outcome.succeeded,
+            won=found.won | (outcome.succeeded & running & last),
+        )
+        return number + 1, states, running & ~outcome.ends_episode, found
+
+    def goes_on(carry: Any) -> jax.Array:
+        number, _, running, found = carry
+        return (number < family.horizon) & (running | ~found.solved).any()
+
+    def solve(states: State, key: jax.Array, is_fair: jax.Array) -> Solved:
+        no, keys = jnp.zeros(EPISODES, bool), jax.random.split(key, family.horizon)
+        found = Solved(_mapped(family, "distance")(states), jnp.zeros(EPISODES, jnp.int32), no, no, no)
+        return jax.lax.while_loop(goes_on, partial(step, is_fair, keys), (jnp.int32(0), states, ~no, found))[3]
+
+    return jax.jit(solve)
+
+
+def solve(family: Family, batches: int, kind: Literal["informed", "fair"]) -> Solved:
+    """Let an expert play EPISODES held-out instances for each of so many batches; return NumPy arrays [instances]."""
+    count, ends = batches * EPISODES, []
+    for batch in range(batches):
+        key_init, key = jax.random.split(jax.random.key(batch))
+        tasks = heldout_tasks(family, batch, count)
+        states = _starter(family)(jax.random.split(key_init, EPISODES), jnp.asarray(tasks))
+        ends.append(_solver(family)(states, key, jnp.bool_(kind == "fair")))
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *ends)
+
+
+def distances(family: Family, states: State) -> np.ndarray:
+    """Return `distance` of EPISODES states, int32 [EPISODES], by the program of `solve`."""
+    return np.asarray(_solver(family)(states, jax.random.key(0), jnp.bool_(False)).distance)
 
 
 @lru_cache
 def _starter(family: Family) -> Callable[[jax.Array, jax.Array], State]:
     """Compile a batched `init`."""
-    return jax.jit(jax.vmap(family.init))
+    return jax.jit(_mapped(family, "init"))
 
 
-def heldout_tasks(family: Family, batch: int = 0) -> np.ndarray:
-    """Return EPISODES held-out tasks, another block for every batch, digits [EPISODES, D]."""
-    count = min(BATCHES * EPISODES, family.tasks.split_size("heldout"))
+def heldout_tasks(family: Family, batch: int = 0, most: int = BATCHES * EPISODES) -> np.ndarray:
+    """Return EPISODES held-out tasks of the first `most`, another block for every batch, digits [EPISODES, D]."""
+    count = min(most, family.tasks.split_size("heldout"))
     slots = (jnp.arange(EPISODES, dtype=jnp.uint32) + batch * EPISODES) % count
-    return np.array(members_of(family)(make_pool(count, split="heldout"), slots))
+    return np.array(members_of(family.tasks)(make_pool(count, split="heldout"), slots))
 
 
 @lru_cache
-def members_of(family: Family) -> Callable[[Any, jax.Array], jax.Array]:
+def members_of(tasks: TaskSpace) -> Callable[[Any, jax.Array], jax.Array]:
     """Compile a function of a pool and slots (uint32 [n]) that returns the pool's tasks, digits [n, D]."""
-    return jax.jit(jax.vmap(family.tasks.member, (None, 0)))
+    return jax.jit(jax.vmap(tasks.member, (None, 0)))
 
 
 def init(family: Family, tasks: np.ndarray, batch: int = 0, actor: int | None = None) -> Start:
@@ -93,15 +221,26 @@ def init(family: Family, tasks: np.ndarray, batch: int = 0, actor: int | None = 
     actors = jnp.array(np.arange(EPISODES) % 3 if actor is None else np.full(EPISODES, actor), jnp.int32)
     others = other_digits(family, tasks, np.ones(tasks.shape, bool), batch)
     keys = jax.random.split(key_init, EPISODES)
-    states, shown = _starter(family)(keys, jnp.asarray(tasks)), _starter(family)(keys, jnp.asarray(others)).shown
-    return Start(states, shown, actors, jax.random.split(key, EPISODES))
+    states, twins = (_starter(family)(keys, jnp.asarray(digits)) for digits in (tasks, others))
+    return Start(states, twins.task, twins.shown, actors, jax.random.split(key, EPISODES))
 
 
-def play(family: Family, start: Start, actions: Any = None) -> Episode:
-    """Play episodes; return NumPy arrays [EPISODES, horizon, ...]. The actors choose if no actions are given."""
+def play(family: Family, start: Start, actions: Any = None, compare: bool = False) -> Episode:
+    """Play episodes; return NumPy arrays [EPISODES, horizon, ...].
+
+    Args:
+        family: the family.
+        start: the starts of EPISODES episodes.
+        actions: int32 [EPISODES, horizon]; the actors choose where one is below 0, or if none are given.
+        compare: whether to find out `Episode.alike`, which takes time.
+    """
     given = np.full((EPISODES, family.horizon), -1, np.int32) if actions is None else actions
-    played = _player(family)(start, jnp.asarray(given))
-    return jax.tree.map(lambda leaf: np.asarray(jax.random.key_data(leaf) if is_key(leaf) else leaf), played)
+    return as_numpy(_player(family)(start, jnp.asarray(given), np.bool_(compare)))
+
+
+def as_numpy(tree: Any) -> Any:
+    """Return a tree with NumPy arrays as leaves, keys as their data."""
+    return jax.tree.map(lambda leaf: np.asarray(jax.random.key_data(leaf) if is_key(leaf) else leaf), tree)
 
 
 def is_key(leaf: Any) -> bool:
@@ -150,6 +289,13 @@ def base_of(family: Family) -> tuple[Start, Episode]:
     """Return the starts and episodes that all twins are compared with; all actors act in turn."""
     start = init(family, heldout_tasks(family))
     return start, play(family, start)
+
+
+@lru_cache(maxsize=2)
+def random_of(family: Family) -> tuple[Start, Episode]:
+    """Return the starts and episodes of random legal actions."""
+    start = init(family, heldout_tasks(family), actor=RANDOM)
+    return start, play(family, start, compare=True)
 
 
 def _with(family: Family, what: str, state: State) -> Twins:
