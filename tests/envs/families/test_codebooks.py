@@ -1,3 +1,4 @@
+from functools import lru_cache, partial
 from itertools import permutations
 
 import jax
@@ -7,29 +8,44 @@ import pytest
 
 from incentivize import envs
 from incentivize.envs.contract import starts
+from incentivize.envs.contract.twins import alone
 from incentivize.envs.families.codebooks import Codebooks
 
+KINDS = ("informed", "fair")
 
-def success_and_cost(family, kind, count=10_000):
-    """Of an expert on held-out codes: its rate of success and its mean cost."""
+
+@lru_cache
+def success_and_cost_of_both(family, count):
+    """Return the rates of success and the mean costs of both experts on held-out codes, float [2] each."""
 
     @jax.jit
     def play(states):
         def step(carry, key):
             states, running, won, cost = carry
             choose, move = jax.random.split(key)
-            policy = jax.vmap(lambda state: family.expert(state, kind))(states)
-            states, outcome = jax.vmap(family.step, (0, 0, None))(
-                states, jax.random.categorical(choose, jnp.log(policy)), move
+            policies = jnp.stack(
+                [jax.vmap(partial(family.expert, kind=kind))(one_of(states, place)) for place, kind in enumerate(KINDS)]
             )
+            actions = jax.vmap(lambda policy: jax.random.categorical(choose, jnp.log(policy)))(policies)
+            states, outcome = jax.vmap(jax.vmap(family.step, (0, 0, None)), (0, 0, None))(states, actions, move)
             won = won | (running & outcome.succeeded)
             return (states, running & ~outcome.succeeded & ~outcome.failed, won, cost + running * outcome.cost), None
 
-        start = (states, jnp.ones(count, bool), jnp.zeros(count, bool), jnp.zeros(count))
+        both = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), states)
+        start = (both, jnp.ones((2, count), bool), jnp.zeros((2, count), bool), jnp.zeros((2, count)))
         _, _, won, cost = jax.lax.scan(step, start, jax.random.split(jax.random.key(1), family.horizon))[0]
-        return won.mean(), cost.mean()
+        return won.mean(1), cost.mean(1)
 
-    return tuple(map(float, play(starts(family, count))))
+    return jax.tree.map(np.asarray, play(starts(family, count)))
+
+
+def one_of(tree, place):
+    return jax.tree.map(lambda leaf: leaf[place], tree)
+
+
+def success_and_cost(family, kind, count=10_000):
+    """Of an expert on held-out codes: its rate of success and its mean cost."""
+    return tuple(float(both[KINDS.index(kind)]) for both in success_and_cost_of_both(family, count))
 
 
 @pytest.mark.parametrize("variant", ["probe", "try"])
@@ -55,21 +71,21 @@ def test_the_fair_expert_tries_what_it_can(study):
 
 def test_study_reveals_what_is_shown_and_the_exam_obeys_the_task():
     family = Codebooks(study=2)
-    state = family.init(jax.random.key(0), jnp.array(family.tasks.train(0)))
+    state = alone(family, "init")(jax.random.key(0), jnp.array(family.tasks.train(0)))
     state = state._replace(shown=(state.task + 1) % 4)
     for place in range(3):
         bits = []
         for _ in range(2):
-            state, outcome = family.step(state, jnp.int32(4), jax.random.key(0))
+            state, outcome = alone(family, "step")(state, jnp.int32(4), jax.random.key(0))
             assert float(outcome.cost) == 0  # a probe is paid from the prize, where there is one
-            bits.append(int(family.observe(state).context[2]) - 1)
+            bits.append(int(alone(family, "observe")(state).context[2]) - 1)
         assert bits[0] + 2 * bits[1] == int(state.shown[state.studied[place]])
     for turn in range(3):
-        observation = family.observe(state)
+        observation = alone(family, "observe")(state)
         assert int(observation.context[0]) == 1
         cue = int(observation.context[1])
         assert cue == int(state.studied[state.asked[turn]])
-        state, outcome = family.step(state, jnp.int32(state.task[cue]), jax.random.key(0))
+        state, outcome = alone(family, "step")(state, jnp.int32(state.task[cue]), jax.random.key(0))
         assert (bool(outcome.succeeded), bool(outcome.failed)) == (turn == 2, False)
         assert float(outcome.cost) == pytest.approx(0.06 * (turn == 2))
 
@@ -78,20 +94,20 @@ def test_the_exam_has_the_order_of_study_unless_it_is_mixed():
     task = jnp.zeros(20, jnp.uint8)
     keys = jax.random.split(jax.random.key(0), 2000)
     for mixed in (False, True):
-        asked = jax.vmap(Codebooks(mixed=mixed).init, in_axes=(0, None))(keys, task).asked
+        asked = jax.jit(jax.vmap(Codebooks(mixed=mixed).init, in_axes=(0, None)))(keys, task).asked
         assert {tuple(row) for row in asked.tolist()} == (set(permutations(range(3))) if mixed else {(0, 1, 2)})
     assert success_and_cost(Codebooks(mixed=True), "fair")[0] == 1
 
 
 def test_a_wrong_answer_in_the_exam_fails_and_one_in_study_does_not():
     family = Codebooks()
-    state = family.init(jax.random.key(0), jnp.array(family.tasks.train(0)))
+    state = alone(family, "init")(jax.random.key(0), jnp.array(family.tasks.train(0)))
     for _ in range(6):
-        state, outcome = family.step(state, jnp.int32(0), jax.random.key(0))
+        state, outcome = alone(family, "step")(state, jnp.int32(0), jax.random.key(0))
         assert not outcome.failed
-        assert int(family.observe(state).context[2]) == 0  # nothing asked, nothing found out
+        assert int(alone(family, "observe")(state).context[2]) == 0  # nothing asked, nothing found out
     wrong = (state.task[state.studied[state.asked[0]]] + 1) % 4
-    assert bool(family.step(state, wrong.astype(jnp.int32), jax.random.key(0))[1].failed)
+    assert bool(alone(family, "step")(state, wrong.astype(jnp.int32), jax.random.key(0))[1].failed)
 
 
 def test_disjoint_codes_teach_nothing():

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from incentivize.envs.contract import batched
+from incentivize.envs.contract.twins import alone
 from incentivize.envs.families.mazes import Mazes, MazesState
 
 FAMILY = Mazes(rows=4, columns=5, goal_in_task=False)
@@ -35,9 +37,12 @@ def steps_between(north, east):
     return steps
 
 
+stepped = jax.jit(jax.vmap(FAMILY.step, in_axes=(0, 0, None)))
+
+
 @pytest.fixture
 def state():
-    return FAMILY.init(jax.random.key(3), jnp.array(FAMILY.tasks.train(11)))
+    return alone(FAMILY, "init")(jax.random.key(3), jnp.array(FAMILY.tasks.train(11)))
 
 
 def test_a_maze_is_a_spanning_tree(state):
@@ -51,7 +56,7 @@ def test_moves_follow_the_walls(state):
     for cell in range(20):
         row, column = divmod(cell, 5)
         here = state._replace(agent=jnp.uint8(cell))
-        ends = [int(FAMILY.step(here, jnp.int32(a), jax.random.key(0))[0].agent) for a in range(4)]
+        ends = [int(alone(FAMILY, "step")(here, jnp.int32(a), jax.random.key(0))[0].agent) for a in range(4)]
         south = row < 3 and north[row + 1, column]
         west = column > 0 and east[row, column - 1]
         expected = [cell - 5 * north[row, column], cell + east[row, column], cell + 5 * south, cell - west]
@@ -62,15 +67,15 @@ def test_moves_follow_the_walls(state):
 def test_the_expert_takes_the_only_way_from_every_cell_to_every_other(index):
     task = jnp.array(FAMILY.tasks.train(index))
     steps = steps_between(*walls(np.array(task)))
-    agents, goals = (jnp.array(axis.ravel(), jnp.uint8) for axis in np.divmod(np.arange(400).reshape(20, 20), 20))
-    states = jax.vmap(lambda agent, goal: MazesState(task, task, goal, agent))(agents, goals)
-    assert (np.array(jax.vmap(FAMILY.distance)(states)) == steps[agents, goals]).all()
-    chosen = np.array(jax.jit(jax.vmap(FAMILY.expert))(states))
+    agents, goals = (axis.astype(np.uint8) for axis in np.divmod(np.arange(400), 20))
+    tasks = np.tile(task, (400, 1))
+    states = MazesState(tasks, tasks, goals, agents)
+    assert (np.array(batched(FAMILY, "distance")(states)) == steps[agents, goals]).all()
+    chosen = np.array(batched(FAMILY, "expert")(states))
     apart = agents != goals
     assert (chosen[~apart] == 0.25).all()
     assert set(np.unique(chosen[apart])) == {0.0, 1.0}
-    step = jax.jit(jax.vmap(FAMILY.step, in_axes=(0, 0, None)))
-    after, outcomes = step(states, chosen.argmax(1), jax.random.key(0))
+    after, outcomes = jax.tree.map(np.asarray, stepped(states, chosen.argmax(1), jax.random.key(0)))
     assert (steps[after.agent, goals] == steps[agents, goals] - 1)[apart].all()
     assert (np.array(outcomes.succeeded) == (steps[agents, goals] == 1))[apart].all()
 
@@ -81,7 +86,7 @@ def test_the_map_is_centred_on_the_agent(state):
         for cell in (0, 7, 19):
             row, column = divmod(cell, 5)
             here = state._replace(agent=jnp.uint8(cell), shown=jnp.array(shown))
-            context = np.array(FAMILY.observe(here).context)
+            context = np.array(alone(FAMILY, "observe")(here).context)
             for window, wall in zip(context[:-2].reshape(2, 7, 9), (north, east), strict=True):
                 expected = np.zeros((7, 9), bool)
                 expected[3 - row : 7 - row, 4 - column : 9 - column] = wall
@@ -117,33 +122,33 @@ def test_maps_of_any_size_are_the_walls_cut_out(rows, columns, room):
 def test_blind_leaves_the_outline_and_the_goal(state):
     for cell in range(20):
         row, column = divmod(cell, 5)
-        observation = FAMILY.blind(FAMILY.observe(state._replace(agent=jnp.uint8(cell))))
+        seen = alone(FAMILY, "observe")(state._replace(agent=jnp.uint8(cell)))
+        observation = jax.tree.map(np.array, alone(FAMILY, "blind")(seen))
         expected = np.zeros((2, 7, 9), bool)
         expected[0, 4 - row : 7 - row, 8 - column] = True  # the eastern column opens north, but for its corner
         expected[1, 3 - row, 4 - column : 8 - column] = True  # the northern row opens east
         assert (np.array(observation.context[:-2]).reshape(2, 7, 9) == expected).all()
-        assert (observation.context[-2:] == FAMILY.observe(state._replace(agent=jnp.uint8(cell))).context[-2:]).all()
+        assert (observation.context[-2:] == np.array(seen.context)[-2:]).all()
 
 
 def test_only_the_goal_succeeds_and_nothing_fails(state):
     goal = int(state.goal)
     beside = int(np.flatnonzero(steps_between(*walls(np.array(state.task)))[goal] == 1)[0])
     here = state._replace(agent=jnp.uint8(beside))
-    outcomes = [FAMILY.step(here, jnp.int32(a), jax.random.key(0))[1] for a in range(4)]
+    outcomes = [alone(FAMILY, "step")(here, jnp.int32(a), jax.random.key(0))[1] for a in range(4)]
     assert sum(bool(o.succeeded) for o in outcomes) == 1
     assert not any(bool(o.failed) for o in outcomes)
-    assert int(FAMILY.expert(here).argmax()) == [bool(o.succeeded) for o in outcomes].index(True)
+    assert int(alone(FAMILY, "expert")(here).argmax()) == [bool(o.succeeded) for o in outcomes].index(True)
 
 
 def test_a_goal_in_the_task_is_the_goal_and_leaves_the_start_to_the_instance():
     family = Mazes(rows=4, columns=5)
     assert family.tasks.size == 2**12 * 20
     assert family.instances == 19
+    start = jax.jit(jax.vmap(family.init, (0, None)))
     for index in range(5):
         task = jnp.array(family.tasks.train(index))
-        states = jax.jit(jax.vmap(lambda key, task=task: family.init(key, task)))(
-            jax.random.split(jax.random.key(index), 2000)
-        )
+        states = start(jax.random.split(jax.random.key(index), 2000), task)
         assert (states.goal == task[-1]).all()
         counts = np.bincount(np.array(states.agent), minlength=20)
         assert counts[int(task[-1])] == 0
@@ -152,7 +157,7 @@ def test_a_goal_in_the_task_is_the_goal_and_leaves_the_start_to_the_instance():
 
 def test_start_and_goal_are_uniform_over_pairs():
     task = jnp.array(FAMILY.tasks.train(0))
-    states = jax.vmap(lambda key: FAMILY.init(key, task))(jax.random.split(jax.random.key(0), 20_000))
+    states = jax.jit(jax.vmap(lambda key: FAMILY.init(key, task)))(jax.random.split(jax.random.key(0), 20_000))
     pairs = np.array(states.agent, int) * 20 + np.array(states.goal)
     counts = np.bincount(pairs, minlength=400).reshape(20, 20)
     assert (np.diag(counts) == 0).all()

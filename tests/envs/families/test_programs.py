@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from incentivize.envs.contract.twins import alone
 from incentivize.envs.families.programs import Programs, results
 
 RULES = [
@@ -27,14 +28,14 @@ def trace(task, first):
 
 
 def start(family, index):
-    return family.init(jax.random.key(index), jnp.array(family.tasks.train(index)))
+    return alone(family, "init")(jax.random.key(index), jnp.array(family.tasks.train(index)))
 
 
 def play(family, state, answers):
     """Outcomes of giving these answers in turn."""
     outcomes = []
     for answer in answers:
-        state, outcome = family.step(state, jnp.int32(answer), jax.random.key(0))
+        state, outcome = alone(family, "step")(state, jnp.int32(answer), jax.random.key(0))
         outcomes.append((bool(outcome.succeeded), bool(outcome.failed)))
     return outcomes, state
 
@@ -61,7 +62,7 @@ def test_programs_are_carried_out(index):
 def test_a_wrong_number_fails_where_nothing_overwrites_it_and_is_mended_where_something_does():
     family = Programs(length=3)
     task = jnp.array([0, 0, 0, 2, 1, 2, 0, 0, 0], jnp.uint8)  # x = x+1; y = z; x = x+1
-    state = family.init(jax.random.key(0), task)
+    state = alone(family, "init")(jax.random.key(0), task)
     right = state.answers.tolist()
     wrong = [(answer + 1) % 3 for answer in right]
     mended, _ = play(family, state, [wrong[0], right[1], right[2]])
@@ -75,7 +76,7 @@ def test_the_page_is_turned_to_the_next_instruction_and_padded():
     state = start(family, 0)
     page = np.array(state.shown).reshape(4, 3) + np.array([1, 0, 0])
     for at in range(4):
-        context = np.array(family.observe(state._replace(at=jnp.uint8(at))).context)
+        context = np.array(alone(family, "observe")(state._replace(at=jnp.uint8(at))).context)
         assert context[0] == 4 - at
         assert context[1:4].tolist() == state.first.tolist()
         assert (context[7:].reshape(6, 3)[:4] == np.roll(page, -at, axis=0)).all()
@@ -93,7 +94,7 @@ def test_a_start_near_the_end_has_done_what_came_before():
     family = Programs(length=5)
     task = jnp.array(family.tasks.train(3))
     for seed in range(8):
-        state = family.start_near(jax.random.key(seed), task, jnp.int32(3))
+        state = alone(family, "start_near")(jax.random.key(seed), task, jnp.int32(3))
         done = int(state.at)
         _, expected = trace(task[: 3 * done], state.first)
         assert state.registers.tolist() == expected

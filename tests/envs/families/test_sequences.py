@@ -7,6 +7,7 @@ import pytest
 
 from incentivize import envs
 from incentivize.envs.contract import batched, starts
+from incentivize.envs.contract.twins import alone
 from incentivize.envs.families.sequences import EXAM, Sequences
 from incentivize.envs.tasks import make_pool
 from incentivize.envs.wrappers.controls import CONTROLS
@@ -67,8 +68,8 @@ def test_tokens_follow_the_table():
     """A rule made by hand: each token is the sum of the two before it, modulo 5."""
     family = Sequences()
     rule = jnp.array([(first + second) % 5 for first in range(5) for second in range(5)], jnp.uint8)
-    state = family.init(jax.random.key(3), rule)
-    tokens = [int(family.observe(s).context[1]) for s in played(family, state, 24)]
+    state = alone(family, "init")(jax.random.key(3), rule)
+    tokens = [int(alone(family, "observe")(s).context[1]) for s in played(family, state, 24)]
     for run in range(3):
         mine = tokens[8 * run : 8 * run + 8]
         assert tuple(mine[:2]) == divmod(int(state.openings[run]), 5)
@@ -77,8 +78,8 @@ def test_tokens_follow_the_table():
 
 def test_a_first_order_table_is_read_as_it_is_written():
     family = Sequences(tokens=4, order=1, length=5, runs=1)
-    state = family.init(jax.random.key(0), jnp.array([2, 0, 3, 1], jnp.uint8))
-    tokens = [int(family.observe(s).context[1]) for s in played(family, state, 4)]
+    state = alone(family, "init")(jax.random.key(0), jnp.array([2, 0, 3, 1], jnp.uint8))
+    tokens = [int(alone(family, "observe")(s).context[1]) for s in played(family, state, 4)]
     follows = {0: 2, 2: 3, 3: 1, 1: 0}
     assert tokens[1:] == [follows[token] for token in tokens[:-1]]
 
@@ -173,7 +174,7 @@ def test_in_the_prefix_nothing_depends_on_what_is_said():
 @pytest.mark.parametrize("wrong", [0, 1, 2])
 def test_the_first_wrong_answer_loses(wrong):
     family = Sequences()
-    state = family.init(jax.random.key(0), jnp.array(family.tasks.train(0)))
+    state = alone(family, "init")(jax.random.key(0), jnp.array(family.tasks.train(0)))
     step, expert = jax.jit(family.step), jax.jit(family.expert)
     for at in range(family.horizon):
         answer = jnp.argmax(expert(state))
@@ -221,10 +222,10 @@ def test_blind_hides_what_followed_in_the_prefix():
 def test_who_starts_near_has_seen_a_whole_prefix():
     family = Sequences()
     task = jnp.array(family.tasks.heldout(1))
-    state = jax.jit(family.start_near)(jax.random.key(4), task, jnp.int32(2))
+    state = alone(family, "start_near")(jax.random.key(4), task, jnp.int32(2))
     assert 26 <= int(state.at) <= 27
     assert int(state.known.sum()) >= 6
-    whole, step = family.init(jax.random.split(jax.random.key(4))[0], task), jax.jit(family.step)
+    whole, step = alone(family, "init")(jax.random.split(jax.random.key(4))[0], task), alone(family, "step")
     for _ in range(int(state.at)):
         whole, _ = step(whole, jnp.int32(0), jax.random.key(0))
     assert all((a == b).all() for a, b in zip(state, whole, strict=True))
