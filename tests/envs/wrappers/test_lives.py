@@ -1,5 +1,6 @@
 """Several attempts at one task: what ends one, what ends a life, what is told and what is hidden."""
 
+import functools
 import itertools
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from incentivize.envs.family import ends, outcome
 from incentivize.envs.gym import FamilyEnv
 from incentivize.envs.wrappers.controls import CONTROLS, controls_of
 from incentivize.envs.wrappers.lives import GOES_ON, LOST, NOTHING, TOO_LATE, WON, Lives
+from tests.helpers.compiled import compiled
 from tests.helpers.probes import Probe
 
 KEY = jax.random.key(0)
@@ -21,9 +23,9 @@ TASK = jnp.zeros(2, jnp.uint8)
 
 def lived(family, choose, steps):
     """The states and outcomes of a life, from a choice of actions by state."""
-    states, outcomes = [jax.jit(family.init)(KEY, TASK)], []
+    states, outcomes = [compiled(family, "init")(KEY, TASK)], []
     for _ in range(steps):
-        state, found = jax.jit(family.step)(states[-1], jnp.int32(choose(states[-1])), KEY)
+        state, found = compiled(family, "step")(states[-1], jnp.int32(choose(states[-1])), KEY)
         states.append(state)
         outcomes.append(found)
     return states, outcomes
@@ -31,7 +33,7 @@ def lived(family, choose, steps):
 
 def told(family, states):
     """What the agent sees of attempts: which, the last action and what it brought."""
-    return [tuple(jax.jit(family.observe)(state).context[-3:].tolist()) for state in states]
+    return [tuple(compiled(family, "observe")(state).context.tolist()[-3:]) for state in states]
 
 
 @dataclass(frozen=True)
@@ -101,28 +103,34 @@ def test_every_attempt_is_charged_for():
     assert [float(found.cost) for found in outcomes] == [0.25, 0.25]
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def attempts_away(family, states):
+    """Return the distances from success at the starts of N lives' attempts, int32 [N, attempts], and of the last."""
+    away = jax.vmap(lambda state: jax.vmap(lambda now: family.distance(state._replace(now=now)))(state.starts))
+    return away(states), jax.vmap(family.distance)(jax.vmap(family.last_attempt)(states))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def expert_lives(family, tasks):
+    """Play 64 lives by the expert: steps wanted, as attempts' starts say, whether still under way, wins and steps."""
+
+    def step(carry, key):
+        states, running, won, steps = carry
+        action = jnp.argmax(jax.vmap(family.expert)(states), -1)
+        states, found = jax.vmap(family.step, (0, 0, None))(states, action, key)
+        return (states, running & ~found.ends_episode, won + (running & found.succeeded), steps + running), None
+
+    states = jax.vmap(family.init)(jax.random.split(KEY, 64), tasks)
+    wanted = jax.vmap(family.distance)(states) + attempts_away(family, states)[0][:, 1:].sum(1)
+    start = states, jnp.ones(64, bool), jnp.zeros(64, int), jnp.zeros(64, int)
+    return wanted, *jax.lax.scan(step, start, jax.random.split(KEY, family.horizon))[0][1:]
+
+
 @pytest.mark.parametrize(("name", "life"), [("codebooks", 3), ("errands", 3)])
 def test_the_expert_wins_every_attempt_in_as_many_steps_as_their_starts_say(name, life):
     family = envs.make(name, life=life)
-    tasks = jnp.array([family.tasks.heldout(i) for i in range(64)])
-    states = jax.vmap(family.init)(jax.random.split(KEY, 64), tasks)
-    wanted = jax.vmap(family.distance)(states)
-    for attempt in range(1, life):
-        now = jax.tree.map(lambda leaf, i=attempt: leaf[:, i], states.starts)
-        wanted = wanted + jax.vmap(family.distance)(states._replace(now=now))
-
-    @jax.jit
-    def play(states):
-        def step(carry, key):
-            states, running, won, steps = carry
-            action = jnp.argmax(jax.vmap(family.expert)(states), -1)
-            states, found = jax.vmap(family.step, (0, 0, None))(states, action, key)
-            return (states, running & ~found.ends_episode, won + (running & found.succeeded), steps + running), None
-
-        start = states, jnp.ones(64, bool), jnp.zeros(64, int), jnp.zeros(64, int)
-        return jax.lax.scan(step, start, jax.random.split(KEY, family.horizon))[0]
-
-    _, running, won, steps = play(states)
+    tasks = np.array([family.tasks.heldout(i) for i in range(64)])
+    wanted, running, won, steps = jax.device_get(expert_lives(family, tasks))
     assert not running.any()
     assert (won == life).all()
     assert (steps == wanted).all()
@@ -130,22 +138,22 @@ def test_the_expert_wins_every_attempt_in_as_many_steps_as_their_starts_say(name
 
 def test_all_attempts_begin_near_success_where_one_does():
     family = envs.make("mazes", rows=3, columns=5, life=3)
-    task = jnp.array(family.tasks.train(0))
-    states = jax.vmap(family.start_near, (0, None, None))(jax.random.split(KEY, 50), task, jnp.int32(2))
+    start_near = jax.jit(jax.vmap(family.start_near, (0, None, None)))
+    states = start_near(jax.random.split(KEY, 50), family.tasks.train(0), jnp.int32(2))
+    away, last = jax.device_get(attempts_away(family, states))
     for attempt in range(3):
-        now = jax.tree.map(lambda leaf, i=attempt: leaf[:, i], states.starts)
-        assert set(jax.vmap(family.distance)(states._replace(now=now)).tolist()) == {1, 2}
-    assert (jax.vmap(family.distance)(jax.vmap(family.last_attempt)(states)) <= 2).all()
+        assert set(away[:, attempt].tolist()) == {1, 2}
+    assert (last <= 2).all()
 
 
 def test_a_shuffled_description_is_the_same_in_every_attempt():
     family = envs.make("errands", "shuffled", life=3)
-    state = jax.jit(family.init)(KEY, jnp.array(family.tasks.train(0)))
-    step, described = jax.jit(family.step), set()
+    step, observe, expert = (compiled(family, method) for method in ("step", "observe", "expert"))
+    state, described = compiled(family, "init")(KEY, family.tasks.train(0)), set()
     for _ in range(family.horizon):
-        assert tuple(jax.jit(family.observe)(state).context[:-3].tolist()) == tuple(state.shown.tolist())
+        assert observe(state).context.tolist()[:-3] == state.shown.tolist()
         described.add(int(state.attempt))
-        state, found = step(state, jnp.argmax(jax.jit(family.expert)(state)), KEY)
+        state, found = step(state, np.argmax(expert(state)).astype(np.int32), KEY)
         if found.ends_episode:
             break
     assert described == {0, 1, 2}
@@ -155,12 +163,12 @@ def test_a_shuffled_description_is_the_same_in_every_attempt():
 
 def test_what_was_tried_and_what_it_brought_are_masked_with_the_description():
     plain, blind = envs.make("errands", life=2), envs.make("errands", "blind", life=2)
-    state = jax.jit(plain.init)(KEY, jnp.array(plain.tasks.train(0)))
-    state, _ = jax.jit(plain.step)(state, jnp.int32(2), KEY)
+    state = compiled(plain, "init")(KEY, plain.tasks.train(0))
+    state, _ = compiled(plain, "step")(state, jnp.int32(2), KEY)
     assert told(plain, [state]) == [(0, 3, GOES_ON)]
-    masked = blind.observe(state)
+    masked = compiled(blind, "observe")(state)
     assert masked.context.tolist() == [0] * len(plain.spec.context)
-    assert (masked.entities == plain.observe(state).entities).all()
+    assert (masked.entities == compiled(plain, "observe")(state).entities).all()
     assert told(blind, [state._replace(attempt=jnp.uint8(1))]) == [(1, 0, 0)]
 
 
@@ -218,34 +226,47 @@ def test_changing_is_a_control_of_lives_only():
     assert "changing" in controls_of(envs.make("codebooks", life=2))
 
 
-def obeyed(family, task):
+@functools.partial(jax.jit, static_argnums=0)
+def idle_life(family, key, task):
+    """Let the time of a life go by: its start, and per step the state with `shown`, the attempt and whether it ends."""
+
+    def turn(state, _):
+        after, found = family.step(state, jnp.int32(0), key)
+        return after, (family._now(state), state.attempt, found.ends_episode)
+
+    start = family.init(key, task)
+    return start, jax.lax.scan(turn, start, length=family.horizon)[1]
+
+
+def obeyed(family, task, key=KEY):
     """The tasks that attempts obey and show, as the states of a life have them that lets time go by."""
-    state, tasks = jax.jit(family.init)(KEY, task), []
-    for _ in range(family.horizon):
-        now = jax.jit(family._now)(state)
-        if len(tasks) == int(state.attempt):
-            assert (now.shown == now.task).all()
-            assert (now.task == state.starts.task[len(tasks)]).all()
-            tasks.append(np.array(now.task))
-        state, found = jax.jit(family.step)(state, jnp.int32(0), KEY)
-        if found.ends_episode:
+    start, (now, attempts, ends) = jax.device_get(idle_life(family, key, task))
+    tasks = []
+    for step in range(family.horizon):
+        if len(tasks) == attempts[step]:
+            assert (now.shown[step] == now.task[step]).all()
+            assert (now.task[step] == start.starts.task[len(tasks)]).all()
+            tasks.append(now.task[step])
+        if ends[step]:
             break
     return tasks
 
 
 def test_where_tasks_change_every_attempt_has_its_own_by_a_fixed_bijection():
     same, changing = (envs.make("codebooks", control, life=3, cues=6, exam=2) for control in (None, "changing"))
-    one, other = (jnp.array(same.tasks.train(i), jnp.uint8) for i in (0, 1))
-    assert all((task == np.array(one)).all() for task in obeyed(same, one))
-    first, again, unlike = (obeyed(changing.family, task) for task in (one, one, other))
-    assert (first[0] == np.array(one)).all()
+    one, other = (same.tasks.train(i) for i in (0, 1))
+    assert all((task == one).all() for task in obeyed(same, one))
+    first, again, unlike = (
+        obeyed(changing.family, task, jax.random.key(seed)) for task, seed in ((one, 0), (one, 1), (other, 0))
+    )
+    assert (first[0] == one).all()
     assert np.array_equal(first, again)
     assert len({task.tobytes() for task in (*first, *unlike)}) == 6
 
 
 def test_where_tasks_change_one_tells_nothing_of_the_next():
     family = envs.make("codebooks", "changing", life=3, cues=3, exam=2).family
-    tasks = jnp.stack([jnp.array(digits, jnp.uint8) for digits in itertools.product(range(4), repeat=3)])
+    tasks = np.array(list(itertools.product(range(4), repeat=3)), np.uint8)
     of = np.array(jax.jit(jax.vmap(family._tasks))(tasks))
     for one, other in ((0, 1), (1, 2), (0, 2)):
         assert len(np.unique(of[:, other], axis=0)) == 64
@@ -258,8 +279,8 @@ def test_where_tasks_change_one_tells_nothing_of_the_next():
 @pytest.mark.parametrize("pairs", ["apart", "together"])
 def test_where_tasks_change_they_stay_those_that_are_played(pairs):
     family = envs.make("sequences", "changing", life=3, pairs=pairs).family
-    tasks = jax.random.randint(KEY, (200, 25), 0, 5).astype(jnp.uint8)
-    first = jax.jit(jax.vmap(family.init, (None, 0)))(KEY, tasks)
+    tasks = np.random.default_rng(0).integers(0, 5, (200, 25)).astype(np.uint8)
+    first = jax.device_get(jax.jit(jax.vmap(family.init, (None, 0)))(KEY, tasks))
     assert ((first.starts.task[..., 0] == first.starts.task[..., 1]) == (pairs == "together")).all()
     assert (first.task == first.starts.task[:, 0]).all()
     assert (first.now.task == first.task).all()
@@ -272,7 +293,7 @@ def test_where_tasks_change_it_is_the_attempts_own_that_wins(knows):
     assert (tasks[0] != tasks[1]).all()
 
     def answer(state):
-        cue = family.observe(state).context[1]
+        cue = compiled(family, "observe")(state).context.tolist()[1]
         return tasks[int(state.attempt) if knows == "the attempt's task" else 0][cue]
 
     states, outcomes = lived(family, answer, 8 if knows == "the attempt's task" else 7)
@@ -288,11 +309,11 @@ def test_who_remembers_what_was_found_out_gains_only_where_tasks_do_not_change()
     for control in (None, "changing"):
         family = envs.make("codebooks", control, life=4, variant="try", cues=2, exam=2, study=1)
         step, observe = jax.jit(jax.vmap(family.step, (0, 0, None))), jax.jit(jax.vmap(family.observe))
-        tasks = jax.random.randint(KEY, (40, 2), 0, 4).astype(jnp.uint8)
+        tasks = jnp.array(np.random.default_rng(0).integers(0, 4, (40, 2)), jnp.uint8)
         state, known, won = jax.jit(jax.vmap(family.init, (None, 0)))(KEY, tasks), np.zeros((40, 2), int), np.zeros(4)
         running, lives = np.ones(40, bool), np.arange(40)
         while running.any():
-            exam, cue = np.array(observe(state).context[:, :2]).T
+            exam, cue = np.array(observe(state).context)[:, :2].T
             attempt, action = np.array(state.attempt), known[lives, cue]
             state, found = step(state, jnp.array(action), KEY)
             missed = (exam == 0) & (np.array(state.now.feedback) == 1) & (np.array(state.attempt) == attempt)
