@@ -1,7 +1,7 @@
 """Pictures: of one size, of what the agent may see and of nothing else; as text, image and animation."""
 
+import functools
 import re
-from functools import lru_cache
 
 import jax
 import jax.numpy as jnp
@@ -10,46 +10,58 @@ import pytest
 from PIL import Image
 
 from incentivize import envs
-from incentivize.envs.contract import starts
 from incentivize.envs.render import CELL, MARGIN, PAPER, Picture, lattice, rgb, to_image, to_text, write_gif, write_png
+from incentivize.envs.wrappers.base import Wrapper
 from incentivize.envs.wrappers.controls import CONTROLS, controls_of
 from incentivize.envs.wrappers.lives import Lives
 from tests.envs.families.test_families import every_control
+from tests.helpers.compiled import compiled
 
 MEMORY = ("at", "possible", "openings")  # fields of what an agent could remember: the time, and what it was told
 
 
-def one(states, i):
-    return jax.tree.map(lambda leaf: leaf[i], states)
+@functools.cache
+def beginnings(family):
+    """Return starting states of four tasks, of NumPy; a wrapper that makes none of its own shares its family's."""
+    if type(family).init is Wrapper.init and type(family).tasks is Wrapper.tasks:
+        return beginnings(family.family)
+    init, tasks = compiled(family, "init"), family.tasks
+    return [jax.device_get(init(jax.random.key(i), tasks.heldout(i))) for i in range(4)]
 
 
 def seen(picture):
     return picture.characters.tobytes(), picture.inks.tobytes(), picture.papers.tobytes()
 
 
-@lru_cache
-def compiled(family, method):
-    return jax.jit(getattr(family, method))
+@functools.partial(jax.jit, static_argnums=0)
+def look(family, state, turn=0):
+    """Return the observation, and what the last legal action but `turn` leads to: a state, and whether that ends it."""
+    observation = family.observe(state)
+    legal = observation.action_mask.sum()
+    actions = jnp.flatnonzero(observation.action_mask, size=family.num_actions)
+    after, outcome = family.step(state, actions[legal - 1 - turn % legal].astype(jnp.int32), jax.random.key(turn))
+    return observation, after, outcome.ends_episode
 
 
-def played(family, state, steps):
-    """The states of an episode in which the last legal action is taken first, a probe where there are any."""
-    states = [state]
+@functools.cache
+def played(family, start, steps):
+    """The states of an episode in which the last legal action is taken first, a probe where there are any.
+
+    It begins at the `start`-th of `beginnings`.
+    """
+    states = [beginnings(family)[start]]
     for turn in range(steps):
-        actions = np.flatnonzero(compiled(family, "observe")(states[-1]).action_mask)
-        action = jnp.int32(actions[-1 - turn % len(actions)])
-        state, outcome = compiled(family, "step")(states[-1], action, jax.random.key(turn))
+        _, state, ended = jax.device_get(look(family, states[-1], turn))
         states.append(state)
-        if outcome.ends_episode:
+        if ended:
             break
     return states
 
 
 @every_control
 def test_the_size_is_the_same_over_an_episode_and_between_tasks(family):
-    states = starts(family)
-    sizes = {family.render(one(states, i)).characters.shape for i in range(3)}
-    sizes |= {family.render(state).characters.shape for state in played(family, one(states, 0), family.horizon)}
+    states = beginnings(family)[:3] + played(family, 0, family.horizon)
+    sizes = {family.render(state).characters.shape for state in states}
     assert len(sizes) == 1
 
 
@@ -57,14 +69,12 @@ def test_the_size_is_the_same_over_an_episode_and_between_tasks(family):
 @pytest.mark.parametrize("steps", [0, 1])
 def test_a_picture_shows_what_the_agent_sees_and_nothing_else(family, steps):
     """Field by field: where another value changes nothing for the agent, the picture stays, and the other way round."""
-    states = starts(family)
-    here, *others = (played(family, one(states, i), steps)[-1] for i in range(4))
-    observe, changed = compiled(family, "observe"), set()
-    picture, observation = seen(family.render(here)), jax.device_get(observe(here))
+    here, *others = (played(family, i, steps)[-1] for i in range(4))
+    picture, observation, changed = seen(family.render(here)), jax.device_get(look(family, here)[0]), set()
     for field in here._fields:
         for other in others:
             swapped = here._replace(**{field: getattr(other, field)})
-            pairs = zip(observation, jax.device_get(observe(swapped)), strict=True)
+            pairs = zip(observation, jax.device_get(look(family, swapped)[0]), strict=True)
             changes = any((before != after).any() for before, after in pairs)
             if field not in MEMORY:
                 assert (seen(family.render(swapped)) != picture) == changes, field
@@ -77,8 +87,7 @@ def test_a_picture_shows_what_the_agent_sees_and_nothing_else(family, steps):
 def test_the_blind_control_shows_nothing_that_was_found_out(name):
     """Another rule, another memory of it: the same picture."""
     family = envs.make(name, "blind")
-    states = starts(family)
-    here, other = one(states, 0), one(states, 1)
+    here, other, *_ = beginnings(family)
     fields = {"task", "shown", "possible", "feedback"} & set(here._fields)
     hidden = {field: ~getattr(here, field) if field == "possible" else getattr(other, field) for field in fields}
     assert seen(family.render(here)) == seen(family.render(here._replace(**hidden)))
@@ -86,19 +95,20 @@ def test_the_blind_control_shows_nothing_that_was_found_out(name):
 
 def test_only_what_was_studied_so_far_is_in_a_codebooks_picture():
     family = envs.make("codebooks")
-    state = one(starts(family), 0)
+    state = beginnings(family)[0]
     picture = seen(family.render(state))
-    later = state._replace(studied=state.studied.at[1:].set(0), possible=state.possible.at[1:].set(False))
+    later = state._replace(studied=state.studied.copy(), possible=state.possible.copy())
+    later.studied[1:], later.possible[1:] = 0, False
     assert seen(family.render(later)) == picture
 
 
 def test_only_what_was_shown_so_far_is_in_a_sequences_picture():
     family = envs.make("sequences")
-    state, other = (played(family, one(starts(family), i), 9)[-1] for i in (0, 1))  # the second run has just begun
+    state, other = (played(family, i, 9)[-1] for i in (0, 1))  # the second run has just begun
     picture = seen(family.render(state))
     unseen = {field: getattr(other, field) for field in ("task", "exam", "exam_place", "known", "fit")}
-    unseen["openings"] = state.openings.at[2:].set(other.openings[2:])
-    unseen["shown"] = jnp.where(state.known, state.shown, (state.shown + 1) % 5)
+    unseen["openings"] = np.concatenate([state.openings[:2], other.openings[2:]])
+    unseen["shown"] = np.where(state.known, state.shown, (state.shown + 1) % 5)
     assert (unseen["openings"] != state.openings).any()
     assert seen(family.render(state._replace(**unseen))) == picture
     assert seen(family.render(state._replace(openings=other.openings))) != picture
@@ -106,7 +116,7 @@ def test_only_what_was_shown_so_far_is_in_a_sequences_picture():
 
 def test_the_shuffled_control_shows_the_other_tasks_description():
     family = envs.make("programs", "shuffled")
-    state = one(starts(family), 0)
+    state = beginnings(family)[0]
     text = to_text(family.render(state))
     for line in family.describe(state.shown).split("; "):
         assert line in text
@@ -146,7 +156,8 @@ def test_rules_are_short_and_actions_have_names_and_keys(name):
 )
 def test_pictures_and_rules_follow_the_knobs(name, knobs):
     family = envs.make(name, **knobs)
-    assert to_text(family.render(one(starts(family, 2), 0)))
+    task = np.random.default_rng(0).integers(0, family.tasks.radices).astype(family.tasks.dtype)
+    assert to_text(family.render(jax.device_get(compiled(family, "init")(jax.random.key(0), task))))
     lines = family.rules.split("\n")
     assert len(lines) <= 6  # a life and a control add one each
     assert max(map(len, lines)) <= 100
@@ -205,8 +216,7 @@ def test_an_image_has_the_picture_in_it():
 
 def test_files_hold_what_was_drawn(tmp_path):
     family = envs.make("errands")
-    states = [one(starts(family), i) for i in range(3)]
-    pictures = [family.render(state) for state in states]
+    pictures = [family.render(state) for state in beginnings(family)[:3]]
     write_gif(tmp_path / "a.gif", pictures)
     with Image.open(tmp_path / "a.gif") as gif:
         assert gif.n_frames == 3
