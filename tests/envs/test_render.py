@@ -34,7 +34,7 @@ def seen(picture):
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def look(family, state, turn=0):
+def look(family, state, turn):
     """Return the observation, and what the last legal action but `turn` leads to: a state, and whether that ends it."""
     observation = family.observe(state)
     legal = observation.action_mask.sum()
@@ -70,11 +70,11 @@ def test_the_size_is_the_same_over_an_episode_and_between_tasks(family):
 def test_a_picture_shows_what_the_agent_sees_and_nothing_else(family, steps):
     """Field by field: where another value changes nothing for the agent, the picture stays, and the other way round."""
     here, *others = (played(family, i, steps)[-1] for i in range(4))
-    picture, observation, changed = seen(family.render(here)), jax.device_get(look(family, here)[0]), set()
+    picture, observation, changed = seen(family.render(here)), jax.device_get(look(family, here, 0)[0]), set()
     for field in here._fields:
         for other in others:
             swapped = here._replace(**{field: getattr(other, field)})
-            pairs = zip(observation, jax.device_get(look(family, swapped)[0]), strict=True)
+            pairs = zip(observation, jax.device_get(look(family, swapped, 0)[0]), strict=True)
             changes = any((before != after).any() for before, after in pairs)
             if field not in MEMORY:
                 assert (seen(family.render(swapped)) != picture) == changes, field
