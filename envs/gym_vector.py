@@ -20,7 +20,7 @@ from incentivize.envs.family import Family
 from incentivize.envs.gym import EpisodeState, FamilyEnv, StepResult, advance, checked, draw_word, init
 from incentivize.envs.jax_settings import pinned
 from incentivize.envs.process_forks import refuse_lost_threads
-from incentivize.envs.tasks import Pool
+from incentivize.envs.tasks import Pool, make_pool
 
 PIECES = 32  # environments are restarted in pieces of 1/32
 
@@ -76,9 +76,15 @@ def _single(digit: Any) -> bool:
     return not isinstance(digit, (list, tuple)) and np.ndim(digit) == 0
 
 
-def _blank(family: Family, pool: Pool, count: int) -> Episodes:
+@lru_cache(maxsize=64)
+def _shapes(family: Family, count: int) -> Episodes:
+    """Return the shapes and dtypes of N episodes, whatever the pool."""
+    return jax.eval_shape(jax.vmap(partial(init, family, make_pool(None))), jnp.zeros(count, jnp.uint32))
+
+
+def _blank(family: Family, count: int) -> Episodes:
     """Make episodes of the right shapes and dtypes, all zero, to be restarted."""
-    state, seen = jax.eval_shape(jax.vmap(partial(init, family, pool)), jnp.zeros(count, jnp.uint32))
+    state, seen = _shapes(family, count)
     state, keys = state._replace(key=None), jax.random.split(jax.random.key(0), count)  # keys cannot be zeros
     state, seen = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), (state, seen))
     return state._replace(key=keys), seen
@@ -201,7 +207,7 @@ class FamilyVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         for place in np.flatnonzero(mask).tolist():
             words[place] = draw_word(self._generators[place])
         family, pool = self.single_env.family, self.single_env.pool
-        episodes = self.episodes or _blank(family, pool, self.num_envs)
+        episodes = self.episodes or _blank(family, self.num_envs)
         episodes = self.episodes = _compiled(family)[0](pool, episodes, mask, words, tasks)
         return self._result(episodes)
 

@@ -174,6 +174,10 @@ def _alike(family: Family, unseen: np.ndarray, drawn: np.ndarray) -> int:
     """Count the tasks of `unseen` (digits [m, D]) that behave like one of `drawn` (digits [n, D])."""
     if not len(unseen):
         return 0
-    behaviour = jax.jit(jax.vmap(lambda task: jnp.ravel(family.behaviour(task))))
-    drawn_rows = {row.tobytes() for row in np.array(behaviour(jnp.asarray(drawn)))}
-    return sum(row.tobytes() in drawn_rows for row in np.array(behaviour(jnp.asarray(unseen))))
+    drawn_rows = {row.tobytes() for row in np.array(_behaviours(family, jnp.asarray(drawn)))}
+    return sum(row.tobytes() in drawn_rows for row in np.array(_behaviours(family, jnp.asarray(unseen))))
+
+
+@partial(jax.jit, static_argnums=0)
+def _behaviours(family: Family, tasks: jax.Array) -> jax.Array:
+    return jax.vmap(lambda task: jnp.ravel(family.behaviour(task)))(tasks)

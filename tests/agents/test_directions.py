@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.special import log_softmax
 
 from incentivize import rewards
 from incentivize.agents import cloning, networks, ppo
@@ -43,15 +44,15 @@ class Bandit(Probe):
 def rollout_of(steps, num_envs, arms):
     """Return random logits, and a rollout of one-step episodes in which only the last action is rewarded."""
     rng = np.random.default_rng(arms)
-    logits = jnp.array(rng.normal(size=(steps, num_envs, arms)), jnp.float32)
+    logits = rng.normal(size=(steps, num_envs, arms)).astype(np.float32)
     action = rng.integers(arms, size=(steps, num_envs))
     action[0, 0], action[-1, -1] = arms - 1, 0  # some are paid, and some are not
-    action = jnp.array(action)
-    zeros, ends = jnp.zeros((steps, num_envs)), jnp.ones((steps, num_envs), bool)
-    log_prob = jnp.take_along_axis(jax.nn.log_softmax(logits), action[..., None], -1)[..., 0]
-    reward, labels = (action == arms - 1).astype(jnp.float32), jax.nn.one_hot(jnp.full(action.shape, arms - 1), arms)
-    never = jnp.zeros_like(ends)
-    return logits, Rollout((), action, log_prob, zeros, zeros, reward, ends, ends, never, reward == 1, labels)
+    zeros, ends = np.zeros((steps, num_envs), np.float32), np.ones((steps, num_envs), bool)
+    log_prob = np.take_along_axis(log_softmax(logits, axis=-1), action[..., None], -1)[..., 0]
+    reward, labels = (action == arms - 1).astype(np.float32), np.zeros((steps, num_envs, arms), np.float32)
+    labels[..., -1] = 1
+    parts = (action, log_prob, zeros, zeros, reward, ends, ends, ~ends, reward == 1, labels)
+    return logits, Rollout((), *map(jax.device_put, parts))
 
 
 SHAPES = [  # steps, environments, actions

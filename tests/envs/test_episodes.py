@@ -1,3 +1,5 @@
+from functools import partial
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -31,48 +33,53 @@ def rollout(family, key, pool):
     return episodes, bank, after, actions, history
 
 
+@jax.jit
+def rollouts(keys, pool):
+    """Return a `rollout` for every key."""
+    return jax.vmap(lambda key: rollout(FAMILY, key, pool))(keys)
+
+
+def at(tree, place):
+    return jax.tree.map(lambda leaf: leaf[place], tree)
+
+
 def test_bank_reset_equals_naive_reset_given_the_same_states():
-    start, bank, after, actions, (states, results) = jax.jit(lambda k: rollout(FAMILY, k, make_pool(None)))(
-        jax.random.key(0)
-    )
-    step = jax.jit(FAMILY.step)
-    lives = [jax.tree.map(lambda leaf, n=n: leaf[n], start.state) for n in range(NUM_ENVS)]
-    elapsed, cursor = [0] * NUM_ENVS, 0
+    played = at(jax.device_get(rollouts(jax.random.split(jax.random.key(0), 20), make_pool(None))), 0)
+    start, bank, after, actions, (states, results) = played
+    step, key = jax.jit(jax.vmap(FAMILY.step, (0, 0, None))), jax.random.key(0)
+    lives, elapsed, cursor = start.state, [0] * NUM_ENVS, 0
     for t in range(STEPS):
+        lives, outcome = jax.tree.map(np.array, step(lives, actions[t], key))
+        chex.assert_trees_all_equal(at(results.final, t), lives)
         for n in range(NUM_ENVS):
-            lives[n], outcome = step(lives[n], actions[t, n], jax.random.key(0))
             elapsed[n] += 1
-            terminated = bool(outcome.succeeded | outcome.failed)
+            terminated = bool(outcome.succeeded[n] | outcome.failed[n])
             truncated = elapsed[n] == FAMILY.horizon and not terminated
             assert (bool(results.terminated[t, n]), bool(results.truncated[t, n])) == (terminated, truncated)
-            chex.assert_trees_all_equal(jax.tree.map(lambda leaf, t=t, n=n: leaf[t, n], results.final), lives[n])
             if terminated or truncated:
-                lives[n] = jax.tree.map(lambda leaf, c=cursor: leaf[c], bank.states)
+                for leaf, fresh in zip(lives, bank.states, strict=True):
+                    leaf[n] = fresh[cursor]
                 elapsed[n], cursor = 0, cursor + 1
-            chex.assert_trees_all_equal(jax.tree.map(lambda leaf, t=t, n=n: leaf[t, n], states.state), lives[n])
-            assert int(states.elapsed[t, n]) == elapsed[n]
+        chex.assert_trees_all_equal(at(states.state, t), lives)
+        assert states.elapsed[t].tolist() == elapsed
     assert cursor == int(after.cursor) > NUM_ENVS
 
 
 def test_bank_reset_equals_naive_reset_in_distribution():
     """What fresh states look like does not depend on how they came: tasks, positions, distances."""
     pool = make_pool(5)
-
-    def banked(key):
-        *_, (states, results) = rollout(FAMILY, key, pool)
-        return states.state, results.terminated | results.truncated
-
-    states, fresh = jax.jit(jax.vmap(banked))(jax.random.split(jax.random.key(1), 20))
-    fresh = np.array(fresh)
+    *_, (states, results) = jax.device_get(rollouts(jax.random.split(jax.random.key(1), 20), pool))
+    states, fresh = states.state, results.terminated | results.truncated
     count = int(fresh.sum())
-    naive = jax.vmap(ep.start_sampler(FAMILY, pool))(jax.random.split(jax.random.key(2), count))
+    draw = jax.jit(lambda key: jax.vmap(ep.start_sampler(FAMILY, pool))(jax.random.split(key, count)))
+    naive = jax.device_get(draw(jax.random.key(2)))
     for read in (
-        lambda s: s.task @ jnp.array([4, 1]),
+        lambda s: s.task @ np.array([4, 1]),
         lambda s: s.agent,
         lambda s: s.targets[..., 0],
         lambda s: s.cells[..., 0],
     ):
-        values = [np.array(read(states))[fresh], np.array(read(naive))]
+        values = [read(states)[fresh], read(naive)]
         columns = np.unique(np.concatenate(values))
         table = [[int((v == column).sum()) for column in columns] for v in values]
         assert stats.chi2_contingency(table).pvalue > 1e-3
@@ -98,16 +105,15 @@ def test_every_start_is_at_a_task_of_the_pool(told):
 
 def test_refill_replaces_used_states_only():
     draw = ep.start_sampler(FAMILY, make_pool(None))
-    bank = ep.refill(ep.empty_bank(draw, 320), draw, jax.random.key(0))
+    refill = jax.jit(lambda bank, key: ep.refill(bank, draw, key))
+    bank = refill(ep.empty_bank(draw, 320), jax.random.key(0))
     assert int(bank.cursor) == 0
     assert len(np.unique(np.array(bank.states.looks).reshape(320, -1), axis=0)) > 250
-    states, taken = ep.take(bank, jnp.arange(32) < 15)
-    chex.assert_trees_all_equal(
-        jax.tree.map(lambda leaf: leaf[:15], states), jax.tree.map(lambda leaf: leaf[:15], bank.states)
-    )
+    states, taken = jax.jit(ep.take)(bank, np.arange(32) < 15)
+    chex.assert_trees_all_equal(*(at(jax.device_get(tree), slice(15)) for tree in (states, bank.states)))
     assert int(taken.cursor) == 15
-    again = ep.refill(taken, draw, jax.random.key(1))
-    same = (again.states.looks == bank.states.looks).all((1, 2))
+    again = refill(taken, jax.random.key(1))
+    same = (np.array(again.states.looks) == np.array(bank.states.looks)).all((1, 2))
     assert not same[:20].any()  # two pieces of ten
     assert same[20:].all()
 
@@ -115,14 +121,13 @@ def test_refill_replaces_used_states_only():
 def test_the_time_limit_truncates_and_never_terminates():
     family = envs.make("mazes", rows=3, columns=5)
     draw = ep.start_sampler(family, make_pool(1))
-    episodes = ep.init(draw, jax.random.key(0), 4)
+    episodes = jax.jit(lambda key: ep.init(draw, key, 4))(jax.random.key(0))
     corner = jnp.full(4, 0, jnp.uint8)
     episodes = episodes._replace(state=episodes.state._replace(agent=corner, goal=jnp.full(4, 14, jnp.uint8)))
-    bank = ep.refill(ep.empty_bank(draw, 64), draw, jax.random.key(1))
+    bank = jax.jit(lambda key: ep.refill(ep.empty_bank(draw, 64), draw, key))(jax.random.key(1))
+    step, still = jax.jit(partial(ep.step, family)), jnp.zeros(4, int)
     for t in range(family.horizon):
-        episodes, bank, result = ep.step(
-            family, episodes, jnp.zeros(4, int), jax.random.split(jax.random.key(t), 4), bank
-        )
+        episodes, bank, result = step(episodes, still, jax.random.split(jax.random.key(t), 4), bank)
         assert not result.terminated.any()
         assert result.truncated.all() == (t == family.horizon - 1)
     assert (result.final.agent == 0).all()  # the final state is kept, beside the fresh one

@@ -14,6 +14,7 @@ from incentivize import envs
 from incentivize.envs import gym
 from incentivize.envs.render import to_image, to_text
 from incentivize.envs.tasks import make_pool
+from tests.helpers.compiled import compiled
 
 WRONG_SEEDS = (-1, 1.5, "0", True, [1])
 WRONG_TASKS = (-1, 2**60, [1, 2], [16] * 10, "x", "1", 1.0, True, float("nan"), [1.0] * 10, [True] * 10, [1, [2]], {})
@@ -40,15 +41,16 @@ def test_a_trajectory_through_the_bridge_is_the_functional_one(name):
     word = np.uint32(np.random.Generator(np.random.PCG64(seed)).integers(2**32))
     key_start, key = jax.random.split(jax.random.key(word))
     key_task, key_instance = jax.random.split(key_start)
-    state = family.init(key_instance, family.tasks.sample(key_task, pool))
+    state = jax.jit(lambda: family.init(key_instance, family.tasks.sample(key_task, pool)))()
+    observe, step = (compiled(family, method) for method in ("observe", "step"))
     observation, _ = env.reset(seed=seed)
     for t in range(1, family.horizon + 1):
-        seen = family.observe(state)
+        seen = observe(state)
         expected = [np.array(part).reshape(-1) for part in (seen.context, seen.entities, seen.entity_mask)]
         assert (observation == np.concatenate(expected)).all()
         action = env.action_space.sample()
         key, key_step = jax.random.split(key)
-        state, outcome = family.step(state, jnp.int32(action), key_step)
+        state, outcome = step(state, jnp.int32(action), key_step)
         observation, reward, terminated, truncated, info = env.step(action)
         assert reward == float(outcome.succeeded - outcome.cost)
         assert terminated == bool(outcome.succeeded | outcome.failed)
@@ -82,7 +84,7 @@ def test_the_expert_wins_through_the_door():
     env = gym.FamilyEnv("programs")
     env.reset(seed=0)
     for turn in range(7):
-        _, reward, terminated, _, info = env.step(int(jnp.argmax(env.family.expert(env.episode.state))))
+        _, reward, terminated, _, info = env.step(int(np.argmax(compiled(env.family, "expert")(env.episode.state))))
         assert (reward, terminated, info["succeeded"]) == (float(turn == 6),) + (turn == 6,) * 2
 
 
@@ -93,7 +95,7 @@ def played_to_its_end(env, seed=0):
     env.reset(seed=seed)
     ended = False
     while not ended:
-        _, reward, terminated, truncated, _ = env.step(int(jnp.argmax(best(env.episode.state))))
+        _, reward, terminated, truncated, _ = env.step(int(np.argmax(best(env.episode.state))))
         ended = terminated or truncated
     return reward
 

@@ -97,12 +97,12 @@ def test_a_limit_of_steps_truncates_as_gymnasiums_own_does(mode, steps):
 
 def test_a_limit_of_steps_comes_from_make_vec_and_from_a_spec():
     assert gymnasium.make_vec(IDS[1], num_envs=2, max_episode_steps=-1).unwrapped.max_episode_steps is None
-    env = gymnasium.make_vec(IDS[1], num_envs=2, max_episode_steps=3)
+    env = gymnasium.make_vec(IDS[1], num_envs=N, max_episode_steps=3)
     spec = gymnasium.spec(IDS[1].partition(":")[2])
     limited = dataclasses.replace(spec, max_episode_steps=3) if spec.max_episode_steps is None else spec
-    for each in (env, gymnasium.make_vec(env.spec), gymnasium.make_vec(limited, num_envs=2)):
+    for each in (env, gymnasium.make_vec(env.spec), gymnasium.make_vec(limited, num_envs=N)):
         each.reset(seed=0)
-        ended = [each.step(np.zeros(2, int))[3].any() for _ in range(3)]
+        ended = [each.step(np.zeros(N, int))[3].any() for _ in range(3)]
         assert each.unwrapped.max_episode_steps == 3
         assert ended[2]
 
@@ -294,7 +294,7 @@ def test_words_and_tasks_of_numpy_are_taken_where_nothing_is_compiled():
     """As with JAX_DISABLE_JIT=1, where NumPy's arrays come through as they are."""
     env = FamilyVectorEnv("errands", N)
     family, pool = env.single_env.family, env.single_env.pool
-    blank, words = gym_vector._blank(family, pool, N), np.arange(N, dtype=np.uint32)
+    blank, words = gym_vector._blank(family, N), np.arange(N, dtype=np.uint32)
     for tasks in (None, np.stack([family.tasks.heldout(place) for place in range(N)])):
         begun = partial(gym_vector.restart, family, pool, ended=np.ones(N, bool), words=words, tasks=tasks)
         assert jax.eval_shape(begun, blank)[1].reward.shape == (N,)

@@ -45,7 +45,7 @@ def test_what_a_task_amounts_to_is_what_is_played():
 
 def test_controls_and_lives_go_around_it():
     family = envs.make("errands", "shuffled", life=2, pairs="together")
-    state = family.init(jax.random.key(0), jnp.asarray(family.tasks.train(0)))
+    state = jax.device_get(jax.jit(family.init)(jax.random.key(0), family.tasks.train(0)))
     assert state.task[0] == state.task[1]
     assert not np.array_equal(state.task, state.shown)
 
