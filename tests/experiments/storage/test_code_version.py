@@ -4,6 +4,7 @@ import ast
 import re
 import shutil
 from dataclasses import replace
+from functools import cache, lru_cache
 
 import pytest
 
@@ -14,7 +15,22 @@ from incentivize.experiments.storage.code_version import CodeVersion, code_versi
 from incentivize.experiments.studies import task_count
 
 
-@pytest.fixture
+PARSE, DIVIDE = versions._tree.__wrapped__, versions._statements.__wrapped__
+
+
+@cache
+def parsed(module, text):
+    """The tree of a module with this text: most modules are the same in every copy."""
+    return PARSE(module)
+
+
+@cache
+def divided(module, text):
+    """The statements of a module with this text."""
+    return DIVIDE(module)
+
+
+@pytest.fixture(scope="module")
 def cells():
     base = {"study": "task-count", "preset": "quick", "families": ("errands", "mazes")} | task_count.PRESETS["quick"]
     return {cell.family: cell for cell in task_count.cells(resolve(base, presets.training_defaults("quick")))}
@@ -29,11 +45,15 @@ def copied(tmp_path, monkeypatch):
             original / room, tmp_path / "incentivize" / room, ignore=shutil.ignore_patterns("__pycache__", "templates")
         )
 
+    monkeypatch.setattr(versions, "_home", lambda package: tmp_path / package)
+    for name, read in (("_tree", parsed), ("_statements", divided)):
+        by_text = lru_cache(lambda module, read=read: read(module, versions._file(module).read_text(encoding="utf-8")))
+        monkeypatch.setattr(versions, name, by_text)
+
     def forget():
         for cached in (versions._digest, versions._tree, versions._statements):
             cached.cache_clear()
 
-    monkeypatch.setattr(versions, "_home", lambda package: tmp_path / package)
     forget()
     yield tmp_path / "incentivize", forget
     monkeypatch.undo()
