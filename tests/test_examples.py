@@ -28,10 +28,13 @@ pools = [4, "new"]
 seeds = 1
 eval_tasks = 8
 eval_instances = 2
-evaluations = 2
+evaluations = 1
 num_envs = 16
 rollout_steps = 8
-budget = 512
+epochs = 1
+minibatches = 1
+width = 4
+budget = 128
 """
 
 
@@ -54,17 +57,43 @@ def test_its_own_tests_pass(folder):
     assert "passed" in python(folder, "-m", "pytest", "-W", "error", "-p", "no:cacheprovider", str(SUMS / "tests"))
 
 
-@pytest.mark.parametrize(
-    ("topic", "name"),
-    [("families", "sums"), ("rewards", "stakes"), ("networks", "residual"), ("studies", "stakes")],
-)
-def test_what_it_brings_is_listed(folder, topic, name):
-    listed = json.loads(python(folder, *COMMAND, "list", topic, "--json"))
-    assert name in {row["name"] for row in listed}
+COMMANDS = sorted({tuple(words) for name in FILES for words in commands(name, theirs=True)})
+BROUGHT = [("families", "sums"), ("rewards", "stakes"), ("networks", "residual"), ("studies", "stakes")]
+SEVERAL = """
+import io, json, sys
+from contextlib import redirect_stdout
+from incentivize.experiments.cli.main import main
+shown = []
+for words in json.loads(sys.argv[1]):
+    with redirect_stdout(io.StringIO()) as out:
+        assert main(words) == 0, words
+    shown.append([words, out.getvalue()])
+print(json.dumps(shown))
+"""
 
 
-def test_its_study_runs_with_its_family_reward_and_network(folder):
-    python(folder, *COMMAND, "run", "stakes", "--config", "tiny.toml", "--workers", "1")
+@pytest.fixture(scope="module")
+def shown(folder):
+    """The output of commands that take little time, by their words: all in one process."""
+    lists = [["list", topic, "--json"] for topic, _ in BROUGHT]
+    asked = [*lists, *(list(words[1:]) for words in COMMANDS if words[1] in ("list", "play"))]
+    answers = json.loads(python(folder, "-c", SEVERAL, json.dumps(asked)))
+    return {tuple(words): text for words, text in answers}
+
+
+@pytest.mark.parametrize(("topic", "name"), BROUGHT)
+def test_what_it_brings_is_listed(shown, topic, name):
+    assert name in {row["name"] for row in json.loads(shown["list", topic, "--json"])}
+
+
+@pytest.fixture(scope="module")
+def studied(folder):
+    """The page's command that runs the study, and its output: made small."""
+    (words,) = (words for words in COMMANDS if words[1] == "run")
+    return words, python(folder, *COMMAND, *words[1:], "--config", "tiny.toml", "--workers", "1")
+
+
+def test_its_study_runs_with_its_family_reward_and_network(folder, studied):
     run = folder / "runs" / "stakes-quick"
     rows = [json.loads(line) for line in (run / "results.jsonl").read_text().splitlines()]
     assert {row["family"] for row in rows} == {"sums"}
@@ -73,16 +102,15 @@ def test_its_study_runs_with_its_family_reward_and_network(folder):
     assert "failures that cost something help" in (run / "report.html").read_text()
 
 
-COMMANDS = sorted({tuple(words) for name in FILES for words in commands(name, theirs=True)})
-
-
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_the_commands_of_pages_that_install_it(folder, words):
+def test_the_commands_of_pages_that_install_it(request, words):
     if words[0] == "pip":
         assert words[1:] == ("install", f"./{SUMS.relative_to(ROOT)}")  # that is how the folder came about
         return
-    small = ["--config", "tiny.toml", "--workers", "1"] if words[1] == "run" else []
-    assert python(folder, *COMMAND, *words[1:], *small)
+    if words[1] == "run":
+        assert dict([request.getfixturevalue("studied")])[words]
+    else:
+        assert request.getfixturevalue("shown")[words[1:]]
 
 
 def test_gymnasium_knows_its_family(folder):
@@ -90,25 +118,43 @@ def test_gymnasium_knows_its_family(folder):
 
 
 CHANGE = """
+import json
 import pathlib
 from incentivize.experiments import studies
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import resolve
-from incentivize.experiments.storage.code_version import code_version
+from incentivize.experiments.storage import code_version
 study = studies.load("stakes")
 base = {"study": "stakes", "preset": "quick"} | study.PRESETS["quick"]
-print({str(code_version(cell)) for cell in study.cells(resolve(base, presets.training_defaults("quick")))})
+cells = study.cells(resolve(base, presets.training_defaults("quick")))
+
+def found():
+    for cached in (code_version._digest, code_version._tree, code_version._statements):
+        cached.cache_clear()
+    return sorted({str(code_version.code_version(cell)) for cell in cells})
+
+versions = {"": found()}
+for file in FILES:
+    path = pathlib.Path("incentivize_sums", file)
+    text = path.read_text()
+    path.write_text(f"{text}\\nMORE = 1\\n")
+    versions[file] = found()
+    path.write_text(text)
+print(json.dumps(versions))
 """
 
 
+@pytest.fixture(scope="module")
+def versions(folder):
+    """The versions of its study's cells: as it is, and with a change in one of its files."""
+    files = ["family.py", "reward.py", "network.py"]
+    return json.loads(python(folder, "-c", f"FILES = {files}\n{CHANGE}"))
+
+
 @pytest.mark.parametrize("file", ["family.py", "reward.py", "network.py"])
-def test_a_change_in_it_is_another_version_of_its_cells(folder, file):
-    path = folder / "incentivize_sums" / file
-    before, text = python(folder, "-c", CHANGE), path.read_text()
-    path.write_text(text + "\nMORE = 1\n")
-    after = python(folder, "-c", CHANGE)
-    path.write_text(text)
-    assert set(eval(before)).isdisjoint(eval(after)) == (file != "reward.py")  # half of the cells do without the reward
+def test_a_change_in_it_is_another_version_of_its_cells(versions, file):
+    before, after = set(versions[""]), set(versions[file])
+    assert before.isdisjoint(after) == (file != "reward.py")  # half of the cells do without the reward
     assert before != after
 
 

@@ -14,7 +14,6 @@ from incentivize.experiments.storage import code_version as versions
 from incentivize.experiments.storage.code_version import CodeVersion, code_version
 from incentivize.experiments.studies import task_count
 
-
 PARSE, DIVIDE = versions._tree.__wrapped__, versions._statements.__wrapped__
 
 
