@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 from incentivize.experiments.settings.training import OLDER_NAMES, Training
@@ -65,7 +66,7 @@ class Cell:
     likelihood: bool = False
     shifts: tuple[tuple[str, Knobs], ...] = ()
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Hash of the identity, 12 hexadecimal digits: the same in every study and role."""
         text = json.dumps(self.identity, sort_keys=True, separators=(",", ":"))

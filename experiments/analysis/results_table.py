@@ -25,10 +25,10 @@ class ResultsTable:
 
     def where(self, test: Callable[[Row], bool] | None = None, **values: Any) -> "ResultsTable":
         """Keep the rows that have these values, and that pass a test where one is given."""
-        kept = [
-            row for row in self.rows if all(row.get(k) == v for k, v in values.items()) and (test is None or test(row))
-        ]
-        return ResultsTable(kept, self.tasks, self.meta)
+        kept = self.rows
+        for key, value in values.items():
+            kept = [row for row in kept if row.get(key) == value]
+        return ResultsTable([row for row in kept if test is None or test(row)], self.tasks, self.meta)
 
     def final(self) -> "ResultsTable":
         """Keep the rows at the largest budget of their cell."""

@@ -100,7 +100,7 @@ def parts(cells):
 
 def test_a_study_lives_with_missing_cells(grid):
     whole = shown(grid, set())
-    for missing in parts(grid[2]):
+    for missing in dict.fromkeys(map(frozenset, parts(grid[2]))):
         claims = shown(grid, missing)
         assert len(claims) == len(whole)
         for claim, before in zip(claims, whole, strict=True):
