@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -29,12 +30,17 @@ MARK = "INCENTIVIZE_CRASHING"  # in the environment of all processes of a harnes
 CODE = "import sys; from incentivize.experiments.cli.main import entry; sys.argv[0] = 'incentivize'; entry()"
 
 
+def arguments(out: Path, workers: int, config: Path = CONFIG) -> list[str]:
+    """Return the arguments of a run that saves after every chunk."""
+    told = ["run", "task-count", "--config", str(config), "--out", str(out), "--save-every", "0", "--alone"]
+    return [*told, "--workers", str(workers)]
+
+
 def begin(out: Path, workers: int, config: Path = CONFIG) -> subprocess.Popen:
     """The command, in a process group of its own, saving after every chunk."""
-    arguments = ["run", "task-count", "--config", str(config), "--out", str(out), "--save-every", "0", "--alone"]
     with out.with_suffix(".log").open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-c", CODE, *arguments, "--workers", str(workers)],
+            [sys.executable, "-c", CODE, *arguments(out, workers, config)],
             stdout=log,
             stderr=log,
             start_new_session=True,
@@ -45,6 +51,14 @@ def begin(out: Path, workers: int, config: Path = CONFIG) -> subprocess.Popen:
 def said(out: Path) -> str:
     """All that the command has said so far."""
     return out.with_suffix(".log").read_text()
+
+
+def wait_for(process: subprocess.Popen, out: Path, ready: Callable[[], Any]) -> Any:
+    """Return a function's value once it holds, while the command goes on."""
+    while not (value := ready()):
+        assert process.poll() is None, f"{process.returncode}: {said(out)[-3000:]}"
+        time.sleep(0.01)
+    return value
 
 
 def hashes(out: Path) -> dict[str, Any]:
