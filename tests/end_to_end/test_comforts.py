@@ -17,11 +17,13 @@ from incentivize.experiments.storage.run_directory import RunDirectory
 from incentivize.experiments.trackers import registry, sync
 from incentivize.experiments.trackers.sync import open_tracker
 from tests.helpers.damage import copy
+from tests.helpers.drawing import leave_out_pictures
 
 
 @pytest.fixture
-def unfinished(tiny_run, tmp_path, trained):
-    """A run of which one cell is missing still."""
+def unfinished(tiny_run, tmp_path, trained, monkeypatch):
+    """A run of which one cell is missing still, and whose report has no pictures."""
+    leave_out_pictures(monkeypatch)
     run = copy(tiny_run, tmp_path / "run")
     next((run / "cells").iterdir()).unlink()
     return run

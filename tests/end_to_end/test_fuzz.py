@@ -19,10 +19,10 @@ from incentivize.experiments.cli.commands.run import Run, SettingsFlags
 from incentivize.experiments.settings.loading import dump, load
 from incentivize.experiments.settings.schema import FLAG_KEYS, Settings
 from incentivize.experiments.settings.training import TRAINING_KEYS
-from incentivize.experiments.storage.io import write_atomic
 from incentivize.experiments.storage.run_directory import RunDirectory
-from incentivize.experiments.studies import STUDIES, task_count
+from incentivize.experiments.studies import STUDIES
 from tests.helpers.damage import copy, damage
+from tests.helpers.drawing import leave_out_pictures
 
 KEYS = ("study", "preset", "knobs", "training", *FLAG_KEYS, *TRAINING_KEYS)
 WORDS = (*envs.names(), "new", "mlp", "gru", "relational", "taught", "incentivized", "sparse", "sparse+hunger", "quick")
@@ -120,15 +120,10 @@ def test_ten_thousand_configurations(tmp_path, capsys, begun):
 
 def damaged_runs(seeds, tiny_run, tiny_config, folder, capsys, monkeypatch):
     """Damages so many copies of a run and goes on with them; returns how often what came of it."""
-    counts, drawn = Counter(), []
+    counts = Counter()
     sound = RunDirectory(tiny_run)
     wanted = sound.rows(), sound.tasks(10**6), sound.meta()["blind"], sound.meta()["ledger"]
-    monkeypatch.setattr(task_count, "draw_task_count", lambda *_: drawn.append(1) or (None, []))
-    monkeypatch.setattr("incentivize.experiments.reporting.report.plotly_panels", lambda _: [])
-    monkeypatch.setattr(
-        "incentivize.experiments.presentation.charts.save",
-        lambda *given: write_atomic(given[2] / f"{given[3]}.png", b"drawn"),
-    )
+    leave_out_pictures(monkeypatch)
     for seed in seeds:
         rng = random.Random(seed)
         run = copy(tiny_run, folder / "run")

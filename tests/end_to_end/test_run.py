@@ -24,6 +24,7 @@ from incentivize.experiments.storage.run_directory import RunDirectory
 from incentivize.experiments.storage.schema import ROW_KEYS
 from incentivize.experiments.studies import task_count
 from tests.helpers.damage import copy
+from tests.helpers.drawing import leave_out_pictures
 
 
 @pytest.fixture(scope="module")
@@ -202,6 +203,7 @@ def test_config_is_resolved(tiny_run):
 def test_verdicts_of_before_do_not_stand_for_those_of_now(
     tiny_run, tiny_config, trained, tmp_path, monkeypatch, capsys
 ):
+    leave_out_pictures(monkeypatch)
     run = copy(tiny_run, tmp_path / "run")
     next((run / "cells").iterdir()).unlink()
     arguments = ["run", "task-count", "--config", str(tiny_config), "--out", str(run), "--alone"]
@@ -218,7 +220,8 @@ def test_verdicts_of_before_do_not_stand_for_those_of_now(
     assert (run / "claims.json").read_bytes() == (tiny_run / "claims.json").read_bytes()
 
 
-def test_a_report_knows_cells_that_were_finished_after_the_counts_were_written(tiny_run, tmp_path):
+def test_a_report_knows_cells_that_were_finished_after_the_counts_were_written(tiny_run, tmp_path, monkeypatch):
+    leave_out_pictures(monkeypatch)
     run = copy(tiny_run, tmp_path / "run")
     store = RunDirectory(run)
     counts = store.tasks(10**6)
@@ -228,7 +231,8 @@ def test_a_report_knows_cells_that_were_finished_after_the_counts_were_written(t
         assert (run / "claims.json").read_bytes() == (tiny_run / "claims.json").read_bytes()
 
 
-def test_a_report_keeps_off_a_run_that_is_at_work(tiny_run, tmp_path, capsys):
+def test_a_report_keeps_off_a_run_that_is_at_work(tiny_run, tmp_path, capsys, monkeypatch):
+    leave_out_pictures(monkeypatch)
     run = copy(tiny_run, tmp_path / "run")
     with open_run_directory(run, RunDirectory(run).settings()):
         assert main(["report", str(run)]) == 2
