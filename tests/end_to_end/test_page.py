@@ -1,5 +1,6 @@
 """Pages in a browser: they draw, their controls work, they ask for nothing, and anybody can read them."""
 
+import functools
 import shutil
 
 import pytest
@@ -30,26 +31,61 @@ def paths(tiny_run, tmp_path_factory):
     return {"report": tiny_run / "report.html", "scoreboard": board / "scoreboard.html"}
 
 
-@pytest.fixture
-def opened(browser, paths):
-    """Opens a page with the network off; afterwards nothing may have gone wrong in it, or been asked for."""
-    wrong, pages = [], []
+@pytest.fixture(scope="module")
+def wrong():
+    """What has gone wrong in a page, or been asked for, since the list was last empty."""
+    return []
 
-    def opens(name="report", **settings):
-        context = browser.new_context(offline=True, **settings)
-        page = context.new_page()
+
+@pytest.fixture(scope="module")
+def opens(browser, paths, wrong):
+    """Opens a page with the network off, in a context of its own."""
+
+    def opens(name, **settings):
+        page = browser.new_context(offline=True, **settings).new_page()
         page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("request", lambda request: wrong.append(request.url) if not local(request.url) else None)
         page.goto(paths[name].as_uri())
         page.wait_for_selector(".charts .main-svg")
-        pages.append(context)
         return page
 
-    yield opens
-    for context in pages:
-        context.close()
-    assert wrong == []
+    return opens
+
+
+@pytest.fixture(scope="module")
+def shared(opens):
+    """A page by its name, opened once: a test leaves as they were all controls but those of details and replays."""
+    return functools.cache(opens)
+
+
+@pytest.fixture
+def opened(opens, shared, wrong):
+    """Gives a page, one of its own where settings are given; afterwards nothing may have gone wrong in any page."""
+    pages = []
+
+    def gives(name="report", **settings):
+        if settings:
+            pages.append(opens(name, **settings))
+            return pages[-1]
+        page = shared(name)
+        page.mouse.move(0, 0)
+        page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = one.was ??= one.open; })")
+        return page
+
+    yield gives
+    for page in pages:
+        page.context.close()
+    found = wrong.copy()
+    wrong.clear()
+    assert found == []
+
+
+def from_the_start(page):
+    """Sets the replays to the beginning of the first task."""
+    for task in ("1", "0"):
+        page.locator("select.task").select_option(task)
+    return page
 
 
 def local(url):
@@ -141,7 +177,7 @@ def test_verdicts_have_what_every_arm_consumed_beside_them(opened):
 
 
 def test_replays_step_through_time_by_keyboard(opened):
-    page = opened()
+    page = from_the_start(opened())
     captions = page.locator(".stage .caption")
     assert captions.all_inner_texts() == ["10 steps to go"] * 4
     page.get_by_label("One step forward").focus()
@@ -161,7 +197,7 @@ def test_replays_step_through_time_by_keyboard(opened):
 
 
 def test_replays_play_and_pause(opened):
-    page = opened()
+    page = from_the_start(opened())
     page.get_by_role("button", name="Play").click()
     page.wait_for_timeout(900)
     page.get_by_role("button", name="Pause").click()
@@ -190,7 +226,8 @@ def test_the_scoreboard_says_what_a_row_claims_and_verdicts_can_be_switched_off(
 @pytest.mark.parametrize("name", ["report", "scoreboard"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_anybody_can_read_it(opened, scheme, name):
-    page = opened(name, color_scheme=scheme)
+    page = opened(name) if scheme == "light" else opened(name, color_scheme=scheme)
+    assert page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches") == (scheme == "dark")
     assert grave(page) == []
 
 
