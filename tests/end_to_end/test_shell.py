@@ -19,6 +19,16 @@ from incentivize.experiments.cli.main import UNREAD, main
 from incentivize.experiments.execution import validation
 
 CODE = "import sys; from incentivize.experiments.cli.main import entry; sys.argv[0] = 'incentivize'; entry()"
+AFTER = "\x1e"  # is printed after each of several commands
+SEVERAL = (
+    "import json, sys; from incentivize.experiments.cli.main import entry\n"
+    "for arguments in json.loads(sys.argv[1]):\n"
+    "    sys.argv = ['incentivize', *arguments]\n"
+    "    try: entry()\n"
+    "    except SystemExit as end:\n"
+    "        if end.code: raise\n"
+    f"    print({AFTER!r}, end='', flush=True)\n"
+)
 PLAIN = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "NO_COLOR", "FORCE_COLOR", "TERM")}
 
 
@@ -151,24 +161,24 @@ def test_words_go_to_standard_error_where_json_is_asked_for(capsys, monkeypatch)
     assert "from a library\na table" in captured.err
 
 
-def run_alone(*arguments, **more):
-    return subprocess.run([sys.executable, "-c", CODE, *arguments], env=PLAIN, capture_output=True, text=True, **more)
+def run_several(commands, *flags):
+    """Run commands one after the other in a process of their own; return what each prints, by its arguments."""
+    command = [sys.executable, *flags, "-c", SEVERAL, json.dumps(commands)]
+    shown = subprocess.run(command, env=PLAIN, capture_output=True, text=True)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    return dict(zip(commands, shown.stdout.split(AFTER)[:-1], strict=True))
 
 
 def test_tables_in_a_file_are_as_wide_as_they_have_to_be():
     from incentivize.experiments import studies
 
-    for topic in ("studies", "families"):
-        shown = run_alone("list", topic)
-        assert shown.returncode == 0, shown.stderr
-        assert "…" not in shown.stdout
-        if topic == "studies":
-            rows = shown.stdout.splitlines()
-            for name in studies.names():
-                assert any(name in row and studies.load(name).QUESTION in row for row in rows)
-        else:
-            assert "visible" in shown.stdout
-            assert "order=2, runs=3, length=8, asked=3, room=0." in shown.stdout
+    shown = run_several([("list", "studies"), ("list", "families")])
+    assert not any("…" in text for text in shown.values())
+    rows = shown["list", "studies"].splitlines()
+    for name in studies.names():
+        assert any(name in row and studies.load(name).QUESTION in row for row in rows)
+    assert "visible" in shown["list", "families"]
+    assert "order=2, runs=3, length=8, asked=3, room=0." in shown["list", "families"]
 
 
 def test_a_narrow_terminal_breaks_words_rather_than_leave_something_out(capsys, monkeypatch):
@@ -189,11 +199,12 @@ def test_a_reader_that_ends_early_ends_the_command_quietly(arguments):
     assert shown.returncode == UNREAD
 
 
-def _in_a_terminal(*arguments, **variables):
-    """What a command prints where it sees a terminal."""
+def _in_a_terminal(commands, **variables):
+    """Return what each of several commands prints where it sees a terminal, by its arguments."""
     parent, child = pty.openpty()
     environment = PLAIN | {"TERM": "xterm-256color", "COLUMNS": "100"} | variables
-    with subprocess.Popen([sys.executable, "-c", CODE, *arguments], env=environment, stdout=child, stderr=child):
+    command = [sys.executable, "-c", SEVERAL, json.dumps(commands)]
+    with subprocess.Popen(command, env=environment, stdout=child, stderr=child):
         os.close(child)
         said = b""
         try:
@@ -202,22 +213,23 @@ def _in_a_terminal(*arguments, **variables):
         except OSError:  # the other end is closed
             pass
     os.close(parent)
-    return said
+    return dict(zip(commands, said.split(AFTER.encode())[:-1], strict=True))
 
 
-@pytest.mark.parametrize("arguments", [("list", "studies"), ("list", "--help")])
-def test_there_are_colours_in_a_terminal_alone_and_none_where_nobody_wants_them(arguments):
+def test_there_are_colours_in_a_terminal_alone_and_none_where_nobody_wants_them():
     colour = re.compile(rb"\x1b\[[\d;]*[349][0-8][\d;]*m")
-    shown = _in_a_terminal(*arguments)
-    assert b"\x1b[1m" in shown
-    assert colour.search(shown) or "--help" not in arguments  # a list has nothing but bold
-    assert not colour.search(_in_a_terminal(*arguments, NO_COLOR="1"))  # bold may be
-    assert "\x1b[" not in run_alone(*arguments).stdout
+    commands = [("list", "studies"), ("list", "--help")]
+    coloured, plain, piped = _in_a_terminal(commands), _in_a_terminal(commands, NO_COLOR="1"), run_several(commands)
+    for arguments in commands:
+        assert b"\x1b[1m" in coloured[arguments]
+        assert colour.search(coloured[arguments]) or "--help" not in arguments  # a list has nothing but bold
+        assert not colour.search(plain[arguments])  # bold may be
+        assert "\x1b[" not in piped[arguments]
 
 
-@pytest.mark.parametrize("arguments", [("list", "rewards"), ("--help",), ("completion", "fish")])
-def test_descriptions_are_there_where_python_leaves_docstrings_out(arguments):
-    shown = subprocess.run([sys.executable, "-OO", "-c", CODE, *arguments], env=PLAIN, capture_output=True, text=True)
-    assert (shown.returncode, shown.stderr) == (0, "")
-    assert shown.stdout == run_alone(*arguments).stdout
-    assert any(word in shown.stdout for word in ("Pay 1 on success", "List the families, rewards"))
+def test_descriptions_are_there_where_python_leaves_docstrings_out():
+    commands = [("list", "rewards"), ("--help",), ("completion", "fish")]
+    without, usual = run_several(commands, "-OO"), run_several(commands)
+    assert without == usual
+    for text in without.values():
+        assert any(word in text for word in ("Pay 1 on success", "List the families, rewards"))
