@@ -1,12 +1,13 @@
 """`incentivize play`: by keys, by the expert, into files; and what it says to bad input."""
 
+import functools
 import io
 import os
 import pty
 import subprocess
 import sys
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -24,13 +25,18 @@ def piped(monkeypatch, keys, *arguments):
     return main(["play", *arguments])
 
 
+@functools.cache
+def expert_of(family, kind):
+    return jax.jit(functools.partial(family.expert, kind=kind))
+
+
 def experts_keys(name, task, seed, kind):
     """What the expert presses."""
     env = FamilyEnv(name)
     env.reset(seed=seed, options={"task": task})
     keys, ended = "", False
     while not ended:
-        action = int(jnp.argmax(env.family.expert(env.episode.state, kind)))
+        action = int(np.argmax(expert_of(env.family, kind)(env.episode.state)))
         keys += env.family.keys[action]
         _, _, terminated, truncated, _ = env.step(action)
         ended = terminated or truncated
