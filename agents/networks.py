@@ -11,6 +11,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from incentivize.agents.encoders import ENCODERS, dense
 from incentivize.agents.memories import MEMORIES, Memory
@@ -166,8 +167,14 @@ class Network:
 
     def num_params(self) -> int:
         """Count the parameters, without allocating them."""
-        shapes = jax.eval_shape(self.init, jax.random.key(0))
-        return sum(leaf.size for leaf in jax.tree.leaves(shapes))
+        return _num_params(self)
+
+
+@lru_cache
+def _num_params(network: Network) -> int:
+    """Return the number of a network's parameters; cached, as a trace takes up to a second."""
+    shapes = jax.eval_shape(network.init, jax.random.key(0))
+    return sum(leaf.size for leaf in jax.tree.leaves(shapes))
 
 
 def make(
@@ -201,17 +208,28 @@ def make(
 
 @lru_cache
 def _widest(network: Network, parameters: int) -> Network:
-    """Return the widest network with at most `parameters`; large widths are multiples of 4, for attention's heads."""
-    widths = [*range(1, 16), *range(16, 64, 2), *range(64, MAX_WIDTH + 1, 4)]
-    low, high = 0, len(widths)  # widths[low] fits or nothing does; widths[high] does not
-    while high - low > 1:
-        middle = (low + high) // 2
-        fits = replace(network, width=widths[middle]).num_params() <= parameters
-        low, high = (middle, high) if fits else (low, middle)
-    widest = replace(network, width=widths[low])
-    if (least := widest.num_params()) > parameters:
+    """Return the widest network with at most `parameters`; large widths are multiples of 4, for attention's heads.
+
+    Every count is a trace. Numbers of parameters are nearly quadratic in the width, so a parabola through three of them
+    tells where to look first, and the search widens from there.
+    """
+    widths = np.array([*range(1, 16), *range(16, 64, 2), *range(64, MAX_WIDTH + 1, 4)])
+
+    def count(place: int) -> int:
+        return replace(network, width=int(widths[place])).num_params()
+
+    if (least := count(0)) > parameters:
         raise ValueError(
             f"parameters = {parameters}: the smallest {network.kind} network for this family has {least:,}. "
             "Give a larger number."
         )
-    return widest
+    known = [0, len(widths) // 2, len(widths) - 1]
+    parabola = np.polyfit(widths[known], [count(place) for place in known], 2)
+    guess, jump = int((np.polyval(parabola, widths) <= parameters).sum()) - 1, 1
+    low, high = 0, len(widths)  # widths[low] fits; widths[high] does not
+    while high - low > 1:
+        middle = guess if low < guess < high else (low + high) // 2
+        fits = count(middle) <= parameters
+        low, high = (middle, high) if fits else (low, middle)
+        guess, jump = middle + jump if fits else middle - jump, 2 * jump
+    return replace(network, width=int(widths[low]))

@@ -14,7 +14,7 @@ from incentivize import envs
 from incentivize.envs import gym
 from incentivize.envs.render import to_image, to_text
 from incentivize.envs.tasks import make_pool
-from tests.helpers.compiled import compiled
+from tests.helpers.compiled import family_method
 
 WRONG_SEEDS = (-1, 1.5, "0", True, [1])
 WRONG_TASKS = (-1, 2**60, [1, 2], [16] * 10, "x", "1", 1.0, True, float("nan"), [1.0] * 10, [True] * 10, [1, [2]], {})
@@ -42,7 +42,7 @@ def test_a_trajectory_through_the_bridge_is_the_functional_one(name):
     key_start, key = jax.random.split(jax.random.key(word))
     key_task, key_instance = jax.random.split(key_start)
     state = jax.jit(lambda: family.init(key_instance, family.tasks.sample(key_task, pool)))()
-    observe, step = (compiled(family, method) for method in ("observe", "step"))
+    observe, step = (family_method(family, method) for method in ("observe", "step"))
     observation, _ = env.reset(seed=seed)
     for t in range(1, family.horizon + 1):
         seen = observe(state)
@@ -84,7 +84,7 @@ def test_the_expert_wins_through_the_door():
     env = gym.FamilyEnv("programs")
     env.reset(seed=0)
     for turn in range(7):
-        _, reward, terminated, _, info = env.step(int(np.argmax(compiled(env.family, "expert")(env.episode.state))))
+        _, reward, terminated, _, info = env.step(int(np.argmax(family_method(env.family, "expert")(env.episode.state))))
         assert (reward, terminated, info["succeeded"]) == (float(turn == 6),) + (turn == 6,) * 2
 
 

@@ -15,7 +15,7 @@ from incentivize.envs.wrappers.base import Wrapper
 from incentivize.envs.wrappers.controls import CONTROLS, controls_of
 from incentivize.envs.wrappers.lives import Lives
 from tests.envs.families.test_families import every_control
-from tests.helpers.compiled import compiled
+from tests.helpers.compiled import family_method
 
 MEMORY = ("at", "possible", "openings")  # fields of what an agent could remember: the time, and what it was told
 
@@ -25,7 +25,7 @@ def beginnings(family):
     """Return starting states of four tasks, of NumPy; a wrapper that makes none of its own shares its family's."""
     if type(family).init is Wrapper.init and type(family).tasks is Wrapper.tasks:
         return beginnings(family.family)
-    init, tasks = compiled(family, "init"), family.tasks
+    init, tasks = family_method(family, "init"), family.tasks
     return [jax.device_get(init(jax.random.key(i), tasks.heldout(i))) for i in range(4)]
 
 
@@ -157,7 +157,7 @@ def test_rules_are_short_and_actions_have_names_and_keys(name):
 def test_pictures_and_rules_follow_the_knobs(name, knobs):
     family = envs.make(name, **knobs)
     task = np.random.default_rng(0).integers(0, family.tasks.radices).astype(family.tasks.dtype)
-    assert to_text(family.render(jax.device_get(compiled(family, "init")(jax.random.key(0), task))))
+    assert to_text(family.render(jax.device_get(family_method(family, "init")(jax.random.key(0), task))))
     lines = family.rules.split("\n")
     assert len(lines) <= 6  # a life and a control add one each
     assert max(map(len, lines)) <= 100

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from incentivize.envs.family import Family, Observation, Spec, outcome
 from incentivize.envs.render import Picture
@@ -119,6 +120,6 @@ class Recall(Probe):
 
 
 def seen(slot, step=0):
-    """Return an observation of a probe."""
-    context = jnp.array([slot, step], jnp.uint8)
-    return Observation(context, jnp.zeros((0, 0), jnp.uint8), jnp.zeros(0, bool), jnp.ones(2, bool))
+    """Return an observation of a probe, as numpy arrays."""
+    context = np.array([slot, step], np.uint8)
+    return Observation(context, np.zeros((0, 0), np.uint8), np.zeros(0, bool), np.ones(2, bool))

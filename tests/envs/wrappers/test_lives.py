@@ -14,7 +14,7 @@ from incentivize.envs.family import ends, outcome
 from incentivize.envs.gym import FamilyEnv
 from incentivize.envs.wrappers.controls import CONTROLS, controls_of
 from incentivize.envs.wrappers.lives import GOES_ON, LOST, NOTHING, TOO_LATE, WON, Lives
-from tests.helpers.compiled import compiled
+from tests.helpers.compiled import family_method
 from tests.helpers.probes import Probe
 
 KEY = jax.random.key(0)
@@ -23,9 +23,9 @@ TASK = jnp.zeros(2, jnp.uint8)
 
 def lived(family, choose, steps):
     """The states and outcomes of a life, from a choice of actions by state."""
-    states, outcomes = [compiled(family, "init")(KEY, TASK)], []
+    states, outcomes = [family_method(family, "init")(KEY, TASK)], []
     for _ in range(steps):
-        state, found = compiled(family, "step")(states[-1], jnp.int32(choose(states[-1])), KEY)
+        state, found = family_method(family, "step")(states[-1], jnp.int32(choose(states[-1])), KEY)
         states.append(state)
         outcomes.append(found)
     return states, outcomes
@@ -33,7 +33,7 @@ def lived(family, choose, steps):
 
 def told(family, states):
     """What the agent sees of attempts: which, the last action and what it brought."""
-    return [tuple(compiled(family, "observe")(state).context.tolist()[-3:]) for state in states]
+    return [tuple(family_method(family, "observe")(state).context.tolist()[-3:]) for state in states]
 
 
 @dataclass(frozen=True)
@@ -148,8 +148,8 @@ def test_all_attempts_begin_near_success_where_one_does():
 
 def test_a_shuffled_description_is_the_same_in_every_attempt():
     family = envs.make("errands", "shuffled", life=3)
-    step, observe, expert = (compiled(family, method) for method in ("step", "observe", "expert"))
-    state, described = compiled(family, "init")(KEY, family.tasks.train(0)), set()
+    step, observe, expert = (family_method(family, method) for method in ("step", "observe", "expert"))
+    state, described = family_method(family, "init")(KEY, family.tasks.train(0)), set()
     for _ in range(family.horizon):
         assert observe(state).context.tolist()[:-3] == state.shown.tolist()
         described.add(int(state.attempt))
@@ -163,12 +163,12 @@ def test_a_shuffled_description_is_the_same_in_every_attempt():
 
 def test_what_was_tried_and_what_it_brought_are_masked_with_the_description():
     plain, blind = envs.make("errands", life=2), envs.make("errands", "blind", life=2)
-    state = compiled(plain, "init")(KEY, plain.tasks.train(0))
-    state, _ = compiled(plain, "step")(state, jnp.int32(2), KEY)
+    state = family_method(plain, "init")(KEY, plain.tasks.train(0))
+    state, _ = family_method(plain, "step")(state, jnp.int32(2), KEY)
     assert told(plain, [state]) == [(0, 3, GOES_ON)]
-    masked = compiled(blind, "observe")(state)
+    masked = family_method(blind, "observe")(state)
     assert masked.context.tolist() == [0] * len(plain.spec.context)
-    assert (masked.entities == compiled(plain, "observe")(state).entities).all()
+    assert (masked.entities == family_method(plain, "observe")(state).entities).all()
     assert told(blind, [state._replace(attempt=jnp.uint8(1))]) == [(1, 0, 0)]
 
 
@@ -293,7 +293,7 @@ def test_where_tasks_change_it_is_the_attempts_own_that_wins(knows):
     assert (tasks[0] != tasks[1]).all()
 
     def answer(state):
-        cue = compiled(family, "observe")(state).context.tolist()[1]
+        cue = family_method(family, "observe")(state).context.tolist()[1]
         return tasks[int(state.attempt) if knows == "the attempt's task" else 0][cue]
 
     states, outcomes = lived(family, answer, 8 if knows == "the attempt's task" else 7)
