@@ -1,23 +1,20 @@
 """Both arms on probe environments whose values are known by hand."""
 
-from functools import partial
-
 import jax
-import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from incentivize import rewards
 from incentivize.agents import cloning, networks, ppo
 from incentivize.agents import learner as lr
 from incentivize.agents.encoders import ENCODERS
-from incentivize.agents.evaluate import evaluate, policy_of
 from incentivize.agents.teachers import TEACHERS
-from incentivize.envs.tasks import make_pool
 from incentivize.envs.wrappers.mixture import Mixture
+from tests.helpers import compiled
+from tests.helpers.compiled import POOL
 from tests.helpers.probes import Probe, seen
 
-HYPER = lr.Hyper(learning_rate=3e-3, gamma=0.5, entropy_coef=0.001)
-POOL = make_pool(None)
+HYPER = compiled.hyper(learning_rate=3e-3, gamma=0.5, entropy_coef=0.001)
 
 
 def arm(teacher):
@@ -29,9 +26,16 @@ def trained(probe, teacher=None, kind="mlp", updates=60, reward="sparse"):
     network = networks.make(kind, probe, width=16)
     sizes = {"num_envs": 32, "steps": 8, "epochs": 4, "minibatches": 2}
     setup = lr.Setup(probe, network, reward=rewards.make(reward), **sizes, **arm(teacher))
-    state = jax.jit(partial(lr.init, setup))(POOL, jnp.uint32(0))
-    state, metrics = jax.jit(partial(lr.train, setup))(state, HYPER, POOL, jnp.int32(updates))
-    return lambda slot, step=0: network.apply(state.params, seen(slot, step), network.initial_memory())[:2], metrics
+    state = compiled.init(setup, POOL, np.uint32(0))
+    state, metrics = compiled.train(setup, state, HYPER, POOL, np.int32(updates))
+    memory = network.initial_memory()
+    return lambda slot, step=0: compiled.apply(network, state.params, seen(slot, step), memory)[:2], metrics
+
+
+def chances(logits):
+    """Return the probabilities of actions."""
+    weights = np.exp(np.asarray(logits) - np.max(logits))
+    return weights / weights.sum()
 
 
 @pytest.mark.parametrize("kind", ENCODERS)
@@ -70,7 +74,7 @@ def test_every_arm_finds_the_right_action(pays, teacher, kind):
     apply, metrics = trained(Probe(pays=pays), teacher, kind)
     for slot in (0, 1):
         right = 1 if pays == "action" else slot
-        assert float(jax.nn.softmax(apply(slot)[0])[right]) > 0.95
+        assert chances(apply(slot)[0])[right] > 0.95
     assert float(metrics["successes"] / metrics["episodes"]) > 0.8
 
 
@@ -85,14 +89,14 @@ def test_one_agent_learns_every_family_of_a_mixture(teacher):
     network = networks.make("mlp", probes, width=16)
     sizes = {"num_envs": 32, "steps": 8, "epochs": 4, "minibatches": 2}
     setup = lr.Setup(probes, network, reward=rewards.make("sparse"), **sizes, **arm(teacher))
-    state = jax.jit(partial(lr.init, setup))(POOL, jnp.uint32(0))
-    state, _ = jax.jit(partial(lr.train, setup))(state, HYPER, POOL, jnp.int32(100))
-    tasks = jnp.zeros((20, 2), jnp.uint8)
+    state = compiled.init(setup, POOL, np.uint32(0))
+    state, _ = compiled.train(setup, state, HYPER, POOL, np.int32(100))
+    tasks = np.zeros((20, 2), np.uint8)
     for member in probes.members:
-        counts = evaluate(member, policy_of(member, network, state.params), (), tasks, jax.random.key(1), 10)
+        counts = compiled.evaluate_network(member, network, state.params, tasks, jax.random.key(1), 10)
         assert int(counts.successes.sum()) > 180
 
 
 def test_soft_labels_are_matched():
     apply, _ = trained(Probe(pays="always"), "dagger")
-    assert float(jax.nn.softmax(apply(1)[0])[0]) == pytest.approx(0.5, abs=0.05)
+    assert chances(apply(1)[0])[0] == pytest.approx(0.5, abs=0.05)
