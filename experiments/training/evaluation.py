@@ -1,6 +1,7 @@
 """Evaluation of cells: blocks of tasks, instances, search, and counts of successes."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -119,15 +120,20 @@ def scripted_success(family: Family, sizes: EvaluationConfig) -> list[tuple[int,
         By policy, its number and its successes with drawn actions, int32 [tasks].
     """
     heldout = [make_pool(sizes.tasks, split="heldout")]
-
-    @jax.jit
-    def score(which, pools, key):
-        def policy(state, elapsed, memory, key):
-            # A policy that ignores its observation is a constant, which the compiler would take long to fold.
-            return jnp.log(jax.lax.optimization_barrier(family.scripted(family.observe(state)))[which]), memory
-
-        return evaluate(family, policy, (), _tasks(family, pools, sizes), key, sizes.instances)
-
     state = jax.eval_shape(family.init, jax.random.key(0), family.tasks.heldout(0))
     count = jax.eval_shape(lambda state: family.scripted(family.observe(state)), state).shape[0]
-    return [(which, np.array(score(which, heldout, evaluation_key()).successes)) for which in range(count)]
+    counts = [_play_scripted(family, sizes, which, heldout, evaluation_key()) for which in range(count)]
+    return [(which, np.array(played.successes)) for which, played in enumerate(counts)]
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _play_scripted(
+    family: Family, sizes: EvaluationConfig, which: int, pools: Sequence[Pool], key: jax.Array
+) -> Successes:
+    """Evaluate the scripted policy of number `which`, traced, on tasks of the pools."""
+
+    def policy(state: Any, elapsed: jax.Array, memory: Any, key: jax.Array) -> tuple[jax.Array, Any]:
+        # A policy that ignores its observation is a constant, which the compiler would take long to fold.
+        return jnp.log(jax.lax.optimization_barrier(family.scripted(family.observe(state)))[which]), memory
+
+    return evaluate(family, policy, (), _tasks(family, pools, sizes), key, sizes.instances)

@@ -5,6 +5,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from incentivize.agents.evaluate import evaluate
 from incentivize.envs.families.errands import Errands
@@ -36,12 +37,16 @@ def test_the_fair_expert_is_measured_apart_from_who_knows_the_task():
     def policy(state, elapsed, memory, key):
         return jnp.log(family.expert(state, "fair")), memory
 
-    slots = jnp.arange(TASKS, dtype=jnp.uint32)
     pools = (make_pool(1), make_pool(TASKS, split="validation"), *(make_pool(TASKS, split="heldout") for _ in range(2)))
-    tasks = jnp.concatenate([jax.vmap(partial(family.tasks.member, pool))(slots) for pool in pools])
-    agents = evaluate(family, policy, (), tasks, evaluation_key(), INSTANCES).successes.reshape(
-        len(EVALUATED_BLOCKS), TASKS
-    )
+
+    @jax.jit
+    def play(pools, key):
+        slots = jnp.arange(TASKS, dtype=jnp.uint32)
+        tasks = jax.vmap(lambda pool: jax.vmap(partial(family.tasks.member, pool))(slots))(pools)
+        return evaluate(family, policy, (), tasks.reshape(-1, tasks.shape[-1]), key, INSTANCES).successes
+
+    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *pools)
+    agents = np.asarray(play(stacked, evaluation_key())).reshape(len(EVALUATED_BLOCKS), TASKS)
     assert fair == int(agents[EVALUATED_BLOCKS.index("unseen")].sum()) / (TASKS * INSTANCES)  # the very instances
 
 
