@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from incentivize import envs, rewards
-from incentivize.agents import learner as lr
 from incentivize.agents.evaluate import Successes
 from incentivize.agents.teachers import TEACHERS
 from incentivize.experiments.settings import presets
@@ -16,6 +15,7 @@ from incentivize.experiments.settings.loading import load_file, resolve
 from incentivize.experiments.studies import distribution_shift, task_count
 from incentivize.experiments.training import evaluation
 from incentivize.experiments.training.build import build_setup, build_warm_start, evaluation_config, hyper_of, pool_of
+from tests.helpers import compiled
 
 
 @pytest.fixture
@@ -41,11 +41,10 @@ def test_a_cell_is_paid_by_its_reward_and_no_other(cell, reward):
 def test_the_incentive_of_a_cell_is_one_for_success_and_nothing_else(cell):
     """To the last bit of a whole rollout, in which some succeed."""
     setup, pool = build_setup(with_training(cell, reward="sparse", num_envs=64)), pool_of(cell)
-    state = jax.jit(lambda: lr.init(setup, pool, jnp.uint32(0)))()
-    rollout = jax.jit(lambda state: lr.collect(setup, state, pool, state.key, hyper_of(cell))[1])(state)
+    _, rollout = jax.device_get(compiled.first_rollout(setup, pool, np.uint32(0), hyper_of(cell)))
     assert rollout.succeeded.any()
     assert not rollout.succeeded.all()
-    assert (rollout.reward == rollout.succeeded.astype(jnp.float32)).all()
+    assert (rollout.reward == rollout.succeeded.astype(np.float32)).all()
 
 
 @pytest.mark.parametrize(
@@ -71,14 +70,19 @@ def test_every_block_and_shift_is_evaluated_on_its_own_tasks(monkeypatch):
     looked_at = []
 
     def record(family, policy, memory, tasks, *args):
-        looked_at.append(np.asarray(tasks))
+        looked_at.append(tasks)
         nothing = jnp.zeros(len(tasks), jnp.int32)
         return Successes(*[nothing] * 5, by_attempt=nothing[:, None], log_likelihood=nothing, decisions=nothing)
 
     monkeypatch.setattr(evaluation, "evaluate", record)
     setup, sizes = build_setup(mine), evaluation_config(mine)._replace(likelihood=False)
-    evaluation.count_successes(setup, sizes, 0, (), pool_of(mine), hyper_of(mine), jax.random.key(0))
-    own, *shifts = looked_at
+
+    @jax.jit
+    def tasks_of(pool, hyper, key):
+        evaluation.count_successes(setup, sizes, 0, (), pool, hyper, key)
+        return looked_at
+
+    own, *shifts = jax.device_get(tasks_of(pool_of(mine), hyper_of(mine), jax.random.key(0)))
     blocks = dict(zip(sizes.blocks(), own.reshape(len(sizes.blocks()), 6, -1), strict=True))
     space, slots = setup.family.tasks, range(6)
     assert [space.locate(task, 3) for task in blocks["seen"]] == [("training", slot) for slot in slots]

@@ -288,8 +288,9 @@ def damaged_checkpoints(saved, group, folder, seeds):
     return found
 
 
-def test_a_damaged_checkpoint_is_never_taken_for_a_sound_one(saved, group, tmp_path, capsys):
-    found = damaged_checkpoints(saved, group, tmp_path, range(150))
+@pytest.mark.parametrize("copies", [50, pytest.param(150, marks=pytest.mark.slow)])  # the fewer find gross faults
+def test_a_damaged_checkpoint_is_never_taken_for_a_sound_one(copies, saved, group, tmp_path, capsys):
+    found = damaged_checkpoints(saved, group, tmp_path, range(copies))
     assert found["newest"]  # where what was damaged does not matter
     assert found["before"]
     assert found["none"]
