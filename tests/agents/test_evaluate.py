@@ -2,17 +2,23 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from incentivize import envs
 from incentivize.agents import networks
-from incentivize.agents.evaluate import evaluate, policy_of
 from incentivize.envs.family import outcome
-from incentivize.envs.tasks import make_pool
 from incentivize.envs.wrappers.lives import Lives
+from tests.helpers import compiled
 from tests.helpers.probes import Probe
 
 KEY = jax.random.key(0)
+FIVE, FIFTY = np.zeros((5, 2), np.uint8), np.zeros((50, 2), np.uint8)
+
+
+def evaluate(family, policy, tasks, *sizes, **more):
+    """Return the counts of a policy without a memory, as numpy arrays."""
+    return jax.device_get(compiled.evaluate(family, policy, (), tasks, KEY, *sizes, **more))
 
 
 def right(state, elapsed, memory, key):
@@ -21,14 +27,14 @@ def right(state, elapsed, memory, key):
 
 
 def test_a_perfect_and_a_perfectly_wrong_policy():
-    tasks = jnp.zeros((5, 2), jnp.uint8)
-    counts = evaluate(Probe(pays="match"), right, (), tasks, KEY, 7)
+    tasks = FIVE
+    counts = evaluate(Probe(pays="match"), right, tasks, 7)
     assert counts.successes_greedy.tolist() == counts.successes.tolist() == [7] * 5
 
     def wrong(*args):
         return -right(*args)[0], ()
 
-    assert evaluate(Probe(pays="match"), wrong, (), tasks, KEY, 7).successes_greedy.tolist() == [0] * 5
+    assert evaluate(Probe(pays="match"), wrong, tasks, 7).successes_greedy.tolist() == [0] * 5
 
 
 def wavering(state, elapsed, memory, key):
@@ -36,7 +42,7 @@ def wavering(state, elapsed, memory, key):
 
 
 def test_greedy_and_sampled_differ_where_the_policy_wavers():
-    counts = evaluate(Probe(pays="action"), wavering, (), jnp.zeros((50, 2), jnp.uint8), KEY, 20)
+    counts = evaluate(Probe(pays="action"), wavering, FIFTY, 20)
     assert (counts.successes_greedy == 20).all()
     assert float(counts.successes.mean()) == pytest.approx(10.5, abs=1)
 
@@ -47,18 +53,18 @@ def test_only_the_first_end_counts():
     def first_wrong_then_right(state, elapsed, memory, key):
         return 20 * jax.nn.one_hot(state.step, 2), memory
 
-    counts = evaluate(Probe(pays="action"), first_wrong_then_right, (), jnp.zeros((5, 2), jnp.uint8), KEY, 4)
+    counts = evaluate(Probe(pays="action"), first_wrong_then_right, FIVE, 4)
     assert counts.successes_greedy.tolist() == [0] * 5
 
 
 def test_the_best_of_three_attempts():
     """Three attempts at even chances all fail once in eight times. More attempts do not change the first."""
-    probe, tasks = Probe(pays="action"), jnp.zeros((50, 2), jnp.uint8)
+    probe, tasks = Probe(pays="action"), FIFTY
 
     def even(state, elapsed, memory, key):
         return jnp.zeros(2), memory
 
-    once, thrice = (evaluate(probe, even, (), tasks, KEY, 40, attempts) for attempts in (1, 3))
+    once, thrice = (evaluate(probe, even, tasks, 40, attempts) for attempts in (1, 3))
     assert (once.successes_best == once.successes).all()
     assert (thrice.successes == once.successes).all()
     assert (thrice.successes_greedy == once.successes_greedy).all()
@@ -84,7 +90,7 @@ def test_steps_are_counted_where_the_first_attempt_succeeded():
         """Step ahead at every other step, from the second on, if the slot is 1; else never."""
         return 40 * jax.nn.one_hot(state.seen * (elapsed % 2), 2), memory
 
-    counts = evaluate(Walk(), every_other, (), jnp.zeros((5, 2), jnp.uint8), KEY, 20, attempts=2)
+    counts = evaluate(Walk(), every_other, FIVE, 20, attempts=2)
     assert 0 < int(counts.successes.min()) < 20
     assert (counts.steps == 4 * counts.successes).all()
     assert (counts.expert_steps == 2 * counts.successes).all()
@@ -103,13 +109,13 @@ def test_attempts_of_a_life_are_counted_one_by_one_and_the_last_is_the_result():
         slot = jnp.where(state.attempt == 0, 1 - state.now.seen, state.now.seen)
         return 20 * jax.nn.one_hot(slot, 2), memory
 
-    family, tasks = Lives(Probe(pays="match"), 3), jnp.zeros((5, 2), jnp.uint8)
-    counts = evaluate(family, right_from_the_second_on, (), tasks, KEY, 7)
+    family, tasks = Lives(Probe(pays="match"), 3), FIVE
+    counts = evaluate(family, right_from_the_second_on, tasks, 7)
     assert counts.by_attempt.tolist() == [[0, 7, 7]] * 5
     assert counts.successes_greedy.tolist() == counts.successes.tolist() == [7] * 5
-    counts = evaluate(Lives(Probe(pays="match"), 1), right_from_the_second_on, (), tasks, KEY, 7)
+    counts = evaluate(Lives(Probe(pays="match"), 1), right_from_the_second_on, tasks, 7)
     assert counts.by_attempt.tolist() == [[0]] * 5
-    assert evaluate(Probe(pays="match"), right, (), tasks, KEY, 7).by_attempt.tolist() == [[7]] * 5
+    assert evaluate(Probe(pays="match"), right, tasks, 7).by_attempt.tolist() == [[7]] * 5
 
 
 def test_steps_are_those_of_the_last_attempt():
@@ -118,7 +124,7 @@ def test_steps_are_those_of_the_last_attempt():
     def ahead(state, elapsed, memory, key):
         return jnp.array([0.0, 40.0]), memory
 
-    counts = evaluate(Lives(Somewhere(), 3), ahead, (), jnp.zeros((5, 2), jnp.uint8), KEY, 20)
+    counts = evaluate(Lives(Somewhere(), 3), ahead, FIVE, 20)
     assert counts.by_attempt.tolist() == [[20] * 3] * 5
     assert (counts.steps == counts.expert_steps).all()
     assert 20 < int(counts.steps.min()) <= int(counts.steps.max()) < 40
@@ -128,10 +134,8 @@ def test_what_a_policy_draws_while_thinking_is_new_at_every_step_and_in_every_ep
     def guess(state, elapsed, memory, key):
         return 40 * jax.nn.one_hot(jax.random.bernoulli(key).astype(jnp.int32), 2), memory
 
-    tasks = jnp.zeros((50, 2), jnp.uint8)
-    one_step, two_steps = (
-        evaluate(probe, guess, (), tasks, KEY, 40, 2) for probe in (Probe(pays="action"), Walk(limit=2))
-    )
+    tasks = FIFTY
+    one_step, two_steps = (evaluate(probe, guess, tasks, 40, 2) for probe in (Probe(pays="action"), Walk(limit=2)))
     assert float(one_step.successes.mean()) / 40 == pytest.approx(1 / 2, abs=0.03)
     assert float(one_step.successes_best.mean()) / 40 == pytest.approx(3 / 4, abs=0.03)
     assert float(two_steps.successes.mean()) / 40 == pytest.approx(1 / 4, abs=0.03)
@@ -140,20 +144,16 @@ def test_what_a_policy_draws_while_thinking_is_new_at_every_step_and_in_every_ep
 def test_the_instances_do_not_depend_on_the_policy():
     family = envs.make("errands", attributes=3, values=4)
     network = networks.make("mlp", family, width=8)
-    pool = make_pool(20, split="heldout")
-    tasks = jax.jit(jax.vmap(lambda i: family.tasks.member(pool, i)))(jnp.arange(20, dtype=jnp.uint32))
-    params = jax.jit(network.init)(jax.random.key(1))
-    measure = jax.jit(
-        lambda p: evaluate(family, policy_of(family, network, p), network.initial_memory(), tasks, KEY, 3)
-    )
-    first, again = measure(params), measure(params)
+    tasks = np.stack([family.tasks.heldout(place % 8) for place in range(20)])
+    params = compiled.parameters(network, jax.random.key(1))
+    first, again = (compiled.evaluate_network(family, network, params, tasks, KEY, 3) for _ in range(2))
     assert first.successes.tolist() == again.successes.tolist()
     assert 0 <= int(first.successes_greedy.min()) <= int(first.successes_greedy.max()) <= 3
 
 
 def test_tasks_after_those_that_are_left_out_meet_the_instances_that_they_would_have_met():
-    tasks, probe = jnp.zeros((6, 2), jnp.uint8), Probe(pays="seen")  # an instance decides alone
-    whole = evaluate(probe, wavering, (), tasks, KEY, 50)
-    part = evaluate(probe, wavering, (), tasks[4:], KEY, 50, first=4)
+    tasks, probe = np.zeros((6, 2), np.uint8), Probe(pays="seen")  # an instance decides alone
+    whole = evaluate(probe, wavering, tasks, 50)
+    part = evaluate(probe, wavering, tasks[4:], 50, 1, 4)
     assert part.successes_greedy.tolist() == whole.successes_greedy[4:].tolist()
     assert len(set(whole.successes_greedy.tolist())) > 1

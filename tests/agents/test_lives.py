@@ -1,25 +1,24 @@
 """Several attempts at a task: an agent keeps its memory from one attempt to the next."""
 
 from dataclasses import dataclass
-from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from incentivize import rewards
 from incentivize.agents import learner as lr
 from incentivize.agents import networks, ppo
 from incentivize.agents import rollout as ro
-from incentivize.agents.evaluate import evaluate, policy_of
 from incentivize.envs.episodes import refill, start_sampler
 from incentivize.envs.family import outcome
-from incentivize.envs.tasks import make_pool
 from incentivize.envs.wrappers.lives import Lives
+from tests.helpers import compiled
+from tests.helpers.compiled import POOL
 from tests.helpers.probes import Probe
 
 KEY = jax.random.key(0)
-POOL = make_pool(None)
 SPARSE = rewards.make("sparse")
 
 
@@ -40,9 +39,14 @@ def test_memory_lasts_from_attempt_to_attempt_and_not_from_life_to_life():
     """Attempts have two steps, lives have three attempts."""
     config = ro.ActorConfig(Lives(Probe(steps=2), 3), Notches(), SPARSE)
     draw = start_sampler(config.family, POOL)
-    actors = ro.init(config, draw, KEY, 2, 14)
-    actors = actors._replace(bank=refill(actors.bank, draw, KEY))
-    _, rollout = jax.jit(lambda: ro.collect(config, (), actors, KEY, 14, lr.Hyper()))()
+
+    @jax.jit
+    def rollout_of(key):
+        actors = ro.init(config, draw, key, 2, 14)
+        actors = actors._replace(bank=refill(actors.bank, draw, key))
+        return ro.collect(config, (), actors, key, 14, compiled.HYPER)[1]
+
+    rollout = jax.device_get(rollout_of(KEY))
     for env in (0, 1):
         assert rollout.value[:, env].tolist() == [step % 6 for step in range(14)]
         assert rollout.reset_before[:, env].tolist() == [step % 6 == 0 for step in range(14)]
@@ -84,11 +88,11 @@ def test_only_an_agent_with_a_memory_learns_from_its_first_attempt(memory, expec
     family = Lives(Secret(), 2)
     network = networks.make("mlp", family, width=16, memory=memory)
     setup = lr.Setup(family, network, ppo.PPO, SPARSE, num_envs=64, steps=8, epochs=4, minibatches=2)
-    hyper = lr.Hyper(learning_rate=5e-3, gamma=0.9, entropy_coef=0.01)
-    state = jax.jit(partial(lr.init, setup))(POOL, jnp.uint32(0))
-    state, _ = jax.jit(partial(lr.train, setup))(state, hyper, POOL, jnp.int32(150))
-    tasks = jnp.array([[digit, 0] for digit in range(4)], jnp.uint8)  # either answer twice
-    counts = evaluate(family, policy_of(family, network, state.params), network.initial_memory(), tasks, KEY, 250)
-    first, second = (counts.by_attempt.sum(0) / 1000).tolist()
+    hyper = compiled.hyper(learning_rate=5e-3, gamma=0.9, entropy_coef=0.01)
+    state = compiled.init(setup, POOL, np.uint32(0))
+    state, _ = compiled.train(setup, state, hyper, POOL, np.int32(150))
+    tasks = np.array([[digit, 0] for digit in range(4)], np.uint8)  # either answer twice
+    counts = compiled.evaluate_network(family, network, state.params, tasks, KEY, 250)
+    first, second = (np.asarray(counts.by_attempt).sum(0) / 1000).tolist()
     assert first == pytest.approx(0.5, abs=0.05)
     assert second == pytest.approx(expected, abs=0.05)
