@@ -84,7 +84,8 @@ def test_the_expert_wins_through_the_door():
     env = gym.FamilyEnv("programs")
     env.reset(seed=0)
     for turn in range(7):
-        _, reward, terminated, _, info = env.step(int(np.argmax(family_method(env.family, "expert")(env.episode.state))))
+        action = int(np.argmax(family_method(env.family, "expert")(env.episode.state)))
+        _, reward, terminated, _, info = env.step(action)
         assert (reward, terminated, info["succeeded"]) == (float(turn == 6),) + (turn == 6,) * 2
 
 
