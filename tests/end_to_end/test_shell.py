@@ -199,7 +199,7 @@ def test_a_reader_that_ends_early_ends_the_command_quietly(arguments):
     assert shown.returncode == UNREAD
 
 
-def _in_a_terminal(commands, **variables):
+def in_a_terminal(commands, **variables):
     """Return what each of several commands prints where it sees a terminal, by its arguments."""
     parent, child = pty.openpty()
     environment = PLAIN | {"TERM": "xterm-256color", "COLUMNS": "100"} | variables
@@ -216,10 +216,10 @@ def _in_a_terminal(commands, **variables):
     return dict(zip(commands, said.split(AFTER.encode())[:-1], strict=True))
 
 
-def test_there_are_colours_in_a_terminal_alone_and_none_where_nobody_wants_them():
+def test_there_are_coloursin_a_terminal_alone_and_none_where_nobody_wants_them():
     colour = re.compile(rb"\x1b\[[\d;]*[349][0-8][\d;]*m")
     commands = [("list", "studies"), ("list", "--help")]
-    coloured, plain, piped = _in_a_terminal(commands), _in_a_terminal(commands, NO_COLOR="1"), run_several(commands)
+    coloured, plain, piped = in_a_terminal(commands), in_a_terminal(commands, NO_COLOR="1"), run_several(commands)
     for arguments in commands:
         assert b"\x1b[1m" in coloured[arguments]
         assert colour.search(coloured[arguments]) or "--help" not in arguments  # a list has nothing but bold

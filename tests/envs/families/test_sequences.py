@@ -12,7 +12,7 @@ from incentivize.envs.families.sequences import EXAM, Sequences
 from incentivize.envs.tasks import make_pool
 from incentivize.envs.wrappers.controls import CONTROLS
 from tests.envs.families.test_codebooks import success_and_cost
-from tests.envs.test_render import one, played
+from tests.envs.test_render import look
 
 OTHERS = ({"order": 1, "tokens": 7, "room": 9}, {"order": 3, "asked": 4})
 variants = pytest.mark.parametrize("knobs", [{}, *OTHERS], ids=str)
@@ -42,6 +42,19 @@ def stream(family, count=1000, control=None):
     horizon, A], as NumPy arrays.
     """
     return jax.tree.map(np.asarray, _stream(family, count, control))
+
+
+def state_of(states, i):
+    """Return one state of several."""
+    return jax.tree.map(lambda leaf: leaf[i], states)
+
+
+def played(family, state, steps):
+    """Return the states of an episode in which the last legal action is taken."""
+    states = [state]
+    for turn in range(steps):
+        states.append(look(family, states[-1], turn)[1])
+    return states
 
 
 def exam_and_prefix(family, tokens):
@@ -168,7 +181,7 @@ def test_in_the_prefix_nothing_depends_on_what_is_said():
         assert not (outcome.succeeded | outcome.failed).any()
         assert (outcome.cost == 0).all()
     assert all((a == b).all() for a, b in zip(first, second, strict=True))
-    assert (family.observe(one(first, 0)).context[0], first.at[0]) == (EXAM, 25)
+    assert (family.observe(state_of(first, 0)).context[0], first.at[0]) == (EXAM, 25)
 
 
 @pytest.mark.parametrize("wrong", [0, 1, 2])
@@ -236,10 +249,10 @@ def test_the_picture_has_the_tokens_that_were_seen(knobs):
     family = Sequences(**knobs)
     states, seen, _ = stream(family, control="disjoint")
     for i in range(10):
-        rows = ["".join(row[10:]).split() for row in family.render(one(states, i)).characters[2:]]
+        rows = ["".join(row[10:]).split() for row in family.render(state_of(states, i)).characters[2:]]
         tokens = [int(token) for row in rows for token in row]
         assert tokens == seen[i, :, 1].tolist()
-    here, other = one(states, 0), one(states, 1)
+    here, other = state_of(states, 0), state_of(states, 1)
     hidden = family.render(here, described=False).characters
     assert (hidden == "?").sum() == family.runs * (family.length - family.order)
     assert (hidden == family.render(here._replace(shown=other.shown), described=False).characters).all()

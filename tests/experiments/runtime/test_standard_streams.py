@@ -22,7 +22,7 @@ from incentivize.experiments.runtime.standard_streams import (
     tolerate_broken_streams,
 )
 from incentivize.experiments.viewing import terminal
-from tests.end_to_end.test_shell import CODE, PLAIN, _in_a_terminal
+from tests.end_to_end.test_shell import CODE, PLAIN, in_a_terminal
 
 CURSOR = (b"\x1b[A", b"\x1b[1A", b"\x1b[2K", b"\x1b[K", b"\x1b[J", b"\x1b[?25l")
 
@@ -175,7 +175,7 @@ def test_a_terminal_of_few_letters_can_be_played_in():
 
 
 def test_a_dumb_terminal_is_written_on_line_by_line():
-    shown = _in_a_terminal("list", "--help", TERM="dumb")
+    (shown,) = in_a_terminal([("list", "--help")], TERM="dumb").values()
     assert b"usage: incentivize list" in shown
     assert b"\x1b" not in shown
 
