@@ -12,8 +12,8 @@ import json, time
 began = time.perf_counter()
 import jax, jax.numpy as jnp
 value = float(jax.jit(lambda matrix: (matrix @ matrix).sum())(jnp.ones((8, 8))))
-found = {"backend": jax.default_backend(), "devices": [f"{d.platform}:{d.device_kind}" for d in jax.devices()]}
-print(json.dumps(found | {"value": value, "seconds": time.perf_counter() - began, "version": jax.__version__}))
+report = {"backend": jax.default_backend(), "devices": [f"{d.platform}:{d.device_kind}" for d in jax.devices()]}
+print(json.dumps(report | {"value": value, "seconds": time.perf_counter() - began, "version": jax.__version__}))
 """
 EXPECTED_VALUE = 512.0  # computed by the probe
 SLOW_SECONDS = 30.0

@@ -145,9 +145,9 @@ def prepare_run_directory(settings: Settings, out: Path) -> bool:
         if change := describe_change(store):
             print(f"{change}; it is written again", file=sys.stderr)
             discard_damaged_meta(store)
-        own = load_own_cells(cells, CellStore(out, None, provenance()))
-        if not change and all_trained(store, own, cells):
+        own_cells = load_own_cells(cells, CellStore(out, None, provenance()))
+        if not change and all_trained(store, own_cells, cells):
             raise_if_given_up(store)
             return False
-        check_start_files(cell for cell in cells if cell.id not in own)
+        check_start_files(cell for cell in cells if cell.id not in own_cells)
         return True

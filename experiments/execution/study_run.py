@@ -77,13 +77,14 @@ def run_study(settings: Settings, out: Path, console: Console, options: Executio
             print(f"{change}; it is written again", file=sys.stderr)
             discard_damaged_meta(store)
         archive = CellStore(out, out.absolute().parent if options.reuse else None, provenance(), options.checkify)
-        own = load_own_cells(plan.cells, archive)
-        if not change and all_trained(store, own, plan.cells):
-            train_missing_cells(plan.groups, own, options, lambda _: None)  # trains none; other processes wait for it
+        own_cells = load_own_cells(plan.cells, archive)
+        if not change and all_trained(store, own_cells, plan.cells):
+            # It trains none, but other processes of the run wait for it.
+            train_missing_cells(plan.groups, own_cells, options, lambda _: None)
             _finish_report(store, plan.cells, console)
             console.print(f"{out}: finished, 0 cells to train; `incentivize report {out}` shows it", soft_wrap=True)
         else:
-            finished = import_missing_cells(own, plan.cells, archive)  # refuses what it must before any change
+            finished = import_missing_cells(own_cells, plan.cells, archive)  # refuses what it must before any change
             check_start_files(cell for cell in plan.cells if cell.id not in finished.by_id)
             set_status(store, "running")
             for outdated in ("claims.json", "tables.json", "report.html"):

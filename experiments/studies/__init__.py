@@ -9,6 +9,9 @@ A new study is one file and one line here, or an entry point of another package.
     figure(table, settings) -> (matplotlib Figure, rows drawn)
     tables(table, settings) -> {title: rows}        tables for the terminal and the report
 
+A figure that would fill a study has a file beside it (`task_count_figure`). The study test-time is in
+`inference_search`, as pytest would take a module called `test_*` for a test.
+
 The grids of studies are made of `design`, their verdicts of `analysis`, their figures of `presentation`.
 May import these, cells, settings and errors; never reporting, viewing or execution.
 """

@@ -83,10 +83,10 @@ def cells(settings: Settings) -> list[Cell]:
                 f"--family {family}: its rule is hidden, and a search with its model would tell it. "
                 "Give another family, or --simulations 0."
             )
-        own = {"simulations": settings.simulations, "attempts": settings.attempts}
+        search = {"simulations": settings.simulations, "attempts": settings.attempts}
         points = tuple((step, "total") for step in (0, *evaluation_budgets(settings, family)))
         grid += [
-            cell_of(STUDY, settings, family, "generalist", evaluation_points=points, seed=seed, **own)
+            cell_of(STUDY, settings, family, "generalist", evaluation_points=points, seed=seed, **search)
             for seed in range(settings.seeds)
         ]
     return grid

@@ -124,9 +124,9 @@ def cells(settings: Settings) -> list[Cell]:
         without = training.model_copy(update={"memory": "none"})
         for seed in range(settings.seeds):
             for pool in settings.pools:
-                own = on_pool(pool, seed)
-                grid.append(cell_of(STUDY, settings, family, "generalist", **own))
-                grid.append(cell_of(STUDY, settings, family, "forgetful", training=without, **own))
+                trained_on = on_pool(pool, seed)
+                grid.append(cell_of(STUDY, settings, family, "generalist", **trained_on))
+                grid.append(cell_of(STUDY, settings, family, "forgetful", training=without, **trained_on))
     return grid
 
 
@@ -235,8 +235,8 @@ def _by_pool(axis: Axes, table: ResultsTable, settings: Settings, family: str, d
             if gains := _gains(table, family, role, split, pool):
                 points.append((pool, gains))
         label = f"{name}, gain on {split} tasks"
-        own: Any = {"family": family, "series": f"{role}, {split}, gain", "line": line}
-        draw_curve(axis, points, label, colour, drawn, pools=settings.pools, **own)
+        columns: Any = {"family": family, "series": f"{role}, {split}, gain", "line": line}
+        draw_curve(axis, points, label, colour, drawn, pools=settings.pools, **columns)
     label_pool_axis(axis, settings.pools)
     axis.autoscale(axis="y")
     axis.axhline(0, color=GREY, linewidth=0.8)

@@ -104,9 +104,9 @@ def cells(settings: Settings) -> list[Cell]:
         taught: dict[str, Any] = {"learner": "cloning", "teacher": headline_teacher(family)}
         grid += blind_cells(STUDY, settings, family)
         for seed in range(settings.seeds):
-            own = on_pool(pool, seed)
-            grid.append(cell_of(STUDY, settings, family, "generalist", **own))
-            grid.append(cell_of(STUDY, settings, family, "taught", **taught, **own))
+            trained_on = on_pool(pool, seed)
+            grid.append(cell_of(STUDY, settings, family, "generalist", **trained_on))
+            grid.append(cell_of(STUDY, settings, family, "taught", **taught, **trained_on))
         training = own_training(settings, settings.training[family], budget)
         points = ((training.budget, "own"),)
         for learner in settings.specialist_learners:

@@ -89,8 +89,8 @@ def cells(settings: Settings) -> list[Cell]:
     for family in settings.families:
         for taste in settings.tastes:
             for hunger in settings.hungers:
-                own = {"reward": _reward(taste, hunger), "taste": taste, "hunger": hunger}
-                training = settings.training[family].model_copy(update=own)
+                reward_settings = {"reward": _reward(taste, hunger), "taste": taste, "hunger": hunger}
+                training = settings.training[family].model_copy(update=reward_settings)
                 for seed in range(settings.seeds):
                     grid.append(cell_of(STUDY, settings, family, _role(taste, hunger), training=training, seed=seed))
     return grid

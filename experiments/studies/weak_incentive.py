@@ -124,11 +124,11 @@ def cells(settings: Settings) -> list[Cell]:
         shaped = training.model_copy(update={"reward": "sparse+shaped"})
         grid += blind_cells(STUDY, settings, family)
         for seed in range(settings.seeds):
-            own = on_pool(pool, seed)
-            grid.append(cell_of(STUDY, settings, family, "generalist", **own))
-            grid.append(cell_of(STUDY, settings, family, "shaped", training=shaped, **own))
+            trained_on = on_pool(pool, seed)
+            grid.append(cell_of(STUDY, settings, family, "generalist", **trained_on))
+            grid.append(cell_of(STUDY, settings, family, "shaped", training=shaped, **trained_on))
             teacher = headline_teacher(family)
-            grid.append(cell_of(STUDY, settings, family, "taught", learner="cloning", teacher=teacher, **own))
+            grid.append(cell_of(STUDY, settings, family, "taught", learner="cloning", teacher=teacher, **trained_on))
     return grid
 
 

@@ -89,14 +89,14 @@ def compile_program(
 
 def _train_with_checkify(setup: lr.Setup) -> Train:
     """Return training that raises an error at the first NaN. Cells run in turn: checkify has no `vmap` of loops."""
-    one = jax.jit(checkify.checkify(partial(lr.train, setup), errors=checkify.nan_checks))
+    train_one = jax.jit(checkify.checkify(partial(lr.train, setup), errors=checkify.nan_checks))
 
     def train(
         state: lr.TrainState, hyper: lr.Hyper, pools: Pool, updates: jax.Array
     ) -> tuple[lr.TrainState, lr.Metrics]:
         done = []
         for lane in range(len(hyper.gamma)):
-            error, result = one(*jax.tree.map(lambda leaf, lane=lane: leaf[lane], (state, hyper, pools)), updates)
+            error, result = train_one(*jax.tree.map(lambda leaf, lane=lane: leaf[lane], (state, hyper, pools)), updates)
             error.throw()
             done.append(result)
         return stack_trees(done)
