@@ -1,5 +1,6 @@
 """Compiled programs of groups: cells that share shapes run side by side under `vmap`."""
 
+import os
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -10,8 +11,11 @@ from jax.experimental import checkify
 
 from incentivize.agents import learner as lr
 from incentivize.envs.tasks import Pool, make_pool
+from incentivize.experiments.runtime import jax_settings
 from incentivize.experiments.training.evaluation import EvaluationConfig, Measure, count_successes, evaluation_key
 from incentivize.experiments.training.pytrees import stack_trees
+
+LEVEL = "xla_backend_optimization_level"
 
 Train = Callable[[lr.TrainState, lr.Hyper, Pool, jax.Array], tuple[lr.TrainState, lr.Metrics]]  # ..., updates []
 
@@ -50,8 +54,7 @@ def compile_program(
         lanes: number of cells that run side by side.
         checkify: whether training raises an error at the first NaN.
     """
-    # Programs that run seldom need not be fast: less optimisation saves some 2 s of 17 per program.
-    seldom: Any = {"xla_backend_optimization_level": 2} if jax.default_backend() == "cpu" else None
+    seldom = _options_of_seldom_programs()
     pools = stack_trees([make_pool(1)] * lanes)
     hyper = stack_trees([lr.Hyper(*map(jnp.float32, lr.Hyper()))] * lanes)
     seeds = jnp.zeros(lanes, jnp.uint32)
@@ -85,6 +88,15 @@ def compile_program(
         measures={simulations: one.compile(seldom) for simulations, one in lowered.items()},
         count_shapes={simulations: one.out_info for simulations, one in lowered.items()},
     )
+
+
+def _options_of_seldom_programs() -> Any:
+    """Return options of the compiler for programs that run seldom and need not be fast.
+
+    Less optimisation saves some 2 s of 17 per program on a CPU. A level that somebody asks for stays.
+    """
+    asked = LEVEL in jax_settings.unusual_flags(os.environ)
+    return {LEVEL: 2} if jax.default_backend() == "cpu" and not asked else None
 
 
 def _train_with_checkify(setup: lr.Setup) -> Train:
