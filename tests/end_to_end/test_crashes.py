@@ -1,7 +1,6 @@
 """Runs that are killed or asked to stop, and go on as if nothing had happened."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -10,52 +9,62 @@ import pytest
 
 from incentivize.experiments.cli.main import main
 from incentivize.experiments.storage.run_directory import RunDirectory
-from incentivize.experiments.studies import task_count
+from incentivize.experiments.studies import inference_search
 from incentivize.experiments.training.groups import CellGroup
-from tests.helpers.crashing import CONFIG, arguments, begin, harness, hashes, interrupt, orphans, said, wait_for
+from tests.helpers.crashing import arguments, begin, harness, hashes, interrupt, orphans, said, wait_for
+from tests.helpers.drawing import leave_out_pictures
+
+SHORT = """
+families = ["codebooks"]
+seeds = 2
+simulations = [0]
+attempts = 1
+eval_tasks = 8
+eval_instances = 2
+evaluations = 3
+specialists = 1
+num_envs = 8
+rollout_steps = 8
+minibatches = 2
+network = "mlp"
+memory = "gru"
+width = 8
+budget = 32768
+
+[knobs.codebooks]
+cues = 6
+exam = 2
+"""
+STUDY = "test-time"  # one program: two recurrent agents side by side
 
 
 @pytest.fixture(scope="module")
 def short(tmp_path_factory):
-    """Recurrent cells only, and fewer of their steps."""
+    """A run of one group, which takes many steps between an evaluation and the next."""
     path = tmp_path_factory.mktemp("config") / "short.toml"
-    text = CONFIG.read_text().replace('["errands", "codebooks"]', '["codebooks"]').replace("262144", "65536")
-    text = text.replace("num_envs = 16", "num_envs = 8").replace("specialist_envs = 8", "specialist_envs = 4")
-    path.write_text(text.replace("[knobs.errands]\nattributes = 3\nvalues = 4\n", ""))
+    path.write_text(SHORT)
     return path
 
 
-def cells_of(run):
-    return task_count.cells(RunDirectory(run).settings())
-
-
-def lend_other_cells(alone, out, own):
-    """Copy the finished cells of one run into another, all but one of them."""
-    for folder in ("cells", "checkpoints"):
-        (out / folder).mkdir(exist_ok=True)
-        for path in (alone / folder).iterdir():
-            if path.stem != own and not (out / folder / path.name).exists():
-                shutil.copy(path, out / folder / path.name)
-
-
-def test_a_run_that_was_killed_and_stopped_ends_as_if_it_had_not_been(short, tmp_path):
+def test_a_run_that_was_killed_and_stopped_ends_as_if_it_had_not_been(short, tmp_path, monkeypatch):
     """Kill a run once it has a checkpoint, stop it once it has resumed from there, and let it end."""
+    leave_out_pictures(monkeypatch)
     alone, out = tmp_path / "alone", tmp_path / "again"
-    assert main(arguments(alone, 1, short)) == 0
-    first = begin(out, 1, short)
+    assert main(arguments(alone, 1, short, STUDY)) == 0
+    first = begin(out, 1, short, STUDY)
     (saved, *_) = wait_for(first, out, lambda: list(out.glob("checkpoints/groups/*/[0-9]*")))
     assert interrupt(first, out, "kill") == "kill"
-    own = next(cell.id for cell in cells_of(alone) if CellGroup((cell,), 1).id == saved.parent.name)
-    assert (alone / "cells" / f"{own}.npz").exists()
-    assert not (out / "cells" / f"{own}.npz").exists()
+    own = inference_search.cells(RunDirectory(alone).settings())
+    assert saved.parent.name == CellGroup(tuple(own), 2).id
+    assert {path.stem for path in (alone / "cells").iterdir()} == {cell.id for cell in own}
+    assert not list((out / "cells").glob("*.npz"))
     assert not (out / "results.jsonl").exists()
-    lend_other_cells(alone, out, own)
-    second = begin(out, 1, short)
+    second = begin(out, 1, short, STUDY)
     wait_for(second, out, lambda: "resumes from step" in said(out))
     second.send_signal(signal.SIGTERM)
     assert second.wait(120) == 75, said(out)
-    assert not (out / "cells" / f"{own}.npz").exists()
-    assert main(arguments(out, 1, short)) == 0
+    assert not list((out / "cells").glob("*.npz"))
+    assert main(arguments(out, 1, short, STUDY)) == 0
     assert hashes(out) == hashes(alone)
     assert not orphans(tmp_path)
 
@@ -72,10 +81,10 @@ def test_fifty_kills_and_ten_requests(workers, tmp_path, capsys):
 
 def test_a_second_run_of_the_same_is_refused_while_the_first_goes_on(short, tmp_path, capsys):
     out = tmp_path / "run"
-    first = begin(out, 1, short)
+    first = begin(out, 1, short, STUDY)
     try:
         wait_for(first, out, (out / "status.json").exists)
-        assert main(arguments(out, 1, short)) == 2
+        assert main(arguments(out, 1, short, STUDY)) == 2
         assert f"is being written by another run (process {first.pid} on " in capsys.readouterr().err
         first.send_signal(signal.SIGTERM)
         assert first.wait(120) == 75

@@ -30,17 +30,17 @@ MARK = "INCENTIVIZE_CRASHING"  # in the environment of all processes of a harnes
 CODE = "import sys; from incentivize.experiments.cli.main import entry; sys.argv[0] = 'incentivize'; entry()"
 
 
-def arguments(out: Path, workers: int, config: Path = CONFIG) -> list[str]:
+def arguments(out: Path, workers: int, config: Path = CONFIG, study: str = "task-count") -> list[str]:
     """Return the arguments of a run that saves after every chunk."""
-    told = ["run", "task-count", "--config", str(config), "--out", str(out), "--save-every", "0", "--alone"]
+    told = ["run", study, "--config", str(config), "--out", str(out), "--save-every", "0", "--alone"]
     return [*told, "--workers", str(workers)]
 
 
-def begin(out: Path, workers: int, config: Path = CONFIG) -> subprocess.Popen:
+def begin(out: Path, workers: int, config: Path = CONFIG, study: str = "task-count") -> subprocess.Popen:
     """The command, in a process group of its own, saving after every chunk."""
     with out.with_suffix(".log").open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-c", CODE, *arguments(out, workers, config)],
+            [sys.executable, "-c", CODE, *arguments(out, workers, config, study)],
             stdout=log,
             stderr=log,
             start_new_session=True,
