@@ -95,7 +95,7 @@ def _options_of_seldom_programs() -> Any:
 
     Less optimisation saves some 2 s of 17 per program on a CPU. A level that somebody asks for stays.
     """
-    asked = LEVEL in jax_settings.unusual_flags(os.environ)
+    asked = f"--{LEVEL}=" in jax_settings.spell_out(os.environ.get("XLA_FLAGS", ""))
     return {LEVEL: 2} if jax.default_backend() == "cpu" and not asked else None
 
 
