@@ -146,18 +146,18 @@ class Solved(NamedTuple):
 
 
 @lru_cache
-def _solver(family: Family) -> Callable[[State, jax.Array, jax.Array], Solved]:
-    """Compile EPISODES episodes of an expert: of the fair one if a bool [] says so, else of the informed one.
+def _solver(family: Family, kind: Literal["informed", "fair"]) -> Callable[[State, jax.Array, np.int32], Solved]:
+    """Compile EPISODES episodes of an expert: from starts, a key and the steps after which episodes are left.
 
-    No more than the ends of episodes are kept: this takes a fraction of the time of `play`.
+    No more than the ends of episodes are kept: this takes a fraction of the time of `play`. One program for both
+    experts would have to ask both at every step.
     """
-    informed, fair = (jax.vmap(partial(alone(family, "expert"), kind=kind)) for kind in ("informed", "fair"))
+    expert = jax.vmap(partial(alone(family, "expert"), kind=kind))
 
-    def step(is_fair: jax.Array, keys: jax.Array, carry: Any) -> Any:
+    def step(keys: jax.Array, carry: Any) -> Any:
         number, states, running, found = carry
         key_act, key_step = jax.random.split(keys[number])
-        policy = jnp.where(is_fair, fair(states), informed(states))
-        action = jax.random.categorical(key_act, jnp.log(policy))
+        action = jax.random.categorical(key_act, jnp.log(expert(states)))
         last = jax.vmap(family.attempt)(states) == family.attempts - 1
         states, outcome = _mapped(family, "step")(states, action, jax.random.split(key_step, EPISODES))
         found = found._replace(
@@ -168,14 +168,15 @@ def _solver(family: Family) -> Callable[[State, jax.Array, jax.Array], Solved]:
         )
         return number + 1, states, running & ~outcome.ends_episode, found
 
-    def goes_on(carry: Any) -> jax.Array:
+    def goes_on(most: jax.Array, carry: Any) -> jax.Array:
         number, _, running, found = carry
-        return (number < family.horizon) & (running | ~found.solved).any()
+        return (number < most) & (running | ~found.solved).any()
 
-    def solve(states: State, key: jax.Array, is_fair: jax.Array) -> Solved:
+    def solve(states: State, key: jax.Array, most: jax.Array) -> Solved:
         no, keys = jnp.zeros(EPISODES, bool), jax.random.split(key, family.horizon)
         found = Solved(_mapped(family, "distance")(states), jnp.zeros(EPISODES, jnp.int32), no, no, no)
-        return jax.lax.while_loop(goes_on, partial(step, is_fair, keys), (jnp.int32(0), states, ~no, found))[3]
+        begin = jnp.int32(0), states, ~no, found
+        return jax.lax.while_loop(partial(goes_on, most), partial(step, keys), begin)[3]
 
     return jax.jit(solve)
 
@@ -187,13 +188,13 @@ def solve(family: Family, batches: int, kind: Literal["informed", "fair"]) -> So
         key_init, key = jax.random.split(jax.random.key(batch))
         tasks = heldout_tasks(family, batch, count)
         states = _starter(family)(jax.random.split(key_init, EPISODES), jnp.asarray(tasks))
-        ends.append(_solver(family)(states, key, jnp.bool_(kind == "fair")))
+        ends.append(_solver(family, kind)(states, key, np.int32(family.horizon)))
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *ends)
 
 
 def distances(family: Family, states: State) -> np.ndarray:
     """Return `distance` of EPISODES states, int32 [EPISODES], by the program of `solve`."""
-    return np.asarray(_solver(family)(states, jax.random.key(0), jnp.bool_(False)).distance)
+    return np.asarray(_solver(family, "informed")(states, jax.random.key(0), np.int32(0)).distance)
 
 
 @lru_cache
