@@ -139,7 +139,7 @@ def _places(space: TaskSpace, tasks: np.ndarray, seed: int) -> tuple[np.ndarray,
         Indices into SPLITS, int [n]; indices of the tasks in their splits, float64 [n], exact up to 2^53, which is
         more than a pool can hold.
     """
-    split, ordinals = (np.asarray(leaf) for leaf in _located(space, jnp.asarray(tasks), np.uint32(seed)))
+    split, ordinals = (np.asarray(leaf)[: len(tasks)] for leaf in _located(space, _filled(tasks), np.uint32(seed)))
     tail = space.radices[1 - ordinals.shape[1] :] if ordinals.shape[1] > 1 else ()
     strides = [float(math.prod(tail[place:])) for place in range(len(tail) + 1)]
     return split, ordinals.astype(np.float64) @ np.array(strides)
@@ -174,8 +174,17 @@ def _alike(family: Family, unseen: np.ndarray, drawn: np.ndarray) -> int:
     """Count the tasks of `unseen` (digits [m, D]) that behave like one of `drawn` (digits [n, D])."""
     if not len(unseen):
         return 0
-    drawn_rows = {row.tobytes() for row in np.array(_behaviours(family, jnp.asarray(drawn)))}
-    return sum(row.tobytes() in drawn_rows for row in np.array(_behaviours(family, jnp.asarray(unseen))))
+    drawn_rows, unseen_rows = (
+        [row.tobytes() for row in np.asarray(_behaviours(family, _filled(tasks)))[: len(tasks)]]
+        for tasks in (drawn, unseen)
+    )
+    known = set(drawn_rows)
+    return sum(row in known for row in unseen_rows)
+
+
+def _filled(tasks: np.ndarray) -> np.ndarray:
+    """Append copies of the first of tasks, digits [n, D], so that few numbers of them have to be compiled for."""
+    return np.concatenate([tasks, np.repeat(tasks[:1], -len(tasks) % AUDITED_DRAWS, 0)])
 
 
 @partial(jax.jit, static_argnums=0)

@@ -55,7 +55,7 @@ def opens(browser, paths, wrong):
 
 @pytest.fixture(scope="module")
 def shared(opens):
-    """A page by its name, opened once: a test leaves as they were all controls but those of details and replays."""
+    """A page by its name, opened once: a test leaves as they were all controls but colours, details and replays."""
     return functools.cache(opens)
 
 
@@ -70,6 +70,7 @@ def opened(opens, shared, wrong):
             return pages[-1]
         page = shared(name)
         page.mouse.move(0, 0)
+        page.emulate_media(color_scheme="light")
         page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = one.was ??= one.open; })")
         return page
 
@@ -226,7 +227,8 @@ def test_the_scoreboard_says_what_a_row_claims_and_verdicts_can_be_switched_off(
 @pytest.mark.parametrize("name", ["report", "scoreboard"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_anybody_can_read_it(opened, scheme, name):
-    page = opened(name) if scheme == "light" else opened(name, color_scheme=scheme)
+    page = opened(name)
+    page.emulate_media(color_scheme=scheme)
     assert page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches") == (scheme == "dark")
     assert grave(page) == []
 

@@ -39,7 +39,6 @@ INSIDE = [  # families inside others, and whether their episodes are played in t
     (envs.make("codebooks", "changing", life=2), True),
     *((member, name in MIXED) for name, member in zip(NAMED, envs.mix(*NAMED, permuted=1).members, strict=True)),
 ]
-OTHERS = [family for family, _ in INSIDE]
 
 
 def label(family):
@@ -48,7 +47,13 @@ def label(family):
     return repr(family).replace(" ", "")
 
 
-every_control = pytest.mark.parametrize("family", [*FAMILIES, *OTHERS], ids=label)
+# No wrapper has code for one family. What a family brings into it is checked without one by `test_families`, and by
+# `test_all_members_have_one_interface` for mixtures. So a few families in each wrapper do, and the slow suite has all.
+every_control = pytest.mark.parametrize(
+    "family",
+    [*FAMILIES, *(pytest.param(family, marks=() if played else pytest.mark.slow) for family, played in INSIDE)],
+    ids=label,
+)
 
 
 # The checks of one family come one after the other: they share its compiled programs and its episodes.
@@ -58,9 +63,6 @@ def test_families(check, family):
     check(family)
 
 
-# No wrapper has code for one family. What a family brings into it is checked without one by `test_families`, and by
-# `test_all_members_have_one_interface` for mixtures. So episodes of a few families in each wrapper do, and the slow
-# suite plays all of them.
 @pytest.mark.parametrize(
     ("check", "family"),
     [

@@ -90,7 +90,9 @@ def covered(sample_of, statistic=mean, true=0.0, times=600, **how):
         {"pools": 1.0, "tasks": 0.0, "noise": 0.0},
         {"pools": 1.0, "tasks": 1.0, "noise": 0.5},
         {"pools": 0.3, "tasks": 1.0, "noise": 1.0},
-        {"pools": 1.0, "seeds": 1.0, "tasks": 0.5, "noise": 0.5},
+        pytest.param(  # test_seeds_of_a_pool_are_not_drawn_anew is the quicker one
+            {"pools": 1.0, "seeds": 1.0, "tasks": 0.5, "noise": 0.5}, marks=pytest.mark.slow
+        ),
     ],
     ids=str,
 )
@@ -107,6 +109,14 @@ def test_the_bootstrap_covers_95_percent_at_ten_pools(spread):
     wide = 0.99 if spread["noise"] >= spread["pools"] > 0 else 0.97  # where little but noise is drawn it is too wide
     assert 0.93 <= covered(sample) <= wide
     assert 0.93 <= covered(sample, iqm) <= wide
+
+
+@pytest.mark.parametrize("over_tasks", [True, False])
+def test_seeds_of_a_pool_are_not_drawn_anew(over_tasks):
+    """So they count as their mean, which is the only value of each pool and task that is drawn."""
+    sample = np.random.default_rng(0).normal(size=(10, 3, 32))
+    found, of_means = (bootstrap(one, over_tasks=over_tasks) for one in (sample, sample.mean(1, keepdims=True)))
+    assert found == pytest.approx(of_means)
 
 
 def test_the_bootstrap_covers_successes_at_ten_seeds():
