@@ -12,8 +12,9 @@ from incentivize.agents.teachers import TEACHERS
 from incentivize.envs.wrappers.mixture import Mixture
 from tests.helpers import compiled
 from tests.helpers.compiled import POOL
-from tests.helpers.probes import Probe, seen
+from tests.helpers.probes import Probe, Ruled, seen
 
+PROBE = Ruled()
 HYPER = compiled.hyper(learning_rate=3e-3, gamma=0.5, entropy_coef=0.001)
 
 
@@ -22,12 +23,12 @@ def arm(teacher):
     return {"algorithm": cloning.CLONING, "teacher": TEACHERS[teacher]} if teacher else {"algorithm": ppo.PPO}
 
 
-def trained(probe, teacher=None, kind="mlp", updates=60, reward="sparse"):
-    network = networks.make(kind, probe, width=16)
+def trained(pool, teacher=None, kind="mlp", updates=60, reward="sparse"):
+    network = networks.make(kind, PROBE, width=16)
     sizes = {"num_envs": 32, "steps": 8, "epochs": 4, "minibatches": 2}
-    setup = lr.Setup(probe, network, reward=rewards.make(reward), **sizes, **arm(teacher))
-    state = compiled.init(setup, POOL, np.uint32(0))
-    state, metrics = compiled.train(setup, state, HYPER, POOL, np.int32(updates))
+    setup = lr.Setup(PROBE, network, reward=rewards.make(reward), **sizes, **arm(teacher))
+    state = compiled.init(setup, pool, np.uint32(0))
+    state, metrics = compiled.train(setup, state, HYPER, pool, np.int32(updates))
     memory = network.initial_memory()
     return lambda slot, step=0: compiled.apply(network, state.params, seen(slot, step), memory)[:2], metrics
 
@@ -40,23 +41,23 @@ def chances(logits):
 
 @pytest.mark.parametrize("kind", ENCODERS)
 def test_ppo_learns_a_constant_value(kind):
-    apply, _ = trained(Probe(pays="always"), None, kind)
+    apply, _ = trained(PROBE.pool(pays="always"), None, kind)
     assert [float(apply(slot)[1]) for slot in (0, 1)] == pytest.approx([1, 1], abs=0.1)
 
 
 def test_ppo_learns_a_value_that_depends_on_what_is_seen():
-    apply, _ = trained(Probe(pays="seen"))
+    apply, _ = trained(PROBE.pool(pays="seen"))
     assert [float(apply(slot)[1]) for slot in (0, 1)] == pytest.approx([0, 1], abs=0.05)
 
 
 def test_ppo_discounts_a_delayed_reward():
-    apply, _ = trained(Probe(pays="always", steps=2))
+    apply, _ = trained(PROBE.pool(pays="always", steps=2))
     assert [float(apply(1, step)[1]) for step in (0, 1)] == pytest.approx([0.5, 1], abs=0.05)
 
 
 def test_ppo_bootstraps_when_time_runs_out():
     """An endless toll of 1 is worth -1 / (1 - gamma) = -2; without bootstrapping it would be -1.25 on average."""
-    apply, _ = trained(Probe(pays="toll", limit=2), updates=400)
+    apply, _ = trained(PROBE.pool("toll"), updates=400)
     assert [float(apply(slot)[1]) for slot in (0, 1)] == pytest.approx([-2, -2], abs=0.15)
 
 
@@ -71,7 +72,7 @@ ARMS = [
 
 @pytest.mark.parametrize(("pays", "teacher", "kind"), ARMS)
 def test_every_arm_finds_the_right_action(pays, teacher, kind):
-    apply, metrics = trained(Probe(pays=pays), teacher, kind)
+    apply, metrics = trained(PROBE.pool(pays), teacher, kind)
     for slot in (0, 1):
         right = 1 if pays == "action" else slot
         assert chances(apply(slot)[0])[right] > 0.95
@@ -79,7 +80,7 @@ def test_every_arm_finds_the_right_action(pays, teacher, kind):
 
 
 def test_a_random_reward_teaches_nothing():
-    _, metrics = trained(Probe(pays="match"), reward="random", updates=120)
+    _, metrics = trained(PROBE.pool(pays="match"), reward="random", updates=120)
     assert 0.35 < float(metrics["successes"] / metrics["episodes"]) < 0.65
 
 
@@ -98,5 +99,5 @@ def test_one_agent_learns_every_family_of_a_mixture(teacher):
 
 
 def test_soft_labels_are_matched():
-    apply, _ = trained(Probe(pays="always"), "dagger")
+    apply, _ = trained(PROBE.pool(pays="always"), "dagger")
     assert chances(apply(1)[0])[0] == pytest.approx(0.5, abs=0.05)

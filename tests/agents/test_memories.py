@@ -1,5 +1,6 @@
 """Memories: their contents, and the equality of acting and replaying."""
 
+from dataclasses import replace
 from functools import partial
 from itertools import product
 
@@ -17,34 +18,50 @@ from incentivize.agents.memories import MEMORIES, _recurrence_forward, recurrenc
 from incentivize.agents.teachers import TEACHERS
 from tests.helpers import compiled
 from tests.helpers.compiled import POOL
-from tests.helpers.probes import AnyLength, Probe, Recall, seen
+from tests.helpers.probes import AnyLength, Corridor, Probe, Recall, seen
 
 REMEMBERS = [name for name in MEMORIES if name != "none"]
 SPARSE = rewards.make("sparse")
 ERRANDS = envs.make("errands", attributes=3, values=4)
-USUAL = {("relational", "none"), ("pairs", "gru"), ("transformer", "attention")}  # the others are slow, being many
 CASES = [pytest.param(AnyLength(), "mlp", memory, id=f"any length-{memory}") for memory in MEMORIES]
-CASES += [pytest.param(Probe(steps=1), "mlp", "gru", id="every step-gru")]
-CASES += [pytest.param(Probe(pays="never", limit=30), "mlp", "gru", id="longer than a rollout-gru")]
+CASES += [
+    pytest.param(Corridor(), kind, memory, id=f"entities-{kind}-{memory}")
+    for kind, memory in (("relational", "none"), ("pairs", "gru"), ("transformer", "none"))
+]
+# "any length-gru" has resets at every step, and none in a rollout; the cases above have every encoder and every memory.
+CASES += [pytest.param(Probe(steps=1), "mlp", "gru", id="every step-gru", marks=pytest.mark.slow)]
+LONG = Probe(pays="never", limit=30)
+CASES += [pytest.param(LONG, "mlp", "gru", id="longer than a rollout-gru", marks=pytest.mark.slow)]
 for pair in product(ENCODERS, MEMORIES):
-    CASES.append(pytest.param(ERRANDS, *pair, id="-".join(pair), marks=[] if pair in USUAL else pytest.mark.slow))
+    CASES.append(pytest.param(ERRANDS, *pair, id="-".join(pair), marks=pytest.mark.slow))
+
+
+def setup_of(family, kind, memory):
+    """Return the setup of a small network with a memory."""
+    return lr.Setup(family, networks.make(kind, family, width=8, memory=memory), ppo.PPO, SPARSE, num_envs=16, steps=24)
+
+
+def second_rollout(setup, grain, steps):
+    """Collect the second rollout of a run, with memory from the first, with a less uniform policy than a fresh one.
+
+    Returns the rollout, and its log-probabilities and values in a replay, all computed in the dtype `grain`.
+    """
+    with jax.enable_x64(False):
+        state = jax.device_get(compiled.init(setup, POOL, np.uint32(0))._replace(optimiser=(), key=()))
+    return jax.device_get(_second_rollout(replace(setup, steps=steps), grain, state, POOL, np.uint32(0)))
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def second_rollout(setup, grain, pool, seed):
-    """Collect the second rollout of a run, with memory from the first, with a less uniform policy than a fresh one.
-
-    Returns the rollout, and its log-probabilities and values in a replay.
-    """
+def _second_rollout(setup, grain, state, pool, seed):
     hyper = lr.Hyper(*(jnp.asarray(value, grain) for value in lr.Hyper()))
-    state = lr.init(setup, pool, seed)
-    state = state._replace(params=jax.tree.map(lambda leaf: (3 * leaf).astype(grain), state.params))
+    state = jax.tree.map(lambda leaf: leaf.astype(grain) if leaf.dtype == jnp.float32 else leaf, state)
+    state = state._replace(params=jax.tree.map(lambda leaf: 3 * leaf, state.params))
 
     def turn(actors, key):
         after, rollout = lr.collect(setup, state._replace(actors=actors), pool, key, hyper)
         return after, (actors, rollout)
 
-    _, turns = jax.lax.scan(turn, state.actors, jax.random.split(state.key))
+    _, turns = jax.lax.scan(turn, state.actors, jax.random.split(jax.random.key(seed)))
     actors, rollout = jax.tree.map(lambda leaf: leaf[1], turns)
     logits, values = lr.forward(setup, state.params, rollout, actors[0].memory)
     return rollout, ppo.log_prob(logits, rollout), values
@@ -53,22 +70,24 @@ def second_rollout(setup, grain, pool, seed):
 @pytest.mark.parametrize(("family", "kind", "memory"), CASES)
 def test_the_ratio_is_exactly_one_before_the_first_gradient_step(family, kind, memory):
     """Computed in float64 and compared in float32, so that rounding does not show."""
-    setup = lr.Setup(family, networks.make(kind, family, width=8, memory=memory), ppo.PPO, SPARSE, num_envs=8, steps=7)
     with jax.enable_x64(True):
-        rollout, log_prob, values = jax.device_get(second_rollout(setup, jnp.float64, POOL, np.uint32(0)))
+        rollout, log_prob, values = second_rollout(setup_of(family, kind, memory), jnp.float64, 7)
     assert rollout.log_prob.dtype == log_prob.dtype == np.float64
     assert np.std(rollout.log_prob) > 1e-3
     ratio = np.exp(log_prob - rollout.log_prob).astype(np.float32)
     assert (ratio == 1).all()
     assert (values.astype(np.float32) == rollout.value.astype(np.float32)).all()
+    if family == AnyLength():
+        resets = rollout.reset_before
+        assert (resets[1:] & resets[:-1]).any()
+        assert (~resets).all(0).any()
+        assert rollout.truncated_after.any()
+        assert rollout.terminated_after.any()
 
 
 @pytest.mark.parametrize("memory", MEMORIES)
 def test_the_replay_is_the_rollout_up_to_rounding(memory):
-    setup = lr.Setup(
-        ERRANDS, networks.make("relational", ERRANDS, width=16, memory=memory), ppo.PPO, SPARSE, num_envs=16, steps=24
-    )
-    rollout, log_prob, values = jax.device_get(second_rollout(setup, jnp.float32, POOL, np.uint32(0)))
+    rollout, log_prob, values = second_rollout(setup_of(AnyLength(), "mlp", memory), jnp.float32, 24)
     assert float(np.abs(log_prob - rollout.log_prob).max()) < 2e-5
     assert float(np.abs(values - rollout.value).max()) < 1e-5 * float(np.abs(values).max())
 
@@ -122,20 +141,25 @@ def test_acting_forgets_where_an_episode_begins(memory):
 @pytest.mark.parametrize("algorithm", ["ppo", pytest.param("taught", marks=pytest.mark.slow)])
 def test_only_an_agent_with_a_memory_solves_delayed_recall(algorithm):
     """The slot is gone when it is asked for: no policy without a memory wins more than half the time."""
-    family = Recall()
+    family = Recall(steps=3)
     arm = (
         {"algorithm": ppo.PPO} if algorithm == "ppo" else {"algorithm": cloning.CLONING, "teacher": TEACHERS["dagger"]}
     )
     success = {}
     for memory in MEMORIES:
         network = networks.make("mlp", family, width=16, memory=memory)
-        setup = lr.Setup(family, network, reward=SPARSE, num_envs=64, steps=8, epochs=4, minibatches=2, **arm)
+        setup = lr.Setup(family, network, reward=SPARSE, num_envs=64, steps=6, epochs=4, minibatches=2, **arm)
         hyper = compiled.hyper(learning_rate=5e-3, gamma=0.9, entropy_coef=0.01)
-        state = compiled.init(setup, POOL, np.uint32(0))
-        state, _ = compiled.train(setup, state, hyper, POOL, np.int32(150))
-        tasks = np.zeros((20, 2), np.uint8)
-        counts = compiled.evaluate_network(family, network, state.params, tasks, jax.random.key(1), 50)
-        success[memory] = float(counts.successes.mean()) / 50
+        state = compiled.init(setup, POOL, np.uint32(2))
+        state, _ = compiled.train(setup, state, hyper, POOL, np.int32(80))
+        state, metrics = compiled.train(setup, state, hyper, POOL, np.int32(20))
+        success[memory] = float(metrics["successes"] / metrics["episodes"])
+    # The last agent is evaluated, too; `test_lives` evaluates one with a gru and one without a memory.
+    assert memory == "attention"
+    counts = compiled.evaluate_network(
+        family, network, state.params, np.zeros((20, 2), np.uint8), jax.random.key(1), 50
+    )
+    assert float(counts.successes.mean()) / 50 > 0.95
     assert success["none"] == pytest.approx(0.5, abs=0.06)
     assert min(success[name] for name in REMEMBERS) > 0.95
 

@@ -12,7 +12,7 @@ from incentivize.agents.teachers import TEACHERS
 from incentivize.envs.episodes import start_sampler
 from incentivize.envs.tasks import make_pool
 from tests.helpers import compiled
-from tests.helpers.probes import Probe, seen
+from tests.helpers.probes import Corridor, Probe, seen
 
 KEY = jax.random.key(0)
 
@@ -72,7 +72,7 @@ def drawn_starts(family, pool, starts, key):
 
 def test_frozen_demonstrations_are_so_many_and_always_the_same():
     """An episode depends only on its start, and there are as many starts as demonstrations."""
-    family = envs.make("errands", attributes=3, values=4)
+    family = Corridor()
     network = networks.make("mlp", family, width=8)
     sizes = {"num_envs": 16, "steps": 60}
     setup = lr.Setup(family, network, cloning.CLONING, rewards.make("sparse"), TEACHERS["demonstrations"], **sizes)
@@ -85,7 +85,9 @@ def test_frozen_demonstrations_are_so_many_and_always_the_same():
             seen = [leaf[first : last + 1, env].tobytes() for leaf in rollout.observation]
             episodes.add((*seen, rollout.action[first : last + 1, env].tobytes()))
     assert len(episodes) == 5
+    assert rollout.labels.shape == (60, 16, 2)
     assert (rollout.labels.max(-1) == 1).all()
+    assert np.allclose(rollout.labels.sum(-1), 1)
     assert rollout.succeeded.sum() == (rollout.terminated_after | rollout.truncated_after).sum()
     drawn = jax.device_get(drawn_starts(family, pool, np.uint32(50), KEY))
     assert len({tuple(np.concatenate([np.ravel(leaf[i]) for leaf in drawn])) for i in range(2000)}) == 50
