@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from incentivize import envs
+from incentivize.agents import networks
 from incentivize.agents.evaluate import Successes
 from incentivize.experiments.analysis.result_rows import rows_of
 from incentivize.experiments.errors import Stopped
@@ -23,6 +24,7 @@ from incentivize.experiments.training import evaluation, loop
 from incentivize.experiments.training.build import pool_of
 from incentivize.experiments.training.evaluation import EvaluationConfig
 from incentivize.experiments.training.groups import CellGroup
+from tests.helpers.probes import Corridor
 
 
 @pytest.fixture
@@ -221,7 +223,11 @@ def test_a_request_to_stop_is_heeded_between_evaluations_too(cells, monkeypatch,
     assert found.episodes == whole.episodes
 
 
-def test_with_a_search_held_out_tasks_alone_are_played_once_and_rows_say_so(cells):
+def test_with_a_search_held_out_tasks_alone_are_played_once_and_rows_say_so(cells, monkeypatch):
+    """Trained and played is a probe, whose programs are small."""
+    probe, build_setup = Corridor(), loop.build_setup
+    network = networks.make("mlp", probe, width=4)
+    monkeypatch.setattr(loop, "build_setup", lambda cell: replace(build_setup(cell), family=probe, network=network))
     cell = next(replace(cell, simulations=(0, 2), attempts=3) for cell in cells if cell.role == "generalist")
     (found,) = loop.train(CellGroup((cell,), 1))
     rows = rows_of(cell, found.counts, 1)
