@@ -46,27 +46,60 @@ def short(tmp_path_factory):
     return path
 
 
-def test_a_run_that_was_killed_and_stopped_ends_as_if_it_had_not_been(short, tmp_path, monkeypatch):
-    """Kill a run once it has a checkpoint, stop it once it has resumed from there, and let it end."""
-    leave_out_pictures(monkeypatch)
-    alone, out = tmp_path / "alone", tmp_path / "again"
-    assert main(arguments(alone, 1, short, STUDY)) == 0
-    first = begin(out, 1, short, STUDY)
-    (saved, *_) = wait_for(first, out, lambda: list(out.glob("checkpoints/groups/*/[0-9]*")))
-    assert interrupt(first, out, "kill") == "kill"
-    own = inference_search.cells(RunDirectory(alone).settings())
-    assert saved.parent.name == CellGroup(tuple(own), 2).id
-    assert {path.stem for path in (alone / "cells").iterdir()} == {cell.id for cell in own}
-    assert not list((out / "cells").glob("*.npz"))
-    assert not (out / "results.jsonl").exists()
-    second = begin(out, 1, short, STUDY)
-    wait_for(second, out, lambda: "resumes from step" in said(out))
-    second.send_signal(signal.SIGTERM)
-    assert second.wait(120) == 75, said(out)
+@pytest.fixture(scope="module")
+def alone(short, tmp_path_factory):
+    """The directory of a run that was let alone."""
+    out = tmp_path_factory.mktemp("alone") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        leave_out_pictures(patch)
+        assert main(arguments(out, 1, short, STUDY)) == 0
+    return out
+
+
+def wait_for_checkpoint(process, out, alone):
+    """Wait until a run has saved its only group, of which no cell is finished."""
+    (saved, *_) = wait_for(process, out, lambda: list(out.glob("checkpoints/groups/*/[0-9]*")))
+    cells = inference_search.cells(RunDirectory(alone).settings())
+    assert saved.parent.name == CellGroup(tuple(cells), 2).id
+    assert {path.stem for path in (alone / "cells").iterdir()} == {cell.id for cell in cells}
+
+
+def end(out, short, capfd):
+    """Let an interrupted run end, from its checkpoint."""
     assert not list((out / "cells").glob("*.npz"))
     assert main(arguments(out, 1, short, STUDY)) == 0
+    assert "resumes from step" in "".join(capfd.readouterr())
+
+
+def test_a_run_that_was_killed_ends_as_if_it_had_not_been(alone, short, tmp_path, monkeypatch, capfd):
+    leave_out_pictures(monkeypatch)
+    out = tmp_path / "run"
+    process = begin(out, 1, short, STUDY)
+    wait_for_checkpoint(process, out, alone)
+    assert interrupt(process, out, "kill") == "kill"
+    assert not (out / "results.jsonl").exists()
+    end(out, short, capfd)
     assert hashes(out) == hashes(alone)
     assert not orphans(tmp_path)
+
+
+def test_a_run_that_was_stopped_lets_no_other_in_and_ends_as_if_nothing_had_been(
+    alone, short, tmp_path, monkeypatch, capfd
+):
+    leave_out_pictures(monkeypatch)
+    out = tmp_path / "run"
+    process = begin(out, 1, short, STUDY)
+    try:
+        wait_for_checkpoint(process, out, alone)
+        assert main(arguments(out, 1, short, STUDY)) == 2
+        assert f"is being written by another run (process {process.pid} on " in capfd.readouterr().err
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(120) == 75, said(out)
+    finally:
+        process.kill()
+        process.wait()
+    end(out, short, capfd)
+    assert hashes(out) == hashes(alone)
 
 
 @pytest.mark.slow
@@ -77,20 +110,6 @@ def test_fifty_kills_and_ten_requests(workers, tmp_path, capsys):
         print(f"\n{workers} workers: {dict(counts)}")
     assert counts["kill"] + counts["kill all"] == 50
     assert counts["term"] == 10
-
-
-def test_a_second_run_of_the_same_is_refused_while_the_first_goes_on(short, tmp_path, capsys):
-    out = tmp_path / "run"
-    first = begin(out, 1, short, STUDY)
-    try:
-        wait_for(first, out, (out / "status.json").exists)
-        assert main(arguments(out, 1, short, STUDY)) == 2
-        assert f"is being written by another run (process {first.pid} on " in capsys.readouterr().err
-        first.send_signal(signal.SIGTERM)
-        assert first.wait(120) == 75
-    finally:
-        first.kill()
-        first.wait()
 
 
 HEED = (

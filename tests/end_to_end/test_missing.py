@@ -87,11 +87,9 @@ def shown(grid, missing, drawn=True):
 
 
 def parts(cells):
-    """Cells to be without: all of a role, all of a seed, the first of every role, those of some budgets, all."""
+    """Cells to be without: all of a role, all of a seed, those of some budgets, all."""
     for role in dict.fromkeys(cell.role for cell in cells):
-        mine = [cell.id for cell in cells if cell.role == role]
-        yield set(mine)
-        yield {mine[0]}
+        yield {cell.id for cell in cells if cell.role == role}
     part = cells[-1].role, cells[-1].family, cells[-1].evaluation_points
     yield {cell.id for cell in cells if (cell.role, cell.family, cell.evaluation_points) == part}
     yield {cell.id for cell in cells if cell.seed == 0}
@@ -99,9 +97,10 @@ def parts(cells):
 
 
 def more_parts(cells):
-    """More cells to be without: the last of every role, and those of any budgets."""
+    """More cells to be without: the first and the last of every role, and those of any budgets."""
     for role in dict.fromkeys(cell.role for cell in cells):
-        yield {[cell.id for cell in cells if cell.role == role][-1]}
+        first, *_, last = [cell.id for cell in cells if cell.role == role] * 2
+        yield from ({first}, {last})
     for part in dict.fromkeys((cell.role, cell.family, cell.evaluation_points) for cell in cells):
         yield {cell.id for cell in cells if (cell.role, cell.family, cell.evaluation_points) == part}
 

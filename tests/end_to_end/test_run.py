@@ -141,7 +141,7 @@ def test_a_finished_run_is_left_as_it_is(tiny_run, tiny_config, capsys):
 def test_the_same_settings_give_the_same_rows_and_a_stopped_run_goes_on(tiny_run, tiny_config, tmp_path):
     """A second run begins with half of the cells of the first, one worker, and ends with the same.
 
-    Those of either learner are missing: all that are taught, and as many generalists.
+    Missing are the taught generalist, and most incentivized ones, whose program is also that of those that are left.
     """
     again = tmp_path / "again"
     shutil.copytree(tiny_run, again)
@@ -149,9 +149,9 @@ def test_the_same_settings_give_the_same_rows_and_a_stopped_run_goes_on(tiny_run
         (again / name).unlink()
     cells = sorted((again / "cells").iterdir())
     study = {cell.id: cell for cell in task_count.cells(RunDirectory(again).settings())}
-    taught = [name for name, cell in study.items() if cell.learner == "cloning"]
-    generalists = [name for name, cell in study.items() if cell.role == "generalist"]
-    missing = [*taught, *generalists[::2]]
+    taught = [name for name, cell in study.items() if cell.role == "taught"]
+    incentivized = [name for name, cell in study.items() if cell.role in ("generalist", "met")]
+    missing = [*taught, *incentivized[2:]]
     assert len(missing) == len(cells) // 2
     for name in missing:
         (again / "cells" / f"{name}.npz").unlink()
