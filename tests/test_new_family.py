@@ -50,6 +50,7 @@ def test_it_is_one_short_file():
     assert len(TOY.read_text().splitlines()) <= 120
 
 
+@pytest.mark.slow  # `test_examples` holds another family from outside against the contract
 def test_it_obeys_the_contract(package):
     told = python(
         package, "-m", "pytest", "tests/envs/families/test_families.py", "tests/envs/test_render.py", "-k", "Sums"

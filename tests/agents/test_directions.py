@@ -97,7 +97,10 @@ UPDATES = [  # environments, minibatches, actions, network, memory
 
 
 @pytest.mark.parametrize("teacher", [None, pytest.param("dagger", marks=pytest.mark.slow)])
-@pytest.mark.parametrize(("num_envs", "minibatches", "arms", "kind", "memory"), UPDATES)
+@pytest.mark.parametrize(
+    ("num_envs", "minibatches", "arms", "kind", "memory"),
+    [pytest.param(*UPDATES[0], marks=pytest.mark.slow), *UPDATES[1:]],  # an mlp is also in the third
+)
 def test_the_first_update_makes_the_right_action_likelier(num_envs, minibatches, arms, kind, memory, teacher):
     """Tested on the mean over seeds: a single rollout of few environments is too noisy."""
     bandit = Bandit(arms=arms)

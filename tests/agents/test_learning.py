@@ -84,7 +84,7 @@ def test_a_random_reward_teaches_nothing():
     assert 0.35 < float(metrics["successes"] / metrics["episodes"]) < 0.65
 
 
-@pytest.mark.parametrize("teacher", [None, "dagger"])
+@pytest.mark.parametrize("teacher", [None, pytest.param("dagger", marks=pytest.mark.slow)])  # learns alone above
 def test_one_agent_learns_every_family_of_a_mixture(teacher):
     probes = Mixture((Probe(pays="match"), Probe(pays="action")), permuted=2)
     network = networks.make("mlp", probes, width=16)

@@ -13,15 +13,14 @@ from incentivize.envs.wrappers.controls import CONTROLS, controls_of
 
 VARIANTS = {  # knobs that change what a family does
     "codebooks": [{}, {"variant": "try", "study": 3}, {"life": 2}],
-    "errands": [{}, {"chain": 2}],
     "mazes": [{}, {"goal_in_task": False, "room": 9}],
     "programs": [{}, {"silent": True, "room": 9}],
-    "puzzles": [{}],
-    "sequences": [{}, {"order": 1, "tokens": 7, "room": 9, "runs": 2}],
 }
-SLOW = [  # lives are also those of codebooks, and shorter scrambles have the same code
+SLOW = [  # experts and pictures with these knobs have quicker tests, and families without them the whole contract
+    envs.make("errands", chain=2),
     envs.make("errands", attributes=3, values=4, life=3),
     envs.make("puzzles", scramble=3),
+    envs.make("sequences", order=1, tokens=7, room=9, runs=2),
 ]
 FAMILIES = [envs.make(name, **knobs) for name in envs.names() for knobs in VARIANTS.get(name, [{}])]
 SEEN_DIFFERENTLY = {  # controls, with the families that only the slow suite plays inside them

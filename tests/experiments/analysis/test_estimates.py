@@ -88,7 +88,7 @@ def covered(sample_of, statistic=mean, true=0.0, times=600, **how):
     "spread",
     [
         {"pools": 1.0, "tasks": 0.0, "noise": 0.0},
-        {"pools": 1.0, "tasks": 1.0, "noise": 0.5},
+        pytest.param({"pools": 1.0, "tasks": 1.0, "noise": 0.5}, marks=pytest.mark.slow),  # between its neighbours
         {"pools": 0.3, "tasks": 1.0, "noise": 1.0},
         pytest.param(  # test_seeds_of_a_pool_are_not_drawn_anew is the quicker one
             {"pools": 1.0, "seeds": 1.0, "tasks": 0.5, "noise": 0.5}, marks=pytest.mark.slow
