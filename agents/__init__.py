@@ -3,9 +3,9 @@
     learner, rollout, hyperparameters   the training loop that both arms share
     ppo, cloning, teachers              the losses of the two arms, advantages, and the teachers of the second
     networks                            a policy and a value from an encoder, a memory and two heads
-    encoders                            what `--network` names: a new network is a class and a line of `ENCODERS` there
-    memories                            what `--memory` names
-    evaluate, likelihood, search, recording   what trained agents are asked
+    encoders                            the networks of `--network`: a new one is a class and a line of `ENCODERS`
+    memories                            the memories of `--memory`
+    evaluate, likelihood, search, recording   uses and measurements of trained agents
     sharding                            several devices for one agent
 
 May import `rewards` and `envs`.

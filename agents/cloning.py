@@ -20,11 +20,11 @@ def loss(
     """Return the cross-entropy of the policy against the teacher's labels; the value head is not trained.
 
     Args:
-        logits: of the policy in training, float32 [T, B, A].
-        values: of the network in training, float32 [T, B]; unused.
+        logits: logits of the policy in training, float32 [T, B, A].
+        values: values that the network in training estimates, float32 [T, B]; unused.
         rollout: B sequences of T steps, leaves [T, B, ...]; its labels are float32 [T, B, A].
         targets: (), as the labels are in the rollout.
-        hyper: float32 [] each; unused.
+        hyper: hyperparameters, float32 [] each; unused.
 
     Returns:
         The mean cross-entropy, nats, float32 [], and metrics, float32 [] each.
@@ -41,11 +41,11 @@ def loss_with_values(
     """Return the cross-entropy plus PPO's value loss: for an agent that is incentivized after it is taught.
 
     Args:
-        logits: of the policy in training, float32 [T, B, A].
-        values: of the network in training, float32 [T, B].
+        logits: logits of the policy in training, float32 [T, B, A].
+        values: values that the network in training estimates, float32 [T, B].
         rollout: B sequences of T steps, leaves [T, B, ...]; its labels are float32 [T, B, A].
         targets: advantages and value targets, float32 [T, B] each.
-        hyper: float32 [] each; `value_coef` weighs the value loss.
+        hyper: hyperparameters, float32 [] each; `value_coef` weighs the value loss.
 
     Returns:
         The sum, float32 [], and metrics, float32 [] each.

@@ -89,7 +89,7 @@ def evaluate(
         policy: the policy, unbatched.
         initial_memory: the policy's memory at the start of every episode.
         tasks: digits of the tasks, integers [n, D].
-        key: a key; consumed.
+        key: a key for starting states, actions and steps; consumed.
         instances: starting states per task.
         attempts: episodes per instance with sampled actions, at least 1. One more is played with greedy actions.
         first: the number of tasks left out before `tasks`: the rest meet the instances that they meet in the full list.
@@ -138,7 +138,7 @@ def _play(
         states: starting states, leaves [episodes, ...].
         memory: the policy's memories at the start, leaves [episodes, ...].
         greedy: bool [episodes]: whether to take the most probable actions, not sampled ones.
-        key: a key; consumed.
+        key: a key for actions and steps; consumed.
 
     Returns:
         Whether each attempt succeeded, bool [episodes, attempts of a life], and the steps of each episode's last

@@ -12,7 +12,7 @@ class Hyper(NamedTuple):
     Schedules run over absolute environment steps, never over a share of the budget: a prefix of a run is a shorter run.
 
     Attributes:
-        learning_rate: Adam's step size.
+        learning_rate: Adam's learning rate.
         weight_decay: decoupled weight decay (AdamW), per gradient step, multiplied by the learning rate.
         gamma: discount per environment step.
         lam: lambda of the generalised advantage estimate, from 0 to 1.

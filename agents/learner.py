@@ -51,7 +51,7 @@ class Algorithm:
 
 @dataclass(frozen=True)
 class Setup:
-    """The static part of a training run: all that fixes its shapes and code. One `Setup` is one compilation.
+    """The static part of training: all that fixes shapes and code. One `Setup` is one compilation.
 
     Attributes:
         family: the task family, or a mixture of families with equal shares of the environments.
@@ -102,7 +102,7 @@ class Setup:
 
 
 class TrainState(NamedTuple):
-    """The state of a training run: all that the next update needs, and all that a checkpoint saves.
+    """The state of training: all that the next update needs, and all that a checkpoint saves.
 
     Attributes:
         params: the network's parameters, float32 leaves.
@@ -157,7 +157,7 @@ def training_start_sampler(
     Args:
         family: the family of the starting states.
         pool: the training tasks.
-        hyper: float32 [] each; `taste`, `taste_steps`, `near` and `demonstrations` are used.
+        hyper: hyperparameters, float32 [] each; `taste`, `taste_steps`, `near` and `demonstrations` are used.
         steps: environment steps so far, float32 [].
         tastes: whether a share of the episodes begins near success.
         frozen: whether there are only as many starting states as `hyper.demonstrations`.
@@ -167,13 +167,13 @@ def training_start_sampler(
 
 
 def init(setup: Setup, pool: Pool, seed: jax.Array, hyper: Hyper | None = None) -> TrainState:
-    """Start a training run with fresh parameters and environments.
+    """Start training with fresh parameters and environments.
 
     Args:
-        setup: the static part of the run.
+        setup: the static part of training.
         pool: the training tasks.
-        seed: seed of all random numbers of the run, uint32 [].
-        hyper: float32 [] each; only the fields that decide how episodes begin are used. None: the defaults.
+        seed: seed of all random numbers of training, uint32 [].
+        hyper: hyperparameters, float32 [] each; only those that decide how episodes begin are used. None: the defaults.
 
     Returns:
         The state before the first update.
@@ -215,7 +215,7 @@ def loss(setup: Setup, params: Params, batch: Batch, hyper: Hyper) -> tuple[jax.
         setup: gives the network and the algorithm.
         params: the network's parameters, with respect to which the loss is differentiated.
         batch: T steps of B environments, leaves [T, B, ...], and memories, leaves [B, ...].
-        hyper: float32 [] each, with schedules applied.
+        hyper: hyperparameters, float32 [] each, with schedules applied.
 
     Returns:
         The loss, float32 [], and metrics by name, float32 [] each.
@@ -230,11 +230,11 @@ def collect(
     """Collect a rollout of T steps from the N environments of all families.
 
     Args:
-        setup: the static part of the run.
+        setup: the static part of training.
         state: gives the parameters, the environments and the number of updates done.
         pool: the training tasks.
-        key: a key; consumed.
-        hyper: float32 [] each, with schedules applied.
+        key: a key for starting states and the rollout; consumed.
+        hyper: hyperparameters, float32 [] each, with schedules applied.
 
     Returns:
         The environments after the rollout, family by family, leaves [N / families, ...]; and the rollout, leaves
@@ -271,9 +271,9 @@ def update(setup: Setup, state: TrainState, hyper: Hyper, pool: Pool) -> tuple[T
     A minibatch has N / minibatches environments, whole in time.
 
     Args:
-        setup: the static part of the run.
+        setup: the static part of training.
         state: the state before the update.
-        hyper: float32 [] each, before schedules.
+        hyper: hyperparameters, float32 [] each, before schedules.
         pool: the training tasks.
 
     Returns:
@@ -281,17 +281,17 @@ def update(setup: Setup, state: TrainState, hyper: Hyper, pool: Pool) -> tuple[T
         ended in the rollout; all others are means over the gradient steps.
     """
     key, key_rollout, key_epochs = jax.random.split(state.key, 3)
-    now = hyper.at(state.updates.astype(jnp.float32) * setup.steps_per_update)
+    current = hyper.at(state.updates.astype(jnp.float32) * setup.steps_per_update)
     memory = side_by_side([actors.memory for actors in state.actors], axis=0)
-    actors, rollout = collect(setup, state, pool, key_rollout, now)
-    optimiser = _optimiser(now)
+    actors, rollout = collect(setup, state, pool, key_rollout, current)
+    optimiser = _optimiser(current)
     keys = jax.random.split(key_epochs, setup.epochs)
     orders = jax.vmap(jax.random.permutation, in_axes=(0, None))(keys, setup.num_envs)
-    batch = Batch(rollout, setup.algorithm.compute_targets(rollout, now), memory)
+    batch = Batch(rollout, setup.algorithm.compute_targets(rollout, current), memory)
 
     def gradient_step(carry, envs):
         params, optimiser_state = carry
-        grads, metrics = jax.grad(partial(loss, setup), has_aux=True)(params, _minibatch(setup, batch, envs), now)
+        grads, metrics = jax.grad(partial(loss, setup), has_aux=True)(params, _minibatch(setup, batch, envs), current)
         updates, optimiser_state = optimiser.update(grads, optimiser_state, params)
         metrics["grad_norm"] = optax.tree.norm(grads)
         return (optax.apply_updates(params, updates), optimiser_state), metrics
@@ -310,9 +310,9 @@ def train(setup: Setup, state: TrainState, hyper: Hyper, pool: Pool, updates: ja
     """Run several updates in one program.
 
     Args:
-        setup: the static part of the run.
+        setup: the static part of training.
         state: the state before the first update.
-        hyper: float32 [] each, before schedules.
+        hyper: hyperparameters, float32 [] each, before schedules.
         pool: the training tasks.
         updates: number of updates, at least 1, int32 [], traced.
 

@@ -27,7 +27,7 @@ def expert_log_likelihood(
         policy: the policy, unbatched.
         initial_memory: the policy's memory at the start of every episode.
         tasks: digits of the tasks, integers [n, D].
-        key: a key; consumed.
+        key: a key for starting states, actions and steps; consumed.
 
     Returns:
         The log-probabilities summed over decisions, nats, float32 [n], and the number of decisions, int32 [n].

@@ -98,9 +98,9 @@ class Network:
         """Apply the network to one step of one environment.
 
         Args:
-            params: from `init`.
+            params: parameters, as `init` draws them.
             observation: the observation, unbatched.
-            memory: the memory before the step, unbatched.
+            memory: the memory before the step, with leaves of the shapes and dtypes of `initial_memory`.
 
         Returns:
             Logits, float32 [A], with illegal actions at -1e9; the value, float32 []; the memory after the step.
@@ -112,7 +112,7 @@ class Network:
         """Apply the network to one step of N environments.
 
         Args:
-            params: from `init`.
+            params: parameters, as `init` draws them.
             observations: the observations, leaves [N, ...].
             memories: the memories before the step, leaves [N, ...].
 
@@ -130,10 +130,10 @@ class Network:
         """Apply the network to T steps of one environment; the memory is reset where an episode begins.
 
         Args:
-            params: from `init`.
+            params: parameters, as `init` draws them.
             observations: the observations, leaves [T, ...].
             reset_before: whether the step is its episode's first, bool [T].
-            memory: the memory before the first step, unbatched.
+            memory: the memory before the first step, with leaves of the shapes and dtypes of `initial_memory`.
 
         Returns:
             Logits, float32 [T, A]; values, float32 [T]; the memory after the last step.
@@ -147,7 +147,7 @@ class Network:
         """Apply the network to T steps of B environments; memories are reset where an episode begins.
 
         Args:
-            params: from `init`.
+            params: parameters, as `init` draws them.
             observations: the observations, leaves [B, T, ...].
             reset_before: whether the step is its episode's first, bool [B, T].
             memories: the memories before the first step, leaves [B, ...].

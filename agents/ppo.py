@@ -69,11 +69,11 @@ def loss(
     """Return PPO's loss: clipped surrogate, value loss and entropy bonus. Advantages are standardised per minibatch.
 
     Args:
-        logits: of the policy in training, float32 [T, B, A].
-        values: of the network in training, float32 [T, B].
+        logits: logits of the policy in training, float32 [T, B, A].
+        values: values that the network in training estimates, float32 [T, B].
         rollout: B sequences of T steps, leaves [T, B, ...]; its log-probabilities are the old policy's.
         targets: advantages and value targets, float32 [T, B] each.
-        hyper: float32 [] each; `clip`, `value_coef` and `entropy_coef` are used.
+        hyper: hyperparameters, float32 [] each; `clip`, `value_coef` and `entropy_coef` are used.
 
     Returns:
         The loss, float32 [], and metrics, float32 [] each. `ratio_spread` is the largest distance of a ratio from 1.

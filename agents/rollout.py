@@ -115,9 +115,9 @@ def collect(
         config: the dynamics, the network, the reward and the teacher.
         params: the network's parameters.
         actors: the N environments, whose bank is full.
-        key: a key; consumed.
+        key: a key for actions, steps, rewards and labels; consumed.
         steps: T, static.
-        hyper: float32 [] each; scales of the reward and noise of the teacher are used.
+        hyper: hyperparameters, float32 [] each; scales of the reward and noise of the teacher are used.
 
     Returns:
         The environments after the last step, leaves [N, ...], and the rollout, leaves [T, N, ...].

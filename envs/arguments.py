@@ -21,7 +21,7 @@ def check_integer(name: str, value: Any, least: int | None = None, most: int | N
 
     Args:
         name: the argument's name, for the error.
-        value: the argument.
+        value: the argument's value.
         least: the smallest integer allowed; None for no bound.
         most: the largest integer allowed; None for no bound.
 
@@ -33,7 +33,7 @@ def check_integer(name: str, value: Any, least: int | None = None, most: int | N
         if not isinstance(value, bool) and (least is None or least <= number) and (most is None or number <= most):
             return number
     bounds = "" if least is None else f" of at least {least:,}" if most is None else f" from {least:,} to {most:,}"
-    raise ValueError(f"{name}={value!r}: expected an integer{bounds}")
+    raise ValueError(f"{name} = {value!r}: expected an integer{bounds}.")
 
 
 def check_one_of(name: str, value: Any, choices: Iterable[T]) -> T:
@@ -45,7 +45,7 @@ def check_one_of(name: str, value: Any, choices: Iterable[T]) -> T:
     choices = tuple(choices)
     if isinstance(value, str) and value in choices:
         return choices[choices.index(value)]
-    raise ValueError(f"{name}={value!r}: expected one of {', '.join(map(str, choices))}")
+    raise ValueError(f"{name} = {value!r}: expected one of {', '.join(map(str, choices))}.")
 
 
 def check_options(options: Any, names: tuple[str, ...]) -> Mapping[str, Any]:
@@ -57,11 +57,12 @@ def check_options(options: Any, names: tuple[str, ...]) -> Mapping[str, Any]:
     if options is None:
         return {}
     if not isinstance(options, Mapping):
-        raise ValueError(f"options={options!r}: expected a dict with {' or '.join(map(repr, names))}, or None")
+        raise ValueError(f"options = {options!r}: expected a dict with {' or '.join(map(repr, names))}, or None.")
     for key in options:
         if key not in names:
-            close = difflib.get_close_matches(str(key), names, n=1) or names
-            raise ValueError(f"options={options!r}: no option {key!r}; did you mean {' or '.join(map(repr, close))}?")
+            close = difflib.get_close_matches(str(key), names, n=1)
+            advice = f"Did you mean {close[0]!r}?" if close else f"Use {' or '.join(map(repr, names))}."
+            raise ValueError(f"options = {options!r}: there is no option {key!r}. {advice}")
     return options
 
 
@@ -107,7 +108,7 @@ def check_knobs(name: str, cls: type, given: Mapping[str, Any]) -> dict[str, Any
     Args:
         name: the family's name, for the error.
         cls: the family's class.
-        given: values by knob.
+        given: the values given to knobs, by name.
 
     Raises:
         ValueError: if the family has no such knob, or a value is of another type.
@@ -115,11 +116,11 @@ def check_knobs(name: str, cls: type, given: Mapping[str, Any]) -> dict[str, Any
     kinds, knobs = _kinds(cls), {}
     unknown = set(given) - set(kinds)
     if unknown:
-        raise ValueError(f"{', '.join(sorted(unknown))}: no knob of {name}. Use one of {', '.join(kinds)}.")
+        raise ValueError(f"{', '.join(sorted(unknown))}: {name} has no such knob. Use one of {', '.join(kinds)}.")
     for knob, value in given.items():
         plain = value.item() if isinstance(value, np.generic) else value
         fitting = _fitting(plain, kinds[knob])
         if not fitting:
-            raise ValueError(f"{knob}={value!r}: expected {_describe(kinds[knob])}")
+            raise ValueError(f"{knob} = {value!r}: expected {_describe(kinds[knob])}.")
         knobs[knob] = fitting[0]
     return knobs

@@ -61,17 +61,17 @@ def start_sampler(
     """Make a function that draws a task of the pool and an instance of the task.
 
     Args:
-        family: the family.
-        pool: the tasks.
+        family: the family to be played.
+        pool: the pool that tasks are drawn from.
         near: the share of episodes that begin near success; None for none.
         starts: uint32 []: the number of distinct starting states, a set fixed by the pool's seed; None for no limit.
     """
 
     def draw(key: jax.Array) -> State:
         if starts is not None:
-            key_which, _ = jax.random.split(key)
-            which = jax.random.randint(key_which, (), 0, starts.astype(jnp.int32))
-            key = jax.random.fold_in(jax.random.fold_in(jax.random.key(STARTS), pool.seed), which)
+            key_number, _ = jax.random.split(key)
+            number = jax.random.randint(key_number, (), 0, starts.astype(jnp.int32))
+            key = jax.random.fold_in(jax.random.fold_in(jax.random.key(STARTS), pool.seed), number)
         key_task, key_instance = jax.random.split(key)
         task = family.tasks.sample(key_task, pool)
         if near is None:

@@ -73,7 +73,7 @@ def init(family: Family, pool: Pool, word: jax.Array, task: jax.Array | None = N
     """Start an episode.
 
     Args:
-        family: the family.
+        family: the family to be played.
         pool: the pool that a task is drawn from.
         word: uint32 []: a random word, which decides everything in the episode.
         task: digits [D] of the task to play; None draws one from the pool.
@@ -123,8 +123,8 @@ def checked(action: Any, num_actions: int, shape: tuple[int, ...] = (), ignored:
         if not wrong.size:
             return actions.astype(np.int32)
         action = wrong[0]
-    each = f" for each of {shape[0]} environments" if shape else ""
-    raise gym.error.InvalidAction(f"action={action}: expected an integer from 0 to {num_actions - 1}{each}")
+    scope = f" for each of {shape[0]} environments" if shape else ""
+    raise gym.error.InvalidAction(f"action = {action}: expected an integer from 0 to {num_actions - 1}{scope}.")
 
 
 class FamilyEnv(gym.Env[np.ndarray, Any]):
@@ -169,7 +169,7 @@ class FamilyEnv(gym.Env[np.ndarray, Any]):
         self.family: Family = envs.make(family, control, **knobs)
         most = min(self.family.tasks.split_size(self.split), 2**24)
         if pool_size is not None and not 1 <= (pool_size := check_integer("pool_size", pool_size)) <= most:
-            raise ValueError(f"pool_size={pool_size}: expected 1 to {most:,}, or None to make every episode a new task")
+            raise ValueError(f"pool_size = {pool_size}: expected 1 to {most:,}, or None for new tasks only.")
         self.pool_size, self.pool_seed = pool_size, check_integer("pool_seed", pool_seed, 0, WORD)
         self.observation_space = observation_space(self.family)
         self.action_space = gym.spaces.Discrete(self.family.num_actions)
@@ -201,12 +201,18 @@ class FamilyEnv(gym.Env[np.ndarray, Any]):
                 fits = digits.shape == (len(tasks.radices),) and np.issubdtype(digits.dtype, np.integer)
                 if fits and (digits >= 0).all() and (digits < tasks.radices).all():
                     return digits.astype(tasks.dtype)
-        raise ValueError(f"task={task!r}: expected a number below {count:,} or digits below {tasks.radices}")
+        raise ValueError(f"task = {task!r}: expected a number below {count:,}, or digits below {tasks.radices}.")
 
     @pinned
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Start an episode, and return its first observation and info.
+
+        Raises:
+            ValueError: if the seed or an option is invalid.
+            RuntimeError: if the process was forked after JAX had been started.
+        """
         refuse_lost_threads()
         task = check_options(options, ("task",)).get("task")
         digits = None if task is None else self.digits(task)
@@ -217,10 +223,17 @@ class FamilyEnv(gym.Env[np.ndarray, Any]):
 
     @pinned
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        """Take one action, and return observation, reward, terminated, truncated and info.
+
+        Raises:
+            gymnasium.error.InvalidAction: if the action is no integer from 0 to A - 1.
+            gymnasium.error.ResetNeeded: if no episode has begun, or the last one has ended.
+            RuntimeError: if the process was forked after JAX had been started.
+        """
         if self.episode is None or self.last_result is None:
-            raise gym.error.ResetNeeded("call reset before step")
+            raise gym.error.ResetNeeded("step: no episode has begun. Call reset first.")
         if self.last_result.terminated or self.last_result.truncated:
-            raise gym.error.ResetNeeded("the episode has ended: call reset before the next step")
+            raise gym.error.ResetNeeded("step: the episode has ended. Call reset first.")
         refuse_lost_threads()
         return self._record(*_compiled(self.family)[1](self.episode, checked(action, self.family.num_actions)))
 
@@ -230,19 +243,29 @@ class FamilyEnv(gym.Env[np.ndarray, Any]):
         return super().__getstate__()
 
     def action_masks(self) -> np.ndarray:
-        """Return the legal actions, bool [A]; MaskablePPO of sb3-contrib calls this method."""
+        """Return the legal actions, bool [A]; MaskablePPO of sb3-contrib calls this method.
+
+        Raises:
+            gymnasium.error.ResetNeeded: if no episode has begun.
+        """
         if self.last_result is None:
-            raise gym.error.ResetNeeded("call reset before action_masks")
+            raise gym.error.ResetNeeded("action_masks: no episode has begun. Call reset first.")
         return np.array(self.last_result.action_mask, bool)
 
     @pinned
     def render(self) -> Any:
-        """Draw what the agent may see, in the environment's render mode."""
+        """Draw what the agent may see, in the environment's render mode.
+
+        Raises:
+            gymnasium.error.ResetNeeded: if no episode has begun.
+            ImportError: if the mode is "rgb_array", and Pillow or matplotlib is missing.
+            RuntimeError: if the process was forked after JAX had been started.
+        """
         if self.render_mode is None:
-            gym.logger.warn("render() shows nothing: make the environment with render_mode='rgb_array' or 'ansi'")
+            gym.logger.warn("render_mode = None: nothing is drawn. Give `make` render_mode='rgb_array' or 'ansi'.")
             return None
         if self.episode is None:
-            raise gym.error.ResetNeeded("call reset before render")
+            raise gym.error.ResetNeeded("render: no episode has begun. Call reset first.")
         refuse_lost_threads()
         picture = self.family.render(self.episode.state)
         return to_image(picture) if self.render_mode == "rgb_array" else to_text(picture, colour=True)

@@ -68,7 +68,7 @@ def _mode(value: Any) -> AutoresetMode:
         return AutoresetMode(value)
     except ValueError:
         modes = ", ".join(mode.value for mode in AutoresetMode)
-        raise ValueError(f"autoreset_mode={value!r}: expected one of {modes}") from None
+        raise ValueError(f"autoreset_mode = {value!r}: expected one of {modes}.") from None
 
 
 def _single(digit: Any) -> bool:
@@ -147,10 +147,10 @@ class FamilyVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         **arguments: Any,
     ) -> None:
         if not 1 <= (num_envs := check_integer("num_envs", num_envs)) < 2**31:
-            raise ValueError(f"num_envs={num_envs}: expected at least 1, and fewer than 2^31")
+            raise ValueError(f"num_envs = {num_envs}: expected at least 1, and fewer than 2^31.")
         if render_mode is not None:
             raise ValueError(
-                f"render_mode={render_mode!r}: expected None. Pass vectorization_mode='sync' to draw environments."
+                f"render_mode = {render_mode!r}: expected None. Pass vectorization_mode='sync' to draw environments."
             )
         self.single_env = FamilyEnv(family, **arguments)  # never played: it holds the family, the pool and the tasks
         self.mode = _mode(autoreset_mode)
@@ -172,6 +172,13 @@ class FamilyVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Start episodes, and return their first observations and info.
+
+        Raises:
+            ValueError: if a seed or an option is invalid.
+            gymnasium.error.ResetNeeded: if only some environments are to be reset, and no episode has begun.
+            RuntimeError: if the process was forked after JAX had been started.
+        """
         refuse_lost_threads()
         chosen = check_options(options, ("task", "reset_mask"))
         mask, tasks = self._reset_mask(chosen.get("reset_mask")), self._tasks(chosen.get("task"))
@@ -182,10 +189,18 @@ class FamilyVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
     @pinned
     def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """Take one action in each environment, and return observations, rewards, terminated, truncated and info.
+
+        Raises:
+            gymnasium.error.InvalidAction: if the actions are not N integers from 0 to A - 1.
+            gymnasium.error.ResetNeeded: if no episode has begun, or some have ended and are not reset automatically.
+            RuntimeError: if the process was forked after JAX had been started.
+        """
         if self.episodes is None:
-            raise gym.error.ResetNeeded("call reset before step")
+            raise gym.error.ResetNeeded("step: no episode has begun. Call reset first.")
         if self.mode is AutoresetMode.DISABLED and self._ended.any():
-            raise gym.error.ResetNeeded(f"episodes ended in {np.flatnonzero(self._ended).tolist()}: reset them first")
+            ended = np.flatnonzero(self._ended).tolist()
+            raise gym.error.ResetNeeded(f"step: episodes have ended in environments {ended}. Reset these first.")
         refuse_lost_threads()
         waiting = self._ended & (self.mode is AutoresetMode.NEXT_STEP)  # they are reset, whatever their action
         int_actions = checked(actions, self.single_env.family.num_actions, (self.num_envs,), waiting)
@@ -226,10 +241,10 @@ class FamilyVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         fits = isinstance(mask, np.ndarray) and mask.dtype == bool and mask.shape == (self.num_envs,)
         if not (fits and mask.any()):
             raise ValueError(
-                f"reset_mask={mask!r}: expected a bool array of shape ({self.num_envs},) with a True in it"
+                f"reset_mask = {mask!r}: expected a bool array of shape ({self.num_envs},) with a True in it."
             )
         if self.episodes is None and not mask.all():
-            raise gym.error.ResetNeeded("reset all environments before some of them")
+            raise gym.error.ResetNeeded("reset_mask: no episode has begun. Reset all environments first.")
         return mask
 
     def _seeded(self, seed: Any, mask: np.ndarray) -> dict[int, np.random.Generator]:
@@ -240,8 +255,8 @@ class FamilyVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             first = None if seed is None else check_integer("seed", seed, 0)
             seed = [None if first is None else first + place for place in range(self.num_envs)]
         if not isinstance(seed, (list, tuple)) or len(seed) != self.num_envs:
-            raise ValueError(f"seed={seed!r}: expected a number or a list of {self.num_envs}")
-        seed = [None if each is None else check_integer("seed", each, 0) for each in seed]
+            raise ValueError(f"seed = {seed!r}: expected a number, or a list of {self.num_envs}.")
+        seed = [None if value is None else check_integer("seed", value, 0) for value in seed]
         places = np.flatnonzero(mask).tolist()
         return {i: np_random(seed[i])[0] for i in places if seed[i] is not None or i not in self._generators}
 
@@ -252,9 +267,11 @@ class FamilyVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         count, listed = self.num_envs, isinstance(task, (list, tuple)) or np.ndim(task) > 0
         digits = listed and len(task) == len(self.single_env.family.tasks.radices) and all(_single(x) for x in task)
         if digits and len(task) == count:
-            raise ValueError(f"task={task!r}: one task or {count}? A task has as many digits: give the digits of each.")
+            raise ValueError(
+                f"task = {task!r}: ambiguous, as a task also has {count} digits. Give the digits of each task."
+            )
         if digits or not listed:
             return np.tile(self.single_env.digits(task), (count, 1))
         if len(task) != count:
-            raise ValueError(f"task={task!r}: expected one task, or a list of one for each of {count} environments")
-        return np.stack([self.single_env.digits(each) for each in task])
+            raise ValueError(f"task = {task!r}: expected one task, or a list of one for each of {count} environments.")
+        return np.stack([self.single_env.digits(one_task) for one_task in task])

@@ -104,15 +104,15 @@ def overridden_variables(variables: Mapping[str, str]) -> dict[str, str]:
     return overridden
 
 
-def _fits(name: str, now: Any, value: Any) -> bool:
+def _fits(name: str, current: Any, value: Any) -> bool:
     """Return whether a setting has its required value, or a harmless one."""
-    return now == value or (name not in NUMBERS and now in HARMLESS)
+    return current == value or (name not in NUMBERS and current in HARMLESS)
 
 
-def _wrong(now: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+def _wrong(current: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the required values of those settings that have others: `settings` first, then GUARDS and NUMBERS."""
     required = GUARDS | NUMBERS | dict(settings)
-    return {name: required[name] for name, value in now.items() if not _fits(name, value, required[name])}
+    return {name: required[name] for name, value in current.items() if not _fits(name, value, required[name])}
 
 
 def _now() -> dict[str, Any]:

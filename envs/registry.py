@@ -1,4 +1,4 @@
-"""Registries: from names to objects that are imported on demand. Ours come first, then those of installed packages.
+"""Registries: names of objects that are imported on demand, built-in ones first, then those of other packages.
 
 A package brings a family, reward, network or study by an entry point in the group of that name, as in::
 
@@ -27,17 +27,17 @@ class Registry(Mapping[str, EntryPoint], Generic[T]):
         kind: the last part of the name of its group of entry points: "families" of `incentivize.families`.
     """
 
-    def __init__(self, kind: str, ours: Mapping[str, str]) -> None:
-        """Register our objects, then those of installed packages whose names are free.
+    def __init__(self, kind: str, built_in: Mapping[str, str]) -> None:
+        """Register built-in objects, then those of installed packages whose names are free.
 
         Args:
-            kind: as the attribute.
-            ours: "module:object", or "module", by name.
+            kind: the last part of the name of a group of entry points, such as "families".
+            built_in: "module:object", or "module", by name.
         """
         self.kind = kind
         self.left_out: list[str] = []  # said at the first use of the registry, not where a package is imported
         group = f"incentivize.{kind}"
-        self._entries = {name: EntryPoint(name, where, group) for name, where in ours.items()}
+        self._entries = {name: EntryPoint(name, where, group) for name, where in built_in.items()}
         for entry in sorted(entry_points(group=group), key=_package):  # `sys.path` decides their order otherwise
             if self._entries.setdefault(entry.name, entry) != entry:
                 message = f"{_package(entry)} brings {kind} of a name that is taken, {entry.name!r}: left out"
@@ -77,8 +77,8 @@ class Registry(Mapping[str, EntryPoint], Generic[T]):
             if entry.dist is None:
                 raise
             raise LoadError(
-                f"{name!r} of {self.kind}, brought by {_package(entry)}, cannot be loaded from {entry.value}: "
-                f"{type(error).__name__}: {error}"
+                f"{name!r} of {self.kind}, from {_package(entry)}: cannot be loaded from {entry.value} "
+                f"({type(error).__name__}: {error}). Reinstall {entry.dist.name}."
             ) from error
 
 

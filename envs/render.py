@@ -48,7 +48,10 @@ class Picture:
         """
         height, width = self.characters.shape
         if not (0 <= row < height and column >= 0 and column + len(text) <= width):
-            raise ValueError(f"{text!r} at {row}, {column} does not fit into {height} x {width}")
+            raise ValueError(
+                f"text = {text!r}, row = {row}, column = {column}: does not fit into {height} x {width}. "
+                "Enlarge the picture."
+            )
         place = row, slice(column, column + len(text))
         self.characters[place], self.inks[place], self.papers[place] = list(text), ink, paper
 

@@ -121,12 +121,12 @@ class TaskSpace:
 
     def __post_init__(self) -> None:
         if len(self.radices) < 2 or min(self.radices) < 1 or max(self.radices) > 2**16:
-            raise ValueError(f"radices={self.radices}: expected at least two digits, each with a radix from 1 to 65536")
+            raise ValueError(f"radices = {self.radices}: expected at least two digits, with radices from 1 to 65536.")
         if self.size < 8:
-            raise ValueError(f"radices={self.radices}: {self.size} tasks are too few to split. Give at least 8.")
+            raise ValueError(f"radices = {self.radices}: {self.size} tasks are too few to split. Give at least 8.")
         if sum(self._counts) > 2**16:
             raise ValueError(
-                f"radices={self.radices}: the digits that cut splits have over 2^16 values. Put small radices first."
+                f"radices = {self.radices}: the digits that cut splits have over 2^16 values. Put small radices first."
             )
 
     @cached_property
@@ -213,7 +213,7 @@ class TaskSpace:
             ValueError: if the index is no integer, or the seed no integer of 32 bits.
         """
         if not 0 <= (index := check_integer("index", index)) < self.split_size(split):
-            raise IndexError(f"index={index}: the {split} split has tasks 0 to {self.split_size(split) - 1:,}")
+            raise IndexError(f"index = {index}: expected 0 to {self.split_size(split) - 1:,} in the {split} split.")
         number = SPLITS.index(split)
         digits = []
         for radix in reversed([self._counts[number], *self.radices[self._prefix :]]):

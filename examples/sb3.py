@@ -19,7 +19,13 @@ SIZE = {"rows": 4, "columns": 4}  # small, so that a minute is enough
 
 
 def success(model: PPO, episodes: int = 200, **kwargs: Any) -> float:
-    """How often the policy succeeds, as drawn, over episodes from fixed seeds; `kwargs` say on which tasks."""
+    """Return the share of episodes, from fixed seeds, in which the policy succeeds with sampled actions.
+
+    Args:
+        model: the trained agent.
+        episodes: the number of episodes.
+        kwargs: arguments of the environment, which choose the tasks.
+    """
     env = gymnasium.make(ID, **SIZE, **kwargs)
     wins = 0
     for seed in range(episodes):
@@ -35,7 +41,7 @@ def success(model: PPO, episodes: int = 200, **kwargs: Any) -> float:
 
 
 def main(pool: int, steps: int, seed: int = 0) -> tuple[float, float]:
-    """Train on a pool; returns success on its tasks, and on tasks held out."""
+    """Train on a pool; return the success on its tasks, and on tasks held out."""
     env = make_vec_env(ID, n_envs=8, seed=seed, env_kwargs={**SIZE, "split": "training", "pool_size": pool})
     model = PPO("MlpPolicy", env, seed=seed, device="cpu", n_steps=64, batch_size=64, learning_rate=1e-3)
     model.learn(steps)

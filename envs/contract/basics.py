@@ -48,12 +48,12 @@ def batched(family: Family, method: str) -> Callable[..., Any]:
 
 def expert_solves_every_instance(family: Family) -> None:
     """Check that the expert solves held-out tasks within the horizon, in as many steps as `distance` says."""
-    found = solve(family, -(-EXPERT_INSTANCES // EPISODES), "informed")
-    lost = ~found.solved
+    solved = solve(family, -(-EXPERT_INSTANCES // EPISODES), "informed")
+    lost = ~solved.solved
     assert not lost.any(), f"the expert does not solve {lost.mean():.2%} of instances within the horizon"
-    assert not found.failed.any(), f"the expert fails in {found.failed.mean():.2%} of instances"
-    assert (found.steps == found.distance).all(), "the expert needs another number of steps than `distance` says"
-    assert (found.distance >= 1).all(), "an instance is solved before it begins"
+    assert not solved.failed.any(), f"the expert fails in {solved.failed.mean():.2%} of instances"
+    assert (solved.steps == solved.distance).all(), "the expert needs another number of steps than `distance` says"
+    assert (solved.distance >= 1).all(), "an instance is solved before it begins"
 
 
 def an_episode_keeps_the_contract(family: Family) -> None:
@@ -94,9 +94,9 @@ def the_key_decides(family: Family) -> None:
     assert _differ(first_look, second_look), "another key gives the same instances"
 
 
-def _differ(one: Any, other: Any) -> bool:
+def _differ(first: Any, second: Any) -> bool:
     """Return whether any leaves of two trees differ."""
-    return any((a != b).any() for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True))
+    return any((a != b).any() for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True))
 
 
 def compiled_and_batched_equal_plain(family: Family) -> None:
@@ -139,9 +139,9 @@ def start_near_is_near(family: Family) -> None:
     farthest = int(base_of(family)[1].distance[:, 0].max())
     for steps in (1, 3):
         starts = [near(half, task, jnp.int32(steps)) for half in keys]
-        found = set(np.concatenate([distances(family, states) for states in starts]).tolist())
+        distances_seen = set(np.concatenate([distances(family, states) for states in starts]).tolist())
         expected = set(range(1, min(steps, farthest) + 1))
-        assert found == expected, f"start_near({steps}) begins at distances {found}"
+        assert distances_seen == expected, f"start_near({steps}) begins at distances {distances_seen}"
 
 
 def scripted_policies_are_policies(family: Family) -> None:

@@ -41,35 +41,38 @@ def every_digit_matters(family: Family) -> None:
 
     A digit matters if it changes an outcome, the informed expert, or the world that a blind agent sees. So a digit that
     only picks another instance passes. Compared values differ by one, or by a whole part of the radix.
+
+    Raises:
+        AssertionError: if a digit makes no difference in any of the tasks that are tried.
     """
     untested = {(place, step) for place, radix in enumerate(family.tasks.radices) for step in _steps(radix)}
-    said_to_matter: set[Change] = set()
+    by_behaviour: set[Change] = set()
     for batch in range(SHARED):  # most digits show in a few tasks, so that all may be tried at once
         changes = sorted(untested)
-        _try(family, batch, [changes[lane % len(changes)] for lane in range(EPISODES)], untested, said_to_matter)
+        _try(family, batch, [changes[lane % len(changes)] for lane in range(EPISODES)], untested, by_behaviour)
         if not untested:
             return
     for batch in range(BATCHES):
         for change in sorted(untested):
-            _try(family, batch, [change] * EPISODES, untested, said_to_matter)
-        if not untested & said_to_matter:
+            _try(family, batch, [change] * EPISODES, untested, by_behaviour)
+        if not untested & by_behaviour:
             return
-    place, step = min(untested & said_to_matter)
+    place, step = min(untested & by_behaviour)
     raise AssertionError(
         f"digit {place} of a task: no two values that are {step} apart play differently, so `tasks` counts too many. "
         "Leave the digit out, or let `behaviour` be equal for such tasks."
     )
 
 
-def _try(family: Family, batch: int, changes: list[Change], untested: set[Change], said: set[Change]) -> None:
+def _try(family: Family, batch: int, changes: list[Change], untested: set[Change], by_behaviour: set[Change]) -> None:
     """Change a digit of every task of a batch and play. Move what matters out of `untested`, and note what should.
 
     Args:
-        family: the family.
+        family: the family to be checked.
         batch: the number of a batch of held-out tasks.
         changes: EPISODES changes, one for every task.
         untested: the changes that have made no difference so far; those that make one are removed.
-        said: the changes that make a difference according to `behaviour`; more are added.
+        by_behaviour: the changes that make a difference according to `behaviour`; more are added.
     """
     start, first = _played(family, batch)
     tasks = heldout_tasks(family, batch)
@@ -78,7 +81,7 @@ def _try(family: Family, batch: int, changes: list[Change], untested: set[Change
     others[rows, places] = (tasks[rows, places].astype(np.int64) + steps) % radices[places]
     apart = (_behaviour(family)(others) != _behaviour(family)(tasks)).any(1)
     second = play(family, start._replace(state=init(family, others, batch).state), first.action)
-    said.update(change for change, is_apart in zip(changes, apart, strict=True) if is_apart)
+    by_behaviour.update(change for change, is_apart in zip(changes, apart, strict=True) if is_apart)
     differs = _plays_differently(first, second) & apart
     untested.difference_update(change for change, is_other in zip(changes, differs, strict=True) if is_other)
 

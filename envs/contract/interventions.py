@@ -29,11 +29,11 @@ PICTURES = 3  # pairs compared for every replaced field: drawing is slow
 
 def the_fair_expert_knows_what_was_shown(family: Family) -> None:
     """Refuse a fair expert that acts differently in two episodes in which the agent has observed the same."""
-    for what, first, second in (*with_other_tasks(family), *with_another(family, "task")):
+    for replaced, first, second in (*with_other_tasks(family), *with_another(family, "task")):
         alike = alike_so_far(first, second)
         same = np.isclose(first.fair, second.fair, atol=1e-6).all(-1)
         assert (same | ~alike).all(), (
-            f"the fair expert changes when {what} is replaced and nothing else is observed: "
+            f"the fair expert changes when {replaced} is replaced and nothing else is observed: "
             "it must act on what the agent was shown (`state.shown`, as far as observations have told it)"
         )
     if family.reveals_rule:
@@ -46,8 +46,8 @@ def the_fair_expert_knows_what_was_shown(family: Family) -> None:
             "other fields of the state"
         )
     episode, twins = same_task(family)
-    for one, other in twins:
-        same = np.isclose(episode.fair[one], episode.fair[other], atol=1e-6).all()
+    for first, second in twins:
+        same = np.isclose(episode.fair[first], episode.fair[second], atol=1e-6).all()
         assert same, "the fair expert does otherwise in two instances of a task that look the same so far"
 
 
@@ -115,17 +115,17 @@ def _first(flags: np.ndarray) -> np.ndarray:
 def pictures_show_what_was_seen(family: Family) -> None:
     """Refuse pictures that differ where the agent has observed the same, and blind ones that change with `shown`."""
     episode, twins = same_task(family)
-    for one, other in twins[:: max(len(twins) // (2 * PICTURES), 1)]:
-        same = _drawn(family, _at(episode.state, *one)) == _drawn(family, _at(episode.state, *other))
+    for first, second in twins[:: max(len(twins) // (2 * PICTURES), 1)]:
+        same = _drawn(family, _at(episode.state, *first)) == _drawn(family, _at(episode.state, *second))
         assert same, "a picture tells two instances of a task apart that look the same so far"
-    for what, first, second in (*with_other_tasks(family), *with_another(family, "task"), *with_unseen(family)):
-        for one, other in _pairs(first, second, alike_so_far(first, second)):
-            same = _drawn(family, one) == _drawn(family, other)
-            assert same, f"a picture tells what no observation has: it changes with {what} while those do not"
+    for replaced, first, second in (*with_other_tasks(family), *with_another(family, "task"), *with_unseen(family)):
+        for state, twin in _pairs(first, second, alike_so_far(first, second)):
+            same = _drawn(family, state) == _drawn(family, twin)
+            assert same, f"a picture tells what no observation has: it changes with {replaced} while those do not"
     for _, first, second in with_another(family, "shown"):
         different = ~equal(first.seen, second.seen) & first.running & second.running
-        for one, other in _pairs(first, second, _first(different)):
-            same = _drawn(family, one, described=False) == _drawn(family, other, described=False)
+        for state, twin in _pairs(first, second, _first(different)):
+            same = _drawn(family, state, described=False) == _drawn(family, twin, described=False)
             assert same, "a picture without the description tells one description, or one hidden rule, from another"
 
 

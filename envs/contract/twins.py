@@ -73,9 +73,9 @@ def _alike(family: Family, seen: Observation, others: tuple[State, State]) -> Al
     return Alike(_same(seen, with_task), _same(seen, with_shown), _same(blinded, blinded_with_shown))
 
 
-def _same(one: Any, other: Any) -> jax.Array:
+def _same(first: Any, second: Any) -> jax.Array:
     """Return whether two trees have equal leaves, bool []."""
-    same = jax.tree.map(lambda a, b: (a == b).all(), one, other)
+    same = jax.tree.map(lambda a, b: (a == b).all(), first, second)
     return jnp.stack(jax.tree.leaves(same)).all()
 
 
@@ -106,7 +106,7 @@ def _player(family: Family) -> Callable[[Start, jax.Array, np.bool_], Episode]:
         action = jnp.where(given < 0, jax.random.categorical(key_act, jnp.log(policy)), given).astype(jnp.int32)
         stepped = mapped("step", (0, None, None))(_stacked(state, shown_another), action, key_step)
         (after, outcome), (_, other_outcome) = (_row(stepped, row) for row in range(2))
-        now = Episode(
+        recorded = Episode(
             state=state,
             after=after,
             seen=seen,
@@ -121,7 +121,7 @@ def _player(family: Family) -> Callable[[Start, jax.Array, np.bool_], Episode]:
             outcome_with_other_shown=other_outcome,
             running=running,
         )
-        return (after, running & ~outcome.ends_episode), now
+        return (after, running & ~outcome.ends_episode), recorded
 
     def play(start: Start, actions: jax.Array, compare: jax.Array) -> Episode:
         inputs = actions, jax.random.split(start.key, family.horizon)
@@ -155,27 +155,28 @@ def _solver(family: Family, kind: Literal["informed", "fair"]) -> Callable[[Stat
     expert = jax.vmap(partial(alone(family, "expert"), kind=kind))
 
     def step(keys: jax.Array, carry: Any) -> Any:
-        number, states, running, found = carry
+        number, states, running, solved = carry
         key_act, key_step = jax.random.split(keys[number])
         action = jax.random.categorical(key_act, jnp.log(expert(states)))
         last = jax.vmap(family.attempt)(states) == family.attempts - 1
         states, outcome = _mapped(family, "step")(states, action, jax.random.split(key_step, EPISODES))
-        found = found._replace(
-            steps=found.steps + ~found.solved,
-            failed=found.failed | (outcome.failed & ~found.solved),
-            solved=found.solved | outcome.succeeded,
-            won=found.won | (outcome.succeeded & running & last),
+        solved = solved._replace(
+            steps=solved.steps + ~solved.solved,
+            failed=solved.failed | (outcome.failed & ~solved.solved),
+            solved=solved.solved | outcome.succeeded,
+            won=solved.won | (outcome.succeeded & running & last),
         )
-        return number + 1, states, running & ~outcome.ends_episode, found
+        return number + 1, states, running & ~outcome.ends_episode, solved
 
     def goes_on(most: jax.Array, carry: Any) -> jax.Array:
-        number, _, running, found = carry
-        return (number < most) & (running | ~found.solved).any()
+        number, _, running, solved = carry
+        return (number < most) & (running | ~solved.solved).any()
 
     def solve(states: State, key: jax.Array, most: jax.Array) -> Solved:
-        no, keys = jnp.zeros(EPISODES, bool), jax.random.split(key, family.horizon)
-        found = Solved(_mapped(family, "distance")(states), jnp.zeros(EPISODES, jnp.int32), no, no, no)
-        begin = jnp.int32(0), states, ~no, found
+        all_false, keys = jnp.zeros(EPISODES, bool), jax.random.split(key, family.horizon)
+        distance = _mapped(family, "distance")(states)
+        solved = Solved(distance, jnp.zeros(EPISODES, jnp.int32), all_false, all_false, all_false)
+        begin = jnp.int32(0), states, ~all_false, solved
         return jax.lax.while_loop(partial(goes_on, most), partial(step, keys), begin)[3]
 
     return jax.jit(solve)
@@ -230,7 +231,7 @@ def play(family: Family, start: Start, actions: Any = None, compare: bool = Fals
     """Play episodes; return NumPy arrays [EPISODES, horizon, ...].
 
     Args:
-        family: the family.
+        family: the family to be played.
         start: the starts of EPISODES episodes.
         actions: int32 [EPISODES, horizon]; the actors choose where one is below 0, or if none are given.
         compare: whether to find out `Episode.alike`, which takes time.
@@ -249,16 +250,16 @@ def is_key(leaf: Any) -> bool:
     return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
-def equal(one: Any, other: Any) -> np.ndarray:
+def equal(first: Any, second: Any) -> np.ndarray:
     """Compare two trees of leaves [EPISODES, horizon, ...] step by step: bool [EPISODES, horizon]."""
-    pairs = zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)
+    pairs = zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True)
     same = [(a == b).reshape(*a.shape[:2], -1).all(-1) for a, b in pairs]
     return np.logical_and.reduce(same)
 
 
-def alike_so_far(one: Episode, other: Episode) -> np.ndarray:
+def alike_so_far(first: Episode, second: Episode) -> np.ndarray:
     """Mark the steps up to which the agent has observed the same in two episodes, bool [EPISODES, horizon]."""
-    same = equal(one.seen, other.seen) & one.running & other.running
+    same = equal(first.seen, second.seen) & first.running & second.running
     return np.logical_and.accumulate(same, axis=1)
 
 
@@ -278,9 +279,9 @@ def _changes(family: Family) -> Iterator[np.ndarray]:
 
 
 class Twins(NamedTuple):
-    """Episodes, and the same episodes from starts in which `what` was replaced."""
+    """Episodes, and the same episodes from starts in which one part, `replaced`, is another."""
 
-    what: str
+    replaced: str  # the part, in words
     first: Episode
     second: Episode
 
@@ -299,10 +300,10 @@ def random_of(family: Family) -> tuple[Start, Episode]:
     return start, play(family, start, compare=True)
 
 
-def _with(family: Family, what: str, state: State) -> Twins:
+def _with(family: Family, replaced: str, state: State) -> Twins:
     """Play the base episodes again from `state` with the same actions and keys."""
     start, first = base_of(family)
-    return Twins(what, first, play(family, start._replace(state=state), first.action))
+    return Twins(replaced, first, play(family, start._replace(state=state), first.action))
 
 
 @lru_cache(maxsize=2)

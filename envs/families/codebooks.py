@@ -69,12 +69,12 @@ class Codebooks(FixedLength):
 
     def __post_init__(self) -> None:
         if not 2 <= self.exam <= self.cues <= 255:
-            raise ValueError(f"exam={self.exam}, cues={self.cues}: expected 2 <= exam <= cues <= 255")
+            raise ValueError(f"exam = {self.exam}, cues = {self.cues}: expected 2 <= exam <= cues <= 255.")
         check_integer("study", self.study, 1, 8)
         if self.variant not in ("probe", "try"):
-            raise ValueError(f"variant={self.variant!r}: expected 'probe' or 'try'")
+            raise ValueError(f"variant = {self.variant!r}: expected 'probe' or 'try'.")
         if not 0 <= self.price <= 100:
-            raise ValueError(f"price={self.price}: expected 0 to 100 (thousandths of the reward)")
+            raise ValueError(f"price = {self.price}: expected 0 to 100 (thousandths of the reward).")
 
     @property
     def reveals_rule(self) -> bool:
@@ -217,9 +217,9 @@ class Codebooks(FixedLength):
 
     @property
     def rules(self) -> str:
-        how = "In study 0 to 3 try an answer, and you are told whether it is right. w lets the step go by."
+        in_study = "In study 0 to 3 try an answer, and you are told whether it is right. w lets the step go by."
         if self.variant == "probe":
-            how = (
+            in_study = (
                 "In study p probes: it asks whether the answer is one of the two that stand beside the table.\n"
                 f"Every probe takes {self.price / 1000:g} off the reward of 1. 0 to 3 let the step go by."
             )
@@ -227,7 +227,7 @@ class Codebooks(FixedLength):
             "Every cue has one hidden answer from 0 to 3.\n"
             f"First you study {self.exam} cues, {self.study} steps each. "
             f"Then all are asked{', in another order' if self.mixed else ''}.\n"
-            f"{how}\n"
+            f"{in_study}\n"
             "In the exam 0 to 3 answer the cue. All right wins; the first wrong answer loses.\n"
             "The table keeps what you found: the answers that a cue may still have."
         )

@@ -60,13 +60,13 @@ class Errands(GridFamily):
 
     def __post_init__(self) -> None:
         if not 2 <= self.objects <= 4:
-            raise ValueError(f"objects={self.objects}: expected 2 to 4 (five could wall in the target)")
+            raise ValueError(f"objects = {self.objects}: expected 2 to 4 (five could wall in the target).")
         if not self.objects <= self.values <= 256:
-            raise ValueError(f"values={self.values}: expected {self.objects} (as many as objects) to 256")
+            raise ValueError(f"values = {self.values}: expected {self.objects} to 256.")
         check_integer("size", self.size, 4, 11)
         check_integer("attributes", self.attributes, 2, 64)
         if self.chain < 1 or self.objects % self.chain:
-            raise ValueError(f"chain={self.chain}: expected a divisor of objects={self.objects}")
+            raise ValueError(f"chain = {self.chain}: expected a divisor of objects = {self.objects}.")
 
     @property
     def tasks(self) -> TaskSpace:

@@ -54,11 +54,9 @@ class Mazes(GridFamily):
 
     def __post_init__(self) -> None:
         if min(self.rows, self.columns) < 3 or max(self.rows, self.columns) > 11:
-            raise ValueError(f"rows={self.rows}, columns={self.columns}: expected 3 to 11 each")
+            raise ValueError(f"rows = {self.rows}, columns = {self.columns}: expected 3 to 11 each.")
         if self.room and not max(self.rows, self.columns) <= self.room <= 11:
-            raise ValueError(
-                f"room={self.room}: expected at least rows and columns, up to 11, or 0 for no more than these"
-            )
+            raise ValueError(f"room = {self.room}: expected at least rows and columns, up to 11, or 0 for the least.")
 
     @property
     def tasks(self) -> TaskSpace:

@@ -67,7 +67,7 @@ class Programs(FixedLength):
         check_integer("length", self.length, 1, 32)
         check_integer("modulus", self.modulus, 2, 16)
         if self.room and not self.length <= self.room <= 32:
-            raise ValueError(f"room={self.room}: expected length={self.length} to 32, or 0 for no more than needed")
+            raise ValueError(f"room = {self.room}: expected length = {self.length} to 32, or 0 for the least.")
 
     @property
     def tasks(self) -> TaskSpace:
@@ -211,9 +211,9 @@ class Programs(FixedLength):
         picture = Picture.blank(max(self.length, REGISTERS) + 4, 56)
         picture.write(0, 3, f"program, modulo {self.modulus}", FAINT)
         for row, line in enumerate(lines):
-            now, past = row == at and not self.silent, row < at and not self.silent
-            text = f" {'>' if now else ' '} {row + 1:2}  {line:14}"
-            picture.write(row + 2, 0, text, FAINT if past else BLUE if now else INK, SAND if now else PAPER)
+            is_next, is_past = row == at and not self.silent, row < at and not self.silent
+            text = f" {'>' if is_next else ' '} {row + 1:2}  {line:14}"
+            picture.write(row + 2, 0, text, FAINT if is_past else BLUE if is_next else INK, SAND if is_next else PAPER)
         picture.write(0, 28, "register   at first     now", FAINT)
         for place, (name, first, now) in enumerate(zip(NAMES, state.first, state.registers, strict=True)):
             picture.write(place + 2, 28, f"{name:^8}   {int(first):^8}   {int(now):^5}")

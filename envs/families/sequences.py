@@ -69,19 +69,19 @@ class Sequences(FixedLength):
         check_integer("tokens", self.tokens, 2, 16)
         check_integer("order", self.order, 1, 3)
         if not 3 <= self.contexts <= 255:
-            raise ValueError(f"order={self.order}, tokens={self.tokens}: expected 3 <= tokens^order <= 255")
+            raise ValueError(f"order = {self.order}, tokens = {self.tokens}: expected 3 <= tokens^order <= 255.")
         if not 1 <= self.asked < self.contexts:
-            raise ValueError(f"asked={self.asked}: expected 1 <= asked < tokens^order = {self.contexts}")
+            raise ValueError(f"asked = {self.asked}: expected 1 <= asked < tokens^order = {self.contexts}.")
         if self.asked > self.length - self.order:
             raise ValueError(
-                f"asked={self.asked}, length={self.length}: expected asked <= length - order (= {self.order})"
+                f"asked = {self.asked}, length = {self.length}: expected asked <= length - order (= {self.order})."
             )
         if self.runs < 1 or self.horizon > 254:
             raise ValueError(
-                f"runs={self.runs}, length={self.length}: expected at least one run, and at most 254 steps in all"
+                f"runs = {self.runs}, length = {self.length}: expected at least one run, and at most 254 steps in all."
             )
         if self.room and not self.tokens <= self.room <= 16:
-            raise ValueError(f"room={self.room}: expected 0 or tokens={self.tokens} to 16")
+            raise ValueError(f"room = {self.room}: expected tokens = {self.tokens} to 16, or 0 for the least.")
 
     @property
     def reveals_rule(self) -> bool:
@@ -231,13 +231,13 @@ class Sequences(FixedLength):
 
     @property
     def rules(self) -> str:
-        by, each = f"the {self.order} before it", f"the first {self.order} of each (coloured) are"
+        context, openings = f"the {self.order} before it", f"the first {self.order} of each (coloured) are"
         if self.order == 1:
-            by, each = "the one before it", "the first of each (coloured) is"
+            context, openings = "the one before it", "the first of each (coloured) is"
         return (
-            f"A hidden rule says which of the tokens 0 to {self.tokens - 1:x} comes next; it goes by {by} alone.\n"
+            f"A hidden rule says which of the tokens 0 to {self.tokens - 1:x} comes next; it goes by {context} alone.\n"
             f"One token is shown a step, {self.horizon} in all: say every time which will be the next.\n"
-            f"First come {self.runs} example runs of {self.length} tokens; {each} drawn at random.\n"
+            f"First come {self.runs} example runs of {self.length} tokens; {openings} drawn at random.\n"
             "What you say there changes nothing.\n"
             f"Then the exam: it begins like a stretch of an example, and asks for {self.asked} tokens after that.\n"
             "All right wins; the first wrong one loses."

@@ -34,20 +34,20 @@ class Control(Wrapper):
         kind, family = type(self), self.family
         if kind.fits(family):
             return
-        name = next(name for name, control in CONTROLS.items() if control is kind)
+        name = _name_of(kind)
         if kind.wants not in (None, family.reveals_rule):
-            rule = "visible" if kind.wants else "hidden"
-            raise ValueError(f"control={name!r}: is for families with a {rule} rule, not {type(family).__name__}")
+            played = type(family.family if isinstance(family, Lives) else family).__name__
+            if kind.wants:
+                instead = Disjoint if family.attempts == 1 else Changing
+                problem = f"needs a family with a visible rule; {played} hides its rule"
+            else:
+                instead, problem = Shuffled, f"needs a family with a hidden rule; {played} shows its rule"
+            raise ValueError(f"control = {name!r}: {problem}. Choose control={_name_of(instead)!r}.")
         if kind.lives:
-            why = (
-                "there is one attempt, and no other whose rule could differ. Set life=2 or more, or control='disjoint'."
-            )
+            problem = "needs at least two attempts. Set life=2 or more, or control='disjoint'."
         else:
-            why = (
-                "what an attempt brings tells the real rule. Set life=1, or control='changing', which only takes away "
-                "what carries over from one attempt to the next."
-            )
-        raise ValueError(f"control={name!r}: is none with life={family.attempts}, as {why}")
+            problem = "needs a single attempt, as its result tells the real rule. Set life=1, or control='changing'."
+        raise ValueError(f"control = {name!r}: {problem}")
 
     @classmethod
     def fits(cls, family: Family) -> bool:
@@ -129,7 +129,7 @@ class Changing(Control):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not isinstance(self.family, Lives):
-            raise ValueError("control='changing': is made of a life itself. Apply other wrappers to the result.")
+            raise ValueError("control = 'changing': must be applied to a life. Apply other wrappers afterwards.")
         object.__setattr__(self, "family", replace(self.family, changing=True))
 
 
@@ -183,6 +183,11 @@ CONTROLS: dict[str, type[Control]] = {
     "duplicated": Duplicated,
     "leak": Leak,
 }
+
+
+def _name_of(kind: type[Control]) -> str:
+    """Return the name of a control."""
+    return next(name for name, control in CONTROLS.items() if control is kind)
 
 
 def controls_of(family: Family) -> tuple[str, ...]:

@@ -32,9 +32,12 @@ class HeldOutPairs(Wrapper):
 
     def __post_init__(self) -> None:
         if not isinstance(self.pairs, str) or self.pairs not in ("apart", "together"):
-            raise ValueError(f"pairs={self.pairs!r}: expected 'apart' or 'together'")
+            raise ValueError(f"pairs = {self.pairs!r}: expected 'apart' or 'together'.")
         if self.tasks.radices[1] < 2:
-            raise ValueError(f"pairs={self.pairs!r}: the second digit of this family's tasks has one value only")
+            raise ValueError(
+                f"pairs = {self.pairs!r}: the second digit of this family's tasks has one value only. "
+                "Change the family's knobs, or leave pairs out."
+            )
 
     def _played(self, task: Any) -> jax.Array:
         """Return the task (digits [D]) that is played instead of a task."""

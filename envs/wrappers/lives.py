@@ -66,7 +66,10 @@ class Lives(Wrapper):
     def __post_init__(self) -> None:
         check_integer("life", self.life, 1, MOST_ATTEMPTS)
         if self.changing and self.reveals_rule:
-            raise ValueError("changing=True: is for families with a hidden rule")
+            raise ValueError(
+                f"changing = True: needs a family with a hidden rule; {type(self.family).__name__} shows its rule. "
+                "Set changing=False."
+            )
 
     @property
     def attempts(self) -> int:

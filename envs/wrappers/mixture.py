@@ -129,7 +129,7 @@ class Mixture:
 
     def __post_init__(self) -> None:
         if not self.families:
-            raise ValueError("families=(): must be at least one")
+            raise ValueError("families = (): expected at least one family.")
         if self.permuted is not None:
             check_integer("permuted", self.permuted, 0)
 

@@ -48,7 +48,7 @@ def validate(settings: Settings, gone: Collection[str] = ()) -> None:
             errors.append(str(error))
             continue
         except ValueError as error:
-            key = "" if str(error).startswith("control=") else f"knobs.{name}: "
+            key = "" if str(error).startswith("control = ") else f"knobs.{name}: "
             errors.append(f"{key}{error}")
             continue
         errors += _network_errors(training, name, family, load_start=name not in gone)

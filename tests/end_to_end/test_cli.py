@@ -104,7 +104,7 @@ def test_wrong_knobs_are_refused(tmp_path, capsys):
         ('pools = [1, true, "4"]', "pools.1 = True"),
         ('families = "mazes"', "families = 'mazes': input should be a valid list"),
         ("num_envs = 1000000000", "num_envs = 1000000000: input should be less than or equal to"),
-        ("[knobs.errands]\nattributes = 100000000", "attributes=100000000: expected an integer from 2 to 64"),
+        ("[knobs.errands]\nattributes = 100000000", "attributes = 100000000: expected an integer from 2 to 64"),
     ],
 )
 def test_values_of_another_kind_are_refused(text, named, tmp_path, capsys):

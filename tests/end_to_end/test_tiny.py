@@ -93,7 +93,7 @@ def test_the_study_of_lives_can_be_run_where_rules_change():
     ("own", "named"),
     [
         ({"control": "shufled"}, "control = 'shufled': did you mean 'shuffled'?"),
-        ({"control": "disjoint"}, "control='disjoint': is for families with a hidden rule, not Mazes"),
+        ({"control": "disjoint"}, "control = 'disjoint': needs a family with a hidden rule; Mazes shows its rule"),
     ],
 )
 def test_a_control_that_is_none_is_refused(own, named):

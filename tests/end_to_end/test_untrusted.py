@@ -300,7 +300,7 @@ def test_strings_from_files_are_escaped(run, tiny_run, capsys):
         ('study = "task-count"', 'study = "../../../etc/passwd"', "study = '../../../etc/passwd'"),
         ('"errands",', '"../errands",', "families"),
         ('study = "task-count"', f'study = "{SCRIPT[:-5]}\\u001b"', "study = "),
-        ("attributes = 3", "attributes = 0", "attributes=0: expected an integer from 2 to 64"),
+        ("attributes = 3", "attributes = 0", "attributes = 0: expected an integer from 2 to 64"),
         ("attributes = 3", '__class__ = "x"', "__class__"),
         ('reward = "sparse"', 'reward = "os.system"', "os.system"),
     ],

@@ -39,7 +39,7 @@ class Unread:
 
 @pytest.mark.parametrize("value", ["4", None, 4.0, True, np.bool_(True), np.float64(4), float("nan"), [4], b"4", 4j])
 def test_what_is_no_integer_is_refused(value):
-    with pytest.raises(ValueError, match=r"^count=.*: expected an integer from 1 to 1,000$"):
+    with pytest.raises(ValueError, match=r"^count = .*: expected an integer from 1 to 1,000\.$"):
         check_integer("count", value, 1, 1000)
 
 
@@ -48,13 +48,13 @@ def test_integers_of_numpy_are_integers(value):
     found = check_integer("count", value, 4, 4)
     assert (type(found), found) == (int, 4)
     for least, most in ((5, None), (0, 3)):
-        with pytest.raises(ValueError, match="count="):
+        with pytest.raises(ValueError, match="count = "):
             check_integer("count", value, least, most)
 
 
 @pytest.mark.parametrize("value", ["c", None, 1, ["a"], np.array(["a", "b"]), {}])
 def test_what_is_no_known_name_is_refused(value):
-    with pytest.raises(ValueError, match=r"letter=.*: expected one of a, b"):
+    with pytest.raises(ValueError, match=r"letter = .*: expected one of a, b\."):
         check_one_of("letter", value, ("a", "b"))
 
 
@@ -62,11 +62,11 @@ def test_options_are_a_dict_of_known_ones():
     assert check_options(None, ("task",)) == {}
     assert check_options({"task": 5}, ("task",)) == {"task": 5}
     for options in ([], "task", 0, False, [("task", 5)], {"task"}):
-        with pytest.raises(ValueError, match=r"options=.*: expected a dict with 'task', or None"):
+        with pytest.raises(ValueError, match=r"options = .*: expected a dict with 'task', or None\."):
             check_options(options, ("task",))
-    with pytest.raises(ValueError, match="no option 'tsk'; did you mean 'task'"):
+    with pytest.raises(ValueError, match=r"options = {'tsk': 1}: there is no option 'tsk'\. Did you mean 'task'\?$"):
         check_options({"tsk": 1}, ("task", "reset_mask"))
-    with pytest.raises(ValueError, match="no option 3; did you mean 'task' or 'reset_mask'"):
+    with pytest.raises(ValueError, match=r"options = {3: 1}: there is no option 3\. Use 'task' or 'reset_mask'\.$"):
         check_options({3: 1}, ("task", "reset_mask"))
 
 
@@ -84,7 +84,7 @@ def test_options_are_a_dict_of_known_ones():
     ],
 )
 def test_a_knob_of_another_type_than_its_annotation_is_refused(knob, value, text):
-    with pytest.raises(ValueError, match=f"^{knob}=.*: {text}$"):
+    with pytest.raises(ValueError, match=rf"^{knob} = .*: {text}\.$"):
         check_knobs("brought", Brought, {knob: value})
 
 
@@ -97,7 +97,7 @@ def test_knobs_of_the_right_type_are_taken_as_pythons_own():
 
 
 def test_what_cannot_be_given_is_no_knob():
-    with pytest.raises(ValueError, match=r"made: no knob of brought\. Use one of whole, .*later\.$"):
+    with pytest.raises(ValueError, match=r"^made: brought has no such knob\. Use one of whole, .*later\.$"):
         check_knobs("brought", Brought, {"made": 3})
 
 
@@ -111,25 +111,25 @@ def test_every_knob_of_every_family_has_a_type_that_is_checked(name):
     assert kinds
     for knob, kind in kinds.items():
         for value in ("8", None, 8.0, [8], *([True] if kind is int else [1])):
-            with pytest.raises(ValueError, match=f"^{knob}="):
+            with pytest.raises(ValueError, match=f"^{knob} = "):
                 envs.make(name, **{knob: value})
 
 
 def test_make_refuses_what_is_of_another_type():
     for wrong in (2.0, "2", True, None):
-        with pytest.raises(ValueError, match=r"life=.*: expected an integer"):
+        with pytest.raises(ValueError, match=r"life = .*: expected an integer"):
             envs.make("codebooks", life=wrong)
     for wrong in (["errands"], None, 3):
-        with pytest.raises(ValueError, match="family="):
+        with pytest.raises(ValueError, match="family = "):
             envs.make(wrong)
     for wrong in (["blind"], 3, True):
-        with pytest.raises(ValueError, match="control="):
+        with pytest.raises(ValueError, match="control = "):
             envs.make("errands", wrong)
     for wrong in (3, ["apart"], np.array(["apart", "together"])):
-        with pytest.raises(ValueError, match="pairs="):
+        with pytest.raises(ValueError, match="pairs = "):
             envs.make("errands", pairs=wrong)
     for wrong in (1.5, "1", True, -1):
-        with pytest.raises(ValueError, match="permuted="):
+        with pytest.raises(ValueError, match="permuted = "):
             envs.mix("errands", "mazes", permuted=wrong)
     assert envs.make("codebooks", life=np.int64(2)) == envs.make("codebooks", life=2)
     assert envs.make("errands", values=np.int64(8)) == envs.make("errands", values=8)

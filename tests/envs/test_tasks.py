@@ -156,15 +156,15 @@ def test_nonsense_is_refused():
     with pytest.raises(ValueError, match="too few"):
         TaskSpace((2, 3))
     space = TaskSpace((4, 4))
-    with pytest.raises(IndexError, match=r"index=2: the heldout split has tasks 0 to 1"):
+    with pytest.raises(IndexError, match=r"index = 2: expected 0 to 1 in the heldout split"):
         space.heldout(2)
     with pytest.raises(IndexError):
         space.train(-1)
     for index in (1.5, "1", None, True):
-        with pytest.raises(ValueError, match=r"index=.*: expected an integer"):
+        with pytest.raises(ValueError, match=r"index = .*: expected an integer"):
             space.train(index)
     for seed in (-1, 2**32, 1.5):
-        with pytest.raises(ValueError, match=r"seed=.*: expected an integer from 0 to 4,294,967,295"):
+        with pytest.raises(ValueError, match=r"seed = .*: expected an integer from 0 to 4,294,967,295"):
             space.task("training", 0, seed)
     for wrong in (
         {"size": 0},
@@ -175,8 +175,8 @@ def test_nonsense_is_refused():
         {"seed": 2**32},
         {"first": -1},
     ):
-        with pytest.raises(ValueError, match=f"{next(iter(wrong))}=.*: expected an integer from"):
+        with pytest.raises(ValueError, match=f"{next(iter(wrong))} = .*: expected an integer from"):
             make_pool(**{"size": 4} | wrong)
-    with pytest.raises(ValueError, match="split='test': expected one of training"):
+    with pytest.raises(ValueError, match="split = 'test': expected one of training"):
         make_pool(4, split="test")
     assert make_pool(np.int64(4)) == make_pool(4)

@@ -8,5 +8,8 @@ from incentivize.rewards import RewardScales, Transition
 
 
 def stakes(family: Family, move: Transition, strength: RewardScales) -> jax.Array:
-    """-1 where an episode fails, 0 else. The best policy stays the best where every episode ends in either."""
+    """Pay -1 on failure, else 0; added to a prize.
+
+    Optimal: the same policies as without it, if every episode ends in success or failure.
+    """
     return -move.outcome.failed.astype(jnp.float32)

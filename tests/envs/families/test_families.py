@@ -93,14 +93,14 @@ def test_a_task_of_numpy_is_a_task(family):
 
 
 def test_make_refuses_what_is_not_there():
-    with pytest.raises(ValueError, match="family='erands': expected one of codebooks, errands"):
+    with pytest.raises(ValueError, match="family = 'erands': expected one of codebooks, errands"):
         envs.make("erands")
-    with pytest.raises(ValueError, match="control='x'"):
+    with pytest.raises(ValueError, match="control = 'x'"):
         envs.make("errands", "x")
-    with pytest.raises(ValueError, match="valeus: no knob of errands"):
+    with pytest.raises(ValueError, match="valeus: errands has no such knob"):
         envs.make("errands", valeus=3)
     for knobs in ({"objects": 5}, {"values": 3}, {"size": 3}, {"attributes": 1}):
-        with pytest.raises(ValueError, match=f"{next(iter(knobs))}="):
+        with pytest.raises(ValueError, match=f"{next(iter(knobs))} = "):
             envs.make("errands", **knobs)
     for name, knob, value in (
         ("mazes", "rows", 2),
@@ -121,11 +121,17 @@ def test_make_refuses_what_is_not_there():
         ("sequences", "asked", 7),
         ("sequences", "room", 4),
     ):
-        with pytest.raises(ValueError, match=f"{knob}={value!r}"):
+        with pytest.raises(ValueError, match=f"{knob} = {value!r}"):
             envs.make(name, **{knob: value})
-    with pytest.raises(ValueError, match="control='shuffled': is for families with a visible rule, not Codebooks"):
+    hidden = (
+        r"^control = 'shuffled': needs a family with a visible rule; Codebooks hides its rule\. Choose .*'disjoint'\.$"
+    )
+    with pytest.raises(ValueError, match=hidden):
         envs.make("codebooks", "shuffled")
-    with pytest.raises(ValueError, match="control='disjoint': is for families with a hidden rule, not Mazes"):
+    with pytest.raises(ValueError, match=r"Codebooks hides its rule\. Choose control='changing'\.$"):
+        envs.make("codebooks", "shuffled", life=2)
+    visible = r"^control = 'disjoint': needs a family with a hidden rule; Mazes shows its rule\. .*'shuffled'\.$"
+    with pytest.raises(ValueError, match=visible):
         envs.make("mazes", "disjoint")
 
 

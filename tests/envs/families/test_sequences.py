@@ -267,14 +267,14 @@ def test_openings_and_exams_are_drawn_evenly():
 @pytest.mark.parametrize(
     ("knobs", "named"),
     [
-        ({"tokens": 1}, "tokens=1: expected an integer from 2 to 16"),
-        ({"tokens": 16}, r"order=2, tokens=16: expected 3 <= tokens\^order <= 255"),
-        ({"tokens": 2, "order": 1}, r"order=1, tokens=2: expected 3"),
-        ({"tokens": 3, "order": 1}, r"asked=3: expected 1 <= asked < tokens\^order = 3"),
-        ({"asked": 0}, "asked=0: expected 1"),
-        ({"asked": 7}, r"asked=7, length=8: expected asked <= length - order"),
-        ({"runs": 32}, "runs=32, length=8: expected at least one run, and at most 254 steps"),
-        ({"room": 17}, "room=17: expected 0 or tokens=5 to 16"),
+        ({"tokens": 1}, "tokens = 1: expected an integer from 2 to 16"),
+        ({"tokens": 16}, r"order = 2, tokens = 16: expected 3 <= tokens\^order <= 255"),
+        ({"tokens": 2, "order": 1}, r"order = 1, tokens = 2: expected 3"),
+        ({"tokens": 3, "order": 1}, r"asked = 3: expected 1 <= asked < tokens\^order = 3"),
+        ({"asked": 0}, "asked = 0: expected 1"),
+        ({"asked": 7}, r"asked = 7, length = 8: expected asked <= length - order"),
+        ({"runs": 32}, "runs = 32, length = 8: expected at least one run, and at most 254 steps"),
+        ({"room": 17}, "room = 17: expected tokens = 5 to 16, or 0 for the least"),
     ],
 )
 def test_knobs_that_make_no_sense_are_refused(knobs, named):

@@ -51,5 +51,5 @@ def test_controls_and_lives_go_around_it():
 
 
 def test_other_pairs_are_refused():
-    with pytest.raises(ValueError, match="pairs='near': expected 'apart' or 'together'"):
+    with pytest.raises(ValueError, match="pairs = 'near': expected 'apart' or 'together'"):
         envs.make("errands", pairs="near")
