@@ -1,4 +1,4 @@
-"""Teachers: sources of labels, by who acts in a rollout and by what the labelling expert knows."""
+"""Teachers: sources of labels, by the actor of a rollout and by the knowledge of the labelling expert."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -182,7 +182,7 @@ class Family(ABC):
 
     @abstractmethod
     def render(self, state: State, described: bool = True) -> Picture:
-        """Draw what the agent may see, always in the same size.
+        """Draw the agent's view, always in the same size.
 
         The picture is for people. It never shows what the agent cannot know; it may show what observations told the
         agent earlier in the episode.

@@ -254,7 +254,7 @@ class FamilyEnv(gym.Env[np.ndarray, Any]):
 
     @pinned
     def render(self) -> Any:
-        """Draw what the agent may see, in the environment's render mode.
+        """Draw the agent's view, in the environment's render mode.
 
         Raises:
             gymnasium.error.ResetNeeded: if no episode has begun.

@@ -40,7 +40,7 @@ class Registry(Mapping[str, EntryPoint], Generic[T]):
         self._entries = {name: EntryPoint(name, where, group) for name, where in built_in.items()}
         for entry in sorted(entry_points(group=group), key=_package):  # `sys.path` decides their order otherwise
             if self._entries.setdefault(entry.name, entry) != entry:
-                message = f"{_package(entry)} brings {kind} of a name that is taken, {entry.name!r}: left out"
+                message = f"{entry.name!r} of {kind}, from {_package(entry)}: the name is taken. Rename it."
                 self.left_out.append(message)
 
     def _warn_of_left_out(self) -> None:

@@ -204,7 +204,7 @@ def test_what_cannot_be_loaded_is_named(monkeypatch):
 
 def test_a_name_of_ours_stays_ours(monkeypatch):
     both = brought(monkeypatch, sparse="theirs:sparse")
-    with pytest.warns(UserWarning, match="package theirs brings rewards of a name that is taken, 'sparse'"):
+    with pytest.warns(UserWarning, match="'sparse' of rewards, from the package theirs: the name is taken"):
         assert list(both) == ["sparse"]
     assert both.load("sparse").__module__ == "incentivize.rewards.sparse"
 
@@ -215,7 +215,7 @@ def test_of_two_packages_with_one_name_the_first_has_it(monkeypatch):
     vars(first).update(dist=SimpleNamespace(name="of-a"))
     for found in ([later, first], [first, later]):
         monkeypatch.setattr(registry, "entry_points", lambda group, found=found: found)
-        with pytest.warns(UserWarning, match="package of-z brings rewards of a name that is taken, 'more'"):
+        with pytest.warns(UserWarning, match="'more' of rewards, from the package of-z: the name is taken"):
             assert registry.Registry("rewards", {})["more"] == first
 
 

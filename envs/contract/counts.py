@@ -33,7 +33,7 @@ SHARED = 4  # batches of tasks among which all digits are shared, before each ha
 FEWEST_TASKS = 4  # tasks whose starting states are counted, at least
 
 
-Change = tuple[int, int]  # the place of a digit; what is added to it
+Change = tuple[int, int]  # the place of a digit; the number added to it
 
 
 def every_digit_matters(family: Family) -> None:
@@ -65,7 +65,7 @@ def every_digit_matters(family: Family) -> None:
 
 
 def _try(family: Family, batch: int, changes: list[Change], untested: set[Change], by_behaviour: set[Change]) -> None:
-    """Change a digit of every task of a batch and play. Move what matters out of `untested`, and note what should.
+    """Change a digit of every task of a batch and play; sort the changes by whether they matter.
 
     Args:
         family: the family to be checked.

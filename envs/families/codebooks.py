@@ -34,7 +34,7 @@ class CodebooksState(NamedTuple):
     studied: jax.Array  # uint8 [exam]: the cues in the order of study
     asked: jax.Array  # uint8 [exam]: the exam's cues in the order of the exam, as indices into `studied`
     possible: jax.Array  # bool [exam, answers]: the answers that study has not ruled out, by order of study
-    feedback: jax.Array  # uint8 []: what the last step revealed: nothing 0, no 1, yes 2
+    feedback: jax.Array  # uint8 []: the reply to the last step: nothing 0, no 1, yes 2
     tried: jax.Array  # uint8 []: the last action plus one; 0 before the first
     probes: jax.Array  # uint8 []: the number of probes, or tries, so far
     at: jax.Array  # uint8 []: the step
@@ -262,7 +262,7 @@ class Codebooks(FixedLength):
             picture.write(row, 10 + 4 * answer, f" {text} ", ink, paper)
 
     def _last(self, state: CodebooksState, described: bool) -> str:
-        """Describe the last action and what it revealed."""
+        """Describe the last action and the reply to it."""
         if int(state.tried) == 0:
             return "nothing done yet"
         feedback = ("", " - no", " - yes")[int(state.feedback)] if described else " - ?"

@@ -51,8 +51,8 @@ class Sequences(FixedLength):
         asked: the number of tokens to be predicted in the exam.
         room: the tokens that observations have room for, to test agents on other moduli; 0 for no more than needed.
 
-    Out of distribution, with the same observations: a longer memory (`order`) or more `asked`. Other moduli (`tokens`),
-    for an agent trained with `room` for them.
+    Out of distribution: a longer memory (`order`) or more `asked`, with the same observations; other moduli
+    (`tokens`), for an agent trained with `room` for them.
 
     Raises:
         ValueError: if a knob is out of range.

@@ -21,7 +21,7 @@ MOST_ATTEMPTS = 16
 CHANGES = 0x11FE  # this plus the number of an attempt is the key of the bijection that changes its task
 
 BROUGHT = ("", "goes on", "won", "lost", "too late")
-"""The words for what the last action brought: none before a life's first action, then the attempt went on or ended."""
+"""The words for the result of the last action: none before a life's first action, then the attempt went on or ended."""
 NOTHING, GOES_ON, WON, LOST, TOO_LATE = range(len(BROUGHT))
 
 
@@ -93,7 +93,7 @@ class Lives(Wrapper):
 
     @property
     def spec(self) -> Spec:
-        """The family's spec with three more context slots: the attempt, the last action, what it brought."""
+        """The family's spec with three more context slots: the attempt, the last action, its result."""
         spec = self.family.spec
         return replace(spec, context=(*spec.context, self.attempts, self.num_actions + 1, len(BROUGHT)))
 
@@ -149,7 +149,7 @@ class Lives(Wrapper):
         return observation._replace(context=observation.context[:-3])
 
     def blind(self, observation: Observation) -> Observation:
-        """Mask the description, the last action and what it brought, as these would reveal the task in time."""
+        """Mask the description, the last action and its result, as these would reveal the task in time."""
         blind = self.family.blind(self._inner(observation))
         slots = observation.context[-3:].at[1:].set(0)
         return blind._replace(context=jnp.concatenate([blind.context, slots]))

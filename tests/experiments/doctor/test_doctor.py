@@ -255,7 +255,8 @@ def test_a_name_that_is_taken_is_a_sentence(distribution):
         check=True,
         env=os.environ | {"PYTHONPATH": f"{distribution}{os.pathsep}{ROOT}"},
     )
-    assert run.stderr == "warning: the package other brings families of a name that is taken, 'errands': left out\n"
+    left_out = "'errands' of families, from the package other: the name is taken. Rename it."
+    assert run.stderr == f"warning: {left_out}\n"
 
 
 def test_a_plug_in_that_kills_its_process_is_reported(distribution):
