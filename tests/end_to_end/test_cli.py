@@ -88,13 +88,13 @@ def test_wrong_knobs_are_refused(tmp_path, capsys):
     config.write_text("[knobs.errands]\nobjects = 9\n[knobs.mazes]\nrosw = 3\n")
     assert main(["run", "task-count", "--config", str(config), "--out", str(tmp_path / "run")]) == 2
     text = capsys.readouterr().err
-    assert "knobs.errands: objects=9: expected 2 to 4" in text
+    assert "knobs.errands: objects = 9: expected 2 to 4" in text
     assert "rosw: no knob of mazes" in text
     config.write_text('[knobs.errands]\nvalues = "8"\n[knobs.mazes]\nrows = true\n')
     assert main(["run", "task-count", "--config", str(config), "--out", str(tmp_path / "run")]) == 2
     text = capsys.readouterr().err
-    assert "knobs.errands: values='8': expected an integer" in text
-    assert "knobs.mazes: rows=True: expected an integer" in text
+    assert "knobs.errands: values = '8': expected an integer" in text
+    assert "knobs.mazes: rows = True: expected an integer" in text
 
 
 @pytest.mark.parametrize(
