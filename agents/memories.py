@@ -138,8 +138,8 @@ class KeyValueCache(NamedTuple):
     """The last `span` steps as one block of attention sees them, the newest last.
 
     Attributes:
-        keys: float32 [span, H].
-        values: float32 [span, H].
+        keys: keys of the steps, float32 [span, H].
+        values: values of the steps, float32 [span, H].
         filled: whether the slot holds a step of the current episode, bool [span].
     """
 

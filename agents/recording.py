@@ -25,7 +25,7 @@ class Trajectory(NamedTuple):
 
 
 def expert_of(family: Family) -> Policy:
-    """Return the best policy for what an agent can know: the fair expert's where the rule is hidden."""
+    """Return the best policy of an agent: the informed expert's, or the fair expert's where the rule is hidden."""
     kind = "informed" if family.reveals_rule else "fair"
 
     def policy(state: State, elapsed: jax.Array, memory: Memory, key: jax.Array) -> tuple[jax.Array, Memory]:
@@ -42,7 +42,7 @@ def record(family: Family, policy: Policy, memory: Memory, start: State, key: ja
         policy: the policy, unbatched.
         memory: the policy's memory at the start.
         start: the starting state.
-        key: a key; consumed. Policies with the same key meet the same luck as long as they act alike.
+        key: a key for actions and steps; consumed. Policies with the same key meet the same luck while they act alike.
 
     Returns:
         The trajectory, of as many steps as the horizon.

@@ -90,7 +90,7 @@ def init(config: ActorConfig, draw: ep.StartSampler, key: jax.Array, num_envs: i
     Args:
         config: the dynamics and the network.
         draw: sampler of starting states, unbatched.
-        key: a key; consumed.
+        key: a key for starting states; consumed.
         num_envs: N, environments stepped in parallel.
         steps: T, steps of each environment per rollout.
 

@@ -37,7 +37,7 @@ class Teacher:
         Args:
             family: the dynamics.
             state: the state to label, unbatched.
-            key: a key; consumed.
+            key: a key for label noise; consumed.
             noise: probability that the label is a random legal action, float32 []. Frozen demonstrations ignore it:
                 noise would make them differ from one epoch to the next.
         """

@@ -112,7 +112,7 @@ def checked(action: Any, num_actions: int, shape: tuple[int, ...] = (), ignored:
         action: an action, or a list or array of them.
         num_actions: A; actions are integers from 0 to A - 1.
         shape: the expected shape.
-        ignored: bool of that shape: actions that may have any value.
+        ignored: bool of the expected shape: actions that may have any value.
 
     Raises:
         gymnasium.error.InvalidAction: if the shape is another, or an action that counts is none.

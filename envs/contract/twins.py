@@ -233,7 +233,7 @@ def play(family: Family, start: Start, actions: Any = None, compare: bool = Fals
     Args:
         family: the family to be played.
         start: the starts of EPISODES episodes.
-        actions: int32 [EPISODES, horizon]; the actors choose where one is below 0, or if none are given.
+        actions: int32 [EPISODES, horizon]: actions to take; below 0, the actor chooses. None: the actors choose all.
         compare: whether to find out `Episode.alike`, which takes time.
     """
     given = np.full((EPISODES, family.horizon), -1, np.int32) if actions is None else actions
