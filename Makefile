@@ -56,7 +56,7 @@ lint: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "want Python 3.11 or newer as $(PYTHON); name another with PYTHON=..."; exit 1; }
+		{ echo "PYTHON = $(PYTHON): must be 3.11 or newer. Name another with PYTHON=..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.txt --editable '.[dev]'
 	touch $@

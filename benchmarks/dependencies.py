@@ -103,8 +103,8 @@ def page() -> str:
         [
             "# Dependencies",
             "",
-            "Made by `make dependencies`. What a well-kept library does is not written again here; what is left is",
-            "what this project exists for.",
+            "Made by `make dependencies`. Tasks of well-kept libraries are left to them; this project's own code covers",
+            "its own subject only.",
             "",
             f"{date.today()}, Python {python}, {len(come)} distributions in an environment of their own. MB are a",
             "distribution's own files, as installed, without what it requires in turn; seconds are those of a fresh",
