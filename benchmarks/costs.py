@@ -131,16 +131,16 @@ def model(repeats: int) -> list[Row]:
     pace = {name: 1 / statistics.median(values) for name, values in rates.items()}  # seconds per environment step
     flops = {name: (1 + 3 * setup.epochs) * forward_flops(setup.network) for name, setup in setups.items()}
     small, large = list(setups)[:2]
-    each = (pace[large] - pace[small]) / (flops[large] - flops[small])
-    fixed = pace[small] - each * flops[small]
+    per_flop = (pace[large] - pace[small]) / (flops[large] - flops[small])
+    fixed = pace[small] - per_flop * flops[small]
     rows = []
     for name in setups:
-        predicted = fixed + each * flops[name]
+        predicted = fixed + per_flop * flops[name]
         row = {"": name, "kFLOP per step": f"{flops[name] / 1e3:,.0f}", "us per step": f"{1e6 * pace[name]:.2f}"}
         rows.append(
             row | {"predicted": f"{1e6 * predicted:.2f}", "predicted / measured": f"{predicted / pace[name]:.2f}"}
         )
-    rows.append({"": f"{1e6 * fixed:.2f} us a step, plus one for {1 / each / 1e9:.0f} GFLOP/s"})
+    rows.append({"": f"{1e6 * fixed:.2f} us a step, plus one for {1 / per_flop / 1e9:.0f} GFLOP/s"})
     return rows
 
 

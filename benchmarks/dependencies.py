@@ -67,7 +67,7 @@ def size(name: str) -> float:
 def required(name: str) -> list[str]:
     """List the names of the distributions that a distribution requires on this machine, without extras."""
     parsed = map(Requirement, metadata.requires(name) or [])
-    return [each.name for each in parsed if each.marker is None or each.marker.evaluate({"extra": ""})]
+    return [item.name for item in parsed if item.marker is None or item.marker.evaluate({"extra": ""})]
 
 
 def everything(name: str) -> set[str]:
@@ -103,8 +103,8 @@ def page() -> str:
         [
             "# Dependencies",
             "",
-            "Made by `make dependencies`. Tasks of well-kept libraries are left to them; this project's own code covers",
-            "its own subject only.",
+            "Made by `make dependencies`. Tasks of well-kept libraries are left to them; this project's own code",
+            "covers its own subject only.",
             "",
             f"{date.today()}, Python {python}, {len(come)} distributions in an environment of their own. MB are a",
             "distribution's own files, as installed, without what it requires in turn; seconds are those of a fresh",

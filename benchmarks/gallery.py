@@ -5,6 +5,7 @@ A test compares the page with those facts that need no measurement.
 
 import inspect
 import os
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,11 +35,11 @@ INTRODUCTION = """# The families
 Each family generates more than 10^12 tasks. The pictures show what an agent sees; in the animations the expert plays.
 Try a family with `incentivize play NAME`: the rules below are all that you need to know.
 
-Levels without the description are successes on {tasks} held-out tasks, {instances} instances each, of policies that do
-not know the task. *Uniform* draws legal actions, *scripted* is the best hand-written policy, and *trained* is an agent
-(PPO with the description masked, every episode a new task, one seed, the better of greedy and drawn actions). The fair
-expert plays as many instances. Steps/s are measured with random actions in 1,024 environments, each on its own task,
-with automatic reset, on {machine}.
+The success without the description is measured on {tasks} held-out tasks, {instances} instances each, with
+policies that do not know the task. *Uniform* draws legal actions, *scripted* is the best hand-written policy, and
+*trained* is an agent (PPO with the description masked, every episode a new task, one seed, the better of greedy and
+drawn actions). The fair expert plays as many instances. Steps/s are measured with random actions in 1,024
+environments, each on its own task, with automatic reset, on {machine}.
 
 This page is made by `make gallery`.
 """
@@ -61,9 +62,9 @@ class Levels(NamedTuple):
 
 
 def section(family: Family, title: str) -> list[str]:
-    """Return the lines of a section of a family's docstring, from behind its title to the next blank line."""
+    """Return the lines of a section of a family's docstring, from the colon behind its title to the next blank line."""
     text = inspect.getdoc(type(family)) or ""
-    return text.partition(f"{title}:")[2].split("\n\n")[0].strip("\n").splitlines()
+    return re.split(rf"\b{title}\b[^:\n]*:", text, maxsplit=1)[-1].split("\n\n")[0].strip("\n").splitlines()
 
 
 def knobs(family: Family) -> list[tuple[str, str]]:

@@ -41,7 +41,9 @@ def claims(results: Path = RESULTS) -> list[dict[str, Any]]:
     rows = [row for name in FOLDERS for row in json.loads((results / name / "claims.json").read_text(encoding="utf-8"))]
     rows = [row | {"withdrawn": reasons.pop((row["study"], row["family"], row["claim"]), "")} for row in rows]
     if reasons:
-        raise ValueError(f"withdrawn.json: no such published claim: {', '.join(map(repr, reasons))}")
+        raise ValueError(
+            f"withdrawn.json: names claims that are not published ({', '.join(map(repr, reasons))}). Remove them."
+        )
     return group_claims(rows)
 
 

@@ -6,5 +6,5 @@
     pool_curves, thresholds, threshold_forecast, scaling_laws   curves over pool sizes and budgets
     task_distance                        distances of held-out tasks to the nearest training task
 
-May import cells, settings, and the schema of rows (`storage.schema`).
+May import cells, settings, the schema of rows (`storage.schema`) and envs.
 """

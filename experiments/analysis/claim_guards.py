@@ -59,17 +59,16 @@ class BestOfArm(NamedTuple):
     low: float
 
 
-def own_scores(arm: ResultsTable, splits: Sequence[str] = ("seen", "unseen")) -> list[dict[int, float]]:
+def own_scores(arm: ResultsTable, blocks: Sequence[str] = ("seen", "unseen")) -> list[dict[int, float]]:
     """Return an arm's scores by seed on the tasks of its pool and on unseen ones: memorising is learning, too."""
-    columns = (by_seed(arm.where(evaluated_on=split), "score") for split in splits)
+    columns = (by_seed(arm.where(evaluated_on=block), "score") for block in blocks)
     return [scores for scores in columns if scores]
 
 
 def scores_by_pool(final: ResultsTable, role: str, pools: Sequence[PoolSize]) -> list[dict[int, float]]:
     """Return an arm's scores by seed at every pool, on unseen tasks and on its own, but not on the smallest pool's.
 
-    An agent that knows these by heart has not learnt what comes with more tasks. They may be one task, which a habit
-    solves.
+    An agent that knows these by heart has not learnt general skill. They may be one task, which a habit solves.
 
     Args:
         final: rows at the last budget.
@@ -78,20 +77,20 @@ def scores_by_pool(final: ResultsTable, role: str, pools: Sequence[PoolSize]) ->
     """
     scores = []
     for pool in pools:
-        splits = ("unseen",) if pool == pools[0] and len(pools) > 1 else ("seen", "unseen")
-        scores += own_scores(final.where(role=role, pool_size=pool), splits)
+        blocks = ("unseen",) if pool == pools[0] and len(pools) > 1 else ("seen", "unseen")
+        scores += own_scores(final.where(role=role, pool_size=pool), blocks)
     return scores
 
 
-def why_not_beaten(arm: ResultsTable, who: str) -> str | None:
+def why_not_beaten(arm: ResultsTable, arm_name: str) -> str | None:
     """Say why an arm may not be called beaten, since it has learnt nothing; None where it has.
 
     Args:
         arm: the arm's rows at one pool and budget.
-        who: the arm in words, as a sentence begins.
+        arm_name: the arm in words, as a sentence begins.
     """
     if why_not_learnt(*own_scores(arm)):
-        return f"{who} has learnt nothing: its score stays below {LEARNT_SCORE}"
+        return f"{arm_name} has learnt nothing: its score stays below {LEARNT_SCORE}"
     return None
 
 

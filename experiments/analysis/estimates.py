@@ -35,15 +35,15 @@ def t_interval(values: Sequence[float] | np.ndarray, finest: float = 0.0) -> Est
 
     Args:
         values: the values, float64 [n], n >= 1.
-        finest: the least standard deviation to reckon with, such as one episode of an evaluation: that values agree
-            proves nothing. With 0, and every value the same, the interval is the mean itself.
+        finest: lower bound on the standard deviation, such as one episode of an evaluation; equal values are no proof
+            of precision. With 0, and every value the same, the interval is the mean itself.
 
     Raises:
         ValueError: where `values` is no vector, or empty.
     """
     sample = np.asarray(values, float)
     if sample.ndim != 1 or not len(sample):
-        raise ValueError(f"values: shape {sample.shape}, expected a vector of at least one value")
+        raise ValueError(f"values.shape = {sample.shape}: expected [n] with n >= 1.")
     mean, n = float(sample.mean()), len(sample)
     if n < MIN_SEEDS:
         return Estimate(mean, -np.inf, np.inf, n)
@@ -157,9 +157,9 @@ def bootstrap(
     """
     sample = np.asarray(sample, float)
     if sample.ndim != 3 or not sample.size:
-        raise ValueError(f"sample: shape {sample.shape}, expected [pools, seeds, tasks] of at least one value")
+        raise ValueError(f"sample.shape = {sample.shape}: expected [pools, seeds, tasks] with at least one value.")
     if not np.isfinite(sample).all():
-        raise ValueError("sample: must be finite, as missing values are not imputed")
+        raise ValueError("sample: must be finite, as nothing is imputed. Leave out pools with missing values.")
     pools, _, tasks = sample.shape
     n = min(pools, tasks) if over_tasks else pools
     value = float(statistic(sample))
@@ -168,9 +168,7 @@ def bootstrap(
     rng = np.random.default_rng(seed)
     worth = float(pools)
     if over_tasks:
-        parts = [
-            _resampled(sample, statistic, draws // 2, rng, *which).var() for which in ((True, False), (False, True))
-        ]
+        parts = [_resampled(sample, statistic, draws // 2, rng, *over).var() for over in ((True, False), (False, True))]
         if sum(parts):
             worth = 1 + sum(parts) ** 2 / (parts[0] ** 2 / (pools - 1) + parts[1] ** 2 / (tasks - 1))
     low, high = np.quantile(_resampled(sample, statistic, draws, rng, True, over_tasks), tails(worth))

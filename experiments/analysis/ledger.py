@@ -1,4 +1,4 @@
-"""The ledger: what a cell consumed."""
+"""The ledger: resources consumed by a cell."""
 
 import math
 

@@ -13,7 +13,7 @@ MIN_POOLS = 5  # four that a curve is fitted to, and every-episode-new
 def unseen(
     table: ResultsTable, family: str, role: str, pool: PoolSize, key: str = "success", steps: int | None = None
 ) -> dict[int, float]:
-    """Return what an arm has on unseen tasks, by seed.
+    """Return a column of an arm on unseen tasks, by seed.
 
     Args:
         table: rows of the run.
@@ -22,6 +22,9 @@ def unseen(
         pool: the pool that its agents were trained on.
         key: the column, "success" or another.
         steps: the budget in environment steps; None for the last one.
+
+    Returns:
+        Values of the column, float, by seed; seeds without a value are left out.
     """
     rows = table.where(family=family, evaluated_on="unseen", role=role, pool_size=pool)
     return by_seed(rows.final() if steps is None else rows.where(env_steps=steps), key)

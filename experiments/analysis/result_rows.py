@@ -16,7 +16,7 @@ BASELINE_ROLES = ("uniform", "scripted", "blind")
 
 
 def rows_of(cell: Cell, counts: np.ndarray, n_params: int) -> list[Row]:
-    """Return one row per family, budget, number of simulations and split, without scores.
+    """Return one row per family, budget, number of simulations and evaluated block, without scores.
 
     Args:
         cell: the cell.
@@ -41,11 +41,11 @@ def rows_of(cell: Cell, counts: np.ndarray, n_params: int) -> list[Row]:
     for family, (point, kind), simulations in product(cell.members, cell.evaluation_points, cell.simulations):
         at_point = (counts["family"] == family) & (counts["env_steps"] == point)
         evaluation = counts[at_point & (counts["simulations"] == simulations)]
-        for split in dict.fromkeys(evaluation["evaluated_on"].tolist()):
-            row = {"family": family, "variant": cell.variant_of(family, split), "evaluated_on": split}
+        for block in dict.fromkeys(evaluation["evaluated_on"].tolist()):
+            row = {"family": family, "variant": cell.variant_of(family, block), "evaluated_on": block}
             row |= {"budget_kind": kind, "env_steps": point, "simulations": simulations}
             row |= {"attempts": 1 if simulations else cell.attempts}
-            rows.append(fixed | row | aggregate(evaluation[evaluation["evaluated_on"] == split]))
+            rows.append(fixed | row | aggregate(evaluation[evaluation["evaluated_on"] == block]))
     return rows
 
 
@@ -53,7 +53,7 @@ def aggregate(counts: np.ndarray) -> dict[str, Any]:
     """Return the columns of a row that an evaluation decides, such as success.
 
     Args:
-        counts: counts per task of one split, a structured array [T] with the fields of `storage.schema.TASK_FIELDS`.
+        counts: counts per task of one block, a structured array [T] with the fields of `storage.schema.TASK_FIELDS`.
     """
     episodes, decisions = int(counts["episodes"].sum()), int(counts["decisions"].sum())
     steps, expert_steps = int(counts["steps"].sum()), int(counts["expert_steps"].sum())
@@ -73,7 +73,7 @@ def with_scores(rows: Sequence[Row], levels: dict[str, float]) -> list[Row]:
     """Return the rows with a column `score`.
 
     It is None where the blind level is not known or leaves no room, and for blind agents. Levels are of a family as the
-    run's settings have it, so other variants have no score, nor have the splits of shifts.
+    run's settings have it, so other variants have no score, nor have shifts.
 
     Args:
         rows: rows of a run.
@@ -124,10 +124,10 @@ def blind_levels(rows: Sequence[Row], cells: Sequence[Cell]) -> tuple[dict[str, 
 
 
 def final_success(rows: Sequence[Row], cell: Cell) -> dict[str, float]:
-    """Return a cell's success by split at its last budget and most simulations, the mean over its families."""
+    """Return a cell's success by block at its last budget and most simulations, the mean over its families."""
     success: dict[str, list[float]] = {}
     last = (cell.id, cell.evaluation_points[-1][0], cell.simulations[-1])
     for row in rows:
         if (row["cell"], row["env_steps"], row["simulations"]) == last:
             success.setdefault(row["evaluated_on"], []).append(row["success"])
-    return {split: sum(values) / len(values) for split, values in success.items()}
+    return {block: sum(values) / len(values) for block, values in success.items()}

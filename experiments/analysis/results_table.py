@@ -41,12 +41,12 @@ class ResultsTable:
         """Return a column, without the rows that have no value in it."""
         return [row[key] for row in self.rows if row[key] is not None]
 
-    def per_task(self, split: str) -> dict[int, float]:
+    def per_task(self, block: str) -> dict[int, float]:
         """Return success by task ordinal over all rows, each at its cell, budget and number of simulations."""
         totals: dict[int, list[int]] = {}
         for row in self.rows:
             place = {key: row[key] for key in ("cell", "family", "env_steps")}
-            place |= {"simulations": row.get("simulations") or 0, "evaluated_on": split}
+            place |= {"simulations": row.get("simulations") or 0, "evaluated_on": block}
             selected = np.logical_and.reduce([self.tasks[key] == value for key, value in place.items()])
             for task in self.tasks[selected]:
                 total = totals.setdefault(int(task["ordinal"]), [0, 0])

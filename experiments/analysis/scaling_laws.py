@@ -34,7 +34,7 @@ def power(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         y: values above 0, float64 [X].
 
     Returns:
-        (log scale, exponent), float64 [2].
+        The logarithm of the scale, and the exponent, float64 [2].
     """
     return np.polynomial.polynomial.polyfit(np.log(x), np.log(y), 1)
 
@@ -47,7 +47,7 @@ def logistic(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         y: errors, float64 [X].
 
     Returns:
-        (top, steep, middle), float64 [3].
+        The highest score, the steepness per log x and the logarithm of the middle place, float64 [3].
     """
     logs = np.log(x)
     wide = max(np.ptp(logs), 1e-9)
@@ -97,7 +97,8 @@ def fit_laws(x: Sequence[float], errors: np.ndarray, held: int = 2) -> list[Law]
     n = len(errors)
     if errors.shape != (n, len(places)) or len(places) - held < 3:
         raise ValueError(
-            f"errors: shape {errors.shape}, expected [seeds, places] with 3 places at least beside the {held} held out"
+            f"errors.shape = {errors.shape}: expected [seeds, places] with at least {held + 3} places, {held} of them "
+            "held out."
         )
     laws = []
     for name, (fit, at, parameters) in LAWS.items():

@@ -1,4 +1,4 @@
-"""Distances of held-out tasks to the nearest task of a pool: what memorising alone might bridge."""
+"""Distances of held-out tasks to the nearest task of a pool, which memorising alone might bridge."""
 
 from functools import lru_cache
 from typing import Any
@@ -26,7 +26,7 @@ def distances_to_pool(
         count: the number of held-out tasks, from the first one on.
 
     Returns:
-        Digits that differ, one number per held-out task.
+        The number of digits that differ, int [count], one per held-out task.
     """
     space = envs.make(family, **dict(knobs)).tasks
     pool = pool_tasks(space, make_pool(size, seed=seed), size)

@@ -75,10 +75,10 @@ def forecast_threshold(
 
 
 def _scores(
-    table: ResultsTable, level: float, pool: PoolSize, split: str, seeds: Sequence[int], steps: int
+    table: ResultsTable, level: float, pool: PoolSize, block: str, seeds: Sequence[int], steps: int
 ) -> list[float] | None:
-    """Return an arm's scores at one pool, split and budget, in the order of `seeds`; None where one is missing."""
-    column = by_seed(table.where(pool_size=pool, evaluated_on=split, env_steps=steps))
+    """Return an arm's scores at one pool, block and budget, in the order of `seeds`; None where one is missing."""
+    column = by_seed(table.where(pool_size=pool, evaluated_on=block, env_steps=steps))
     if seed_matrix([column], seeds) is None:
         return None
     scores = [normalised_score(column[seed], level) for seed in seeds]
@@ -86,10 +86,10 @@ def _scores(
 
 
 def _half_time(
-    table: ResultsTable, level: float, pool: PoolSize, split: str, seeds: Sequence[int], steps: Sequence[int]
+    table: ResultsTable, level: float, pool: PoolSize, block: str, seeds: Sequence[int], steps: Sequence[int]
 ) -> float | None:
     """Return the environment steps at which the mean score first reaches one half; None where it does not."""
-    columns = [_scores(table, level, pool, split, seeds, step) for step in steps]
+    columns = [_scores(table, level, pool, block, seeds, step) for step in steps]
     means = [float(np.mean(scores)) for scores in columns if scores is not None]
     return _first(steps, means, 0.5) if len(means) == len(steps) else None
 

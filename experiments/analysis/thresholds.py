@@ -1,4 +1,4 @@
-"""Where curves turn: the threshold N*, crossings, and whether there is a jump. NumPy and SciPy only."""
+"""Thresholds, crossings and jumps of curves. NumPy and SciPy only."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ MIN_TOP_SCORE = 0.1  # of every-episode-new: half of less is not told from noise
 
 
 class Location(NamedTuple):
-    """Where on an axis something happens, with its 95% interval.
+    """Location on an axis, with its 95% interval.
 
     Attributes:
         at: the place on the axis; None where it is not identified.
@@ -63,7 +63,8 @@ def n_star_of_scores(sizes: Sequence[float], scores: np.ndarray, top: np.ndarray
     n = len(scores)
     if scores.shape != (n, len(x)) or top.shape != (n,) or len(x) < 4:
         raise ValueError(
-            f"scores: shape {scores.shape}, expected [seeds, pools] of 4 pools at least, and one top per seed"
+            f"scores.shape = {scores.shape}, top.shape = {top.shape}: expected [seeds, pools] with at least 4 pools, "
+            "and [seeds]."
         )
     if top.mean() < MIN_TOP_SCORE:
         return _unidentified(n, f"every episode new scores {top.mean():.2f}: there is no skill to find")
@@ -163,17 +164,17 @@ def crossing(x: Sequence[float], differences: np.ndarray) -> Location:
     *sizes, last = differences.shape
     if last != len(places) or len(places) < 2 or len(sizes) not in (1, 2):
         raise ValueError(
-            f"differences: shape {differences.shape}, expected [seeds, places] or [seeds, tasks, places] of 2 places "
-            "at least"
+            f"differences.shape = {differences.shape}: expected [seeds, places] or [seeds, tasks, places] with "
+            "at least 2 places."
         )
     n = min(sizes)
 
     def mean(*kept: np.ndarray) -> np.ndarray:
         return differences[np.ix_(*kept)].reshape(-1, last).mean(0)
 
-    each = [jackknife(lambda *kept, place=place: float(mean(*kept)[place]), sizes) for place in range(last)]
-    below = [place for place, estimate in zip(places, each, strict=True) if estimate.high < 0]
-    above = [place for place, estimate in zip(places, each, strict=True) if estimate.low > 0]
+    estimates = [jackknife(lambda *kept, place=place: float(mean(*kept)[place]), sizes) for place in range(last)]
+    below = [place for place, estimate in zip(places, estimates, strict=True) if estimate.high < 0]
+    above = [place for place, estimate in zip(places, estimates, strict=True) if estimate.low > 0]
     if not below:
         return _unidentified(n, "nowhere surely below 0")
     if not above:
@@ -200,7 +201,7 @@ def _zero(x: np.ndarray, y: np.ndarray) -> float:
 
 
 class Shape(NamedTuple):
-    """How well curves fit, by the Bayesian information criterion (Schwarz 1978; less is better).
+    """Goodness of fit of the curves, by the Bayesian information criterion (Schwarz 1978; less is better).
 
     Attributes:
         bic: the criterion by the curve's name: "flat", "line", "jump" and "smooth".
@@ -226,7 +227,7 @@ def jump_or_smooth(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndar
     """
     places, y = np.log(np.asarray(x, float)), np.atleast_2d(np.asarray(y, float))
     if len(places) < 5 or y.shape[1] != len(places):
-        raise ValueError(f"y: shape {y.shape}, expected a value for each of 5 places at least")
+        raise ValueError(f"y.shape = {y.shape}: expected a value for each of at least 5 places.")
     at, values = np.tile(places, len(y)), y.ravel()
     jumps = [_squares_of_levels(at > place, values) for place in places[:-1]]
     line = np.polynomial.polynomial.polyfit(at, values, 1)

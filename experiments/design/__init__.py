@@ -1,4 +1,4 @@
 """Designs: the cells that grids of studies are made of.
 
-May import cells and settings.
+May import cells, settings and envs.
 """

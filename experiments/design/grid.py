@@ -1,4 +1,4 @@
-"""What grids of studies share: a cell of the settings, a pool, blind agents, the teacher. Does not import jax."""
+"""Shared parts of grids: a cell of the settings, a pool, blind agents, the teacher. Does not import jax."""
 
 from functools import lru_cache
 from typing import Any
@@ -28,7 +28,7 @@ def on_pool(pool: PoolSize, seed: int) -> dict[str, Any]:
     return {"pool_size": pool, "pool_seed": seed, "seed": seed}
 
 
-def cell_of(study: str, settings: Settings, family: str, role: str, **own: Any) -> Cell:
+def cell_of(study: str, settings: Settings, family: str, role: str, **cell_fields: Any) -> Cell:
     """Make a cell: an incentivized generalist, taught first where the settings say so.
 
     Args:
@@ -36,7 +36,8 @@ def cell_of(study: str, settings: Settings, family: str, role: str, **own: Any) 
         settings: the run's settings.
         family: the family's name.
         role: the part that the agent plays in the study, such as "generalist".
-        own: fields of `Cell` that differ from the generalist's, such as `learner`, `training` or those of `on_pool`.
+        cell_fields: fields of `Cell` that differ from the generalist's, such as `learner`, `training` or those of
+            `on_pool`.
     """
     training = settings.training[family]
     points = tuple((point, "total") for point in evaluation_budgets(settings, family))
@@ -44,11 +45,11 @@ def cell_of(study: str, settings: Settings, family: str, role: str, **own: Any) 
     defaults: dict[str, Any] = {"training": training, "evaluation_points": points, "knobs": knobs}
     if settings.control != "none":
         defaults["control"] = settings.control
-    if training.taught_steps and own.get("learner", "ppo") == "ppo":
+    if training.taught_steps and cell_fields.get("learner", "ppo") == "ppo":
         defaults["teacher"] = headline_teacher(family)
-    if own.get("pool_split", "training") == "training":  # held-out tasks are the same for every agent
-        own["pool_seed"] = settings.pool_seed + own.get("pool_seed", 0)
-    merged = defaults | own
+    if cell_fields.get("pool_split", "training") == "training":  # held-out tasks are the same for every agent
+        cell_fields["pool_seed"] = settings.pool_seed + cell_fields.get("pool_seed", 0)
+    merged = defaults | cell_fields
     merged["training"] = merged["training"].for_learner(merged.get("learner", "ppo"))
     return Cell(
         study=study,

@@ -93,7 +93,7 @@ def own_training(settings: Settings, training: Training, budget: int) -> Trainin
     return training.model_copy(update={"budget": whole, "entropy_steps": entropy_steps})
 
 
-def specialist(study: str, settings: Settings, family: str, learner: str, task: int, **own: Any) -> Cell:
+def specialist(study: str, settings: Settings, family: str, learner: str, task: int, **cell_fields: Any) -> Cell:
     """Make the specialist of one held-out task.
 
     Args:
@@ -102,10 +102,10 @@ def specialist(study: str, settings: Settings, family: str, learner: str, task: 
         family: the family's name.
         learner: what the specialist learns from, a key of ROLES.
         task: the ordinal of the held-out task.
-        own: further fields of `Cell`.
+        cell_fields: further fields of `Cell`, such as `training`.
     """
     pool: dict[str, Any] = {"pool_size": 1, "pool_split": "heldout", "pool_first": task, "seed": task}
-    return cell_of(study, settings, family, ROLES[learner], **pool, **SIGNALS[learner], **own)
+    return cell_of(study, settings, family, ROLES[learner], **pool, **SIGNALS[learner], **cell_fields)
 
 
 def specialists(study: str, settings: Settings, family: str) -> list[Cell]:
@@ -115,10 +115,11 @@ def specialists(study: str, settings: Settings, family: str) -> list[Cell]:
     small = small_batch(settings, training, max(points.at_small, default=0))
     cells = []
     for learner in settings.specialist_learners:
-        for kinds, own in ((points.at_large, training), (points.at_small, small)):
+        for kinds, specialist_training in ((points.at_large, training), (points.at_small, small)):
             for task in range(settings.specialists if kinds else 0):
                 at = tuple(sorted(kinds.items()))
-                cells.append(specialist(study, settings, family, learner, task, training=own, evaluation_points=at))
+                fields: dict[str, Any] = {"training": specialist_training, "evaluation_points": at}
+                cells.append(specialist(study, settings, family, learner, task, **fields))
     return cells
 
 

@@ -1,4 +1,5 @@
-"""Presentation: charts, Plotly panels, tables, HTML and its templates; the only door to matplotlib and Plotly.
+"""Presentation: charts, Plotly panels, tables, HTML and its templates.
 
-May import analysis and settings; never studies, storage or training.
+Settings of matplotlib are made here alone; studies and reporting use its classes, too. May import analysis, settings
+and errors; never studies, storage or training.
 """

@@ -108,7 +108,7 @@ def draw_curve(
     series: str,
     line: str = "-",
     pools: Sequence[PoolSize] = (),
-    each: bool = True,
+    draw_seeds: bool = True,
 ) -> None:
     """Draw a curve of means over seeds, with a band of 95% Student t intervals where n >= 3.
 
@@ -122,13 +122,13 @@ def draw_curve(
         series: the value of the column `series` in these rows.
         line: matplotlib's line style.
         pools: the pools of the axis, if it is one of pools; None ("every episode a new task") stands at its end.
-        each: whether every seed is drawn as a dot.
+        draw_seeds: whether every seed is drawn as a dot.
     """
     if not points:
         return
     x = [place_of(place, pools) for place, _ in points]
     estimates = [t_interval([*values.values()]) for _, values in points]
-    if each:
+    if draw_seeds:
         draw_dots(axis, [(at, values) for at, (_, values) in zip(x, points, strict=True)], label, colour)
     axis.plot(x, [e.mean for e in estimates], color=colour, linestyle=line, marker="o", markersize=4, label=label)
     if all(np.isfinite(e.low) for e in estimates):
@@ -218,7 +218,9 @@ Arms = Mapping[str, tuple[str, str, ResultsTable]]
 """Curves to draw, by their name in the CSV: label, colour, and rows of the run."""
 
 
-def plot_by_budget(axis: Axes, arms: Arms, drawn: PlotRows, family: str, each: Mapping[str, int] | None = None) -> None:
+def plot_by_budget(
+    axis: Axes, arms: Arms, drawn: PlotRows, family: str, families_per_arm: Mapping[str, int] | None = None
+) -> None:
     """Draw success against environment steps, a curve per arm.
 
     Args:
@@ -226,12 +228,12 @@ def plot_by_budget(axis: Axes, arms: Arms, drawn: PlotRows, family: str, each: M
         arms: the curves.
         drawn: the rows that the figure draws; the curves' are appended.
         family: the family's name.
-        each: the number of families that an arm plays, by the curve's name, by which its steps are divided; 1 for those
-            that are left out.
+        families_per_arm: the number of families that an arm plays, by the curve's name; the arm's steps are divided by
+            this number. Arms that are left out play 1.
     """
     places: set[int] = set()
     for series, (label, colour, table) in arms.items():
-        share = (each or {}).get(series, 1)
+        share = (families_per_arm or {}).get(series, 1)
         steps = sorted({row["env_steps"] for row in table.rows})
         points = [(step / share, by_seed(table.where(env_steps=step))) for step in steps]
         draw_curve(axis, points, label, colour, drawn, family=family, series=series)

@@ -15,7 +15,7 @@ CONTROLS_WITHOUT_SKILL = ("shuffled", "disjoint", "changing")
 
 
 def control_results(table: ResultsTable, settings: Settings, claim: Claim) -> list[dict[str, Any]]:
-    """Collect the results of a claim's controls at their last budget, on the split that the claim is about.
+    """Collect the results of a claim's controls at their last budget, on the tasks that the claim is about.
 
     The controls of a family are the blind agent and, unless the whole run is in a control, the one without a skill that
     exists for the family. A claim that names no family of the run has the controls of all of them.

@@ -141,10 +141,10 @@ class _Grid:
         rows = []
         for steps, values, place in zip(self.budgets, self.values, self.places, strict=True):
             nstar = self._nstar(place)
-            for pool, each in zip(self.pools, values, strict=True):
-                if each:
+            for pool, successes in zip(self.pools, values, strict=True):
+                if successes:
                     tile = {"family": self.family, "pool": pool_name(pool), "budget": steps}
-                    rows.append(tile | {"success": round(float(np.mean(each)), 6), "n": len(each)} | nstar)
+                    rows.append(tile | {"success": round(float(np.mean(successes)), 6), "n": len(successes)} | nstar)
         return rows
 
     def _nstar(self, place: Location | None) -> dict[str, Any]:
@@ -163,7 +163,7 @@ class _Grid:
             across = _edges(x[:-1])
             half_wide = across[-1] / x[-2]
             across += [x[-1] / half_wide, x[-1] * half_wide]
-        means = np.array([[np.mean(each) if each else np.nan for each in values] for values in self.values])
+        means = np.array([[np.mean(tile) if tile else np.nan for tile in values] for values in self.values])
         tiles = np.insert(means, _columns(self.pools).index(GAP), np.nan, axis=1) if None in self.pools else means
         axis.pcolormesh(across, up, tiles, cmap=COLOUR_MAP, vmin=0, vmax=1)
         for (row, column), mean in np.ndenumerate(means):

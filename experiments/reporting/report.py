@@ -46,7 +46,7 @@ class RunResults(NamedTuple):
         cells: the cells of its study; one that has several roles is listed once for each.
         table: rows, counts per task, and `meta.json`.
         missing: how many cells have no rows.
-        given_up: why a cell was given up, by its id.
+        given_up: the reason why a cell was given up, by the cell's id.
     """
 
     settings: Settings
@@ -74,7 +74,7 @@ def report(store: RunDirectory, console: Console, out: Path | None = None) -> li
     settings, table = results.settings, results.table
     study = studies.load(settings.study)
     if results.missing:
-        console.print(f"{results.missing} training runs are missing; the report covers the rest")
+        console.print(f"{results.missing} cells are missing; the report covers the rest")
     claims = [_judge(claim, results) for claim in guard_claims(study.verdicts(table, settings), table, settings)]
     tables = study.tables(table, settings)
     target = RunDirectory(out or store.path)
@@ -100,7 +100,7 @@ def report(store: RunDirectory, console: Console, out: Path | None = None) -> li
         left_out=left_out,
     )
     write_atomic(target.path / "report.html", text)
-    contents = "the figure, its numbers and the cost of every training run"
+    contents = "the figure, its numbers and the cost of every cell"
     console.print(f"{target.path / 'report.html'} and figures/ contain {contents}", soft_wrap=True)
     return claims
 
@@ -133,7 +133,7 @@ def load_results(store: RunDirectory) -> RunResults:
     table = ResultsTable(rows, _task_counts(store, finished, cells), store.meta())
     missing = ids - finished
     if missing == ids:
-        raise InputError(f"{store.path}: has no results yet. `incentivize run` makes them.")
+        raise InputError(f"{store.path}: has no results yet. Run the study first.")
     for key in ("blind", "uniform", "tasks"):
         if not isinstance(table.meta.get(key), dict):
             raise InputError(f"{store.path / 'meta.json'}: lacks the table {key!r}. Run the study again.")
@@ -159,7 +159,7 @@ def replay_families(
     for family in settings.families:
         try:
             family_scenes = [to_json(scene) for scene in play_scenes(store, cells, family, REPLAYED_TASKS)]
-        except InputError as error:  # parameters are damaged, or missing because the training run is not finished
+        except InputError as error:  # parameters are damaged, or missing because the cell is not finished
             left_out.append(f"{family} has no replays: {str(error).replace(f'{store.path}/', '')}")
             continue
         replayed += family_scenes
@@ -226,7 +226,7 @@ def _describe_setting(claim: Claim, settings: Settings) -> str:
 
 
 def _explain_given_up(claim: Claim, given_up: Sequence[str]) -> Claim:
-    """Add the reasons why training runs were given up to a claim without an effect: nothing is imputed."""
+    """Add the reasons why cells were given up to a claim without an effect: nothing is imputed."""
     if claim.effect is not None or not given_up:
         return claim
     more = f"; and {len(given_up) - 2} more" if len(given_up) > 2 else ""

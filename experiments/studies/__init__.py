@@ -13,7 +13,8 @@ A figure that would fill a study has a file beside it (`task_count_figure`). The
 `inference_search`, as pytest would take a module called `test_*` for a test.
 
 The grids of studies are made of `design`, their verdicts of `analysis`, their figures of `presentation`.
-May import these, cells, settings and errors; never reporting, viewing or execution.
+May import these, cells, settings, errors and envs, `training.build` inside functions, and storage for types; never
+reporting, viewing or execution.
 """
 
 from __future__ import annotations
@@ -78,4 +79,7 @@ def cells_of_run(store: RunDirectory, settings: Settings) -> list[Cell]:
             envs.make(family, life=settings.life, **knobs)
         return load(settings.study).cells(settings)
     except (InputError, ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{store.path / 'config.toml'}: not the settings of a run ({error})") from None
+        why = str(error).removesuffix(".")
+        raise InputError(
+            f"{store.path / 'config.toml'}: does not hold valid settings of a run ({why}). Restore it."
+        ) from None

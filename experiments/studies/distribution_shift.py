@@ -60,7 +60,7 @@ SHIFTS: dict[str, dict[str, dict[str, Any]]] = {
     "puzzles": {"new pairs": _TOGETHER, "deeper": {"scramble": 3}},
     "sequences": {"new pairs": _TOGETHER},
 }
-"""Knobs that agents are then evaluated with, by the name of the shift's split."""
+"""Knobs that agents are then evaluated with, by the name of the shift."""
 
 _QUICK: dict[str, Any] = {
     "families": ("errands", "puzzles"),
@@ -117,14 +117,14 @@ def cells(settings: Settings) -> list[Cell]:
         taught: dict[str, Any] = {"learner": "cloning", "teacher": headline_teacher(family)}
         for seed in range(settings.seeds):
             for pool in settings.pools:
-                own: dict[str, Any] = on_pool(pool, seed) | {"shifts": shifts}
-                grid.append(cell_of(STUDY, settings, family, "generalist", **own))
-                grid.append(cell_of(STUDY, settings, family, "taught", **taught, **own))
+                fields: dict[str, Any] = on_pool(pool, seed) | {"shifts": shifts}
+                grid.append(cell_of(STUDY, settings, family, "generalist", **fields))
+                grid.append(cell_of(STUDY, settings, family, "taught", **taught, **fields))
         try:
             evaluation_config(grid[-1])
         except ValueError as error:
             raise InputError(
-                f"network = {grid[-1].training.network!r}: {error}. Give a network that fits both."
+                f"network = {grid[-1].training.network!r}: {error} Or give a network that fits both."
             ) from None
     return grid
 
@@ -138,9 +138,9 @@ def shifts_of(settings: Settings, family: str) -> dict[str, dict[str, Any]]:
     }
 
 
-def _success(table: ResultsTable, family: str, role: str, split: str, pool: PoolSize = None) -> dict[int, float]:
-    """Return an arm's success in a split at the last budget, by seed."""
-    return by_seed(table.where(family=family, role=role, evaluated_on=split, pool_size=pool).final())
+def _success(table: ResultsTable, family: str, role: str, evaluated_on: str, pool: PoolSize = None) -> dict[int, float]:
+    """Return an arm's success on a set of tasks at the last budget, by seed."""
+    return by_seed(table.where(family=family, role=role, evaluated_on=evaluated_on, pool_size=pool).final())
 
 
 def verdicts(table: ResultsTable, settings: Settings) -> list[Claim]:
@@ -179,7 +179,7 @@ def _far_minus_near(table: ResultsTable, settings: Settings, family: str) -> tup
     pools = _half_learnt_pools(table, settings, family)
     if not pools:
         return None, "no pool with an end has taught something but not all, or a cell is missing"
-    each = []
+    mean_differences = []
     for seed in range(settings.seeds):
         differences = []
         for pool in pools:
@@ -187,10 +187,10 @@ def _far_minus_near(table: ResultsTable, settings: Settings, family: str) -> tup
             if near and far:
                 differences.append(float(np.mean(far) - np.mean(near)))
         if differences:
-            each.append(float(np.mean(differences)))
-    if len(each) < settings.seeds:
+            mean_differences.append(float(np.mean(differences)))
+    if len(mean_differences) < settings.seeds:
         return None, "all unseen tasks are as far from the training tasks"
-    return t_interval(each), None
+    return t_interval(mean_differences), None
 
 
 def _by_distance(
@@ -214,21 +214,22 @@ def figure(table: ResultsTable, settings: Settings) -> tuple[Figure, PlotRows]:
     wide = 1 + max(len(shifts_of(settings, family)) for family in settings.families)
     drawing, axes = new_figure(len(settings.families), wide, width=3.4)
     for row, family in zip(axes, settings.families, strict=True):
-        splits = ["unseen", *shifts_of(settings, family)]
-        for axis, split in zip(row, splits, strict=False):
-            final = table.where(family=family, evaluated_on=split).final()
+        evaluated = ["unseen", *shifts_of(settings, family)]
+        for axis, evaluated_on in zip(row, evaluated, strict=False):
+            final = table.where(family=family, evaluated_on=evaluated_on).final()
             arms = {
-                f"{role}, {split}": (label, colour, final.where(role=role)) for role, (label, colour) in ARMS.items()
+                f"{role}, {evaluated_on}": (label, colour, final.where(role=role))
+                for role, (label, colour) in ARMS.items()
             }
             plot_by_pool(axis, arms, drawn, family, settings.pools)
             if levels := final.where(role="blind").values():
                 level = float(np.mean(levels))
                 axis.axhline(level, color="black", linewidth=0.8, linestyle=":", label="blind agent there")
-            if split == "unseen":
+            if evaluated_on == "unseen":
                 draw_teacher_level(axis, table, family)
-            axis.set_title(f"{family}: {split}", fontsize=9)
+            axis.set_title(f"{family}: {evaluated_on}", fontsize=9)
             axis.set_ylabel("success")
-        for axis in row[len(splits) :]:
+        for axis in row[len(evaluated) :]:
             axis.set_axis_off()
     legend(drawing, axes, columns=3)
     drawing.suptitle(f"{describe_seeds(drawn)}, last budget, 95% Student t", fontsize=9)
@@ -239,14 +240,14 @@ def tables(table: ResultsTable, settings: Settings) -> dict[str, list[dict[str, 
     """Return success in every shift at the largest pool, and success near to the training tasks and far from them."""
     lines, distances, largest = [], [], settings.pools[-1]
     for family in settings.families:
-        for split in ("unseen", *shifts_of(settings, family)):
-            line = {"family": family, "evaluated_on": split}
+        for evaluated_on in ("unseen", *shifts_of(settings, family)):
+            line = {"family": family, "evaluated_on": evaluated_on}
             for role in ARMS:
-                line[role] = mean_or_dash(_success(table, family, role, split, largest).values())
-            lines.append(line | {"blind": mean_or_dash(_success(table, family, "blind", split).values())})
+                line[role] = mean_or_dash(_success(table, family, role, evaluated_on, largest).values())
+            lines.append(line | {"blind": mean_or_dash(_success(table, family, "blind", evaluated_on).values())})
         for pool in _half_learnt_pools(table, settings, family):
-            both = [_by_distance(table, settings, family, pool, seed) for seed in range(settings.seeds)]
-            near, far = (mean_or_dash([value for each in both for value in each[side]]) for side in (0, 1))
+            both_sides = [_by_distance(table, settings, family, pool, seed) for seed in range(settings.seeds)]
+            near, far = (mean_or_dash([value for sides in both_sides for value in sides[side]]) for side in (0, 1))
             distances.append({"family": family, "pool": f"{pool:,}", "near": near, "far": far})
     by_title = {f"success at pool {pool_name(largest)}, last budget (generalist: incentivized)": lines}
     if distances:

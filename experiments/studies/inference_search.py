@@ -74,13 +74,13 @@ def cells(settings: Settings) -> list[Cell]:
     """Make a generalist per family and seed, evaluated from the beginning on.
 
     Raises:
-        InputError: where a family's rule is hidden: a search with its model would tell the rule.
+        InputError: where a family's rule is hidden: a search with its model would reveal the rule.
     """
     grid = []
     for family in settings.families:
         if settings.simulations[-1] and has_hidden_rule(family):
             raise InputError(
-                f"--family {family}: its rule is hidden, and a search with its model would tell it. "
+                f"families = {family!r}: its rule is hidden, and a search with its model would reveal it. "
                 "Give another family, or --simulations 0."
             )
         search = {"simulations": settings.simulations, "attempts": settings.attempts}

@@ -1,6 +1,6 @@
 """Does an agent learn to find out a hidden rule, and use it, within one life?
 
-An incentive can only reward what an agent does; that it learns to learn is its own doing: "fast adaptation" of memory
+An incentive can only reward what an agent does; learning to learn is not rewarded itself: "fast adaptation" of memory
 (Duan et al. 2016, arXiv:1611.02779; Wang et al. 2016, arXiv:1611.05763). A life is several attempts at one task whose
 rule is hidden, each with a start of its own. Agents with a memory that lasts from one attempt to the next, and agents
 without any, are trained on pools of N tasks with a sparse reward for every attempt. An agent that gets better from
@@ -105,20 +105,19 @@ def cells(settings: Settings) -> list[Cell]:
     """
     if settings.life < 2:
         raise InputError(
-            f"life = {settings.life}: must be two attempts at least, as agents are to get better from one to the next. "
-            "Give a larger number."
+            f"life = {settings.life}: must be at least 2, as the attempts of a life are compared. Raise it."
         )
     grid = []
     for family in settings.families:
         training = settings.training[family]
         if not has_hidden_rule(family):
             raise InputError(
-                f"family = {family}: its rule is shown, and nothing has to be found out. "
+                f"families = {family!r}: its rule is shown, so nothing has to be found out. "
                 "Give a family with a hidden rule, such as codebooks."
             )
         if training.memory == "none":
             raise InputError(
-                f"memory = none: {family} must have a memory, which this study leaves out itself. "
+                f"memory = 'none': {family} must have a memory, which this study leaves out itself. "
                 "Give one, such as gru."
             )
         without = training.model_copy(update={"memory": "none"})
@@ -130,23 +129,23 @@ def cells(settings: Settings) -> list[Cell]:
     return grid
 
 
-def _attempts(table: ResultsTable, family: str, role: str, split: str, pool: PoolSize) -> dict[int, list[float]]:
+def _attempts(table: ResultsTable, family: str, role: str, block: str, pool: PoolSize) -> dict[int, list[float]]:
     """Return success by attempt at the last budget, by seed."""
-    final = table.where(family=family, role=role, evaluated_on=split, pool_size=pool).final()
+    final = table.where(family=family, role=role, evaluated_on=block, pool_size=pool).final()
     return {row["seed"]: row["success_by_attempt"] for row in final.rows}
 
 
-def _gains(table: ResultsTable, family: str, role: str, split: str, pool: PoolSize) -> dict[int, float]:
+def _gains(table: ResultsTable, family: str, role: str, block: str, pool: PoolSize) -> dict[int, float]:
     """Return success in the last attempt minus that in the first, by seed."""
-    by_seed = _attempts(table, family, role, split, pool)
+    by_seed = _attempts(table, family, role, block, pool)
     return {seed: attempts[-1] - attempts[0] for seed, attempts in by_seed.items()}
 
 
 def _net_gains(
-    table: ResultsTable, settings: Settings, family: str, split: str, pool: PoolSize
+    table: ResultsTable, settings: Settings, family: str, block: str, pool: PoolSize
 ) -> dict[int, float] | None:
     """Return gains with memory minus those without, by seed; None where one is missing."""
-    gains = seed_matrix([_gains(table, family, role, split, pool) for role in ARMS], range(settings.seeds))
+    gains = seed_matrix([_gains(table, family, role, block, pool) for role in ARMS], range(settings.seeds))
     return None if gains is None else dict(enumerate((gains[:, 0] - gains[:, 1]).tolist()))
 
 
@@ -162,8 +161,8 @@ def _why_open(table: ResultsTable, settings: Settings, family: str) -> str | Non
         return why
     if max(map(np.mean, complete)) < GAIN:
         return f"nobody gains {GAIN} from attempt to attempt, not even on seen tasks"
-    each = (_attempts(table, family, role, "seen", settings.pools[-1]).values() for role in ARMS)
-    first, without = (float(np.mean([attempts[0] for attempts in lives])) for lives in each)
+    lives_by_arm = (_attempts(table, family, role, "seen", settings.pools[-1]).values() for role in ARMS)
+    first, without = (float(np.mean([attempts[0] for attempts in lives])) for lives in lives_by_arm)
     return (
         None
         if first > without
@@ -211,7 +210,7 @@ def _by_attempt(axis: Axes, table: ResultsTable, settings: Settings, family: str
     def draw(role: str, pool: PoolSize, colour: str) -> None:
         by_seed = _attempts(table, family, role, "unseen", pool)
         attempts = range(min(map(len, by_seed.values()), default=0))
-        points = [(place + 1, {seed: each[place] for seed, each in by_seed.items()}) for place in attempts]
+        points = [(place + 1, {seed: successes[place] for seed, successes in by_seed.items()}) for place in attempts]
         label = f"{ARMS[role][1]}, {'every episode new' if pool is None else f'pool {pool:,}'}"
         draw_curve(axis, points, label, colour, drawn, family=family, series=f"{role}, {pool_name(pool)}, by attempt")
 
@@ -228,14 +227,14 @@ def _by_attempt(axis: Axes, table: ResultsTable, settings: Settings, family: str
 def _by_pool(axis: Axes, table: ResultsTable, settings: Settings, family: str, drawn: PlotRows) -> None:
     """Draw the gain within a life against the pool's size, with and without memory."""
     arms = {("generalist", "unseen"): "-", ("generalist", "seen"): ":", ("forgetful", "unseen"): "-"}
-    for (role, split), line in arms.items():
+    for (role, block), line in arms.items():
         colour, name = ARMS[role]
         points = []
         for pool in settings.pools:
-            if gains := _gains(table, family, role, split, pool):
+            if gains := _gains(table, family, role, block, pool):
                 points.append((pool, gains))
-        label = f"{name}, gain on {split} tasks"
-        columns: Any = {"family": family, "series": f"{role}, {split}, gain", "line": line}
+        label = f"{name}, gain on {block} tasks"
+        columns: Any = {"family": family, "series": f"{role}, {block}, gain", "line": line}
         draw_curve(axis, points, label, colour, drawn, pools=settings.pools, **columns)
     label_pool_axis(axis, settings.pools)
     axis.autoscale(axis="y")
@@ -250,9 +249,9 @@ def tables(table: ResultsTable, settings: Settings) -> dict[str, list[dict[str, 
     for family in settings.families:
         for pool in settings.pools:
             line = {"family": family, "pool": "new" if pool is None else f"{pool:,}"}
-            for role, split in (("generalist", "seen"), ("generalist", "unseen"), ("forgetful", "unseen")):
-                lives = list(_attempts(table, family, role, split, pool).values())
+            for role, block in (("generalist", "seen"), ("generalist", "unseen"), ("forgetful", "unseen")):
+                lives = list(_attempts(table, family, role, block, pool).values())
                 ends = "-" if not lives else " to ".join(f"{np.mean(lives, 0)[end]:.2f}" for end in (0, -1))
-                line[f"{ARMS[role][1]}, {split}"] = ends
+                line[f"{ARMS[role][1]}, {block}"] = ends
             lines.append(line)
     return {f"success in the first attempt and in the last of {settings.life}": lines}

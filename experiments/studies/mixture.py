@@ -136,14 +136,14 @@ def _teacher(settings: Settings) -> str:
 def _check(settings: Settings) -> None:
     """Refuse settings that make no mixture, or in which agents would differ in more than what they play."""
     if len(settings.families) < 2:
-        raise InputError(f"families = {list(settings.families)}: a mixture has two at least. Give several families.")
+        raise InputError(f"families = {list(settings.families)}: a mixture has at least two. Give several families.")
     first, *others = (settings.training[family].model_dump() for family in settings.families)
     for other, family in zip(others, settings.families[1:], strict=True):
         for key, value in first.items():
             if other[key] != value:
                 raise InputError(
-                    f"training.{family}.{key} = {other[key]!r}, but {value!r} for {settings.families[0]}: one agent "
-                    "plays them all. Give the same value for all families."
+                    f"training.{family}.{key} = {other[key]!r}: must be {value!r} as for {settings.families[0]}, as "
+                    "one agent plays all families. Give the same value for all."
                 )
     if first["parameters"]:
         raise InputError(
@@ -178,12 +178,12 @@ def _mixed(settings: Settings, role: str, seed: int, wider: int = 1, learner: st
     per_family += ("entropy_steps", "taste_steps", "taught_steps")
     multiplied = {key: times * value for key in per_family if (value := getattr(training, key)) is not None}
     training = training.model_copy(update=multiplied | {"width": wider * training.width})
-    own: dict[str, Any] = {"learner": learner, "seed": seed, "training": training}
+    fields: dict[str, Any] = {"learner": learner, "seed": seed, "training": training}
     if learner == "cloning" or training.taught_steps:
-        own["teacher"] = _teacher(settings)
-    cell = cell_of(STUDY, settings, first, role, **own)
-    own_knobs = ((name, settings.knobs.get(name, {})) for name in settings.families)
-    knobs = {f"{name}.{knob}": value for name, values in own_knobs for knob, value in values.items()}
+        fields["teacher"] = _teacher(settings)
+    cell = cell_of(STUDY, settings, first, role, **fields)
+    knobs_by_family = ((name, settings.knobs.get(name, {})) for name in settings.families)
+    knobs = {f"{name}.{knob}": value for name, values in knobs_by_family for knob, value in values.items()}
     points = tuple((times * point, kind) for point, kind in cell.evaluation_points)
     return replace(
         cell, family="+".join(settings.families), knobs=tuple(sorted(knobs.items())), evaluation_points=points
@@ -259,8 +259,8 @@ def figure(table: ResultsTable, settings: Settings) -> tuple[Figure, PlotRows]:
 def _panel(axis: Axes, table: ResultsTable, settings: Settings, family: str, drawn: PlotRows) -> None:
     """Draw the panel of a family."""
     arms = {role: (label, colour, table.where(role=role)) for role, (colour, label) in ARMS.items()}
-    each = {role: len(settings.families) for role in ARMS if role != "alone"}
-    plot_by_budget(axis, arms, drawn, family, each)
+    families_per_arm = {role: len(settings.families) for role in ARMS if role != "alone"}
+    plot_by_budget(axis, arms, drawn, family, families_per_arm)
     if (level := table.meta["blind"][family]) is not None:
         axis.axhline(level, color="black", linewidth=0.8, linestyle=":", label="blind level")
     draw_teacher_level(axis, table, family)

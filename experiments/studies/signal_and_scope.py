@@ -129,10 +129,10 @@ def cells(settings: Settings) -> list[Cell]:
             "taught first": {"teacher": teacher, "training": _taught_first(training)},
         }
         grid += blind_cells(STUDY, settings, family)
-        for role, own in arms.items():
+        for role, fields in arms.items():
             for seed in range(settings.seeds):
                 for pool in settings.pools:
-                    grid.append(cell_of(STUDY, settings, family, role, **own, **on_pool(pool, seed)))
+                    grid.append(cell_of(STUDY, settings, family, role, **fields, **on_pool(pool, seed)))
     return grid
 
 
@@ -162,10 +162,10 @@ def verdicts(table: ResultsTable, settings: Settings) -> list[Claim]:
         judged = judge(STUDY, family, claim, DIVERSITY, rise, supported_above=RISE, refuted_below=FLAT, too_few=why)
         claims.append(leave_open(judged, above, ("refuted",)))
         for first, second, claim in COMPARED:
-            key, how = ("success_greedy", "greedily") if "noisy" in (first, second) else ("success", "sampled")
+            key, sampling = ("success_greedy", "greedily") if "noisy" in (first, second) else ("success", "sampled")
             ahead = paired_difference(final(first, largest, key), final(second, largest, key), settings)
             words = [f"agents {ARMS[role][1]}" for role in (first, second)]
-            rule = AGAINST.format(first=words[0], second=words[1], learnt=LEARNT_SCORE, how=how)
+            rule = AGAINST.format(first=words[0], second=words[1], learnt=LEARNT_SCORE, how=sampling)
             scores = (final(role, largest, "score") for role in (first, second))
             why = why_unscored(table, family) or why_not_learnt(*scores)
             claim += f" (pool {pool_name(largest)})"

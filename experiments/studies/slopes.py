@@ -3,7 +3,7 @@
 Brain and body mass follow one power law in most animals and another in hominids: "another slope" is what a difference
 in kind looks like. The agents of `weak-incentive`, taught, rewarded on the way and rewarded for success alone, are
 asked how their failures on unseen tasks fall with environment steps, in logarithms of both, and whether a power law,
-or a logistic curve, foretells the largest budgets from the smaller ones. Where no power law does, its slope means
+or a logistic curve, forecasts the largest budgets from the smaller ones. Where no power law does, its slope means
 little, and a table says so.
 """
 
@@ -103,9 +103,9 @@ def figure(table: ResultsTable, settings: Settings) -> tuple[Figure, PlotRows]:
         for role, (colour, label) in ARMS.items():
             rows = table.where(family=family, evaluated_on="unseen", role=role)
             steps = sorted({row["env_steps"] for row in rows.rows})
-            each = [(float(step), by_seed(rows.where(env_steps=step))) for step in steps]
+            curve = [(float(step), by_seed(rows.where(env_steps=step))) for step in steps]
             points = [
-                (step, {seed: max(1 - value, MIN_ERROR) for seed, value in values.items()}) for step, values in each
+                (step, {seed: max(1 - value, MIN_ERROR) for seed, value in values.items()}) for step, values in curve
             ]
             draw_curve(axis, points, label, colour, drawn, family=family, series=role)
         label_budget_axis(axis, list(evaluation_budgets(settings, family)))

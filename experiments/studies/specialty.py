@@ -3,7 +3,8 @@
 "A generalist with more compute beats the specialist" is the strong form of the claim: tens of tasks are best learnt one
 by one, but a general skill is paid for once. Specialists are trained each on one held-out task with a budget S of its
 own; generalists, which never meet these tasks, go on to many times S. At every multiple both play the same instances.
-The specialists are supervised, and beside them incentivized: by the second, scope alone differs.
+The specialists are supervised, and beside them incentivized. Incentivized specialists differ from generalists in scope
+alone.
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ def cells(settings: Settings) -> list[Cell]:
         budget, *others = steps_of(settings, family)
         if not others:
             raise InputError(
-                f"evaluations = {settings.evaluations}: leaves one budget of {family}, and two budgets at least are "
+                f"evaluations = {settings.evaluations}: leaves one budget of {family}, but at least two are "
                 "compared. Give more evaluations or a larger budget."
             )
         taught: dict[str, Any] = {"learner": "cloning", "teacher": headline_teacher(family)}
@@ -188,7 +189,7 @@ def figure(table: ResultsTable, settings: Settings) -> tuple[Figure, PlotRows]:
             if level := by_seed(_parts(table, family, learner, steps[0])[1]):  # by task: too many to be drawn each
                 label = f"{KINDS[learner]} specialists, {steps[0] / 1e6:.2g} M steps each in {family}"
                 points = [(float(step), level) for step in (steps[0], steps[-1])]
-                draw(points, label, colour, series=ROLES[learner], line="--", each=False)
+                draw(points, label, colour, series=ROLES[learner], line="--", draw_seeds=False)
         label_budget_axis(axis, list(steps))
         axis.set_ylim(-0.02, 1.02)
         axis.set_ylabel("success in the specialty")

@@ -6,7 +6,7 @@ skill. One agent is trained on pools of 1 to "every episode a new task" with not
 with the same number of environment steps, and tested on tasks that are in no pool. Beside it: a control in which
 nothing can generalise (shuffled descriptions, or a rule that is drawn anew whenever something could be found out); the
 same without the description (blind); a generalist taught by the expert; and specialists, one per held-out task, with
-a share B/N of the generalist's budget B, with B split over those trained, and with the whole of B each. They are
+a share B/N of the generalist's budget B, with B divided among those trained, and with the whole of B each. They are
 supervised, and where `specialist_learners` says so also incentivized: then signal and scope are crossed, 2 x 2.
 """
 
@@ -143,7 +143,7 @@ def cells(settings: Settings) -> list[Cell]:
 
 
 def _control(table: ResultsTable, settings: Settings) -> tuple[str | None, str | None]:
-    """Return what the control objects to the claims, and why it is too little to judge by; None for either: nothing."""
+    """Return the objection of the control, and the reason why it is too small to judge by; None where there is none."""
     if not settings.control_pools:
         return None, "there is no control"
     if settings.control_seeds < MIN_SEEDS:
@@ -183,7 +183,7 @@ def _beats(
     settings: Settings,
     family: str,
     kind: str,
-    which: str,
+    budget_words: str,
     learner: str = "taught",
     met: bool = False,
 ) -> Claim:
@@ -194,7 +194,7 @@ def _beats(
         settings: the run's settings.
         family: the family's name.
         kind: the specialists' budget, "full", "equal_share" or "share".
-        which: the specialists' budget in words.
+        budget_words: the specialists' budget in words.
         learner: what the specialists learn from, a key of ROLES.
         met: whether the generalists' pool has the specialists' tasks in it.
     """
@@ -205,17 +205,17 @@ def _beats(
     if kind == "share":
         steps, size = _smallest_share(settings, family)
         specialists = specialists.where(env_steps=steps)
-        which += f" = B/{size:,}" if size else ""
+        budget_words += f" = B/{size:,}" if size else ""
         too_few = None if size else "no share of the steps is as much as one small update"
     generalists = rows.where(role=MET) if met else rows.where(role="generalist", pool_size=size)
     generalists = generalists.where(evaluated_on="specialty").final()
     effect = None if too_few else seeds_by_tasks(generalists, specialists, settings)
     arms = {"taught": "a generalist beats supervised", "incentivized": "an incentivized generalist beats incentivized"}
-    who = arms[learner].replace("generalist", "generalist that met the tasks") if met else arms[learner]
+    arm_name = arms[learner].replace("generalist", "generalist that met the tasks") if met else arms[learner]
     judged = judge(
         STUDY,
         family,
-        f"{who} specialists in their own specialty ({which})",
+        f"{arm_name} specialists in their own specialty ({budget_words})",
         BEATS.format(met="met" if met else "never met"),
         effect,
         supported_above=0,
@@ -287,8 +287,8 @@ def _by_pool(table: ResultsTable, settings: Settings) -> list[dict[str, str]]:
         final, blind = table.where(family=family).final(), table.meta["blind"][family]
         for pool in settings.pools:
             line = {"family": family, "pool": "new" if pool is None else f"{pool:,}"}
-            for column, (role, split) in columns.items():
-                rows = final.where(role=role, evaluated_on=split, pool_size=pool)
+            for column, (role, block) in columns.items():
+                rows = final.where(role=role, evaluated_on=block, pool_size=pool)
                 line[column] = mean_or_dash(rows.values())
             lines.append(line | {"blind": "-" if blind is None else f"{blind:.2f}"})
     return lines

@@ -116,21 +116,21 @@ class _Panel:
         self.rows.append(row | {"low": bounds[0], "high": bounds[1], "n": n})
 
     def curve(
-        self, final: ResultsTable, role: str, split: str, label: str, colour: str, line: Any, marker: str, width: float
+        self, final: ResultsTable, role: str, block: str, label: str, colour: str, line: Any, marker: str, width: float
     ) -> None:
         """Draw means over seeds with an interval where n >= 3, and every seed as a dot; the axis' end is set apart."""
-        arm = final.where(role=role, evaluated_on=split)
+        arm = final.where(role=role, evaluated_on=block)
         sizes = sorted({row["pool_size"] for row in arm.rows}, key=self.place)
-        points, each = [], []
+        points, dots = [], []
         for size in sizes:
             rows = arm.where(pool_size=size)
-            estimate = self.estimate(rows, split)
+            estimate = self.estimate(rows, block)
             points.append((self.place(size), estimate))
-            self.record_point(f"{role}, {split}", self.place(size), rows.rows[0]["env_steps"], *estimate)
-            each.append((self.place(size), by_seed(rows)))
+            self.record_point(f"{role}, {block}", self.place(size), rows.rows[0]["env_steps"], *estimate)
+            dots.append((self.place(size), by_seed(rows)))
         if not points:
             return
-        draw_dots(self.axis, each, label, colour)
+        draw_dots(self.axis, dots, label, colour)
         style: Any = {"color": colour, "linestyle": line, "marker": marker, "linewidth": width, "markersize": 3 + width}
         style["gid"] = label
         finite = [point for point in points if point[0] != self.end]
@@ -143,9 +143,9 @@ class _Panel:
             low, high = (np.clip(side, 0, 1) for side in zip(*[(e.low, e.high) for _, e in points], strict=True))
             self.axis.fill_between([x for x, _ in points], low, high, color=colour, alpha=0.12, linewidth=0, gid=label)
 
-    def estimate(self, rows: ResultsTable, split: str) -> Estimate:
+    def estimate(self, rows: ResultsTable, block: str) -> Estimate:
         """Estimate the mean over seeds; in the specialty, as claims do, over seeds x tasks where counts are known."""
-        success = specialty_matrix(rows, self.settings) if split == "specialty" else None
+        success = specialty_matrix(rows, self.settings) if block == "specialty" else None
         if success is None:
             return t_interval([*by_seed(rows).values()])
         return jackknife(lambda *kept: success[np.ix_(*kept)].mean(), success.shape)
@@ -164,7 +164,7 @@ class _Panel:
         self.specialist("incentivized specialist", labels, PURPLE, "v")
 
     def specialist(self, role: str, labels: dict[str, str], colour: str, marker: str) -> None:
-        """Draw lines for the full and the split budget, and a curve for the share, which ends where it is censored.
+        """Draw lines for the full and the divided budget, and a curve for the share, which ends where it is censored.
 
         All are of the instances that generalists play in the specialty, as in the claims.
         """

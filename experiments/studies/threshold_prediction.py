@@ -4,9 +4,9 @@
 easiest" (H. W. Chung, "Don't teach. Incentivize.", 2024): if effort is what decides, skill takes over where learning it
 is quicker than learning the tasks by heart. Both can be timed without a look at the turn. Small pools show how many
 environment steps every further task takes to memorise; every-episode-new shows how many the skill takes, as there is
-nothing to memorise there. The pool at which the two are even is foretold, by a straight line and nothing fitted to any
-turn, and held against N*, measured over settings that differ in family, attributes, vocabulary, width, weight decay and
-budget.
+nothing to memorise there. The pool at which the two are even is forecast by a straight line, without a fit to any
+measured threshold. The forecast is compared with N*, measured over settings that differ in family, attributes,
+vocabulary, width, weight decay and budget.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ PRESETS = with_large(
     }
 )
 
-# Rule and prediction were fixed before any of these settings had been run. Known were errands with twice the budget, N*
+# Rule and forecast were fixed before any of these settings had been run. Known were errands with twice the budget, N*
 # (346) and learning times, on which a straight line was preferred to a power law; and, from `families` in docs/results,
 # that puzzles turn between 64 and 1,024 tasks and larger mazes gradually.
 FACTOR = 3
@@ -143,7 +143,7 @@ def cells(settings: Settings) -> list[Cell]:
     timed = [pool for pool in finite_pools(settings) if pool <= MAX_TIMED_POOL]
     if len(timed) < 2 or settings.pools[-1] is not None or len(settings.pools) < 5:
         raise InputError(
-            f"pools = {pool_names(settings.pools)}: must be 4 at least, two of them up to {MAX_TIMED_POOL}, and "
+            f"pools = {pool_names(settings.pools)}: must be at least 4, two of them up to {MAX_TIMED_POOL}, and "
             'every-episode-new. Give more, such as [4, 16, 64, 256, "new"].'
         )
     grid = []
@@ -152,17 +152,17 @@ def cells(settings: Settings) -> list[Cell]:
             training = _training(settings, family, setting)
             points = tuple((point, "total") for point in _budgets(settings, training))
             knobs = settings.knobs.get(family, {}) | dict(setting.knobs)
-            own: dict[str, Any] = {
+            fields: dict[str, Any] = {
                 "training": training,
                 "evaluation_points": points,
                 "knobs": tuple(sorted(knobs.items())),
             }
             for seed in range(settings.control_seeds):
                 blind: dict[str, Any] = {"control": "blind", "seed": seed, "pool_seed": seed}
-                grid.append(cell_of(STUDY, settings, family, f"{setting.name}: blind", **own, **blind))
+                grid.append(cell_of(STUDY, settings, family, f"{setting.name}: blind", **fields, **blind))
             for seed in _seeds(settings, setting):
                 for pool in settings.pools:
-                    grid.append(cell_of(STUDY, settings, family, setting.name, **own, **on_pool(pool, seed)))
+                    grid.append(cell_of(STUDY, settings, family, setting.name, **fields, **on_pool(pool, seed)))
     return grid
 
 
@@ -213,7 +213,7 @@ def _outcomes(forecasts: Forecasts) -> list[Outcome]:
 
 
 def verdicts(table: ResultsTable, settings: Settings) -> list[Claim]:
-    """Judge two claims over all settings: that thresholds are foretold, and better so than by other settings' N*."""
+    """Judge two claims over all settings: that thresholds are forecast, and better so than by other settings' N*."""
     forecasts = _forecasts(table, settings)
     outcomes = _outcomes(forecasts)
     why = None
@@ -238,7 +238,7 @@ def verdicts(table: ResultsTable, settings: Settings) -> list[Claim]:
 
 
 def figure(table: ResultsTable, settings: Settings) -> tuple[Figure, PlotRows]:
-    """Draw measured against foretold thresholds, on logarithmic axes."""
+    """Draw measured against forecast thresholds, on logarithmic axes."""
     drawn: PlotRows = []
     drawing, axes = new_figure(1, 1, width=6.4)
     axis, outcomes = axes[0, 0], _outcomes(_forecasts(table, settings))
@@ -275,7 +275,7 @@ def _label_points(axis: Axes, points: list[tuple[str, float, float]]) -> None:
 
 
 def tables(table: ResultsTable, settings: Settings) -> dict[str, list[dict[str, str]]]:
-    """Return a line per setting, with its measured and its foretold threshold, where it has them."""
+    """Return a line per setting, with its measured and its forecast threshold, where it has them."""
     lines, forecasts = [], _forecasts(table, settings)
     for _, setting, (location, forecast, skill, per_task, why) in forecasts:
         measured = None if location is None else location.at

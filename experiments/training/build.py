@@ -97,7 +97,7 @@ def family_from_settings(settings: Settings, name: str) -> Family:
     knobs: dict[str, Any] = settings.knobs.get(name, {})
     if "life" in knobs:
         raise ValueError(
-            f"life={knobs['life']!r}: is not a knob, but the same for all families. Set it at the top level"
+            f"life = {knobs['life']!r}: is not a knob, but the same for all families. Set it at the top level."
         )
     control = None if settings.control == "none" else settings.control
     return envs.make(name, control, settings.life, **knobs)
@@ -126,12 +126,14 @@ def _shifted_family(cell: Cell, knobs: Knobs) -> tuple[Family, networks.Network]
     shifted = envs.make(cell.family, cell.control, cell.life, **all_knobs)
     network, own_network = network_of(cell.training, shifted), network_of(cell.training, family_of(cell))
     if jax.eval_shape(network.init, jax.random.key(0)) != jax.eval_shape(own_network.init, jax.random.key(0)):
-        raise ValueError(f"{describe_variant(dict(knobs), 1)}: an agent of {cell.family} has another network there")
+        raise ValueError(
+            f"{describe_variant(dict(knobs), 1)}: needs another network than {cell.family} as trained. Drop the shift."
+        )
     return shifted, network
 
 
-def evaluated_splits(cell: Cell, simulations: int = 0) -> list[tuple[str, tuple[str, ...]]]:
-    """Return the families that a cell's measures count, in order, with the splits of each."""
+def blocks_by_family(cell: Cell, simulations: int = 0) -> list[tuple[str, tuple[str, ...]]]:
+    """Return the families that a cell's measures count, in order, with the evaluated blocks of each."""
     return [(member, evaluation_config(cell).blocks(simulations)) for member in cell.members] + [
         (cell.family, (name,)) for name, _ in cell.shifts
     ]

@@ -63,7 +63,7 @@ class GroupProgress(NamedTuple):
         episodes: episodes finished in training, float64 [lanes].
         steps: environment steps of training, per lane.
         seconds: wall-clock time of training and evaluation.
-        failures: reasons for which lanes are given up, by lane.
+        failures: reasons why lanes are given up, by lane.
     """
 
     state: TrainState
@@ -229,7 +229,7 @@ class GroupCheckpointer:
         if not 0 <= meta["found"] <= self.evaluations or not 0 <= meta["seconds"] < math.inf:
             raise ValueError(f"it has {meta['found']} evaluations after {meta['seconds']} seconds")
         if not all(lane.isdecimal() and isinstance(why, str) for lane, why in meta["failed"].items()):
-            raise ValueError("it does not say why its runs were given up")
+            raise ValueError("it does not say why its cells were given up")
         return meta
 
     def _check_same(self, step: int, sealed: Any, expected: Any) -> None:
@@ -242,7 +242,7 @@ class GroupCheckpointer:
         if changes:
             more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
             raise InputError(
-                f"{self.path / str(step)}: is a checkpoint of something else ({'; '.join(changes[:3])}{more}). "
+                f"{self.path / str(step)}: is of other settings or code ({'; '.join(changes[:3])}{more}). "
                 f"Delete {self.path} to train these cells from the start."
             )
 

@@ -24,7 +24,7 @@ class CompiledGroup(NamedTuple):
     """The compiled functions of one setup. All leaves of their trees have the leading axis [lanes].
 
     Attributes:
-        setup: of the training proper.
+        setup: the setup of the training proper.
         lanes: number of cells that run side by side.
         init: from pools, seeds and hyperparameters to a new state.
         warm_start: a teacher's training before the training proper; None for none.
@@ -48,9 +48,9 @@ def compile_program(
     """Compile all functions of a group, ahead of their use.
 
     Args:
-        setup: of the training proper.
-        teaching: setup of the warm start; None for none.
-        sizes: of every evaluation.
+        setup: the setup of the training proper.
+        teaching: the setup of the warm start; None for none.
+        sizes: sizes of every evaluation.
         lanes: number of cells that run side by side.
         checkify: whether training raises an error at the first NaN.
     """
@@ -64,7 +64,7 @@ def compile_program(
     if setup.mesh is not None:  # sharded arrays stay where they are from one call to the next
         spread = begin.output_shardings
         state = jax.tree.map(
-            lambda leaf, own: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=own), state, spread
+            lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), state, spread
         )
 
     def trainer(setup: lr.Setup) -> Train:
@@ -85,8 +85,8 @@ def compile_program(
         init=begin,
         warm_start=trainer(teaching) if teaching else None,
         train=trainer(setup),
-        measures={simulations: one.compile(seldom) for simulations, one in lowered.items()},
-        count_shapes={simulations: one.out_info for simulations, one in lowered.items()},
+        measures={simulations: program.compile(seldom) for simulations, program in lowered.items()},
+        count_shapes={simulations: program.out_info for simulations, program in lowered.items()},
     )
 
 

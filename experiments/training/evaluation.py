@@ -76,7 +76,7 @@ def evaluation_key() -> jax.Array:
 
 
 Measure = Callable[[Any, Pool, lr.Hyper, jax.Array], tuple[Successes, ...]]
-"""From parameters, pools, hyperparameters and a key to counts in the order of `evaluated_splits`.
+"""From parameters, pools, hyperparameters and a key to counts in the order of `blocks_by_family`.
 
 Leaves are [lanes, blocks, tasks, ...]."""
 
@@ -105,12 +105,12 @@ def count_successes(
     return members + tuple(count(family, network, heldout) for family, network in sizes.shifts)
 
 
-def block_ordinals(cell: Cell, splits: Sequence[str]) -> np.ndarray:
-    """Return the ordinal of the task in each slot, within its split, int64 [splits, tasks]."""
+def block_ordinals(cell: Cell, blocks: Sequence[str]) -> np.ndarray:
+    """Return the ordinal of the task in each slot, within its split, int64 [blocks, tasks]."""
     slots = np.arange(cell.eval_tasks)
     seen = slots if cell.pool_size is None else cell.pool_first + slots % cell.pool_size
     ordinals = {"seen": seen, "specialty": slots % max(cell.eval_specialists, 1)}
-    return np.stack([ordinals.get(split, slots) for split in splits])
+    return np.stack([ordinals.get(block, slots) for block in blocks])
 
 
 def scripted_success(family: Family, sizes: EvaluationConfig) -> list[tuple[int, np.ndarray]]:
@@ -122,18 +122,18 @@ def scripted_success(family: Family, sizes: EvaluationConfig) -> list[tuple[int,
     heldout = [make_pool(sizes.tasks, split="heldout")]
     state = jax.eval_shape(family.init, jax.random.key(0), family.tasks.heldout(0))
     count = jax.eval_shape(lambda state: family.scripted(family.observe(state)), state).shape[0]
-    counts = [_play_scripted(family, sizes, which, heldout, evaluation_key()) for which in range(count)]
-    return [(which, np.array(played.successes)) for which, played in enumerate(counts)]
+    counts = [_play_scripted(family, sizes, script, heldout, evaluation_key()) for script in range(count)]
+    return [(script, np.array(played.successes)) for script, played in enumerate(counts)]
 
 
 @partial(jax.jit, static_argnums=(0, 1))
 def _play_scripted(
-    family: Family, sizes: EvaluationConfig, which: int, pools: Sequence[Pool], key: jax.Array
+    family: Family, sizes: EvaluationConfig, script: int, pools: Sequence[Pool], key: jax.Array
 ) -> Successes:
-    """Evaluate the scripted policy of number `which`, traced, on tasks of the pools."""
+    """Evaluate the scripted policy of number `script`, traced, on tasks of the pools."""
 
     def policy(state: Any, elapsed: jax.Array, memory: Any, key: jax.Array) -> tuple[jax.Array, Any]:
         # A policy that ignores its observation is a constant, which the compiler would take long to fold.
-        return jnp.log(jax.lax.optimization_barrier(family.scripted(family.observe(state)))[which]), memory
+        return jnp.log(jax.lax.optimization_barrier(family.scripted(family.observe(state)))[script]), memory
 
     return evaluate(family, policy, (), _tasks(family, pools, sizes), key, sizes.instances)

@@ -24,9 +24,9 @@ from incentivize.experiments.storage.cell_store import CellResult
 from incentivize.experiments.storage.parameters import load
 from incentivize.experiments.storage.schema import count_fields
 from incentivize.experiments.training.build import (
+    blocks_by_family,
     build_setup,
     build_warm_start,
-    evaluated_splits,
     evaluation_config,
     hyper_of,
     pool_of,
@@ -68,7 +68,8 @@ def train(
         checkpoint_folder: folder of all groups' checkpoints; None for no checkpoints.
         save_every: seconds between checkpoints, at least.
         checkify: whether training raises an error at the first NaN.
-        devices: that train the group; empty for the default device. Several divide the environments of every agent.
+        devices: the devices that train the group; empty for the default device. Several divide the environments of
+            every agent.
 
     Returns:
         The results of the cells, in their order.
@@ -170,9 +171,9 @@ def _cell_results(group: CellGroup, now: GroupProgress) -> list[CellResult]:
     for lane, cell in enumerate(group.cells):
         counts: list[np.ndarray] = [np.zeros(0, count_fields(cell.life))]
         for (point, simulations), measured in zip(evaluations, now.counts, strict=False):  # fewer where all failed
-            families = evaluated_splits(cell, simulations)
-            for (family, splits), successes in zip(families, take_lane(measured, lane), strict=True):
-                counts += _counts(cell, family, splits, point, simulations, successes)
+            families = blocks_by_family(cell, simulations)
+            for (family, blocks), successes in zip(families, take_lane(measured, lane), strict=True):
+                counts += _counts(cell, family, blocks, point, simulations, successes)
         cell_state = take_lane(state, lane)
         results.append(
             CellResult(
@@ -212,11 +213,11 @@ def _failures(
     """Return why further lanes are given up, by lane: a metric is not finite. Keep their last checkpoint.
 
     Args:
-        group: of the lanes.
-        metrics: of the last call, float32 [lanes] each, by name.
+        group: the group of the lanes.
+        metrics: metrics of the last call by name, float32 [lanes] each.
         done: environment steps so far.
-        checkpointer: of the group; None for none.
-        earlier: reasons of lanes that were given up before.
+        checkpointer: the group's checkpoints; None for none.
+        earlier: reasons why lanes were given up before, by lane.
     """
     failures = {}
     for lane, cell in enumerate(group.cells):
@@ -230,24 +231,24 @@ def _failures(
 
 
 def _counts(
-    cell: Cell, family: str, splits: Sequence[str], point: int, simulations: int, successes: Successes
+    cell: Cell, family: str, blocks: Sequence[str], point: int, simulations: int, successes: Successes
 ) -> list[np.ndarray]:
-    """Return counts per task, one array of `count_fields` for every split, from counts [blocks, slots]."""
+    """Return counts per task, one array of `count_fields` for every block, from counts [blocks, slots]."""
     arrays = []
     trains_on_heldout = cell.pool_split != "training"  # as specialists do
-    ordinals = block_ordinals(cell, splits)
-    for block, split in enumerate(splits):
+    ordinals = block_ordinals(cell, blocks)
+    for index, block in enumerate(blocks):
         slots = np.ones(cell.eval_tasks, bool)
-        if trains_on_heldout and split not in ("seen", "specialty"):
+        if trains_on_heldout and block not in ("seen", "specialty"):
             continue  # its own tasks are among them
-        if trains_on_heldout and split == "specialty":
-            slots = (ordinals[block] - cell.pool_first < (cell.pool_size or 0)) & (ordinals[block] >= cell.pool_first)
-        tasks, places = np.unique(ordinals[block][slots], return_inverse=True)
+        if trains_on_heldout and block == "specialty":
+            slots = (ordinals[index] - cell.pool_first < (cell.pool_size or 0)) & (ordinals[index] >= cell.pool_first)
+        tasks, places = np.unique(ordinals[index][slots], return_inverse=True)
         counts = np.zeros(len(tasks), count_fields(cell.life))
-        counts["cell"], counts["env_steps"], counts["evaluated_on"], counts["ordinal"] = cell.id, point, split, tasks
+        counts["cell"], counts["env_steps"], counts["evaluated_on"], counts["ordinal"] = cell.id, point, block, tasks
         counts["family"], counts["simulations"] = family, simulations
         for name, values in successes._asdict().items():
-            np.add.at(counts[name], places, values[block][slots])
+            np.add.at(counts[name], places, values[index][slots])
         np.add.at(counts["episodes"], places, cell.eval_instances)
         arrays.append(counts)
     return arrays

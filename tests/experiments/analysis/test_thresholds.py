@@ -148,9 +148,9 @@ def test_shapes_are_told_apart(curve, best):
 
 
 def test_too_little_is_refused():
-    with pytest.raises(ValueError, match="4 pools at least"):
+    with pytest.raises(ValueError, match="at least 4 pools"):
         n_star_of_scores([1, 4, 16], np.zeros((3, 3)), np.ones(3))
-    with pytest.raises(ValueError, match="2 places"):
+    with pytest.raises(ValueError, match="at least 2 places"):
         crossing([1], np.zeros((3, 1)))
-    with pytest.raises(ValueError, match="5 places"):
+    with pytest.raises(ValueError, match="at least 5 places"):
         jump_or_smooth([1, 2, 3], np.zeros(3))

@@ -73,7 +73,7 @@ def test_one_seed_has_no_dots_beside_its_curve_nor_have_units_that_are_no_seeds(
     figure = Figure()
     axis = figure.subplots()
     draw_curve(axis, [(1, {0: 0.1}), (4, {0: 0.2})], "one seed", BLUE, [], family="f", series="s")
-    draw_curve(axis, [(1, {0: 0.1, 1: 0.3})], "tasks", GREY, [], family="f", series="t", each=False)
+    draw_curve(axis, [(1, {0: 0.1, 1: 0.3})], "tasks", GREY, [], family="f", series="t", draw_seeds=False)
     (panel,) = plotly_panels(figure)
     assert [trace["arm"] for trace in panel["data"]] == ["one seed", "tasks"]
 

@@ -95,5 +95,5 @@ def test_the_figure_and_the_tables_show_what_was_found():
 
 
 def test_a_network_that_is_another_there_is_refused():
-    with pytest.raises(InputError, match=r"network = 'mlp': .*objects=4.*Give a network that fits both"):
+    with pytest.raises(InputError, match=r"network = 'mlp': .*objects=4.*Or give a network that fits both"):
         study.cells(settings_of(network="mlp"))

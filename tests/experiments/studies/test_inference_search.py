@@ -72,7 +72,7 @@ def test_cells_begin_with_an_agent_that_has_learnt_nothing():
 
 def test_a_hidden_rule_is_refused_before_anything_runs():
     hidden = resolve(BASE | {"families": ("codebooks",)}, presets.training_defaults("quick"))
-    with pytest.raises(InputError, match="--family codebooks: its rule is hidden"):
+    with pytest.raises(InputError, match="families = 'codebooks': its rule is hidden"):
         study.cells(hidden)
 
 

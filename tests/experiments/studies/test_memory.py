@@ -105,7 +105,7 @@ def test_the_figure_and_the_table_show_what_was_found():
     [
         ({"families": ("errands",), "knobs": {}}, "its rule is shown"),
         ({"life": 1}, "must be two attempts"),
-        ({"memory": "none"}, "memory = none: codebooks must have a memory"),
+        ({"memory": "none"}, "memory = 'none': codebooks must have a memory"),
     ],
 )
 def test_what_has_nothing_to_be_remembered_is_refused(own, named):

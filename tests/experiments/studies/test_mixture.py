@@ -107,9 +107,9 @@ def test_who_is_taught_first_has_the_same_teacher_in_any_order():
 
 
 def test_one_family_or_different_training_is_refused():
-    with pytest.raises(InputError, match=r"families = \['errands'\]: a mixture has two at least"):
+    with pytest.raises(InputError, match=r"families = \['errands'\]: a mixture has at least two"):
         mixture.cells(settings_of(families=("errands",)))
-    with pytest.raises(InputError, match=r"training.puzzles.gamma = 0.5, but 0.95 for errands"):
+    with pytest.raises(InputError, match=r"training.puzzles.gamma = 0.5: must be 0.95 as for errands"):
         mixture.cells(settings_of({"training": {"puzzles": {"gamma": 0.5}}}))
     with pytest.raises(InputError, match=r"parameters = 9000: .*Give a width"):
         mixture.cells(settings_of({"parameters": 9000}))

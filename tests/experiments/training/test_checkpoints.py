@@ -209,7 +209,7 @@ def test_one_of_other_settings_is_refused_with_the_difference(own, named, saved,
     cells = [replace(cell, training=cell.training.model_copy(update=own)) for cell in group.cells]
     other = CellGroup(tuple(cells), LANES)
     copy(saved / group.id, tmp_path / other.id)
-    with pytest.raises(InputError, match="is a checkpoint of something else") as caught:
+    with pytest.raises(InputError, match="is of other settings or code") as caught:
         load(tmp_path, other)
     assert f"{tmp_path / other.id / name(3)}: " in str(caught.value)
     assert named in str(caught.value)
