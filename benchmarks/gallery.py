@@ -5,7 +5,6 @@ A test compares the page with those facts that need no measurement.
 
 import inspect
 import os
-import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -62,9 +61,9 @@ class Levels(NamedTuple):
 
 
 def section(family: Family, title: str) -> list[str]:
-    """Return the lines of a section of a family's docstring, from the colon behind its title to the next blank line."""
+    """Return the lines of a section of a family's docstring, from behind its title to the next blank line."""
     text = inspect.getdoc(type(family)) or ""
-    return re.split(rf"\b{title}\b[^:\n]*:", text, maxsplit=1)[-1].split("\n\n")[0].strip("\n").splitlines()
+    return text.partition(f"{title}:")[2].split("\n\n")[0].strip("\n").splitlines()
 
 
 def knobs(family: Family) -> list[tuple[str, str]]:

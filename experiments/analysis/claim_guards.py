@@ -1,4 +1,4 @@
-"""Guards: why a claim is left open whatever its effect, since an arm has not learnt or the teacher is no upper bound.
+"""Guards: reasons to leave a claim open, such as an arm that has not learnt, or a teacher that is no upper bound.
 
 `comparisons.why_not_learnt` is the guard that every study asks of the arms that it compares. Does not import jax.
 """

@@ -59,7 +59,7 @@ def why_not_learnt(*arms: dict[int, float]) -> str | None:
 def paired_difference(first: dict[int, float], second: dict[int, float], settings: Settings) -> Estimate | None:
     """Estimate the mean difference within seeds, first minus second, with Student's t interval.
 
-    The interval reckons with one episode of an evaluation at least: that seeds agree makes them no surer.
+    The standard deviation is at least one episode of an evaluation: equal values are no proof of precision.
 
     Returns:
         The estimate; None where a seed is missing from either arm.

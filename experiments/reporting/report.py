@@ -123,10 +123,7 @@ def load_results(store: RunDirectory) -> RunResults:
     """
     settings = store.settings()
     check_name("study", settings.study, studies.names())
-    try:
-        store.check_digests()
-    except InputError as error:
-        raise InputError(f"{error}. Run the same `incentivize run` again to repair it.") from None
+    store.check_digests()
     cells = cells_of_run(store, settings)
     rows = store.rows()
     ids, finished = {cell.id for cell in cells}, {row["cell"] for row in rows}

@@ -104,7 +104,7 @@ def test_the_figure_and_the_table_show_what_was_found():
     ("own", "named"),
     [
         ({"families": ("errands",), "knobs": {}}, "its rule is shown"),
-        ({"life": 1}, "must be two attempts"),
+        ({"life": 1}, "life = 1: must be at least 2"),
         ({"memory": "none"}, "memory = 'none': codebooks must have a memory"),
     ],
 )
