@@ -159,7 +159,7 @@ def bootstrap(
     if sample.ndim != 3 or not sample.size:
         raise ValueError(f"sample.shape = {sample.shape}: expected [pools, seeds, tasks] with at least one value.")
     if not np.isfinite(sample).all():
-        raise ValueError("sample: must be finite, as nothing is imputed. Leave out pools with missing values.")
+        raise ValueError("sample: must be finite, as missing values are not imputed. Leave such pools out.")
     pools, _, tasks = sample.shape
     n = min(pools, tasks) if over_tasks else pools
     value = float(statistic(sample))

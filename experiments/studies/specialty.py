@@ -99,8 +99,8 @@ def cells(settings: Settings) -> list[Cell]:
         budget, *others = steps_of(settings, family)
         if not others:
             raise InputError(
-                f"evaluations = {settings.evaluations}: leaves one budget of {family}, but at least two are "
-                "compared. Give more evaluations or a larger budget."
+                f"evaluations = {settings.evaluations}: leaves one budget of {family}, but at least two budgets "
+                "are compared. Give more evaluations or a larger budget."
             )
         taught: dict[str, Any] = {"learner": "cloning", "teacher": headline_teacher(family)}
         grid += blind_cells(STUDY, settings, family)

@@ -36,7 +36,7 @@ def test_a_logistic_curve_is_found_and_foretells_better():
 def test_two_seeds_have_no_interval_and_too_few_places_are_refused():
     power = fit_laws(STEPS, np.tile(20 * STEPS**-0.4, (2, 1)))[0]
     assert power.values["exponent"].high == math.inf
-    with pytest.raises(ValueError, match="3 places at least"):
+    with pytest.raises(ValueError, match="at least 5 places, 2 of them held out"):
         fit_laws(STEPS[:4], np.ones((3, 4)))
 
 
