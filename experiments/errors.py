@@ -25,13 +25,13 @@ def explain(error: BaseException) -> str:
         return f"{sentence} ({file})" if file else sentence
     if _is_out_of_memory(error):
         return (
-            "out of memory; reduce num_envs, rollout_steps, width, eval_tasks or eval_instances, or use --workers 1"
-            f" ({_first_line(text)})"
+            "out of memory. Reduce num_envs, rollout_steps, width, eval_tasks or eval_instances, or use --workers 1"
+            f" ({_first_line(text)})."
         )
     if number == errno.EAGAIN or "can't start new thread" in text:
         return (
-            "no further process or thread may be started; raise the limit (`ulimit -u`, pids.max of a container), "
-            f"or use --workers 1 ({_first_line(text)})"
+            "no further process or thread may be started. Raise the limit (`ulimit -u`, pids.max of a container), "
+            f"or use --workers 1 ({_first_line(text)})."
         )
     if isinstance(error, BrokenPipeError):
         return "broken pipe: the process at the other end has exited"
@@ -60,7 +60,7 @@ def explain_no_semaphores(error: BaseException) -> str:
     why = getattr(error, "strerror", None) or _first_line(str(error))
     return (
         f"worker processes need semaphores, and shared memory (/dev/shm) cannot hold them ({why}). Make room there "
-        "(`df -h /dev/shm`), or give the container writable shared memory: docker run --shm-size=1g"
+        "(`df -h /dev/shm`), or give the container writable shared memory (docker run --shm-size=1g)."
     )
 
 
@@ -78,21 +78,21 @@ class InputError(Exception):
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
-    """Suggest the choice closest to a word; list all choices where none is close."""
+    """Return a sentence that suggests the choice closest to a word, or lists all choices where none is close."""
     choices = list(choices)
     close = difflib.get_close_matches(word, choices, n=1, cutoff=0.5)
-    return f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(choices)}"
+    return f"Did you mean {close[0]!r}?" if close else f"Give one of {', '.join(choices)}."
 
 
 def check_name(key: str, value: str, choices: Iterable[str]) -> None:
     """Refuse a value that is not among the choices.
 
     Raises:
-        InputError: naming the key, the value and the closest choice.
+        InputError: if the value is not among the choices; the message names the closest one.
     """
     choices = tuple(choices)
     if value not in choices:
-        raise InputError(f"{key} = {value!r}: {did_you_mean(value, choices)}")
+        raise InputError(f"{key} = {value!r}: there is no such name. {did_you_mean(value, choices)}")
 
 
 STOPPED_STATUS = 75  # exit status of a process that stopped and can resume

@@ -80,12 +80,12 @@ def check_arguments(name: str, command: type, args: Sequence[str]) -> None:
     """Refuse unknown flags, missing values, values of a wrong type, and missing or superfluous positional arguments.
 
     Args:
-        name: of the command, such as "run".
-        command: its class.
-        args: the words after its name. Nothing is refused where they ask for help.
+        name: name of the command, such as "run".
+        command: class of the command.
+        args: words after the name of the command. Nothing is refused where they ask for help.
 
     Raises:
-        InputError: the flag or word, and what was probably meant.
+        InputError: if an argument is wrong; the message names it, and the probable one.
     """
     if {"-h", "--help"} & set(args):
         return
@@ -99,30 +99,36 @@ def check_arguments(name: str, command: type, args: Sequence[str]) -> None:
             _check_value(arguments[positionals[0].name], value)
     error, count = "", len(positional_values)
     if count < len(positionals) and positionals[count].default is MISSING:
-        error = f"{arguments[positionals[count].name].value} is missing"
+        error = f"{arguments[positionals[count].name].value} is missing."
     elif count > len(positionals) and not any(arguments[field.name].takes_several for field in positionals):
-        error = f"{positional_values[len(positionals)]!r} is one word too many"
+        error = f"{positional_values[len(positionals)]!r} is one word too many."
     if error:
-        raise InputError(f"incentivize {name}: {error}; `incentivize {name} --help` shows all arguments")
+        raise InputError(f"incentivize {name}: {error} Run `incentivize {name} --help` to see all arguments.")
 
 
 def _check_flag(given: str, values: list[str], name: str, command: type) -> list[str]:
-    """Check a flag and its values, and return the words after them.
+    """Check a flag and its values.
 
     Args:
         given: the flag as written, such as "--out" or "--out=run".
         values: the words up to the next flag.
-        name: of the command.
-        command: its class.
+        name: name of the command.
+        command: class of the command.
+
+    Returns:
+        The words after the flag's values.
+
+    Raises:
+        InputError: if the command has no such flag, or a value is missing, wrong or superfluous.
     """
     flag, equals, value = given.partition("=")
     flag = flag.replace("_", "-")
     argument = {argument.name: argument for argument in arguments_of(command)}.get(flag)
     if argument is None:
         suggestion = did_you_mean(flag, flags_of(command))
-        if not suggestion.startswith("did"):  # the list of all flags is too long for a sentence
-            suggestion = f"`incentivize {name} --help` lists all flags"
-        raise InputError(f"{flag}: there is no such flag of `incentivize {name}`; {suggestion}")
+        if not suggestion.startswith("Did"):  # the list of all flags is too long for a sentence
+            suggestion = f"Run `incentivize {name} --help` to see all flags."
+        raise InputError(f"{flag}: `incentivize {name}` has no such flag. {suggestion}")
     if equals:
         if not argument.value:
             raise InputError(f"{given}: {flag} takes no value. Drop ={value}.")
@@ -133,8 +139,8 @@ def _check_flag(given: str, values: list[str], name: str, command: type) -> list
         taken = 1 if argument.value else 0
         if taken and not values:
             raise InputError(f"{flag}: its value is missing. Give {flag} {argument.value}.")
-    for each in values[:taken]:
-        _check_value(argument, each)
+    for value in values[:taken]:
+        _check_value(argument, value)
     return values[taken:]
 
 
@@ -142,7 +148,7 @@ def expand_home(args: Sequence[str]) -> list[str]:
     """Return a command line in which ~ is replaced by home folders, also in --out=~/run, where a shell leaves it.
 
     Raises:
-        InputError: where there is no such folder.
+        InputError: if there is no such folder.
     """
     expanded = []
     for arg in args:
@@ -150,7 +156,8 @@ def expand_home(args: Sequence[str]) -> list[str]:
         try:
             expanded.append(f"{flag}{equals}{expand_local_path(value) if value.startswith('~') else value}")
         except ValueError as error:
-            raise InputError(f"{arg}: {error}") from None
+            key = f"{flag} = {value}" if equals else arg
+            raise InputError(f"{key}: {error}") from None
     return expanded
 
 
@@ -170,7 +177,7 @@ def _check_value(argument: Argument, value: str) -> None:
     """Refuse a value that cannot be read as any of an argument's types. Text can be anything.
 
     Raises:
-        InputError: the argument, its value and its types.
+        InputError: if the value is of another type; the message names the types.
     """
     words = sorted(kind for kind in argument.kinds if isinstance(kind, str))
     if Path in argument.kinds:
@@ -178,7 +185,7 @@ def _check_value(argument: Argument, value: str) -> None:
             check_usable_path(value)
         except ValueError as error:
             name = argument.name if argument.name.startswith("-") else argument.value.removesuffix("...")
-            raise InputError(f"{name} {value or repr(value)}: {error}") from None
+            raise InputError(f"{name} = {value or repr(value)}: {error}") from None
     if {str, Path} & argument.kinds or value in words:
         return
     for kind in argument.kinds & KINDS.keys():
@@ -188,4 +195,4 @@ def _check_value(argument: Argument, value: str) -> None:
             continue
         return
     expected = [name for kind, (_, name) in KINDS.items() if kind in argument.kinds] + words
-    raise InputError(f"{argument.name} = {value!r}: must be {' or '.join(expected)}")
+    raise InputError(f"{argument.name} = {value!r}: expected {' or '.join(expected)}.")

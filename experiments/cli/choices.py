@@ -58,6 +58,7 @@ SHELLS = ("bash", "zsh", "tcsh", "fish")
 
 CHOICES: dict[str, Callable[[], Iterable[str]]] = {
     "arm": lambda: training.ARMS,
+    "benchmark": lambda: BENCHMARKS,
     "control": _controls,
     "family": _families,
     "launcher": lambda: LAUNCHERS,
@@ -70,7 +71,6 @@ CHOICES: dict[str, Callable[[], Iterable[str]]] = {
     "study": _studies,
     "topic": lambda: ("all", *TOPICS),
     "tracker": _trackers,
-    "what": lambda: BENCHMARKS,
 }
 """Names by flag or, for a positional argument, by its name in the help."""
 
@@ -79,6 +79,6 @@ def check_choice(key: str, value: str) -> None:
     """Refuse a name that is no choice of `key`, such as "--arm" or "STUDY".
 
     Raises:
-        InputError: the name that was probably meant.
+        InputError: if there is no such choice; the message names the probable one.
     """
     check_name(key, value, CHOICES[key.lstrip("-").lower()]())

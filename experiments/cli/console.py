@@ -17,10 +17,10 @@ PIPE_WIDTH = 1000  # columns of a pipe or a file, which have no edge at which li
 class _Console(Console):
     """A console without markup, in which control characters are escaped."""
 
-    def render_str(self, text: str, **how: Any) -> Text:
+    def render_str(self, text: str, **options: Any) -> Text:
         """Return text without markup and emoji, of a line or of a table's cell."""
-        how |= {"markup": False, "emoji": False}
-        return super().render_str(escape_control_characters(text), **how)
+        options |= {"markup": False, "emoji": False}
+        return super().render_str(escape_control_characters(text), **options)
 
     def on_broken_pipe(self) -> None:
         raise  # noqa: PLE0704, rich calls this in its except clause

@@ -7,15 +7,15 @@ import textwrap
 from typing import Any
 
 
-def docstring(thing: Any) -> str:
+def docstring(described: Any) -> str:
     """Return the docstring of a module, class or function, read from its source where Python strips docstrings.
 
     It is "" where there is none. A dataclass without docstring gets its signature from Python; that is not returned.
     """
     if sys.flags.optimize < 2:
-        return thing.__doc__ or ""
+        return described.__doc__ or ""
     try:
-        tree: Any = ast.parse(textwrap.dedent(inspect.getsource(thing)))
-        return ast.get_docstring(tree if inspect.ismodule(thing) else tree.body[0]) or ""
+        tree: Any = ast.parse(textwrap.dedent(inspect.getsource(described)))
+        return ast.get_docstring(tree if inspect.ismodule(described) else tree.body[0]) or ""
     except (OSError, TypeError, SyntaxError, IndexError):  # there is no readable source
         return ""

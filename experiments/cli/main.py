@@ -50,13 +50,13 @@ def _parse(args: list[str]) -> Any:
     """Parse a command line into a command.
 
     Raises:
-        InputError: where an argument is wrong.
+        InputError: if an argument is wrong.
         SystemExit: from the parser, for help, and for errors that only the parser finds.
     """
     if not args:
-        raise InputError(f"incentivize: expected one of {', '.join(COMMANDS)}; `incentivize --help` describes them")
+        raise InputError(f"incentivize: COMMAND is missing. Give one of {', '.join(COMMANDS)}.")
     if args[0] not in (*COMMANDS, "-h", "--help"):
-        raise InputError(f"incentivize {args[0]}: there is no such command; {did_you_mean(args[0], COMMANDS)}")
+        raise InputError(f"incentivize {args[0]}: there is no such command. {did_you_mean(args[0], COMMANDS)}")
     if args[0] in COMMANDS:
         check_arguments(args[0], COMMANDS.load(args[0]), args[1:])
         args = [args[0], *expand_home(args[1:])]

@@ -39,12 +39,12 @@ def check_file_matches(file: dict[str, Any], path: Path | None, **arguments: str
     """Refuse a file of settings for another study or preset than the command's.
 
     Raises:
-        InputError: the setting with both values.
+        InputError: if the file has another value; the message names both.
     """
     for key, value in arguments.items():
         if file.get(key, value) != value:
             raise InputError(
-                f"{key} = {file[key]!r} in {path}: differs from {value!r} of the command. Change one of both."
+                f"{key} = {file[key]!r} in {path}: differs from {value!r} of the command. Change one of the two."
             )
 
 
@@ -52,7 +52,7 @@ def check_at_least_one(**flags: int | None) -> None:
     """Refuse numbers below 1, by the name of their flag with _ for -.
 
     Raises:
-        InputError: the flag and its value.
+        InputError: if a number is below 1; the message names its flag.
     """
     for name, value in flags.items():
         if value is not None and value < 1:
@@ -69,11 +69,11 @@ def check_can_write(flag: str, path: Path | None, suffix: str) -> None:
     """Refuse a file that could not be written.
 
     Raises:
-        InputError: where its name has another suffix, or its folder cannot be written to.
+        InputError: if its name has another suffix, or its folder cannot be written to.
     """
     if path is None:
         return
     if path.suffix.lower() != suffix:
-        raise InputError(f"{flag} {path}: must end in {suffix}. Give another name.")
+        raise InputError(f"{flag} = {path}: must end in {suffix}. Give another name.")
     if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-        raise InputError(f"{flag} {path}: cannot be written. Give a file in an existing folder of yours.")
+        raise InputError(f"{flag} = {path}: cannot be written. Give a file in an existing folder of yours.")

@@ -29,5 +29,5 @@ class Command(ABC):
         """Execute the command; messages and tables go to `console`.
 
         Raises:
-            InputError: where an argument is wrong.
+            InputError: if an argument is wrong.
         """

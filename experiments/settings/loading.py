@@ -1,5 +1,6 @@
 """Loading of settings: shipped defaults < preset < file (TOML) < flags. Reports every wrong key and value at once."""
 
+import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,18 +21,25 @@ def load_file(path: Path) -> dict[str, Any]:
     """Read a TOML file that a user wrote, unchecked.
 
     Raises:
-        InputError: it is missing, unreadable, too large, or not TOML.
+        InputError: if the file is missing, unreadable, too large, or not TOML.
     """
+    key = f"--config = {path}"
     try:
         if path.exists() and not path.is_file():
-            raise InputError(f"--config {path}: is not a file")
+            raise InputError(f"{key}: is not a file. Give a TOML file.")
         if path.stat().st_size > MAX_CONFIG_BYTES:
-            raise InputError(f"--config {path}: is larger than {MAX_CONFIG_BYTES:,} bytes")
-        return tomllib.loads(decode(path.read_bytes()))
+            raise InputError(f"{key}: is larger than {MAX_CONFIG_BYTES:,} bytes. Give a file of settings.")
+        text = decode(path.read_bytes())
     except FileNotFoundError:
-        raise InputError(f"--config {path}: there is no such file") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"--config {path}: not a readable TOML file ({error})") from None
+        raise InputError(f"{key}: there is no such file. Check the path.") from None
+    except OSError as error:
+        raise InputError(f"{key}: cannot be read ({error.strerror}). Make it readable.") from None
+    except ValueError as error:  # of `decode`
+        raise InputError(f"{key}: {error}") from None
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{key}: is not readable as TOML ({error}). Correct it.") from None
 
 
 FOLLOWERS = {key: f"taught_{key}" for key in TAUGHT_OVERRIDES} | {"entropy_coef": "entropy_coef_final"}
@@ -55,7 +63,7 @@ def resolve(base: dict[str, Any], defaults: dict[str, dict[str, Any]], *layers: 
         The validated settings.
 
     Raises:
-        InputError: every wrong key and value at once.
+        InputError: if a key or value is wrong; the message names all of them.
     """
     for layer in (base, *layers):
         _check_training_tables(layer.get("training", {}))
@@ -113,20 +121,52 @@ def _override(lower: dict[str, Any], upper: dict[str, Any]) -> dict[str, Any]:
 
 def _explain_validation_errors(error: ValidationError) -> str:
     """Return one line for each of pydantic's findings."""
-    return "\n".join(_explain_validation_error(finding) for finding in error.errors())
+    return "\n".join(dict.fromkeys(_explain_validation_error(finding) for finding in error.errors()))
+
+
+EXPLANATIONS = {
+    "bool_type": "must be true or false.",
+    "dict_type": "must be a table.",
+    "finite_number": "must be a finite number.",
+    "float_parsing": "must be a number.",
+    "float_type": "must be a number.",
+    "greater_than": "must be more than {gt}.",
+    "greater_than_equal": "must be at least {ge}.",
+    "int_from_float": "must be a whole number.",
+    "int_type": "must be a whole number.",
+    "less_than": "must be less than {lt}.",
+    "less_than_equal": "must be at most {le}.",
+    "literal_error": "must be {expected}.",
+    "model_type": "must be a table.",
+    "string_type": "must be text in quotes.",
+    "too_long": "must have at most {max_length} values.",
+    "too_short": "must have at least {min_length} value(s).",
+    "tuple_type": "must be a list.",
+}
+"""Explanations by pydantic's type of a finding; pydantic's own words are the explanation of all others."""
 
 
 def _explain_validation_error(error: Any) -> str:
-    path = ".".join(str(part) for part in error["loc"] if part != "int")
-    key = path.rpartition(".")[2]
-    if error["type"] == "extra_forbidden":
-        return f"{path}: there is no such key; {did_you_mean(key, (*Settings.model_fields, *TRAINING_KEYS))}"
+    """Explain one of pydantic's findings in a line."""
+    kind, parts = error["type"], [str(part) for part in error["loc"] if part != "int"]
+    is_knob = parts[:1] == ["knobs"] and len(error["loc"]) > 3  # pydantic has one finding for each type of a knob
+    path = ".".join(parts[:3] if is_knob else parts)
+    if kind == "extra_forbidden":
+        choices = (*Settings.model_fields, *TRAINING_KEYS)
+        return f"{path}: there is no such setting. {did_you_mean(parts[-1], choices)}"
     message = error["msg"].removeprefix("Value error, ")
-    if error["type"] == "value_error" and isinstance(error["input"], dict):
-        return f"{path}: {message}" if path else message
-    if error["type"] == "missing":
-        return f"{path}: is missing"
-    message = (message[:1].lower() + message[1:]).replace("tuple", "list")
+    if kind == "value_error" and isinstance(error["input"], dict):
+        if not path:
+            return message
+        return f"{path}.{message}" if re.match(r"\w+ = ", message) else f"{path}: {message}"
+    if kind == "missing":
+        return f"{path}: is missing. Add it."
+    if is_knob:
+        message = "must be a whole number, text in quotes, true or false."
+    elif kind in EXPLANATIONS:
+        message = EXPLANATIONS[kind].format(**error.get("ctx", {}))
+    elif kind != "value_error":
+        message = f"{message[:1].lower()}{message[1:]}."
     return f"{path} = {error['input']!r}: {message}"
 
 
@@ -152,11 +192,12 @@ def load(text: str, path: Path) -> Settings:
     """Return the settings that the resolved configuration `text` holds; `path` is its file, named in errors.
 
     Raises:
-        InputError: it is not TOML, or not a resolved configuration.
+        InputError: if it is not TOML, or not a resolved configuration.
     """
     try:
         return Settings.model_validate(_with_current_names(tomllib.loads(text)))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise InputError(f"{path}: not a readable TOML file ({error})") from None
+        raise InputError(f"{path}: is not readable as TOML ({error}). Restore it, or use another --out.") from None
     except ValidationError as error:
-        raise InputError(f"{path}: not a resolved configuration\n{_explain_validation_errors(error)}") from None
+        problem = f"{path}: does not hold resolved settings. Restore it, or use another --out."
+        raise InputError(f"{problem}\n{_explain_validation_errors(error)}") from None

@@ -15,18 +15,16 @@ def expand_local_path(text: str) -> str:
     """Return a local path with ~ or ~user at its beginning replaced by the home folder.
 
     Raises:
-        ValueError: it is an address, such as gs://bucket/run, or the home folder is unknown.
+        ValueError: if it is an address, such as gs://bucket/run, or the home folder is unknown.
     """
     if ADDRESS.match(text):
-        raise ValueError(
-            "is an address and not a local path; copy the data here, or mount it as a folder, and give its path"
-        )
+        raise ValueError("is an address, not a local path. Copy the data here, or mount it as a folder.")
     if not text.startswith("~"):
         return text
     user, slash, rest = text.partition("/")
     home = os.path.expanduser(user)
     if not os.path.isabs(home) or (user == "~" and os.environ.get("HOME") == ""):
-        raise ValueError(f"there is no home folder {user}; write ./{text} for a file of that name, or the whole path")
+        raise ValueError(f"there is no home folder {user}. Write ./{text} for a file of that name, or the whole path.")
     return os.path.join(home, rest) if slash else home
 
 
@@ -34,12 +32,14 @@ def check_usable_path(text: str) -> None:
     """Refuse text that cannot be a local path, whether or not the path exists.
 
     Raises:
-        ValueError: the text is empty, an address, or not usable as a path.
+        ValueError: if the text is empty, an address, or not usable as a path.
     """
     if not text.strip():
-        raise ValueError("is empty; give a path")
+        raise ValueError("is empty. Give a path.")
+    if "\0" in text:
+        raise ValueError("holds a null character. Give another path.")
     try:
         os.stat(expand_local_path(text))
     except OSError as error:
         if error.errno not in ABSENT:
-            raise ValueError(f"cannot be used as a path ({error.strerror})") from None
+            raise ValueError(f"cannot be used as a path ({error.strerror}). Give another.") from None

@@ -5,7 +5,7 @@ arm, 40 in programs (docs/results/tuning). Where the best trial was more than .0
 replaced them: errands and programs incentivized, mazes taught. Networks were chosen by hand, and so were all values of
 sequences, for the taught arm: the incentivized arm has not learnt sequences with any values yet.
 
-Budgets are environment steps of one training run, the same for every agent of a family.
+Budgets are environment steps of a cell, the same for every agent of a family.
 """
 
 from typing import Any
@@ -39,7 +39,7 @@ STANDARD: dict[str, Any] = {
     "evaluations": 8,
     "likelihood": True,
 }
-"""Values of the preset "standard": the same in every study, so that studies share training runs."""
+"""Values of the preset "standard": the same in every study, so that studies share cells."""
 
 MANY_POOLS = (1, 4, 16, 64, 256, 1024, 4096, 16384, "new")
 
@@ -59,7 +59,7 @@ LARGER_BY = 8  # times the steps
 def with_large(presets: dict[str, dict[str, Any]], larger: tuple[int, ...] = LARGE_POOLS) -> dict[str, dict[str, Any]]:
     """Return a study's presets with "large" added, made from "standard".
 
-    Values of `STANDARD` become those of `LARGE`; values of the study's own stay. Budgets grow by `LARGER_BY`.
+    Values of `STANDARD` become those of `LARGE`; other values stay. Budgets grow by `LARGER_BY`.
 
     Args:
         presets: values by name of preset; "standard" is among them.
@@ -77,8 +77,8 @@ def with_large(presets: dict[str, dict[str, Any]], larger: tuple[int, ...] = LAR
         large["budget"] *= LARGER_BY
     if "training" in large:
         large["training"] = {
-            family: own | ({"budget": LARGER_BY * own["budget"]} if "budget" in own else {})
-            for family, own in large["training"].items()
+            family: fields | ({"budget": LARGER_BY * fields["budget"]} if "budget" in fields else {})
+            for family, fields in large["training"].items()
         }
     return presets | {"large": large}
 
@@ -177,7 +177,7 @@ _BUDGETS["large"] = {family: LARGER_BY * steps for family, steps in _BUDGETS["st
 def training_defaults(preset: str) -> dict[str, dict[str, Any]]:
     """Return a preset's training values by family, and those of all others under `ALL_OTHER_FAMILIES`."""
     if preset == "tiny":
-        return {family: own | _TINY_TRAINING for family, own in _TRAINING.items()} | {
+        return {family: fields | _TINY_TRAINING for family, fields in _TRAINING.items()} | {
             ALL_OTHER_FAMILIES: _TINY_TRAINING
         }
     budgets = _BUDGETS[preset]

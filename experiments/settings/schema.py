@@ -11,7 +11,6 @@ from pydantic import (
     StrictBool,
     StrictInt,
     StrictStr,
-    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -25,7 +24,7 @@ Knob = StrictBool | StrictInt | StrictStr
 def _parse_pool_size(value: Any) -> Any:
     """Return None for "new", and any other value as it is."""
     if isinstance(value, str) and value != "new":
-        raise ValueError(f'{value!r} must be a number of tasks, or "new"')
+        raise ValueError('must be a number of tasks, or "new".')
     return None if value == "new" else value
 
 
@@ -52,6 +51,16 @@ def pool_names(sizes: Sequence[PoolSize]) -> list[int | str]:
 def pool_order(size: PoolSize) -> float:
     """Return the key that sorts pool sizes, "every episode a new task" last."""
     return math.inf if size is None else size
+
+
+def _check_unique(values: Sequence[Any]) -> None:
+    """Refuse a list that names a value twice.
+
+    Raises:
+        ValueError: if it does; the message names the value.
+    """
+    if repeated := [value for value in values if values.count(value) > 1]:
+        raise ValueError(f"names {repeated[0]} twice. Remove one.")
 
 
 class Settings(Strict):
@@ -103,45 +112,47 @@ class Settings(Strict):
     specialist_envs: Count = Field(
         32, ge=1, le=2**16, description="Environments of a specialist whose budget is small."
     )
-    eval_tasks: Count = Field(128, ge=1, le=2**20, description="Tasks per split in an evaluation.")
+    eval_tasks: Count = Field(128, ge=1, le=2**20, description="Tasks per evaluated block.")
     eval_instances: Count = Field(8, ge=1, le=2**20, description="Episodes per task in an evaluation.")
-    evaluations: Count = Field(5, ge=1, le=100, description="Evaluations per training run, at budgets that double.")
+    evaluations: Count = Field(5, ge=1, le=100, description="Evaluations per cell, at budgets that double.")
 
     @field_validator("pools", "control_pools", "taught_pools")
     @classmethod
     def _pool_sizes(cls, pools: tuple[PoolSize, ...]) -> tuple[PoolSize, ...]:
         for size in pools:
             if size is not None and not 1 <= size <= 2**24:  # beyond, 32-bit draws would favour some tasks
-                raise ValueError(f'pool size {size}: must be 1 to {2**24}, or "new"')
-        if len(set(pools)) < len(pools):
-            raise ValueError(f"{pool_names(pools)}: every pool size must be there once")
+                raise ValueError(f'{size} is not a pool size. Give 1 to {2**24}, or "new".')
+        _check_unique(pool_names(pools))
         return tuple(sorted(pools, key=pool_order))
 
     @field_validator("tastes", "hungers", "simulations")
     @classmethod
     def _rising(cls, values: tuple[float, ...]) -> tuple[float, ...]:
-        if len(set(values)) < len(values):
-            raise ValueError(f"{list(values)}: every value must be there once")
+        _check_unique(values)
         return tuple(sorted(values))
 
     @field_validator("families", "specialist_learners")
     @classmethod
-    def _unique(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        if len(set(names)) < len(names):
-            noun = "family" if info.field_name == "families" else "learner"
-            raise ValueError(f"{list(names)}: every {noun} must be there once")
+    def _unique(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        _check_unique(names)
         return names
 
     @model_validator(mode="after")
     def _shared(self) -> "Settings":
-        for family in (*self.training, *self.knobs):
-            if family not in self.families:
-                raise ValueError(f"{family} is configured but not among families = {list(self.families)}")
-        for training in self.training.values():
+        for table in ("training", "knobs"):
+            for family in getattr(self, table):
+                if family not in self.families:
+                    raise ValueError(
+                        f"{table}.{family}: is not among families = {list(self.families)}. "
+                        "Add it there, or drop the table."
+                    )
+        for family, training in self.training.items():
             for key in ("minibatches", "taught_minibatches"):
                 if self.specialist_envs % (getattr(training, key) or 1):
-                    envs = self.specialist_envs
-                    raise ValueError(f"{key} = {getattr(training, key)} must divide specialist_envs = {envs}")
+                    raise ValueError(
+                        f"training.{family}.{key} = {getattr(training, key)}: "
+                        f"must divide specialist_envs = {self.specialist_envs}. Change one of the two."
+                    )
         return self
 
 

@@ -35,8 +35,8 @@ class Training(Strict):
     reward: str = Field(
         "sparse", description="The incentive, or a sum such as sparse+hunger: `incentivize list rewards`."
     )
-    budget: Count = Field(1_000_000, ge=1, le=10**15, description="Environment steps of one training run.")
-    learning_rate: float = Field(1e-3, gt=0, lt=1, description="Adam's step size, constant.")
+    budget: Count = Field(1_000_000, ge=1, le=10**15, description="Environment steps of a cell's training.")
+    learning_rate: float = Field(1e-3, gt=0, lt=1, description="Learning rate of Adam, constant.")
     weight_decay: float = Field(0.0, ge=0, lt=1, description="Decoupled weight decay.")
     gamma: float = Field(0.95, gt=0, le=1, description="Discount per step.")
     lam: float = Field(0.9, ge=0, le=1, description="Lambda of the generalised advantage estimate.")
@@ -83,10 +83,13 @@ class Training(Strict):
     def _divisible(self) -> "Training":
         for key in ("minibatches", "taught_minibatches"):
             if self.num_envs % (getattr(self, key) or 1):
-                raise ValueError(f"{key} = {getattr(self, key)} must divide num_envs = {self.num_envs}")
+                raise ValueError(
+                    f"{key} = {getattr(self, key)}: must divide num_envs = {self.num_envs}. Give a divisor of it."
+                )
         if self.budget < self.steps_per_update:
             raise ValueError(
-                f"budget = {self.budget} is less than one update of num_envs x rollout_steps = {self.steps_per_update}"
+                f"budget = {self.budget}: must be at least one update, num_envs x rollout_steps = "
+                f"{self.steps_per_update}. Raise it."
             )
         return self
 

@@ -35,43 +35,58 @@ PLAIN = {key: value for key, value in os.environ.items() if key not in ("COLUMNS
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["rnu"], "incentivize rnu: there is no such command; did you mean 'run'?"),
-        (["list", "famlies"], "TOPIC = 'famlies': did you mean 'families'?"),
-        (["bench", "trian"], "WHAT = 'trian': did you mean 'train'?"),
-        (["run", "task-cuont"], "STUDY = 'task-cuont': did you mean 'task-count'?"),
-        (["run", "task-count", "--lunacher", "slurm"], "--lunacher: there is no such flag of `incentivize run`; "),
-        (["run", "task-count", "--launcher=slrum"], "--launcher = 'slrum': did you mean 'slurm'?"),
-        (["run", "task-count", "--control", "shufled"], "control = 'shufled': did you mean 'shuffled'?"),
-        (["run", "task-count", "--reward", "spars"], "reward = 'spars': 'spars': did you mean 'sparse'?"),
-        (["run", "task-count", "--memory", "gruu"], "memory = 'gruu': did you mean 'gru'?"),
-        (["play", "maze"], "FAMILY = 'maze': did you mean 'mazes'?"),
-        (["play", "mazes", "--control", "blnd"], "--control = 'blnd': did you mean 'blind'?"),
-        (["play", "mazes", "--knob", "rosw=3"], "--knob = 'rosw': did you mean 'rows'?"),
-        (["tune", "mazes", "--arm", "taugt"], "--arm = 'taugt': did you mean 'taught'?"),
+        (["rnu"], "incentivize rnu: there is no such command. Did you mean 'run'?"),
+        (["list", "famlies"], "TOPIC = 'famlies': there is no such name. Did you mean 'families'?"),
+        (["bench", "trian"], "BENCHMARK = 'trian': there is no such name. Did you mean 'train'?"),
+        (["run", "task-cuont"], "STUDY = 'task-cuont': there is no such name. Did you mean 'task-count'?"),
+        (
+            ["run", "task-count", "--lunacher", "slurm"],
+            "--lunacher: `incentivize run` has no such flag. Did you mean '--launcher'?",
+        ),
+        (
+            ["run", "task-count", "--launcher=slrum"],
+            "--launcher = 'slrum': there is no such name. Did you mean 'slurm'?",
+        ),
+        (
+            ["run", "task-count", "--control", "shufled"],
+            "control = 'shufled': there is no such name. Did you mean 'shuffled'?",
+        ),
+        (
+            ["run", "task-count", "--reward", "spars"],
+            "reward = 'spars': there is no reward 'spars'. Did you mean 'sparse'?",
+        ),
+        (["run", "task-count", "--memory", "gruu"], "memory = 'gruu': there is no such name. Did you mean 'gru'?"),
+        (["play", "maze"], "FAMILY = 'maze': there is no such name. Did you mean 'mazes'?"),
+        (["play", "mazes", "--control", "blnd"], "--control = 'blnd': there is no such name. Did you mean 'blind'?"),
+        (["play", "mazes", "--knob", "rosw=3"], "--knob = 'rosw': there is no such name. Did you mean 'rows'?"),
+        (["tune", "mazes", "--arm", "taugt"], "--arm = 'taugt': there is no such name. Did you mean 'taught'?"),
         (
             ["play", "mazes", "--epxert"],
-            "--epxert: there is no such flag of `incentivize play`; did you mean '--expert'?",
+            "--epxert: `incentivize play` has no such flag. Did you mean '--expert'?",
         ),
-        (["play", "mazes", "errands"], "incentivize play: 'errands' is one word too many; "),
-        (["--vresion"], "incentivize --vresion: there is no such command; "),
-        (["run"], "incentivize run: STUDY is missing; `incentivize run --help` "),
+        (
+            ["play", "mazes", "errands"],
+            "incentivize play: 'errands' is one word too many. Run `incentivize play --help` ",
+        ),
+        (["--vresion"], "incentivize --vresion: there is no such command. "),
+        (["run"], "incentivize run: STUDY is missing. Run `incentivize run --help` "),
         (
             ["run", "--sed", "3", "task-count"],
-            "--sed: there is no such flag of `incentivize run`; did you mean '--seeds'?",
+            "--sed: `incentivize run` has no such flag. Did you mean '--seeds'?",
         ),
-        (["run", "task-count", "--learning-rate", "fast"], "--learning-rate = 'fast': must be a number"),
-        (["run", "task-count", "--learning_rate=fast"], "--learning-rate = 'fast': must be a number"),
-        (["run", "task-count", "--seeds", "1.5"], "--seeds = '1.5': must be a whole number"),
-        (["run", "--pools", "1", "task-count"], "--pools = 'task-count': must be a whole number or new"),
-        (["run", "task-count", "--likelihood", "yes"], "--likelihood = 'yes': must be True or False"),
+        (["run", "task-count", "--learning-rate", "fast"], "--learning-rate = 'fast': expected a number."),
+        (["run", "task-count", "--learning_rate=fast"], "--learning-rate = 'fast': expected a number."),
+        (["run", "task-count", "--seeds", "1.5"], "--seeds = '1.5': expected a whole number"),
+        (["run", "--pools", "1", "task-count"], "--pools = 'task-count': expected a whole number or new"),
+        (["run", "task-count", "--likelihood", "yes"], "--likelihood = 'yes': expected True or False"),
         (
             ["run", "task-count", "--specialist-learners", "tought"],
-            "--specialist-learners = 'tought': must be incentiv",
+            "--specialist-learners = 'tought': expected incentiv",
         ),
         (["run", "task-count", "--out"], "--out: its value is missing. Give --out DIR."),
         (["run", "task-count", "--out", "--alone"], "--out: its value is missing. Give --out DIR."),
         (["run", "task-count", "--alone=1"], "--alone=1: --alone takes no value"),
-        ([], "incentivize: expected one of run, report, list, "),
+        ([], "incentivize: COMMAND is missing. Give one of run, report, list, "),
     ],
 )
 def test_a_wrong_word_is_one_sentence_that_says_what_was_meant(arguments, sentence, capsys, tmp_path, monkeypatch):
@@ -87,7 +102,7 @@ def test_a_wrong_knob_in_a_file_is_named_with_what_was_meant(tmp_path, capsys):
     (tmp_path / "knobs.toml").write_text("[knobs.mazes]\nrosw = 3\n")
     arguments = ["run", "task-count", "--family", "mazes", "--config", str(tmp_path / "knobs.toml")]
     assert main([*arguments, "--out", str(tmp_path / "run")]) == 2
-    assert "knobs.mazes: rosw: no knob of mazes; did you mean 'rows'?" in capsys.readouterr().err
+    assert "knobs.mazes.rosw: mazes has no such knob. Did you mean 'rows'?" in capsys.readouterr().err
 
 
 def test_flags_are_read_off_the_commands():

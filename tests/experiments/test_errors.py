@@ -24,7 +24,7 @@ from tests.helpers.probes import Probe
     [
         (OSError(errno.ENOSPC, "No space left on device", "x"), "the disk is full; "),
         (ValueError("RESOURCE: Failed to write 7 bytes: No space left on device [28]"), "the disk is full; "),
-        (MemoryError(), "out of memory; reduce num_envs, "),
+        (MemoryError(), "out of memory. Reduce num_envs, "),
         (
             RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.\nmore"),
             "(RESOURCE_EXHAUSTED: Out of memory",
@@ -32,8 +32,8 @@ from tests.helpers.probes import Probe
         (PermissionError(errno.EACCES, "Permission denied", "here"), "here: Permission denied"),
         (OSError(errno.ENOSPC, "No space left on device", "a/x"), "(a/x)"),
         (OSError(errno.EROFS, "Read-only file system", "a/x"), "a/x: Read-only file system"),
-        (OSError(errno.ENOMEM, "Cannot allocate memory"), "out of memory; reduce num_envs, "),
-        (RuntimeError("can't start new thread"), "no further process or thread may be started; "),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "out of memory. Reduce num_envs, "),
+        (RuntimeError("can't start new thread"), "no further process or thread may be started. Raise"),
         (BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"), "no further process or thread may be "),
         (RunError("no semaphore (No space left on device)"), "no semaphore (No space left on device)"),
         (KeyError(), "KeyError"),
@@ -56,7 +56,7 @@ def test_an_accelerator_that_is_not_there_is_named(monkeypatch, tiny_config, tmp
     monkeypatch.setattr(validation.jax, "devices", none)
     monkeypatch.setenv("JAX_PLATFORMS", "cuda")
     assert cli(["run", "task-count", "--config", str(tiny_config), "--out", str(tmp_path / "run")]) == 2
-    assert "JAX_PLATFORMS = 'cuda': this machine has no such device. Unset it" in capsys.readouterr().err
+    assert "JAX_PLATFORMS = 'cuda': jax finds no such device. Unset it" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 
@@ -135,6 +135,6 @@ def test_too_little_memory_to_read_what_there_is_is_not_taken_for_damage(
             patch.setattr(module, name, lacking)
             assert cli(arguments) == 1
         said = capsys.readouterr().err
-        assert said.startswith("failed: out of memory; ")
+        assert said.startswith("failed: out of memory. ")
         assert "damaged" not in said
     assert {path: path.read_bytes() for path in (run / "cells").iterdir()} == before

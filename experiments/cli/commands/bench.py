@@ -16,7 +16,7 @@ from incentivize.experiments.runtime.jax_settings import set_up_process
 class Bench(Command):
     """Measure steps per second on this machine: the median of several runs of compiled programs."""
 
-    what: Annotated[str, tyro.conf.Positional, one_of(BENCHMARKS)] = "all"
+    benchmark: Annotated[str, tyro.conf.Positional, one_of(BENCHMARKS)] = "all"
     """envs: random policies; train: whole updates; tasks: cost by number of tasks; saves: checkpoints; all: these four;
     specialists: a thousand in one program, compared with one after another (minutes per family)."""
     family: Annotated[Repeatable[str], tyro.conf.arg(metavar="NAME [NAME ...]", help_behavior_hint="")] = ()
@@ -33,8 +33,8 @@ class Bench(Command):
         families = flatten(self.family)
         for name in families:
             check_choice("--family", name)
-        check_choice("WHAT", self.what)
+        check_choice("BENCHMARK", self.benchmark)
         check_at_least_one(repeats=self.repeats)
         from incentivize.experiments.bench.suite import bench
 
-        return CommandResult(bench(self.what, families or envs.names(), self.repeats, console))
+        return CommandResult(bench(self.benchmark, families or envs.names(), self.repeats, console))

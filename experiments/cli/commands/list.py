@@ -46,9 +46,9 @@ def _print_tables(rows_by_topic: dict[str, list[dict[str, object]]], console: Co
 NO_DESCRIPTION = "(no description)"
 
 
-def _first_line(thing: Any) -> str:
+def _first_line(described: Any) -> str:
     """Return the first line of a docstring."""
-    return docstring(thing).strip().partition("\n")[0] or NO_DESCRIPTION
+    return docstring(described).strip().partition("\n")[0] or NO_DESCRIPTION
 
 
 def rows_of_topic(topic: str) -> list[dict[str, Any]]:
@@ -67,8 +67,8 @@ def rows_of_topic(topic: str) -> list[dict[str, Any]]:
             "description": "taught for taught_steps, then incentivized",
         }
         taught = [
-            {"name": "cloning", "teacher": name, "description": f"taught: {it.description}"}
-            for name, it in TEACHERS.items()
+            {"name": "cloning", "teacher": name, "description": f"taught: {teacher.description}"}
+            for name, teacher in TEACHERS.items()
         ]
         return [ppo, warm, *taught]
     if topic == "networks":

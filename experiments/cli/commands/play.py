@@ -37,7 +37,11 @@ class Play(Command):
     common: Annotated[CommonOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=CommonOptions)
 
     def execute(self, console: Console) -> CommandResult:
-        """Play a family, by hand or by its expert."""
+        """Play a family, by hand or by its expert.
+
+        Raises:
+            InputError: if an argument is wrong.
+        """
         set_up_process()
         check_choice("FAMILY", self.family)
         if self.seed is not None and self.seed < 0:

@@ -58,7 +58,7 @@ def _check(command: Report) -> None:
     """Refuse directories that do not exist or would be overwritten.
 
     Raises:
-        InputError: the directory.
+        InputError: if there is such a directory; the message names it.
     """
     for path in command.runs:
         if not path.is_dir():
@@ -66,10 +66,10 @@ def _check(command: Report) -> None:
                 f"{path}: there is no such run directory. Give a directory that `incentivize run` has made."
             )
     if command.out and command.out.exists() and not command.out.is_dir():
-        raise InputError(f"--out {command.out}: is not a directory. Give another path.")
+        raise InputError(f"--out = {command.out}: is not a directory. Give another path.")
     names = [path.resolve().name for path in command.runs]
     if command.out and len(set(names)) < len(names):
         raise InputError(
-            f"--out {command.out}: runs of the same name would overwrite each other ({', '.join(names)}). "
+            f"--out = {command.out}: runs of the same name would overwrite each other ({', '.join(names)}). "
             "Report on them one by one."
         )

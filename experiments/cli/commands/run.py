@@ -126,8 +126,8 @@ class Run(Command):
         from incentivize.experiments.storage.start_from import recall_start_files
 
         out = self.out or Path("runs") / f"{settings.study}-{settings.preset}"
-        settings, gone = recall_start_files(settings, out)
-        validate(settings, gone)
+        settings, without_start_file = recall_start_files(settings, out)
+        validate(settings, without_start_file)
         if self.launcher != "local":
             return CommandResult(_launch(self, settings, out, console))
         from incentivize.experiments.execution.study_run import run_study  # imports all the rest
@@ -152,7 +152,7 @@ def _settings(command: Run) -> Settings:
     """Resolve the settings of a run from its preset, its file and its flags.
 
     Raises:
-        InputError: all wrong settings at once.
+        InputError: if settings are wrong; the message names all of them.
     """
     from incentivize import envs
 
@@ -171,7 +171,7 @@ def _settings(command: Run) -> Settings:
         families = source.get("families")
         for name in map(str, families if isinstance(families, (list, tuple)) else ()):
             if name not in envs.names():
-                errors.append(f"families: {name!r}: {did_you_mean(name, envs.names())}")
+                errors.append(f"families = {name!r}: there is no such family. {did_you_mean(name, envs.names())}")
     base = {"study": command.study, "preset": command.preset} | study.PRESETS[command.preset]
     try:
         settings = resolve(base, presets.training_defaults(command.preset), file, flags)
@@ -186,12 +186,12 @@ def _check_flags(command: Run) -> None:
     """Refuse wrong flags that decide how a study is run.
 
     Raises:
-        InputError: the flag and its value.
+        InputError: if a flag is wrong; the message names it.
     """
     check_at_least_one(workers=command.workers, devices_per_agent=command.devices_per_agent)
     check_choice("--launcher", command.launcher)
     if command.job and command.launcher == "local":
-        raise InputError(f"--job {flatten(command.job)[0]}: is for a job. Add --launcher slurm or drop it.")
+        raise InputError(f"--job = {flatten(command.job)[0]}: is for a job. Add --launcher slurm or drop it.")
     if not 0 <= command.save_every < math.inf:
         raise InputError(f"--save-every = {command.save_every}: must be 0 or more seconds. Give a larger number.")
     if command.tracker is not None:
@@ -201,17 +201,18 @@ def _check_flags(command: Run) -> None:
     if command.coordinator is None and (command.processes, command.process) != (1, 0):
         raise InputError(f"--processes = {command.processes}: needs a coordinator. Add --coordinator HOST:PORT.")
     if command.coordinator is not None and command.launcher != "local":
-        raise InputError(f"--coordinator {command.coordinator}: cannot be used in a job. Use --launcher local.")
+        raise InputError(f"--coordinator = {command.coordinator}: cannot be used in a job. Use --launcher local.")
 
 
 def _launch(command: Run, settings: Settings, out: Path, console: Console) -> dict[str, Any]:
     """Submit a study as a job, and return the document of `--json`.
 
     Raises:
-        InputError: where submitit is not installed, or the job cannot be submitted.
+        InputError: if submitit is not installed, or the job cannot be submitted.
     """
     if find_spec("submitit") is None:
-        raise InputError(f"--launcher {command.launcher}: needs submitit: pip install 'incentivize[slurm]'")
+        advice = "Run pip install 'incentivize[slurm]'."
+        raise InputError(f"--launcher = {command.launcher}: submitit is not installed. {advice}")
     from incentivize.experiments.execution.slurm import launch
 
     flags = [f"--save-every={command.save_every}", f"--devices-per-agent={command.devices_per_agent}"]

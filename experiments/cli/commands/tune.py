@@ -30,7 +30,7 @@ class Tune(Command):
     seeds: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: 2)")] = None
     """Training seeds per trial."""
     budget: Annotated[int | None, tyro.conf.arg(metavar="STEPS", help_behavior_hint="(default: the preset's)")] = None
-    """Environment steps per training run."""
+    """Environment steps per cell, one cell for each seed of a trial."""
     pool: Annotated[int | Literal["new"], tyro.conf.arg(metavar="N")] = "new"
     """Number of training tasks; "new": a new task every episode."""
     arm: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: both)")] = None
@@ -66,8 +66,8 @@ class Tune(Command):
         base = PRESET | {"preset": self.preset}
         settings = resolve(base, presets.training_defaults(self.preset), file, given)
         out = self.out or Path("runs") / f"tune-{self.family}"
-        settings, gone = recall_start_files(settings, out)
-        validate(settings, gone)
+        settings, without_start_file = recall_start_files(settings, out)
+        validate(settings, without_start_file)
         arms = ARMS if self.arm is None else (self.arm,)
         options = ExecutionOptions(workers=self.workers or 0)
         return CommandResult(tune(settings, self.trials, arms, out, console, options))

@@ -31,7 +31,11 @@ class Watch(Command):
     common: Annotated[JsonOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=JsonOptions)
 
     def execute(self, console: Console) -> CommandResult:
-        """Show the agents of a run."""
+        """Show the agents of a run.
+
+        Raises:
+            InputError: if the directory is no run, or another argument is wrong.
+        """
         set_up_process()
         enable_cache()
         from incentivize.experiments.storage.run_directory import RunDirectory

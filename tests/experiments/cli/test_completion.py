@@ -89,4 +89,4 @@ def test_the_command_prints_the_script_and_refuses_other_shells(capsys):
     assert main(["completion", "zsh"]) == 0
     assert capsys.readouterr().out.startswith("#compdef incentivize")
     assert main(["completion", "bsh"]) == 2
-    assert "SHELL = 'bsh': did you mean 'bash'?" in capsys.readouterr().err
+    assert "SHELL = 'bsh': there is no such name. Did you mean 'bash'?" in capsys.readouterr().err

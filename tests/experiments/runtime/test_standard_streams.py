@@ -146,7 +146,10 @@ def shell(script, **variables):
 def test_closed_streams_are_nowhere():
     assert shell("incentivize list studies <&- >&- 2>&-").returncode == 0
     refused = shell("incentivize list studeis >&-")
-    assert (refused.returncode, refused.stderr) == (2, "TOPIC = 'studeis': did you mean 'studies'?\n")
+    assert (refused.returncode, refused.stderr) == (
+        2,
+        "TOPIC = 'studeis': there is no such name. Did you mean 'studies'?\n",
+    )
     assert shell("incentivize list studeis 2>&-").returncode == 2
     full = shell("incentivize list studies > /dev/full")
     assert (full.returncode, full.stderr.count("\n")) == (1, 1)

@@ -58,25 +58,26 @@ def test_who_sets_a_key_sets_what_follows_it_unless_that_is_set_too():
 
 def test_every_wrong_key_and_value_is_named_at_once():
     text = wrong({"learning_rat": 1, "seeds": 0, "training": {"errands": {"widht": 3}}}, {"gamma": 1.5})
-    assert "learning_rat: there is no such key; did you mean 'learning_rate'?" in text
-    assert "training.errands.widht: there is no such key; did you mean 'width'?" in text
-    assert "seeds = 0: input should be greater than or equal to 1" in text
+    assert "learning_rat: there is no such setting. Did you mean 'learning_rate'?" in text
+    assert "training.errands.widht: there is no such setting. Did you mean 'width'?" in text
+    assert "seeds = 0: must be at least 1." in text
     assert "training.errands.gamma = 1.5" in text
 
 
 @pytest.mark.parametrize(
     ("layer", "message"),
     [
-        ({"learning_rate": -1.0}, "learning_rate = -1.0: input should be greater than 0"),
-        ({"learning_rate": float("nan")}, "learning_rate = nan"),
-        ({"minibatches": 3}, "minibatches = 3 must divide num_envs = 512"),
-        ({"budget": 100}, "budget = 100 is less than one update"),
-        ({"pools": (0, 4)}, "pool size 0: must be 1 to 16777216"),
-        ({"pools": (4, 4)}, "every pool size must be there once"),
-        ({"pools": ("old",)}, "'old'"),
-        ({"families": ("errands", "errands")}, "every family must be there once"),
-        ({"specialist_envs": 30, "num_envs": 512}, "must divide specialist_envs = 30"),
-        ({"training": {"puzzles": {}}}, "puzzles is configured but not among families"),
+        ({"learning_rate": -1.0}, "learning_rate = -1.0: must be more than 0."),
+        ({"learning_rate": float("nan")}, "learning_rate = nan: must be a finite number."),
+        ({"minibatches": 3}, "training.errands.minibatches = 3: must divide num_envs = 512. Give"),
+        ({"budget": 100}, "training.errands.budget = 100: must be at least one update"),
+        ({"pools": (0, 4)}, "0 is not a pool size. Give 1 to 16777216"),
+        ({"pools": (4, 4)}, "pools = (4, 4): names 4 twice. Remove one."),
+        ({"pools": ("old",)}, "pools.0 = 'old': must be a number of tasks"),
+        ({"families": ("errands", "errands")}, "families = ('errands', 'errands'): names errands twice. Remove one."),
+        ({"specialist_envs": 30, "num_envs": 512}, "minibatches = 4: must divide specialist_envs = 30. Change"),
+        ({"training": {"puzzles": {}}}, "training.puzzles: is not among families = ["),
+        ({"knobs": {"errands": {"values": 3.5}}}, "knobs.errands.values = 3.5: must be a whole number, text in quotes"),
         ({"training": 3}, "must be tables by family"),
     ],
 )
@@ -89,7 +90,9 @@ def test_tables_of_a_preset_are_dropped_for_families_that_are_not_chosen_and_tho
     settings = resolve(BASE | tables, {}, {"families": ("errands",)})
     assert settings.knobs == {"errands": {"values": 4}}
     assert set(settings.training) == {"errands"}
-    assert "mazes is configured but not among families" in wrong({"families": ("errands",), "knobs": tables["knobs"]})
+    assert "knobs.mazes: is not among families = ['errands']" in wrong(
+        {"families": ("errands",), "knobs": tables["knobs"]}
+    )
 
 
 def test_pools_are_put_in_order():
@@ -101,9 +104,9 @@ def test_files_that_cannot_be_read(tmp_path):
         load_file(tmp_path / "none.toml")
     broken = tmp_path / "broken.toml"
     broken.write_text("seeds = ")
-    with pytest.raises(InputError, match="not a readable TOML file"):
+    with pytest.raises(InputError, match=r"--config = .*broken.toml: is not readable as TOML \(.*\)\. Correct it\."):
         load_file(broken)
-    with pytest.raises(InputError, match="not a resolved configuration"):
+    with pytest.raises(InputError, match=r"config.toml: does not hold resolved settings\. Restore it"):
         load("seeds = 3", Path("config.toml"))
 
 
@@ -154,7 +157,7 @@ def test_a_file_of_any_editor_is_read(text, encoding, tmp_path):
 )
 def test_a_file_in_another_encoding_is_refused_by_its_name(encoding, named, tmp_path):
     (tmp_path / "c.toml").write_bytes(f"# läufe\n{TEXT}".encode(encoding))
-    with pytest.raises(InputError, match="not a readable TOML file") as caught:
+    with pytest.raises(InputError, match=r"--config = .*c.toml: is (not )?written in") as caught:
         load_file(tmp_path / "c.toml")
     assert named in str(caught.value)
-    assert "save it as UTF-8" in str(caught.value)
+    assert "Save it as UTF-8." in str(caught.value)

@@ -398,5 +398,5 @@ def test_taught_agents_may_have_a_step_size_and_minibatches_of_their_own():
             assert (cell.training.learning_rate, cell.training.minibatches) == (5e-4, 2)
         else:
             assert cell == before
-    with pytest.raises(InputError, match="taught_minibatches = 5 must divide num_envs = 512"):
+    with pytest.raises(InputError, match="taught_minibatches = 5: must divide num_envs = 512"):
         resolve(base, presets.training_defaults("quick"), {"taught_minibatches": 5})
