@@ -1,4 +1,4 @@
-"""What is asked, and everything between a command and a report.
+"""Experiments: studies, and all code between a command and a report.
 
 The rooms, from the top down. Imports run down alone:
 
@@ -16,7 +16,7 @@ The rooms, from the top down. Imports run down alone:
     training      from a cell to a trained agent
     analysis      counts, rows, estimates, claims and their guards
     storage       run directories, finished cells, parameters, locks
-    cells         Cell: one training run
+    cells         Cell: the training of one agent
     settings      schema, loading, presets
     runtime       the process: signals, streams, several processes, settings of jax
     errors        every exception that a command turns into an exit status

@@ -1,4 +1,4 @@
-"""Cells: one training run each, identified by everything that decides its result. Does not import jax."""
+"""Cells: the training of one agent each, identified by everything that decides its result. Does not import jax."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ Knobs = tuple[tuple[str, bool | int | str], ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One training run of a study: by default of an incentivized generalist that meets a new task every episode.
+    """The training of one agent in a study: by default an incentivized generalist with a new task every episode.
 
     Attributes:
         study: name of the study.
@@ -33,14 +33,15 @@ class Cell:
         evaluation_points: environment steps of the evaluations, rising, each with its kind of budget: "total" for an
             agent that has all steps to itself; "full", "equal_share" or "share" for a specialist. The last is the
             cell's budget; an evaluation at 0 steps is of an untrained agent.
-        eval_tasks: tasks per split in an evaluation.
+        eval_tasks: tasks per evaluated block.
         eval_instances: episodes per task in an evaluation.
         eval_specialists: number of held-out tasks that have a specialist; 0 where no held-out task is evaluated.
         simulations: model steps per decision; every point has one evaluation for each number.
         attempts: episodes per instance, of which one success suffices for `success_best`.
         life: successive attempts at a task that make one episode.
         likelihood: whether evaluations measure the log likelihood of the expert's actions.
-        shifts: further variants of the family for evaluation: names of splits, each with knobs that replace the cell's.
+        shifts: further variants of the family for evaluation: names of blocks (values of
+            `evaluated_on`), each with knobs that replace the cell's.
     """
 
     study: str
@@ -90,7 +91,7 @@ class Cell:
         return tuple(self.family.split("+"))
 
     def variant_of(self, member: str, split: str = "") -> str:
-        """Describe the variant of one of the cell's families, as it is in a split."""
+        """Describe the variant of one of the cell's families, as it is in an evaluated block, `split`."""
         knobs = {
             name.rpartition(".")[2]: value for name, value in self.knobs if name.rpartition(".")[0] in ("", member)
         }

@@ -1,4 +1,4 @@
-"""Benchmarks: what `incentivize bench` measures.
+"""Benchmarks of `incentivize bench`.
 
 May import training, presentation, runtime; never studies or execution.
 """

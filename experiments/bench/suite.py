@@ -169,7 +169,7 @@ def _differences(together: Any, alone: Sequence[Any]) -> np.ndarray:
     As a rule it is rounding alone. Now and then rounding decides between two actions, after which the runs diverge.
     """
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *alone)
-    gaps = jax.tree.map(lambda one, other: np.abs(np.reshape(one, other.shape) - other), together, stacked)
+    gaps = jax.tree.map(lambda first, second: np.abs(np.reshape(first, second.shape) - second), together, stacked)
     return np.max([leaf.reshape(len(alone), -1).max(1) for leaf in jax.tree.leaves(gaps)], axis=0)
 
 
@@ -184,16 +184,18 @@ def _specialists_row(
     """Make the row of the benchmark of specialists.
 
     Args:
-        name: the family.
-        setup: the setup of a specialist.
-        lanes: how many specialists the program trains at a time.
-        durations: seconds of all specialists by way of training, of a single one for "recompiled".
+        name: name of the family.
+        setup: setup of a specialist.
+        lanes: number of specialists that the program trains at a time.
+        durations: seconds of every repeat by way of training: of all specialists, or of one for "recompiled".
         compiling: seconds to compile the program.
-        differences: the result of `_differences`.
+        differences: largest difference of parameters by specialist, float [N], as `_differences` returns it.
     """
-    each = {way: np.array(times) / (1 if way == "recompiled" else SPECIALISTS) for way, times in durations.items()}
-    usual = {way: float(np.median(times)) for way, times in each.items()}
-    ratios = {way: each["program"] / each[way] for way in ("loop", "recompiled")}
+    per_specialist = {
+        way: np.array(times) / (1 if way == "recompiled" else SPECIALISTS) for way, times in durations.items()
+    }
+    usual = {way: float(np.median(times)) for way, times in per_specialist.items()}
+    ratios = {way: per_specialist["program"] / per_specialist[way] for way in ("loop", "recompiled")}
     state = jax.eval_shape(partial(lr.init, setup), make_pool(1), jnp.uint32(0))
     megabytes = lanes * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state)) / 1e6
     # With more updates, compilation matters less: (updates x pace) / (compilation + updates x pace) reaches 1/10 here.
@@ -221,7 +223,7 @@ def _specialists_row(
 
 
 def _checkpoints(name: str, repeats: int) -> list[Measurement]:
-    """Measure checkpoints of a training run with the shipped settings, and the share of its time that they take."""
+    """Measure checkpoints of a cell with the shipped settings, and their share of its time."""
     cell = cell_of(name)
     state = jax.jit(jax.vmap(partial(lr.init, build_setup(cell))))(
         stack_trees([pool_of(cell)]), jnp.zeros(1, jnp.uint32)
@@ -250,19 +252,19 @@ BENCHMARKS = {"envs": _envs, "train": _train, "tasks": _tasks, "specialists": _s
 ALL = ("envs", "train", "tasks", "saves")  # not specialists, which take minutes a family
 
 
-def bench(what: str, families: Sequence[str], repeats: int, console: Console) -> dict[str, Any]:
+def bench(benchmark: str, families: Sequence[str], repeats: int, console: Console) -> dict[str, Any]:
     """Run benchmarks and print them as tables.
 
     Args:
-        what: a name of BENCHMARKS, or "all".
-        families: the names of families.
-        repeats: how many times each is measured.
-        console: where the tables are printed.
+        benchmark: a name of BENCHMARKS, or "all".
+        families: names of the families to measure.
+        repeats: number of measurements of each family.
+        console: console that gets the tables.
 
     Returns:
         `machine`, `repeats` and `results`, for `--json`.
     """
-    chosen = [BENCHMARKS[name] for name in (ALL if what == "all" else (what,))]
+    chosen = [BENCHMARKS[name] for name in (ALL if benchmark == "all" else (benchmark,))]
     rows = [row for measure in chosen for family in families for row in measure(family, repeats)]
     machine = provenance()
     for name in dict.fromkeys(row["benchmark"] for row in rows):

@@ -1,4 +1,4 @@
-"""`incentivize doctor`: what is wrong with an installation. Imports neither jax nor anything else that may be broken.
+"""Checks of `incentivize doctor` of an installation. Imports neither jax nor anything else that may be broken.
 
 A check is a pure function from facts to a `Finding`; `run_checks` collects the facts. Whatever may crash or hang runs
 in a process of its own (`isolated`). May import names of studies and trackers, runtime and errors.
@@ -15,7 +15,7 @@ class Finding(NamedTuple):
     Attributes:
         check: the name of the check.
         state: "wrong" where runs would fail, "warning" where they would be slow or differ from what is expected.
-        says: the result in words, and what to do about it.
+        says: the result in words, and a remedy.
     """
 
     check: str

@@ -46,7 +46,7 @@ def check_jax(ran: IsolatedRun) -> Finding:
         return Finding("jax", "wrong", f"{result}. Reinstall jax and jaxlib.")
     speed = f"{probe['version']} compiles and runs on {devices} ({probe['seconds']:.1f} s including the import)"
     if probe["seconds"] > SLOW_SECONDS:
-        return Finding("jax", "warning", f"{speed}: slow. Is the machine busy, or its disk far away?")
+        return Finding("jax", "warning", f"{speed}: slow. Check for other load or a network disk.")
     return Finding("jax", "ok", speed)
 
 
@@ -86,7 +86,7 @@ def check_environment_variables(variables: Mapping[str, str], offending: Sequenc
     from incentivize.experiments.runtime import jax_settings  # imports gymnasium and pydantic, which may be broken, too
 
     if relaxed := jax_settings.relaxing_flags(variables):
-        refusal = "lets XLA round differently, so `incentivize` refuses to start. Unset it."
+        refusal = "allows XLA to relax arithmetic, so `incentivize` refuses to start. Unset it."
         return Finding("environment", "wrong", f"{'; '.join(relaxed)}: {refusal}")
     notes = [
         f"{name} = {variables[name]!r}: {effect}"
@@ -96,7 +96,8 @@ def check_environment_variables(variables: Mapping[str, str], offending: Sequenc
     notes += [f"{name} = {text!r}: {OVERRIDDEN}" for name, text in jax_settings.set_aside(variables).items()]
     numeric = [f"--{name}={value}" for name, value in jax_settings.unusual_flags(variables).items()]
     numeric += [f"{name} = {variables[name]!r}" for name in jax_settings.ARITHMETIC if variables.get(name)]
-    apart = f"; training runs with {', '.join(numeric)} do not count as runs without" if numeric else ""
+    pronoun = "it" if len(numeric) == 1 else "them"
+    apart = f"; cells trained with {', '.join(numeric)} are not reused without {pronoun}" if numeric else ""
     if notes:
         return Finding("environment", "warning", "; ".join(notes) + apart)
     names = ", ".join(name for name in sorted(variables) if _concerns_jax(name)) or "no variable of jax is set"
@@ -108,7 +109,7 @@ def offending_variables(variables: Mapping[str, str], runs: Callable[[Mapping[st
 
     Args:
         variables: all environment variables, by name.
-        runs: tells whether jax runs in an environment.
+        runs: function that returns whether jax runs in an environment.
     """
     names = [name for name in sorted(variables) if _concerns_jax(name)]
     for removed in [*([name] for name in names), names]:

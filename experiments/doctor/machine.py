@@ -16,13 +16,13 @@ def check_disk(path: Path, free: int) -> Finding:
 
     Args:
         path: a folder on the disk.
-        free: bytes.
+        free: free space on the disk, bytes.
     """
     space = f"{free / GIB:,.1f} GiB free at {path}"
     if free < GIB // 10:
         return Finding("disk", "wrong", f"{space}: too little for a run. Free some space, or use --out elsewhere.")
     if free < GIB:
-        return Finding("disk", "warning", f"{space}: a long run may need more")
+        return Finding("disk", "warning", f"{space}: a long run may need more. Free some space.")
     return Finding("disk", "ok", space)
 
 
@@ -30,14 +30,15 @@ def check_memory(free: int, limit: int | None = None) -> Finding:
     """Check whether there is enough memory for workers.
 
     Args:
-        free: bytes that the machine has free.
-        limit: bytes that the cgroup still allows; None without a limit.
+        free: free memory of the machine, bytes.
+        limit: memory that the cgroup still allows, bytes; None without a limit.
     """
     available = free if limit is None else min(free, limit)
     within = " in this cgroup" if available < free else ""
     space = f"{available / GIB:,.1f} GiB free{within}"
     if available < GIB // 2:
-        return Finding("memory", "wrong", f"{space}: too little for one worker")
+        advice = "Close other programs, or use a larger machine."
+        return Finding("memory", "wrong", f"{space}: too little for one worker. {advice}")
     if available < 2 * GIB:
         return Finding("memory", "warning", f"{space}: little for several workers. Use --workers 1.")
     return Finding("memory", "ok", space)
@@ -75,7 +76,9 @@ def check_compilation_cache(folder: str) -> Finding:
     """
     if not folder:
         advice = "every run compiles anew. Set XDG_CACHE_HOME or JAX_COMPILATION_CACHE_DIR."
-        return Finding("programs", "warning", f"compiled programs are not kept, for want of a home directory: {advice}")
+        return Finding(
+            "programs", "warning", f"compiled programs are not kept, as there is no home directory: {advice}"
+        )
     if "://" in folder:
         return Finding("programs", "ok", f"compiled programs are kept at {folder}")
     path = Path(folder)
@@ -100,7 +103,7 @@ def _check_can_be_made(path: Path) -> None:
     """Refuse a folder that cannot be made.
 
     Raises:
-        PermissionError: where the nearest folder above it is not writable, or no folder.
+        PermissionError: if the nearest folder above it is not writable, or no folder.
     """
     parent = next(parent for parent in path.parents if parent.exists())
     if not (parent.is_dir() and os.access(parent, os.W_OK)):

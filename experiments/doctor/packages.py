@@ -36,11 +36,11 @@ def check_python(version: str, specifier: str) -> Finding:
 def check_packages(requirements: Iterable[str], version: Version) -> Finding:
     """Check whether everything that the distribution requires is installed, in a version that it allows."""
     parsed = map(Requirement, requirements)
-    required = [each for each in parsed if each.marker is None or each.marker.evaluate({"extra": ""})]
-    problems = {each: problem for each in required if (problem := _problem_with(each, version(each.name)))}
+    required = [package for package in parsed if package.marker is None or package.marker.evaluate({"extra": ""})]
+    problems = {package: problem for package in required if (problem := _problem_with(package, version(package.name)))}
     if not problems:
         return Finding("packages", "ok", f"all {len(required)} required packages, in versions that fit")
-    arguments = " ".join(f"'{each.name}{each.specifier}'" for each in problems)
+    arguments = " ".join(f"'{package.name}{package.specifier}'" for package in problems)
     return Finding("packages", "wrong", f"{'; '.join(problems.values())}. Run pip install {arguments}.")
 
 
@@ -94,7 +94,7 @@ def check_gymnasium_ids(families: Iterable[str], registered: Iterable[str]) -> F
     """
     ids = {f"incentivize/{family}-v0" for family in families}
     if missing := sorted(ids.difference(registered)):
-        return Finding("gymnasium", "wrong", f"does not know {', '.join(missing)}, although envs was imported")
+        return Finding("gymnasium", "wrong", f"does not know {', '.join(missing)}. Reinstall incentivize.")
     return Finding("gymnasium", "ok", f"knows {len(ids)} families, as incentivize:incentivize/...")
 
 

@@ -38,7 +38,7 @@ class Use(NamedTuple):
         tastes: whether some episodes start near success.
         frozen: whether there is a fixed number of starting states.
         claim: the claimed pool.
-        hyperparameters: those on which drawing depends.
+        hyperparameters: values of the hyperparameters on which drawing depends.
     """
 
     family: Family
@@ -52,7 +52,7 @@ def audit_pools(name: str, cells: Sequence[Cell], heldout: int) -> dict[str, Any
     """Audit the tasks on which a family's agents are trained, of all pools.
 
     Args:
-        name: of the family.
+        name: name of the family.
         cells: all cells of the run.
         heldout: number of held-out tasks that are evaluated, and of validation tasks.
 
@@ -60,7 +60,7 @@ def audit_pools(name: str, cells: Sequence[Cell], heldout: int) -> dict[str, Any
         The entry of `meta.json`: numbers of the largest pool, and `pools`, the number of pools audited.
 
     Raises:
-        RunError: where an agent is trained on a task that is not in its pool, or is evaluated as held out.
+        RunError: if an agent is trained on a task that is not in its pool, or is evaluated as held out.
     """
     uses = _uses(name, cells)
     largest = max(uses, key=lambda use: (use.claim.split == "training", use.claim.size or np.inf))
@@ -74,8 +74,11 @@ def audit_pools(name: str, cells: Sequence[Cell], heldout: int) -> dict[str, Any
             overlap |= _evaluated(use.family, heldout) & {task.tobytes() for task in tasks}
     if outside or overlap:
         counts = " and ".join(f"{len(tasks)} {_describe(*splits)}" for splits, tasks in sorted(outside.items()))
-        more = f", of which {len(overlap)} are evaluated" if overlap else ""
-        raise RunError(f"{name}: {counts or 'tasks'} are drawn for training{more}: nothing could be concluded")
+        more = f", {len(overlap)} of them evaluated" if overlap else ""
+        raise RunError(
+            f"{name}: training draws {counts or 'tasks'}{more}. "
+            "Correct the family's task space or its control; no verdict is given."
+        )
     comparison = compare_with_pool(largest.family, largest.claim, drawn[largest], heldout)
     has_start_file = any(cell.training.start_from for cell in cells if name in cell.members)
     before = "on tasks that the file of start_from does not tell" if has_start_file else "no"

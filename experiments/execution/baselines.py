@@ -1,4 +1,4 @@
-"""Baselines: what a run measures before its first cell, as entries of `meta.json`.
+"""Baselines: measurements of a run before its first cell, as entries of `meta.json`.
 
 They are the audit of its pools, rows of scripted policies, and the success of the teacher.
 """
@@ -27,21 +27,25 @@ from incentivize.experiments.training.evaluation import EvaluationConfig, evalua
 
 
 def measure_baselines(
-    cells: Sequence[Cell], settings: Settings, store: RunDirectory, archive: CellStore, own: Mapping[str, StoredCell]
+    cells: Sequence[Cell],
+    settings: Settings,
+    store: RunDirectory,
+    archive: CellStore,
+    own_cells: Mapping[str, StoredCell],
 ) -> None:
     """Write the baselines of every family that are missing, or were measured under other settings of jax and XLA.
 
     Args:
         cells: all cells of the run.
-        settings: of the run.
+        settings: settings of the run.
         store: the run directory.
-        archive: its finished cells, and the settings of this process.
-        own: finished cells of this run directory, by id.
+        archive: finished cells of the run directory, and the settings of this process.
+        own_cells: finished cells of this run directory, by id.
 
     Raises:
-        RunError: where training would draw tasks from outside an agent's pool.
+        RunError: if training would draw tasks from outside an agent's pool.
     """
-    if _measured_otherwise(store, archive, own):
+    if _measured_otherwise(store, archive, own_cells):
         store.reset_baselines(archive.made_with.get("ambient") or {})
     for family in settings.families:
         meta = store.meta()
@@ -53,10 +57,12 @@ def measure_baselines(
             store.update_meta(teacher={family: teacher_entry(family, settings)})
 
 
-def _measured_otherwise(store: RunDirectory, archive: CellStore, own: Mapping[str, StoredCell]) -> bool:
+def _measured_otherwise(store: RunDirectory, archive: CellStore, own_cells: Mapping[str, StoredCell]) -> bool:
     """Return whether the baselines were measured under other settings than the cells are trained under."""
-    then, now = (about.get("ambient") or {} for about in (store.meta(), archive.made_with))
-    return then != now and all(stored.code_version == archive.code_version(stored.cell) for stored in own.values())
+    recorded, present = (about.get("ambient") or {} for about in (store.meta(), archive.made_with))
+    return recorded != present and all(
+        stored.code_version == archive.code_version(stored.cell) for stored in own_cells.values()
+    )
 
 
 def scripted_rows(family: str, settings: Settings) -> list[dict[str, Any]]:
@@ -64,9 +70,9 @@ def scripted_rows(family: str, settings: Settings) -> list[dict[str, Any]]:
     # Every score rests on these levels, and they are cheap to estimate well: hence 16 times as many instances.
     config = EvaluationConfig(settings.eval_tasks, 16 * settings.eval_instances, settings.specialists)
     rows = []
-    for which, successes in _scripted_success(family_from_settings(settings, family), config):
-        learner = "scripted" if which else "uniform"
-        row = {"cell": f"{learner}-{which}-{family}", "study": settings.study, "family": family, "learner": learner}
+    for script, successes in _scripted_success(family_from_settings(settings, family), config):
+        learner = "scripted" if script else "uniform"
+        row = {"cell": f"{learner}-{script}-{family}", "study": settings.study, "family": family, "learner": learner}
         row["variant"] = describe_variant(settings.knobs.get(family, {}), settings.life)
         row |= {"role": learner, "env_steps": 0, "simulations": 0, "evaluated_on": "unseen", "n_tasks": config.tasks}
         success = float(successes.mean() / config.instances)
@@ -86,7 +92,7 @@ def teacher_entry(family: str, settings: Settings) -> dict[str, Any]:
 
     Returns:
         kind: the expert's knowledge, "fair" where the rule is hidden, else "informed".
-        success: its share of episodes that succeed.
+        success: share of the expert's episodes that succeed.
         n_tasks, n_episodes: numbers of tasks and of episodes.
     """
     kind = TEACHERS[headline_teacher(family)].kind

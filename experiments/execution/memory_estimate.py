@@ -26,7 +26,7 @@ def check_memory(programs: Sequence[Sequence[CellGroup]], workers: int) -> None:
         workers: number of groups trained at a time.
 
     Raises:
-        InputError: the settings that need the memory, how much they need, and how much is available.
+        InputError: if they do not fit; the message names the settings that need the memory, and its size.
     """
     needs = [(group_bytes(group), group.cells[0]) for groups in programs for group in groups[:1]]
     if not needs:

@@ -28,7 +28,7 @@ def plan(settings: Settings) -> Plan:
     """Plan a study.
 
     Raises:
-        InputError: where settings contradict each other, or a setting has no effect.
+        InputError: if settings contradict each other, or a setting has no effect.
     """
     try:
         cells = studies.load(settings.study).cells(settings)

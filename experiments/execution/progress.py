@@ -92,8 +92,8 @@ class Progress:
         return f"about {minutes:.0f} min left" if minutes > 1 else "less than a minute left"
 
     def finished(self, cell: Cell, success: Mapping[str, float], seconds: float) -> None:
-        """Print a line for a finished cell, with its last success by split."""
-        text = "  ".join(f"{split} {success[split]:.2f}" for split in ("seen", "unseen") if split in success)
+        """Print a line for a finished cell, with its last success by evaluated block."""
+        text = "  ".join(f"{block} {success[block]:.2f}" for block in ("seen", "unseen") if block in success)
         self.paces.append(pace_of(cell.identity, seconds))
         rate = cell.evaluation_points[-1][0] / max(seconds, 1e-9) / 1e3
         self._line(cell, f"{text:<24} {seconds:5.1f} s  {rate:4.0f} k steps/s")
@@ -117,8 +117,8 @@ def pace_of(identity: Mapping[str, Any], seconds: float) -> Pace:
     """Return the pace of a cell.
 
     Args:
-        identity: everything the cell was computed from, as `Cell.identity` or a file has it.
-        seconds: its training time.
+        identity: identity of the cell, as `Cell.identity` or a file has it.
+        seconds: training time of the cell, in seconds.
 
     Raises:
         Exception: of many kinds, where a file's identity lacks an entry or holds a wrong value.

@@ -41,7 +41,7 @@ class ResultsPublisher:
         self.ledger[cell.id] = cost | {"digest": about["digest"][:16]}
 
     def final_success(self, cell: Cell) -> dict[str, float]:
-        """Return a cell's success at its last budget, by split."""
+        """Return a cell's success at its last budget, by evaluated block."""
         return rw.final_success(self.rows[cell.id], cell)
 
     def publish(self, with_task_counts: bool) -> None:

@@ -30,26 +30,26 @@ def run_missing_cells(
 
     Args:
         plan: cells and groups of the run.
-        settings: of the run.
+        settings: settings of the run.
         store: the run directory.
-        archive: where finished cells are written.
-        progress: where finished cells are shown.
-        options: how cells are trained.
-        finished: the cells that need no training.
-        on_update: called after every publication of finished cells.
+        archive: store of finished cells.
+        progress: display of finished cells.
+        options: options of the training of cells.
+        finished: cells that need no training.
+        on_update: function called after every publication of finished cells.
 
     Raises:
-        RunError: where training would draw tasks from outside an agent's pool, or a worker fails.
+        RunError: if training would draw tasks from outside an agent's pool, or a worker fails.
         Stopped: on request.
     """
-    measure_baselines(plan.cells, settings, store, archive, finished.own)
+    measure_baselines(plan.cells, settings, store, archive, finished.own_cells)
     publisher = ResultsPublisher(plan.cells, store)
     cells_by_id = finished.by_id
     for stored in cells_by_id.values():
         publisher.add(stored)
     missing = [cell for key, cell in {cell.id: cell for cell in plan.cells}.items() if key not in cells_by_id]
     paces = paces_of(archive) if missing else ()
-    progress.begin(missing, len(finished.own), len(finished.imported), paces, options.workers)
+    progress.begin(missing, len(finished.own_cells), len(finished.imported), paces, options.workers)
 
     def deliver(results: list[CellResult]) -> None:
         for result in results:
@@ -84,8 +84,8 @@ def train_missing_cells(
     Args:
         groups: the groups of every program.
         finished: ids of cells that need no training.
-        options: how they are trained.
-        deliver: called with the results of every group.
+        options: options of the training of groups.
+        deliver: function called with the results of every group.
     """
     missing = [any(cell.id not in finished for cell in group.cells) for alike in groups for group in alike]
     is_needed = iter(distributed.broadcast_from_primary(missing))

@@ -74,7 +74,7 @@ class SlurmJob:
         """Run the command, and return its exit status: 0, or 75 for a run that stopped and can be resumed.
 
         Raises:
-            RuntimeError: where the status is any other.
+            RuntimeError: if the status is any other.
         """
         command = [sys.executable, "-c", COMMAND, *self.arguments]
         self.process = subprocess.Popen(command, env=os.environ | {"PYTHONSAFEPATH": "1"})
@@ -83,7 +83,7 @@ class SlurmJob:
         if self.asked_to_stop:
             time.sleep(GRACE)  # the cluster ends this process, too, or asks for a checkpoint; to end first is to finish
         if status not in (0, STOPPED):
-            raise RuntimeError(f"incentivize {shlex.join(self.arguments)}: ended with status {status}, see its log")
+            raise RuntimeError(f"incentivize {shlex.join(self.arguments)}: ended with status {status}. See its log.")
         return status
 
     def checkpoint(self) -> DelayedSubmission:
@@ -117,14 +117,14 @@ def launch(
         launcher: a key of CLUSTERS.
         flags: further flags of the command.
         job: options of the job, NAME=VALUE in the words of submitit.
-        console: for a line on the job.
+        console: console that gets a line on the job.
 
     Returns:
         The job; None where none was submitted.
 
     Raises:
-        InputError: where settings, directory or job options do not fit.
-        RunError: where the run is finished, and some of its cells were given up.
+        InputError: if settings, directory or job options do not fit.
+        RunError: if the run is finished, and some of its cells were given up.
     """
     out = out.resolve() if out.name in ("", "..") else out.absolute()
     folder = jobs_folder(out)
@@ -140,7 +140,8 @@ def launch(
     try:
         submitted: submitit.Job[int] = executor.submit(SlurmJob([*command, "--out", str(out), *flags]))
     except (RuntimeError, OSError, FailedJobError) as error:
-        raise InputError(f"--launcher {launcher}: {error}") from None
+        advice = "Change --job, or ask the cluster's support."
+        raise InputError(f"--launcher = {launcher}: the job cannot be submitted ({error}). {advice}") from None
     if launcher == "slurm":
         write_atomic(folder / "job", submitted.job_id)
     console.print(f"{out}: submitted as job {submitted.job_id}; its log is {submitted.paths.stdout}", soft_wrap=True)
@@ -154,16 +155,17 @@ def jobs_folder(out: Path) -> Path:
     becomes =25.
 
     Raises:
-        InputError: where Slurm cannot be given the path.
+        InputError: if Slurm cannot be given the path.
     """
     if not out.name:
-        raise InputError(f"--out {out}: the run directory of a job must have a name. Give another path.")
+        raise InputError(f"--out = {out}: the run directory of a job must have a name. Give another path.")
     folder = out.with_name(f"{out.name.replace('%', '=25')}.jobs")
     for character in "%\\":
         if character in str(folder):
-            raise InputError(f"--out {out}: has a {character}, to which a cluster gives a meaning. Give another path.")
+            problem = f"contains {character!r}, which Slurm would interpret"
+            raise InputError(f"--out = {out}: {problem}. Give another path.")
     if not str(folder).isprintable():
-        raise InputError(f"--out {str(out)!a}: has a character that a job's script cannot hold. Give another path.")
+        raise InputError(f"--out = {str(out)!a}: has a character that a job's script cannot hold. Give another path.")
     return folder
 
 
@@ -171,19 +173,19 @@ def parse_job_options(job: Sequence[str]) -> dict[str, Any]:
     """Parse job options NAME=VALUE, by name, into the types that submitit expects.
 
     Raises:
-        InputError: where an option has another form or type, or contradicts a job of one process.
+        InputError: if an option has another form or type, or contradicts a job of one process.
     """
     options = {}
     for option in job:
         name, equals, value = option.partition("=")
         if not (equals and name.isidentifier()):
-            raise InputError(f"--job {option}: must be NAME=VALUE. Give, for example, timeout_min=240.")
+            raise InputError(f"--job = {option}: must be NAME=VALUE. Give, for example, timeout_min=240.")
         if name.removeprefix("slurm_") in REFUSED:
-            raise InputError(f"--job {option}: a job is one process on one node. Set its time with timeout_min.")
+            raise InputError(f"--job = {option}: a job is one process on one node. Set its time with timeout_min.")
         try:
             options[name] = PARSERS.get(name, str)(value)
         except ValueError:
-            raise InputError(f"--job {option}: must be a number. Give {name}=NUMBER.") from None
+            raise InputError(f"--job = {option}: must be a number. Give {name}=NUMBER.") from None
     return options
 
 
@@ -191,12 +193,12 @@ def _executor(folder: Path, launcher: str, options: Mapping[str, Any]) -> submit
     """Return the executor that submits jobs.
 
     Args:
-        folder: for scripts and logs.
+        folder: folder of scripts and logs.
         launcher: a key of CLUSTERS.
-        options: of the job.
+        options: options of the job, by name.
 
     Raises:
-        InputError: where this machine has no such cluster, or the cluster does not know an option.
+        InputError: if this machine has no such cluster, or the cluster does not know an option.
     """
     machine_options = {}
     if launcher == "trial" and jax.default_backend() == "gpu":
@@ -205,7 +207,9 @@ def _executor(folder: Path, launcher: str, options: Mapping[str, Any]) -> submit
         executor = submitit.AutoExecutor(folder, cluster=CLUSTERS[launcher], slurm_max_num_timeout=MAX_REQUEUES)
         executor.update_parameters(**DEFAULT_JOB | machine_options | dict(options))
     except (NameError, AssertionError, ValueError, TypeError, RuntimeError) as error:
-        raise InputError(f"--launcher {launcher}: {error}") from None
+        raise InputError(
+            f"--launcher = {launcher}: cannot be used here ({error}). Change --launcher or --job."
+        ) from None
     return executor
 
 
@@ -215,7 +219,7 @@ def _queued(folder: Path, launcher: str) -> str | None:
     A job on this machine needs no such check: it holds the lock of the run directory.
 
     Raises:
-        InputError: where the cluster does not answer.
+        InputError: if the cluster does not answer.
     """
     if launcher != "slurm" or not (folder / "job").is_file():
         return None
@@ -224,10 +228,14 @@ def _queued(folder: Path, launcher: str) -> str | None:
     try:
         answer = subprocess.run(command, capture_output=True, text=True, errors="replace")
     except OSError as error:
-        raise InputError(f"--launcher {launcher}: squeue cannot be run to ask for a job ({error})") from None
+        problem = f"squeue cannot be run to ask for a job ({error})"
+        raise InputError(f"--launcher = {launcher}: {problem}. Run this where Slurm is installed.") from None
     stderr = answer.stderr.strip()
     if answer.returncode and stderr and "invalid job id" not in stderr.lower():  # squeue has forgotten such a job
         reason = excerpt(stderr.splitlines()[-1])
-        raise InputError(f"--launcher {launcher}: squeue does not tell the state of job {excerpt(number)} ({reason})")
+        raise InputError(
+            f"--launcher = {launcher}: squeue does not report the state of job {excerpt(number)} ({reason}). "
+            "Submit again when squeue answers."
+        )
     states = answer.stdout.split()
     return f"job {excerpt(number)} ({excerpt(states[0])})" if states else None

@@ -49,12 +49,12 @@ def run_study(settings: Settings, out: Path, console: Console, options: Executio
     Args:
         settings: what to compute; they have passed `validation.validate`.
         out: the run directory.
-        console: for progress and tables.
-        options: how it is run; its checkpoint folder is set here.
+        console: console that gets progress and tables.
+        options: options of the run; the checkpoint folder is set here.
 
     Raises:
-        InputError: where settings or directory do not fit.
-        RunError: where a run cannot go on, or some of its cells were given up.
+        InputError: if settings or directory do not fit.
+        RunError: if a run cannot go on, or some of its cells were given up.
         Stopped: on request.
     """
     jax_settings.check_compiled()
@@ -74,12 +74,12 @@ def run_study(settings: Settings, out: Path, console: Console, options: Executio
         open_tracker(options.tracker, store) as tracker,
     ):
         if change := describe_change(store):
-            print(f"{change}; it is written again", file=sys.stderr)
+            print(f"{change} It is written again.", file=sys.stderr)
             discard_damaged_meta(store)
         archive = CellStore(out, out.absolute().parent if options.reuse else None, provenance(), options.checkify)
         own_cells = load_own_cells(plan.cells, archive)
         if not change and all_trained(store, own_cells, plan.cells):
-            # It trains none, but other processes of the run wait for it.
+            # No cell is left to train, but other processes of the run wait for this call.
             train_missing_cells(plan.groups, own_cells, options, lambda _: None)
             _finish_report(store, plan.cells, console)
             console.print(f"{out}: finished, 0 cells to train; `incentivize report {out}` shows it", soft_wrap=True)
@@ -114,7 +114,7 @@ def _report(store: RunDirectory, cells: Sequence[Cell], console: Console) -> Non
 
 
 def _warn_if_fails(act: Callable[[], None], store: RunDirectory) -> None:
-    """Call `act`, and turn any error into a warning: training is finished, whatever becomes of the report."""
+    """Call `act`, and turn any error into a warning, as training is finished."""
     try:
         act()
     except Stopped:

@@ -108,18 +108,26 @@ class TrialLog:
         """Return all finished trials.
 
         Raises:
-            InputError: where the file is damaged.
+            InputError: if the file is damaged; the message names the line.
         """
         try:
             lines = read_bounded(self.path, MAX_ROWS_BYTES).decode().splitlines() if self.path.exists() else []
-            rows = {(row["arm"], row["trial"]): row for row in map(json.loads, lines)}
-            if not all({"settings", "validation", "score"} <= set(row) for row in rows.values()):
-                raise ValueError("a line is no trial")
-            return rows
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError) as error:
             if is_out_of_resources(error):
                 raise
-            raise InputError(f"{self.path}: cannot be read as trials ({type(error).__name__}: {error})") from None
+            problem = f"{self.path}: cannot be read as trials ({type(error).__name__}: {error})"
+            raise InputError(f"{problem}. Restore the file, or use another --out.") from None
+        rows = {}
+        for number, line in enumerate(lines, start=1):
+            try:
+                row = json.loads(line)
+                if missing := {"settings", "validation", "score"}.difference(row):
+                    raise ValueError(f"without {', '.join(sorted(missing))}")
+                rows[row["arm"], row["trial"]] = row
+            except (ValueError, TypeError, KeyError, RecursionError) as error:
+                problem = f"{self.path}: line {number} is not a trial ({type(error).__name__}: {error})"
+                raise InputError(f"{problem}. Delete the line, or use another --out.") from None
+        return rows
 
     def append(self, trial: Trial, settings: dict[str, Any], **results: Any) -> None:
         """Add a finished trial. The file is replaced whole, so that an interruption leaves no partial line."""
@@ -167,11 +175,11 @@ def _search(
         grid: cells by trial.
         plan: cells and groups of all trials.
         shipped: training settings as shipped.
-        log: where finished trials are written.
-        archive: where finished cells are written.
+        log: log of finished trials.
+        archive: store of finished cells.
         finished: finished cells by id; new ones are added.
-        options: how cells are trained.
-        console: for a line per trial.
+        options: options of the training of cells.
+        console: console that gets a line per trial.
     """
 
     def log_finished_trials() -> None:
@@ -181,7 +189,7 @@ def _search(
                 continue
             results = _results([finished[cell.id] for cell in cells])
             log.append(trial, draw(shipped, trial), **results)
-            score = "diverged" if results["score"] is None else f"validation {results['score']:.3f}"
+            score = "given up" if results["score"] is None else f"validation {results['score']:.3f}"
             line = f"[{len(log.rows().keys() & grid.keys())}/{len(grid)}] {_name(trial)}: {score}"
             console.print(line, highlight=False, markup=False, soft_wrap=True)
 
@@ -205,17 +213,18 @@ def _print_best(
         By arm: `trials`, their number; `best` and `as_shipped`, one row each.
 
     Raises:
-        RunError: where every trial of an arm diverged.
+        RunError: if every trial of an arm was given up.
     """
     lines, toml, summary = [], [f"[training.{family}]"], {}
     for arm in dict.fromkeys(arm for arm, _ in grid):
         trials = [rows[trial] for trial in grid if trial[0] == arm]
         best = max(trials, key=lambda row: -1.0 if row["score"] is None else row["score"])  # the first of equal ones
         if best["score"] is None:
-            raise RunError(f"{family}: every {arm} trial diverged; {best['reason']}")
+            advice = "Narrow the search or lower the learning rate."
+            raise RunError(f"{family}: every {arm} trial was given up ({best['reason']}). {advice}")
         summary[arm] = {"trials": len(trials), "best": best, "as_shipped": trials[0]}
         by_seed = list(best["validation"].values())[-1]
-        shipped = "diverged" if trials[0]["score"] is None else f"{trials[0]['score']:.3f}"
+        shipped = "given up" if trials[0]["score"] is None else f"{trials[0]['score']:.3f}"
         line = {"arm": arm, "trials": str(len(trials)), "best": str(best["trial"])}
         line |= {"validation": f"{best['score']:.3f}", "over seeds": f"{min(by_seed):.3f}-{max(by_seed):.3f}"}
         lines.append(line | {"as shipped": shipped})
@@ -244,19 +253,19 @@ def tune(
     """Run the missing trials of each arm, and print the best settings.
 
     Args:
-        settings: of the search; they have passed `validation.validate`.
+        settings: settings of the search; they have passed `validation.validate`.
         trials: number of trials per arm.
         arms: "incentivized", "taught" or both.
         out: the run directory.
-        console: for progress and tables.
-        options: how cells are trained; the checkpoint folder is set here.
+        console: console that gets progress and tables.
+        options: options of the training of cells; the checkpoint folder is set here.
 
     Returns:
         For programs: `family`, `out`, and by arm the number of trials, the best one and the one as shipped.
 
     Raises:
-        InputError: where settings or directory do not fit.
-        RunError: where a run cannot go on, or every trial of an arm diverged.
+        InputError: if settings or directory do not fit.
+        RunError: if a run cannot go on, or every trial of an arm was given up.
         Stopped: on request.
     """
     jax_settings.check_compiled()
@@ -274,7 +283,9 @@ def tune(
         logged = log.rows()
         for trial in grid.keys() & logged.keys():
             if logged[trial]["settings"] != draw(shipped, trial):
-                raise InputError(f"--out {out}: {_name(trial)} was made with another search space. Use another --out.")
+                raise InputError(
+                    f"--out = {out}: {_name(trial)} was made with another search space. Use another --out."
+                )
         if "versions" not in store.meta():
             store.update_meta(**archive.made_with)
         steps = plan.cells[0].evaluation_points[-1][0]

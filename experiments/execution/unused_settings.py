@@ -64,7 +64,10 @@ TAKES_EFFECT_WHEN: dict[str, tuple[Callable[[Cell], bool], str]] = {
         "the entropy bonus does not change. Set entropy_coef_final to another value than entropy_coef",
     ),
     "reward": (lambda cell: cell.learner == "ppo", "the study sets the rewards of its agents. Drop the setting"),
-    "width": (lambda cell: not cell.training.parameters, "the setting parameters decides the width. Drop one of both"),
+    "width": (
+        lambda cell: not cell.training.parameters,
+        "the setting parameters decides the width. Drop one of the two",
+    ),
 }
 """By training setting: whether it has an effect in a cell, and what to say where it has none in any cell."""
 
@@ -81,7 +84,7 @@ def check_unused_settings(settings: Settings, cells: Sequence[Cell]) -> None:
     """Refuse training settings that were changed and have no effect in any cell.
 
     Raises:
-        InputError: all of them at once.
+        InputError: if there are such settings; the message names all of them.
     """
     errors, as_shipped = [], _shipped_training(settings)
     for family, training in settings.training.items():
@@ -91,6 +94,6 @@ def check_unused_settings(settings: Settings, cells: Sequence[Cell]) -> None:
                 continue
             if any(has_effect(cell) and getattr(cell.training, key) == value for cell in cells):
                 continue
-            errors.append(f"{key} = {value!r} has no effect in {settings.study}: {reason}.")
+            errors.append(f"{key} = {value!r}: has no effect in {settings.study}, as {reason}.")
     if errors:
         raise InputError("\n".join(dict.fromkeys(errors)))

@@ -1,6 +1,7 @@
 """Validation of settings against families, networks and rewards, before anything compiles."""
 
 import os
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import fields
 
@@ -13,29 +14,27 @@ from incentivize.envs.family import Family
 from incentivize.envs.registry import LoadError
 from incentivize.envs.wrappers.controls import CONTROLS
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.errors import InputError, did_you_mean
+from incentivize.experiments.errors import InputError, check_name, did_you_mean
 from incentivize.experiments.runtime import distributed
 from incentivize.experiments.settings.schema import Settings
-from incentivize.experiments.settings.training import Training
+from incentivize.experiments.settings.training import TRAINING_KEYS, Training
 from incentivize.experiments.training.build import family_from_settings, network_of
 
 FAMILY_OPTIONS = ("pairs", "life")  # allowed among a family's knobs; `family_from_settings` refuses a life
 
 
-def validate(settings: Settings, gone: Collection[str] = ()) -> None:
+def validate(settings: Settings, without_start_file: Collection[str] = ()) -> None:
     """Refuse settings that do not fit families, networks, rewards or each other.
 
     Args:
-        settings: of a run.
-        gone: families whose `start_from` file no longer exists, as `recall_start_files` returns them.
+        settings: settings of a run.
+        without_start_file: families whose `start_from` file no longer exists, as `recall_start_files` returns them.
 
     Raises:
-        InputError: all errors at once.
+        InputError: if there are such settings; the message names all of them.
     """
     _check_device()
-    if settings.control not in ("none", *CONTROLS):
-        suggestion = did_you_mean(settings.control, ("none", *CONTROLS))
-        raise InputError(f"control = {settings.control!r}: {suggestion}")
+    check_name("control", settings.control, ("none", *CONTROLS))
     errors = []
     for name, training in settings.training.items():
         errors += _name_errors(training)
@@ -48,10 +47,9 @@ def validate(settings: Settings, gone: Collection[str] = ()) -> None:
             errors.append(str(error))
             continue
         except ValueError as error:
-            key = "" if str(error).startswith("control = ") else f"knobs.{name}: "
-            errors.append(f"{key}{error}")
+            errors.append(_knob_error(name, error))
             continue
-        errors += _network_errors(training, name, family, load_start=name not in gone)
+        errors += _network_errors(training, name, family, load_start=name not in without_start_file)
         errors += _size_errors(settings, name, family)
     if settings.eval_tasks < settings.specialists:
         errors.append(
@@ -66,7 +64,7 @@ def check_devices_per_agent(cells: Sequence[Cell], devices_per_agent: int) -> No
     """Refuse a number of devices per agent that does not divide the devices and the environments evenly.
 
     Raises:
-        InputError: the number of devices, or the environments of a minibatch.
+        InputError: if it does not; the message names the number that it must divide.
     """
     devices = jax.device_count()
     flag = f"--devices-per-agent = {devices_per_agent}"
@@ -90,14 +88,14 @@ def _check_device() -> None:
     """Refuse to start without the accelerator that JAX_PLATFORMS asks for.
 
     Raises:
-        InputError: the value of JAX_PLATFORMS.
+        InputError: if jax finds no such device.
     """
     try:
         jax.devices()
     except (RuntimeError, AssertionError):  # raised by jax where no backend is left
         value = os.environ.get("JAX_PLATFORMS", "")
         raise InputError(
-            f"JAX_PLATFORMS = {value!r}: this machine has no such device. Unset it to use the device that is there."
+            f"JAX_PLATFORMS = {value!r}: jax finds no such device. Unset it, or install incentivize[cuda] or [tpu]."
         ) from None
 
 
@@ -106,12 +104,15 @@ def _name_errors(training: Training) -> list[str]:
     errors = []
     for key, names in (("network", ENCODERS), ("memory", MEMORIES)):
         if getattr(training, key) not in names:
-            errors.append(f"{key} = {getattr(training, key)!r}: {did_you_mean(getattr(training, key), names)}")
+            value = getattr(training, key)
+            errors.append(f"{key} = {value!r}: there is no such name. {did_you_mean(value, names)}")
     for part in training.reward.split("+"):
         try:
             rewards.REWARDS.load(part.strip())
         except KeyError:
-            errors.append(f"reward = {training.reward!r}: {part!r}: {did_you_mean(part, rewards.names())}")
+            errors.append(
+                f"reward = {training.reward!r}: there is no reward {part!r}. {did_you_mean(part, rewards.names())}"
+            )
         except LoadError as error:
             errors.append(str(error))
     return errors
@@ -121,11 +122,27 @@ def _knob_errors(settings: Settings, name: str) -> list[str]:
     """Return errors of knobs that a family does not have.
 
     Raises:
-        LoadError: where another package's family cannot be loaded.
+        LoadError: if another package's family cannot be loaded.
     """
     knobs = [knob.name for knob in fields(envs.make(name))]  # pyright: ignore[reportArgumentType]
     unknown = [knob for knob in settings.knobs.get(name, {}) if knob not in (*knobs, *FAMILY_OPTIONS)]
-    return [f"knobs.{name}: {knob}: no knob of {name}; {did_you_mean(knob, knobs)}" for knob in unknown]
+    return [f"knobs.{name}.{knob}: {name} has no such knob. {did_you_mean(knob, knobs)}" for knob in unknown]
+
+
+def _knob_error(name: str, error: ValueError) -> str:
+    """Return an error of the class of a family as an error of settings, with the key of the knob that it names."""
+    if is_of_control := re.match(r"control ?= ?", str(error)):
+        return f"control = {str(error)[is_of_control.end() :]}"
+    knobs = [knob.name for knob in fields(envs.make(name))]  # pyright: ignore[reportArgumentType]
+    return _with_key(f"knobs.{name}", str(error), (*knobs, *FAMILY_OPTIONS))
+
+
+def _with_key(table: str, message: str, keys: Collection[str]) -> str:
+    """Return an error with the full key of the setting of a table that it names first, or with the table alone."""
+    named = re.match(r"(\w+) ?= ?", message)
+    if named is None or named[1] not in keys:
+        return f"{table}: {message}"
+    return f"{table}.{named[1]} = {message[named.end() :]}"
 
 
 def _size_errors(settings: Settings, name: str, family: Family) -> list[str]:
@@ -135,10 +152,10 @@ def _size_errors(settings: Settings, name: str, family: Family) -> list[str]:
     for key in ("pools", "control_pools", "taught_pools"):
         for size in getattr(settings, key):
             if size is not None and size > training:
-                errors.append(f"{key}: pool size {size:,} is larger than the {training:,} training tasks of {name}")
+                errors.append(f"{key} = {size:,}: {name} has only {training:,} training tasks. Give a smaller pool.")
     for key in ("specialists", "eval_tasks"):
         if getattr(settings, key) > heldout:
-            errors.append(f"{key} = {getattr(settings, key):,}: {name} has only {heldout:,} held-out tasks")
+            errors.append(f"{key} = {getattr(settings, key):,}: {name} has only {heldout:,} held-out tasks. Lower it.")
     return errors
 
 
@@ -149,7 +166,7 @@ def _network_errors(training: Training, name: str, family: Family, load_start: b
     try:
         network = network_of(training, family)
     except ValueError as error:
-        return [f"training.{name}: {error}"]
+        return [_with_key(f"training.{name}", str(error), TRAINING_KEYS)]
     if not training.start_from or not load_start:
         return []
     from incentivize.experiments.storage.parameters import load  # here, because it takes long to import
@@ -158,9 +175,11 @@ def _network_errors(training: Training, name: str, family: Family, load_start: b
     try:
         training.start_from.encode()
     except UnicodeEncodeError:
-        return [f"{key}: {training.start_from}: cannot be written as text in config.toml. Rename the file."]
+        return [f"{key} = {training.start_from}: cannot be written as text in config.toml. Rename the file."]
     try:
         load(training.start_from, jax.eval_shape(network.init, jax.random.key(0)))
-    except (InputError, ValueError) as error:
-        return [f"{key}: {error}"]
+    except InputError as error:  # which begins with the path
+        return [f"{key} = {error}"]
+    except ValueError as error:
+        return [f"{key} = {training.start_from}: {error}"]
     return []

@@ -71,7 +71,7 @@ class WorkerPool:
         """Create workers; they start in `results`.
 
         Raises:
-            RunError: where worker processes cannot be created.
+            RunError: if worker processes cannot be created.
         """
         self.options = options
         self.programs: deque[Sequence[CellGroup]] = deque()
@@ -155,11 +155,12 @@ def run_groups(
     Args:
         programs: the groups of every program, in the order in which workers take them. A worker process trains all
             groups of a program; threads share them.
-        options: how they are trained.
-        deliver: called in the calling thread with the results of every group, whose checkpoints are deleted next.
+        options: options of the training of groups.
+        deliver: function called in the calling thread with the results of every group; the checkpoints of the
+            group are deleted next.
 
     Raises:
-        RunError: where worker processes cannot be started, or one is ended from outside.
+        RunError: if worker processes cannot be started, or one is ended from outside.
         Stopped: on request, after every worker has stopped.
     """
     units = programs if workers_are_processes() else [[group] for groups in programs for group in groups]
@@ -223,7 +224,7 @@ def _train(group: CellGroup, options: ExecutionOptions, devices: Devices) -> lis
     """Train a group when no other process does: a worker whose parent was killed may still be training it.
 
     Raises:
-        RunError: where another process goes on training it.
+        RunError: if another process goes on training it.
     """
     folder = options.checkpoint_folder
     if folder is None:
@@ -257,7 +258,7 @@ def _process_executor(core: int) -> Executor:
     """Return a process, spawned: a fork would lose the threads of JAX.
 
     Raises:
-        RunError: where there are no semaphores, which the process needs to communicate.
+        RunError: if there are no semaphores, which the process needs to communicate.
     """
     context = multiprocessing.get_context("spawn")
     try:

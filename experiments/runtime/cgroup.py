@@ -27,9 +27,9 @@ class CgroupLimits(NamedTuple):
     """Limits of control groups; None for no limit.
 
     Attributes:
-        memory: bytes.
-        left: bytes of memory not in use; page cache counts as not in use.
-        cores: number of cores' worth of time, such as 1.5.
+        memory: limit of memory, bytes.
+        left: memory not in use, bytes; page cache counts as not in use.
+        cores: limit of processor time, in cores, such as 1.5.
     """
 
     memory: int | None = None

@@ -28,18 +28,20 @@ def initialize(coordinator: str, processes: int, process: int) -> None:
         process: number of this process, from 0 on.
 
     Raises:
-        InputError: the address or the numbers are not valid.
+        InputError: if the address or the numbers are not valid.
     """
-    flags = f"--coordinator {coordinator} --processes {processes} --process {process}"
     heartbeat = int(os.environ.get("INCENTIVIZE_HEARTBEAT", HEARTBEAT))
     if coordinator == "auto":
         jax.distributed.initialize(heartbeat_timeout_seconds=heartbeat)
         return
     host, _, port = coordinator.rpartition(":")
     if not host or not port.isdecimal():
-        raise InputError(f"{flags}: the coordinator must be HOST:PORT, or auto")
+        raise InputError(f"--coordinator = {coordinator}: must be HOST:PORT or auto.")
     if not 0 <= process < processes or processes < 2:
-        raise InputError(f"{flags}: must be at least 2 processes, and the process a number from 0 to one less")
+        raise InputError(
+            f"--processes = {processes}, --process = {process}: expected at least 2 processes, "
+            "numbered from 0 to one less than their number."
+        )
     jax.distributed.initialize(coordinator, processes, process, heartbeat_timeout_seconds=heartbeat)
 
 
@@ -65,22 +67,22 @@ def any_process(value: bool) -> bool:
     return bool(np.any(multihost_utils.process_allgather(np.array([value])))) if is_distributed() else value
 
 
-def check_alike(numbers: Sequence[int], what: str) -> None:
+def check_alike(numbers: Sequence[int], name: str) -> None:
     """Refuse to continue unless all processes have the same numbers. Collective: every process must call it.
 
     Args:
         numbers: integers of up to 64 bits.
-        what: name of the numbers, for the error.
+        name: name of the numbers, for the error.
 
     Raises:
-        InputError: the numbers differ.
+        InputError: if the numbers differ.
     """
     if is_distributed():
         halves = np.array(numbers, np.int64).view(np.uint32)  # jax has no 64 bits
         seen = np.asarray(multihost_utils.process_allgather(halves))
         if (seen != seen[0]).any():
             raise InputError(
-                f"{what} of {jax.process_count()} processes differ. Put --out on a file system that all can read."
+                f"{name} of {jax.process_count()} processes differ. Put --out on a file system that all can read."
             )
 
 

@@ -45,7 +45,7 @@ FLAX: dict[str, Any] = {
     "flax_preserve_adopted_names": False,
 }
 """Settings of Flax that change initial parameters or their names, with the values required here."""
-UNCOMPILED = "runs are compiled before they begin; unset it (`incentivize run --debug` finds where a NaN comes from)"
+UNCOMPILED = "runs need compiled programs. Unset it; `incentivize run --debug` locates a NaN."
 
 
 def set_up_process(compiles: bool = False) -> None:
@@ -57,12 +57,12 @@ def set_up_process(compiles: bool = False) -> None:
         compiles: whether programs are compiled ahead of their use.
 
     Raises:
-        InputError: a flag relaxes arithmetic, or jit is disabled although programs are to be compiled.
+        InputError: if a flag relaxes arithmetic, or jit is disabled although programs are to be compiled.
     """
     if compiles and (text := os.environ.get("JAX_DISABLE_JIT", "")).lower() in jax_settings.ON:
         raise InputError(f"JAX_DISABLE_JIT = {text!r}: {UNCOMPILED}")
     if relaxed := relaxing_flags(os.environ):
-        raise InputError(f"{'; '.join(relaxed)}: lets XLA relax its arithmetic, so that results differ; unset it")
+        raise InputError(f"{'; '.join(relaxed)}: allows XLA to relax arithmetic, which changes results. Unset it.")
     overridden = set_aside(os.environ)
     for name in overridden:
         del os.environ[name]
@@ -71,7 +71,7 @@ def set_up_process(compiles: bool = False) -> None:
         sys.modules["flax"].config.update(name, value)
     if overridden:
         names = ", ".join(f"{name} = {text!r}" for name, text in overridden.items())
-        print(f"set aside, so that results do not depend on it: {names}", file=sys.stderr)
+        print(f"{names}: ignored, so that results do not depend on them", file=sys.stderr)
 
 
 def set_aside(variables: Mapping[str, str]) -> dict[str, str]:
@@ -86,7 +86,7 @@ def check_compiled() -> None:
     """Refuse to run while jit is disabled. Imports jax.
 
     Raises:
-        InputError: jit is disabled.
+        InputError: if jit is disabled.
     """
     import jax
 
@@ -102,7 +102,7 @@ def ambient_for_workers(expected: Mapping[str, Any]) -> Iterator[None]:
         expected: settings that `unusual_settings` returned in the other thread or process.
 
     Raises:
-        InputError: some of the settings cannot be set in this thread.
+        InputError: if some of the settings cannot be set in this thread.
     """
     with jax_settings.with_settings({name: value for name, value in expected.items() if name in jax_settings.NUMBERS}):
         actual = unusual_settings()

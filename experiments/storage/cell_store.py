@@ -53,12 +53,12 @@ class CellResult(NamedTuple):
 
     Attributes:
         cell: the cell.
-        counts: successes per budget, split and task, an array of `count_fields`.
+        counts: successes per budget, block and task, an array of `count_fields`.
         episodes: episodes finished in training.
         seconds: the cell's share of the group's wall-clock time, compilation included.
         params: final parameters, NumPy arrays.
         digest: SHA-256 of the final state, keys and environments included.
-        failure: why the cell was given up; empty where it was not. Of a failed cell nothing else counts.
+        failure: reason why the cell was given up, or "". Of a cell that was given up nothing else counts.
     """
 
     cell: Cell
@@ -178,18 +178,18 @@ class CellStore:
         return None
 
 
-def _report_unreadable(path: Path, error: Exception, what: str) -> None:
+def _report_unreadable(path: Path, error: Exception, problem: str) -> None:
     """Print one line on a file that cannot be read; raise the error again where resources ran out."""
     if is_out_of_resources(error):
         raise error
-    print(f"{path}: {what} ({type(error).__name__}: {excerpt(error)})", file=sys.stderr)
+    print(f"{path}: {problem} ({type(error).__name__}: {excerpt(error)})", file=sys.stderr)
 
 
 def read_about(archive: zipfile.ZipFile) -> dict[str, Any]:
     """Read a cell's description, and check its types.
 
     Raises:
-        Exception: one of `DECODER_ERRORS`, where the description is damaged.
+        Exception: one of `DECODER_ERRORS`, if the description is damaged.
     """
     about = dict(json.loads(read_npz_array(archive, "about", MAX_SETTINGS_BYTES).tobytes()))
     for name, kinds in ABOUT_TYPES.items():
@@ -204,14 +204,14 @@ def _read(path: Path, cell: Cell) -> tuple[StoredCell, bytes]:
     """Read a cell's file, and the bytes of its parameters.
 
     Raises:
-        Exception: one of `DECODER_ERRORS`, where a file is damaged or of another cell.
+        Exception: one of `DECODER_ERRORS`, if a file is damaged or of another cell.
     """
     fields = np.dtype(count_fields(cell.life))
     max_bytes = max_count_rows(cell) * fields.itemsize
     with open_npz(path, max_bytes) as archive:
         about, counts = read_about(archive), rename_fields(read_npz_array(archive, "counts", max_bytes))
     if about["computed"] != cell.identity:
-        raise ValueError("it is of another training run")
+        raise ValueError("it is of another cell")
     if counts.dtype != fields or (len(counts) == 0) != bool(about["failure"]):
         raise ValueError("its counts are not of the expected type or length")
     _validate_counts(counts, cell)
@@ -226,7 +226,7 @@ def _validate_counts(counts: np.ndarray, cell: Cell) -> None:
     """Refuse counts that are not of a cell's evaluations.
 
     Raises:
-        ValueError: a column has other values; the message names it.
+        ValueError: if a column has other values; the message names it.
     """
     allowed = {
         "cell": [cell.id],

@@ -17,6 +17,8 @@ import numpy as np
 
 from incentivize.experiments.errors import InputError, is_out_of_resources
 
+WRITE_AGAIN = "Repeat the command of the run to write it again."
+"""Remedy of errors of files that a run makes from its cells."""
 MAX_ROWS_BYTES = 2**30  # of results.jsonl, of meta.json, and of the parameters of a cell
 MAX_SETTINGS_BYTES = 2**20  # of settings, or of the description of one cell
 MAX_HASHED_BYTES = 2**34  # of any file that is hashed
@@ -85,8 +87,8 @@ def read_bounded(path: Path, max_bytes: int) -> bytes:
     """Read a file of at most `max_bytes` bytes.
 
     Raises:
-        ValueError: the file is larger.
-        OSError: the file cannot be read.
+        ValueError: if the file is larger.
+        OSError: if the file cannot be read.
     """
     with _errors_name_file(path), path.open("rb") as file:
         data = file.read(max_bytes + 1)
@@ -111,21 +113,22 @@ def reading(path: Path) -> Iterator[None]:
     """Raise errors of decoders in the block as errors that name the file; those of lacking resources stay.
 
     Raises:
-        InputError: the file cannot be read or decoded.
+        InputError: if the file cannot be read or decoded.
     """
     try:
         yield
     except DECODER_ERRORS as error:
         if is_out_of_resources(error):
             raise
-        raise InputError(f"{path}: cannot be read as part of a run ({type(error).__name__}: {error})") from None
+        problem = f"cannot be read as part of a run ({type(error).__name__}: {error})"
+        raise InputError(f"{path}: {problem}. {WRITE_AGAIN}") from None
 
 
 def file_digest(path: Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal.
 
     Raises:
-        ValueError: the file is larger than `MAX_HASHED_BYTES`.
+        ValueError: if the file is larger than `MAX_HASHED_BYTES`.
     """
     if path.stat().st_size > MAX_HASHED_BYTES:
         raise ValueError("it is larger than it can be")
@@ -138,7 +141,7 @@ def open_npz(path: Path, max_bytes: int) -> Iterator[zipfile.ZipFile]:
     """Open an .npz file whose arrays have at most `max_bytes` bytes.
 
     Raises:
-        ValueError: the path is not a file, or the file is larger.
+        ValueError: if the path is not a file, or the file is larger.
     """
     if not path.is_file():
         raise ValueError("it is not a file")
@@ -152,7 +155,7 @@ def read_npz_array(archive: zipfile.ZipFile, name: str, max_bytes: int) -> np.nd
     """Read an array of an .npz file, of at most `max_bytes` bytes; nothing is unpickled.
 
     Raises:
-        ValueError: the array is larger, or is not an array.
+        ValueError: if the array is larger, or is not an array.
     """
     member = archive.getinfo(f"{name}.npy")
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):

@@ -26,9 +26,9 @@ def file_lock(path: Path, seconds: float = 0.0) -> Iterator[None]:
         seconds: longest wait for another process that holds the lock.
 
     Raises:
-        LockHeld: another process still holds the lock.
-        InputError: the file system has no locks, or the file may not be written.
-        OSError: the file cannot be opened for another reason.
+        LockHeld: if another process still holds the lock.
+        InputError: if the file system has no locks, or the file may not be written.
+        OSError: if the file cannot be opened for another reason.
     """
     lock = FileLock(path)
     try:
@@ -50,7 +50,9 @@ def _raise_unless_held(path: Path, error: Exception) -> None:
     if not isinstance(cause, OSError):
         return
     if cause.errno in READ_ONLY and cause.filename is not None:
-        raise InputError(f"{path.parent}: cannot be written to ({path.name}: {cause.strerror})") from None
+        raise InputError(
+            f"{path.parent}: cannot be written to ({path.name}: {cause.strerror}). Make it writable, or use another."
+        ) from None
     if cause.filename is not None:
         raise cause
     raise InputError(

@@ -38,7 +38,7 @@ def open_run_directory(path: Path, settings: Settings) -> Iterator[RunDirectory]
     The block sets the status to "running" when it begins to write (`set_status`); the end is set here.
 
     Raises:
-        InputError: the path holds another run or something else, or another process writes to it.
+        InputError: if the path holds another run or something else, or another process writes to it.
     """
     _create(path, settings)
     store = RunDirectory(path)
@@ -65,7 +65,7 @@ def exclusive_lock(store: RunDirectory) -> Iterator[None]:
     """Keep other processes from writing to a directory until the block ends.
 
     Raises:
-        InputError: another process writes to the directory.
+        InputError: if another process writes to the directory.
     """
     with ExitStack() as stack:
         try:
@@ -74,8 +74,9 @@ def exclusive_lock(store: RunDirectory) -> Iterator[None]:
             status = store.status()
             process, host, since = (excerpt(status.get(key)) for key in ("process", "host", "since"))
             running = status.get("state") == "running"  # otherwise it has not begun to write, or is a report
-            who = f" (process {process} on {host}, since {since})" if running else ", or by a report"
-            raise InputError(f"{store.path}: is being written by another run{who}") from None
+            writer = f" (process {process} on {host}, since {since})" if running else ", or by a report"
+            problem = f"{store.path}: is being written by another run{writer}"
+            raise InputError(f"{problem}. Wait for it, or use another --out.") from None
         yield
 
 
@@ -101,15 +102,16 @@ def _create(path: Path, settings: Settings) -> None:
     """Make the directory with its configuration atomically, unless it exists.
 
     Raises:
-        InputError: the path cannot be used as a run directory.
+        InputError: if the path cannot be used as a run directory.
     """
     try:
         names = _names_in(path)
     except OSError as error:
-        raise InputError(f"--out {path}: cannot be read ({error.strerror})") from None
+        advice = "Make it readable, or use another --out."
+        raise InputError(f"--out = {path}: cannot be read ({error.strerror}). {advice}") from None
     if names is not None:
         if names - {"lock", "config.toml.part"} and "config.toml" not in names:
-            raise InputError(f"--out {path}: exists and is not a run directory")
+            raise InputError(f"--out = {path}: exists and is not a run directory. Give an empty or new folder.")
         return
     part = path.absolute().with_name(f".{path.name[:MAX_NAME_PART]}.{secrets.token_hex(8)}.part")
     try:
@@ -119,18 +121,19 @@ def _create(path: Path, settings: Settings) -> None:
     except OSError as error:
         shutil.rmtree(part, ignore_errors=True)
         if not (path / "config.toml").exists():
-            raise InputError(f"--out {path}: cannot be written ({error.strerror})") from None
+            raise InputError(f"--out = {path}: cannot be written ({error.strerror}). Give another path.") from None
 
 
 def _names_in(path: Path) -> set[str] | None:
     """Return the names in a directory; {"a file"} for a file, and None for a path that does not exist.
 
     Raises:
-        InputError: the path is a broken link.
-        OSError: the directory cannot be read.
+        InputError: if the path is a broken link.
+        OSError: if the directory cannot be read.
     """
     if path.is_symlink() and not path.exists():
-        raise InputError(f"--out {path}: is a link to {path.readlink()}, which does not exist")
+        problem = f"is a link to {path.readlink()}, which does not exist"
+        raise InputError(f"--out = {path}: {problem}. Repair the link, or use another --out.")
     if not path.exists():
         return None
     return {entry.name for entry in path.iterdir()} if path.is_dir() else {"a file"}
@@ -152,10 +155,12 @@ def check_same(store: RunDirectory, settings: Settings) -> None:
     """Refuse a directory that was made with other settings. Start files are compared by content, not by path.
 
     Raises:
-        InputError: which settings differ.
+        InputError: if settings differ; the message names them.
     """
     recorded = store.settings()
-    old, new = (each.model_dump(mode="json") for each in (recorded, with_recorded_paths(recorded, settings)))
+    old = recorded.model_dump(mode="json")
+    new = with_recorded_paths(recorded, settings).model_dump(mode="json")
     if old != new:
         changes = "; ".join(f"{key}: {a!r} there, {b!r} now" for key, a, b in tree_differences(old, new))
-        raise InputError(f"--out {store.path}: holds a run of other settings ({changes})")
+        problem = f"--out = {store.path}: holds a run of other settings ({changes})"
+        raise InputError(f"{problem}. Use the settings that it has, or another --out.")

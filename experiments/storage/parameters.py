@@ -36,25 +36,28 @@ def load(start_from: str, like: Params) -> Params:
         A tree of NumPy arrays.
 
     Raises:
-        InputError: the file is missing, damaged, of other content or of another network.
+        InputError: if the file is missing, damaged, of other content or of another network.
     """
     path, digest = parse_start_from(start_from)
     expected = _leaves(like)
     data = _read(path, sum(leaf.size * leaf.dtype.itemsize for leaf in expected.values()) + MAX_SETTINGS_BYTES)
     if digest and short_digest(data) != digest:
-        raise InputError(f"{path}: has changed: its digest is {short_digest(data)}, and was {digest}")
+        problem = f"{path}: its content has changed (digest {short_digest(data)}, expected {digest})"
+        raise InputError(f"{problem}. Restore the file, or use another --out.")
     try:
         leaves = _leaves(serialization.msgpack_restore(data))
     except Exception as error:  # decoders of damaged files raise errors of many kinds
         if is_out_of_resources(error):
             raise
-        raise InputError(f"{path}: cannot be read as parameters ({type(error).__name__}: {excerpt(error)})") from None
+        problem = f"{path}: cannot be read as parameters ({type(error).__name__}: {excerpt(error)})"
+        raise InputError(f"{problem}. Restore it, or give another file.") from None
     for name in (*expected, *leaves):
         actual, needed = _describe(leaves.get(name)), _describe(expected.get(name))
         if actual != needed:
-            raise InputError(f"{path}: is of another network: {excerpt(name)} is {actual} there, {needed} here")
+            problem = f"{path}: is of another network: {excerpt(name)} is {actual}, expected {needed}"
+            raise InputError(f"{problem}. Give a file of the same network and width.")
     if not all(np.isfinite(leaf).all() for leaf in leaves.values()):
-        raise InputError(f"{path}: holds parameters that are not finite")
+        raise InputError(f"{path}: holds parameters that are not finite. Give another file.")
     return jax.tree.unflatten(jax.tree.structure(like), [leaves[name] for name in expected])
 
 
@@ -82,16 +85,17 @@ def _read(path: Path, max_bytes: int) -> bytes:
     """Read a file of parameters of at most `max_bytes` bytes.
 
     Raises:
-        InputError: the file is missing, larger or cannot be read.
+        InputError: if the file is missing, larger or cannot be read.
     """
     try:
         if not path.is_file():
-            raise InputError(f"{path}: there is no such file")
+            raise InputError(f"{path}: there is no such file. Correct the path.")
         return read_bounded(path, max_bytes)
     except (OSError, ValueError) as error:  # a name with a null byte is a ValueError
         if is_out_of_resources(error):
             raise
-        raise InputError(f"{path}: cannot be read as parameters of this network ({error})") from None
+        problem = f"{path}: cannot be read as parameters of this network ({error})"
+        raise InputError(f"{problem}. Restore it, or give another file.") from None
 
 
 def _leaves(tree: Any) -> dict[str, Any]:

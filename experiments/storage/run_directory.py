@@ -1,7 +1,7 @@
 """Run directories: the files of a run. Does not import jax.
 
-config.toml    resolved settings             results.jsonl  one row per cell, family, budget, split
-meta.json      versions, devices, ledger     tasks.npz      successes per cell, family, budget, split, task
+config.toml    resolved settings             results.jsonl  one row per cell, family, budget, block
+meta.json      versions, devices, ledger     tasks.npz      successes per cell, family, budget, block, task
 claims.json    verdicts                      tables.json    figures/  report.html
 status.json    state and owner; the file `lock` is beside it
 cells/         results of cells by id: all files above are made from these
@@ -24,6 +24,7 @@ from incentivize.experiments.settings.schema import Settings
 from incentivize.experiments.storage.io import (
     MAX_ROWS_BYTES,
     MAX_SETTINGS_BYTES,
+    WRITE_AGAIN,
     atomic_write,
     file_digest,
     open_npz,
@@ -67,15 +68,16 @@ class RunDirectory:
         """Load the run's resolved settings.
 
         Raises:
-            InputError: the directory is not a run directory.
+            InputError: if the directory is not a run directory.
         """
         try:
             text = decode(read_bounded(self.path / "config.toml", MAX_SETTINGS_BYTES))
         except (OSError, ValueError) as error:
             if is_out_of_resources(error):
                 raise
-            why = "" if isinstance(error, FileNotFoundError) else f": {getattr(error, 'strerror', None) or error}"
-            raise InputError(f"{self.path}: not a run directory (it has no readable config.toml{why})") from None
+            reason = getattr(error, "strerror", None) or str(error).partition(". ")[0]
+            problem = f"{self.path}: is not a run directory, as its config.toml cannot be read ({reason})"
+            raise InputError(f"{problem}. Give one that `incentivize run` made.") from None
         return load(text, self.path / "config.toml")
 
     def status(self) -> dict[str, Any]:
@@ -89,7 +91,7 @@ class RunDirectory:
         """Refuse links out of the directory, and entries that are neither files nor directories.
 
         Raises:
-            InputError: there is such an entry; the message names it.
+            InputError: if there is such an entry; the message names it.
         """
         root = self.path.resolve()
         for path in self.path.rglob("*"):
@@ -99,15 +101,17 @@ class RunDirectory:
             except (OSError, RuntimeError):  # a link to itself (RuntimeError before Python 3.13), or a broken link
                 within = regular = False
             if not within:
-                raise InputError(f"{path}: leads out of the run directory, or nowhere")
+                raise InputError(
+                    f"{path}: leads out of the run directory, or nowhere. Replace it by a copy, or remove it."
+                )
             if not regular:
-                raise InputError(f"{path}: is neither a file nor a directory")
+                raise InputError(f"{path}: is neither a file nor a directory. Remove it.")
 
     def check_digests(self) -> None:
         """Refuse files that have changed since the run wrote them.
 
         Raises:
-            InputError: a file has changed; the message names it.
+            InputError: if a file has changed; the message names it.
         """
         for name, digest in dict(self.meta().get("files") or {}).items():
             path = self.path / name
@@ -116,13 +120,13 @@ class RunDirectory:
             with reading(path):
                 same = path.is_file() and file_digest(path) == digest
             if not same:
-                raise InputError(f"{path}: is not what the run wrote")
+                raise InputError(f"{path}: has changed since the run wrote it. {WRITE_AGAIN}")
 
     def rows(self) -> list[Row]:
         """Load all rows; a last line that was cut off is left out.
 
         Raises:
-            InputError: the file is damaged.
+            InputError: if the file is damaged.
         """
         path = self.path / "results.jsonl"
         with reading(path):
@@ -145,7 +149,7 @@ class RunDirectory:
         """Replace the rows, the counts per task if given, and entries of `meta.json`, each file atomically.
 
         Raises:
-            ValueError: two rows are of the same measurement: one would count as another agent.
+            ValueError: if two rows are of the same measurement: one would count as another agent.
         """
         _check_unique(rows)
         lines = (json.dumps({key: row.get(key) for key in ROW_KEYS}) + "\n" for row in rows)
@@ -158,10 +162,10 @@ class RunDirectory:
         self._set_meta(**meta, files={path.name: file_digest(path) for path in paths})
 
     def tasks(self, max_rows: int) -> np.ndarray:
-        """Load the counts per cell, family, budget, split and task: an array of `TASK_FIELDS`.
+        """Load the counts per cell, family, budget, block and task: an array of `TASK_FIELDS`.
 
         Raises:
-            InputError: the file is damaged, or has more than `max_rows` rows.
+            InputError: if the file is damaged, or has more than `max_rows` rows.
         """
         path = self.path / "tasks.npz"
         if not path.exists():
@@ -178,7 +182,7 @@ class RunDirectory:
         """Load `meta.json`; empty where there is none.
 
         Raises:
-            InputError: the file is damaged.
+            InputError: if the file is damaged.
         """
         path = self.path / "meta.json"
         if not path.exists():
@@ -212,7 +216,7 @@ def _check_unique(rows: Sequence[Row]) -> None:
     """Refuse two rows of the same measurement.
 
     Raises:
-        ValueError: two rows agree; the message says in what.
+        ValueError: if two rows agree; the message names their identity.
     """
     seen = set()
     for row in rows:

@@ -1,4 +1,4 @@
-"""Columns of results.jsonl and of tasks.npz, and the names of what is evaluated. Does not import jax."""
+"""Columns of results.jsonl and of tasks.npz, and the names of evaluated blocks. Does not import jax."""
 
 from typing import Any
 

@@ -58,7 +58,7 @@ def check_start_files(cells: Iterable[Cell]) -> None:
     """Refuse to train cells whose start file is missing.
 
     Raises:
-        InputError: a start file is missing; the message names it.
+        InputError: if a start file is missing; the message names it.
     """
     for start in dict.fromkeys(cell.training.start_from for cell in cells if cell.training.start_from):
         path = parse_start_from(start)[0]

@@ -1,4 +1,4 @@
-"""Trackers: what shows a run elsewhere, such as TensorBoard or W&B.
+"""Trackers: adapters to other displays, such as TensorBoard or W&B.
 
 A new tracker is one file here and one line in `TRACKERS` (`registry`). May import storage, runtime and errors.
 """

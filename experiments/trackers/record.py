@@ -1,4 +1,4 @@
-"""Records that trackers write, one for each training run and one for the study, made from a run directory alone."""
+"""Records that trackers write, one for each cell and one for the study, made from a run directory alone."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ VERDICT_KEYS = ("verdict", "family", "claim", "effect", "low", "high", "n", "rea
 
 @dataclass(frozen=True)
 class TrackerRun:
-    """The record of a training run or of the study, which a tracker shows as one of its runs.
+    """The record of a cell or of the study, which a tracker shows as one run.
 
     Attributes:
         name: unique within the run directory; its parts are joined by "/".
@@ -50,12 +50,11 @@ class TrackerRun:
 
 
 def runs_of_cells(store: RunDirectory, include_unscored: bool) -> list[TrackerRun]:
-    """Make a record of every training run that has rows, for every role that it has in the study.
+    """Make a record of every cell that has rows, for every role that it has in the study.
 
     Args:
         store: the run directory.
-        include_unscored: also of training runs whose scores are still missing, because the blind level of their family
-            is not yet measured.
+        include_unscored: whether to include cells without scores, as the blind level of their family is not measured.
     """
     levels = store.meta().get("blind", {})
     rows_by_role: dict[tuple[str, str], list[Row]] = {}
@@ -71,7 +70,7 @@ def runs_of_cells(store: RunDirectory, include_unscored: bool) -> list[TrackerRu
 
 
 def _run_of_role(rows: Sequence[Row], group: str) -> TrackerRun:
-    """Make the record of one training run in one role."""
+    """Make the record of one cell in one role."""
     first = rows[0]
     families = list(dict.fromkeys(row["family"] for row in rows))
     config = {key: first.get(key) for key in CONFIG_KEYS} | {"family": "+".join(families)}

@@ -38,7 +38,7 @@ def load_tracker(name: str) -> type[Tracker]:
     """Load the class of a tracker.
 
     Raises:
-        InputError: where no tracker has that name, or its library is not installed.
+        InputError: if no tracker has that name, or its library is not installed.
     """
     check_name("--tracker", name, TRACKERS)
     try:
@@ -49,4 +49,5 @@ def load_tracker(name: str) -> type[Tracker]:
         advice = f"Run pip install 'incentivize[{name}]'."
         raise InputError(f"--tracker = {name!r}: needs {error.name}, which is not installed. {advice}") from None
     except (Exception, SystemExit) as error:  # from a library that conflicts with another
-        raise InputError(f"--tracker = {name!r}: cannot be loaded ({type(error).__name__}: {error})") from None
+        problem = f"--tracker = {name!r}: cannot be loaded ({type(error).__name__}: {error})"
+        raise InputError(f"{problem}. Reinstall it.") from None

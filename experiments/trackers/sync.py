@@ -30,11 +30,11 @@ class TrackerSync:
         self.off = name is None
 
     def on_cells_finished(self) -> None:
-        """Write the training runs whose rows are final."""
+        """Write the cells whose rows are final."""
         self._attempt(self._write, lambda: runs_of_cells(self.store, include_unscored=False))
 
     def on_study_finished(self) -> None:
-        """Write all training runs, the figure and the verdicts."""
+        """Write all cells, the figure and the verdicts."""
         self._attempt(
             self._write, lambda: [*runs_of_cells(self.store, include_unscored=True), *run_of_study(self.store)]
         )
@@ -45,7 +45,7 @@ class TrackerSync:
             self._attempt(tracker.close)
 
     def _attempt(self, act: Callable[..., None], *arguments: Any) -> None:
-        """Do something; on its first failure print a warning, and write nothing more."""
+        """Call a tracker; on its first failure print a warning, and write nothing more."""
         try:
             act(*arguments)
         except Stopped:
@@ -53,7 +53,7 @@ class TrackerSync:
         except (Exception, SystemExit) as error:
             if not self.off:
                 reason = (explain(error).strip() or type(error).__name__).splitlines()[0]
-                warning = f"warning: --tracker = {self.name!r}: {reason}; the study goes on without it"
+                warning = f"warning: --tracker = {self.name!r}: {reason.rstrip('.')}. The study goes on without it."
                 print(escape_control_characters(warning), file=sys.stderr)
             self.off = True
 

@@ -96,19 +96,19 @@ class WandB:
 
 
 def _separate_runs() -> None:
-    """Remove the variables that would merge all records into one run, such as those of a sweep; print which once.
+    """Remove the variables that would merge all records into one run, such as those of a sweep; print their names once.
 
     Raises:
-        ValueError: where wandb was started before, as part of a sweep.
+        ValueError: if wandb was started before, as part of a sweep.
     """
     removed = [name for name in (f"WANDB_{suffix}" for suffix in RUN_VARIABLES) if os.environ.pop(name, None)]
     if removed:
-        note = f"every training run becomes a run of its own; ignored: {', '.join(removed)}"
+        note = f"every cell becomes a run of its own; ignored: {', '.join(removed)}"
         print(f"--tracker = 'wandb': {note}", file=sys.stderr)
     settings = wandb.setup().settings
     if settings.sweep_id or settings.launch:
         raise ValueError(
-            "wandb: already started by a sweep agent, which would merge all training runs into one. "
+            "wandb: already started by a sweep agent, which would merge all cells into one run. "
             "Start `incentivize` in a fresh process."
         )
 

@@ -152,7 +152,7 @@ def test_variables_that_change_jax_are_named():
         (
             {"XLA_FLAGS": "--xla_gpu_deterministic_ops=true"},
             "ok",
-            "deterministic_ops=true do not count as runs without",
+            "deterministic_ops=true are not reused without it",
         ),
         ({"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}, "ok", "interferes with jax (XLA_FLAGS)"),
     ],

@@ -173,7 +173,7 @@ def test_a_cell_under_another_name_is_not_taken_for_it(study, monkeypatch, capsy
     for name in ("cells/{}.npz", "checkpoints/{}.msgpack"):
         (store.path / name.format(cells[1].id)).replace(store.path / name.format(cells[3].id))
     assert run(study, monkeypatch) == 2
-    assert "it is of another training run" in capsys.readouterr().err
+    assert "it is of another cell" in capsys.readouterr().err
     assert store.rows() == whole
 
 
@@ -210,7 +210,9 @@ def test_a_run_that_was_begun_with_other_settings_of_jax_is_not_gone_on_with(stu
     real = cell_store.code_version
     monkeypatch.setattr(cell_store, "code_version", lambda *what: real(*what)._replace(ambient="jax_enable_x64=True"))
     (store.path / "cells" / f"{cells[3].id}.npz").unlink()
-    with pytest.raises(InputError, match=r"started with .*, and this process has .*jax_enable_x64=True: numbers"):
+    with pytest.raises(
+        InputError, match=r"started with .*, and this process has .*jax_enable_x64=True, so that numbers"
+    ):
         run(study, monkeypatch)
 
 
@@ -280,15 +282,25 @@ def next_one(cell):
 @pytest.mark.parametrize(
     ("where", "name", "fault", "told"),
     [
-        (learner, "start_sampler", leaky, "[0-9,]+ held-out tasks outside the agent's pool and [0-9,]+ held-out tasks"),
+        (
+            learner,
+            "start_sampler",
+            leaky,
+            "training draws [0-9,]+ held-out tasks outside the agent's pool and [0-9,]+ held-out",
+        ),
         (
             learner,
             "start_sampler",
             later_seeds,
-            "[0-9]+ held-out tasks are drawn for training, of which 4 are evaluated",
+            "training draws [0-9]+ held-out tasks, 4 of them evaluated",
         ),
-        (auditing, "pool_of", held_out, "[0-9,]+ held-out tasks are drawn for training, of which 8 are evaluated"),
-        (auditing, "pool_of", next_one, "[0-9]+ held-out tasks outside the agent's pool and [0-9]+ training tasks out"),
+        (auditing, "pool_of", held_out, "training draws [0-9,]+ held-out tasks, 8 of them evaluated"),
+        (
+            auditing,
+            "pool_of",
+            next_one,
+            "training draws [0-9]+ held-out tasks outside the agent's pool and [0-9]+ training",
+        ),
     ],
     ids=["one in eight", "seeds from 1 on", "held-out pools", "another pool"],
 )

@@ -130,7 +130,7 @@ def test_a_cluster_that_does_not_answer_is_not_taken_for_one_without_the_job(slu
     assert command(tiny_config, tmp_path / "run", "--launcher", "slurm") == 0
     (slurm / "squeue").write_text("#!/bin/sh\necho 'slurm_load_jobs error: Unable to contact controller' >&2; exit 1\n")
     assert command(tiny_config, tmp_path / "run", "--launcher", "slurm") == 2
-    assert "squeue does not tell the state of job 7 (slurm_load_jobs error: " in capsys.readouterr().err
+    assert "squeue does not report the state of job 7 (slurm_load_jobs error: " in capsys.readouterr().err
     (slurm / "squeue").write_text("#!/bin/sh\necho 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1\n")
     assert command(tiny_config, tmp_path / "run", "--launcher", "slurm") == 0
 
@@ -138,11 +138,14 @@ def test_a_cluster_that_does_not_answer_is_not_taken_for_one_without_the_job(slu
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["--launcher", "slurm", "--job", "240"], "--job 240: must be NAME=VALUE"),
-        (["--launcher", "slurm", "--job", "gpus_per_node=all"], "--job gpus_per_node=all: must be a number"),
-        (["--launcher", "slurm", "--job", "slurm_nodes=2"], "--job slurm_nodes=2: a job is one process on one node"),
-        (["--job", "timeout_min=240"], "--job timeout_min=240: is for a job. Add --launcher slurm"),
-        (["--launcher", "trial", "--job", "timeout=240"], "--launcher trial: Parameter 'timeout'"),
+        (["--launcher", "slurm", "--job", "240"], "--job = 240: must be NAME=VALUE"),
+        (["--launcher", "slurm", "--job", "gpus_per_node=all"], "--job = gpus_per_node=all: must be a number"),
+        (["--launcher", "slurm", "--job", "slurm_nodes=2"], "--job = slurm_nodes=2: a job is one process on one node"),
+        (["--job", "timeout_min=240"], "--job = timeout_min=240: is for a job. Add --launcher slurm"),
+        (
+            ["--launcher", "trial", "--job", "timeout=240"],
+            "--launcher = trial: cannot be used here (Parameter 'timeout'",
+        ),
         (["--launcher", "slurm"], 'Could not detect "srun"'),
     ],
 )

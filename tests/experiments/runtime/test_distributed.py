@@ -74,8 +74,8 @@ def test_processes_that_are_a_step_apart_are_not_alike(other, monkeypatch):
     ("flags", "said"),
     [
         (["--processes", "2"], "--processes = 2: needs a coordinator. Add --coordinator HOST:PORT"),
-        (["--coordinator", "here", "--processes", "2"], "must be HOST:PORT, or auto"),
-        (["--coordinator", "localhost:1"], "must be at least 2 processes"),
+        (["--coordinator", "here", "--processes", "2"], "--coordinator = here: must be HOST:PORT or auto."),
+        (["--coordinator", "localhost:1"], "--processes = 1, --process = 0: expected at least 2 processes"),
         (["--coordinator", "localhost:1", "--processes", "2", "--process", "2"], "from 0 to one less"),
         (["--coordinator", "localhost:1", "--launcher", "trial"], "Use --launcher local"),
     ],

@@ -159,7 +159,10 @@ def test_a_worker_computes_as_it_is_told(plain):
 
 
 def test_python_functions_refuse_to_begin_without_jit():
-    with jax.disable_jit(), pytest.raises(InputError, match="jax_disable_jit = True: runs are compiled"):
+    with (
+        jax.disable_jit(),
+        pytest.raises(InputError, match=r"jax_disable_jit = True: runs need compiled programs\. Unset"),
+    ):
         jax_settings.check_compiled()
 
 

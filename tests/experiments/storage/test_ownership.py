@@ -96,7 +96,7 @@ def test_what_cannot_be_a_directory_is_refused_with_the_reason(tmp_path):
     for path, why in ((tmp_path / "link", "is a link to "), (tmp_path / ("a" * 300), "File name too long")):
         with pytest.raises(InputError, match=why) as caught, open_run_directory(path, SETTINGS):
             pass
-        assert str(caught.value).startswith(f"--out {path}: ")
+        assert str(caught.value).startswith(f"--out = {path}: ")
 
 
 def test_who_is_second_to_make_it_takes_what_the_first_has_made(tmp_path, monkeypatch):

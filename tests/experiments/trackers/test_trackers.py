@@ -239,7 +239,7 @@ def test_a_tracker_leaves_the_run_and_its_exit_status_as_they_are(store, kept, m
     before = files(store.path)
     arguments = ["run", "task-count", "--config", str(tiny_config), "--out", str(store.path), "--tracker", "wandb"]
     assert main(arguments) == 0
-    assert "warning: --tracker = 'wandb': the server is gone; the study goes on without it" in capsys.readouterr().err
+    assert "warning: --tracker = 'wandb': the server is gone. The study goes on without it." in capsys.readouterr().err
     assert kept.closed == 1
     changed = {path.name for path, data in files(store.path).items() if before.get(path) != data}
     assert changed <= {"lock"}
@@ -258,7 +258,9 @@ def test_a_run_is_followed_while_it_is_made(tiny_config, tmp_path, trained, kept
 
 def test_an_unknown_name_is_refused(tmp_path, capsys):
     assert main(["run", "task-count", "--out", str(tmp_path / "run"), "--tracker", "tensorbord"]) == 2
-    assert "--tracker = 'tensorbord': did you mean 'tensorboard'?" in " ".join(capsys.readouterr().err.split())
+    assert "--tracker = 'tensorbord': there is no such name. Did you mean 'tensorboard'?" in " ".join(
+        capsys.readouterr().err.split()
+    )
 
 
 @pytest.mark.parametrize(("name", "needs"), [("tensorboard", "tensorboardX"), ("wandb", "wandb")])
