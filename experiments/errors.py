@@ -1,4 +1,4 @@
-"""Errors, and sentences that explain them: the reason and what to do. Does not import jax."""
+"""Errors, and sentences that explain them: the reason and a remedy. Does not import jax."""
 
 import difflib
 import errno
@@ -74,7 +74,7 @@ def _first_line(text: str) -> str:
 
 
 class InputError(Exception):
-    """Bad input: the message names the key, the value and what to do. Exit status 2."""
+    """Bad input: the message names the key, the value and a remedy. Exit status 2."""
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:

@@ -18,11 +18,11 @@ class BatchedEnv(NamedTuple):
 
     Attributes:
         num_actions: the number of actions.
-        fresh: from a key and N to N freshly reset environments.
-        begin: from freshly reset environments to the carry of a rollout.
-        prepare: from a carry and a key to a carry, every STEPS steps; does nothing in most projects.
-        step: from a carry, actions int32 [N] and keys [N] to the carry after a step.
-        observe: from a carry to observations, leaves [N, ...].
+        fresh: function from a key and N to N freshly reset environments.
+        begin: function from freshly reset environments to the carry of a rollout.
+        prepare: function from a carry and a key to a carry, every STEPS steps; the identity in most projects.
+        step: function from a carry, actions int32 [N] and keys [N] to the carry after a step.
+        observe: function from a carry to observations, leaves [N, ...].
     """
 
     num_actions: int
@@ -37,8 +37,8 @@ class RolloutProgram(NamedTuple):
     """A compiled program of random rollouts.
 
     Attributes:
-        begin: from a key to the first carry.
-        call: from a carry (donated) and a key to the next carry and a checksum, int32 [].
+        begin: function from a key to the first carry.
+        call: function from a carry (donated) and a key to the next carry and a checksum, int32 [].
         steps: environment steps of a call, over all environments.
     """
 

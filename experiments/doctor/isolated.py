@@ -16,8 +16,8 @@ class IsolatedRun(NamedTuple):
 
     Attributes:
         status: the exit status; negative where a signal killed the process, None where it ran out of time.
-        out: its standard output; where it ran out of time, the time limit in words.
-        err: its standard error.
+        out: standard output of the process, or the time limit in words where the process ran out of time.
+        err: standard error of the process.
     """
 
     status: int | None

@@ -45,7 +45,7 @@ def check_packages(requirements: Iterable[str], version: Version) -> Finding:
 
 
 def _problem_with(requirement: Requirement, version: str | None) -> str:
-    """Say what is wrong with the installed version of a package; empty where it fits."""
+    """Return the fault of the installed version of a package, or "" where it fits."""
     if version is None:
         return f"{requirement.name} is missing"
     fits = requirement.specifier.contains(version, prereleases=True)

@@ -29,7 +29,7 @@ def _distribution(point: EntryPoint) -> str:
 
 
 def _try(point: EntryPoint, registered: EntryPoint) -> dict[str, str]:
-    """Load an entry point, and say what is wrong with it; `registered` is the entry point that has its name."""
+    """Load an entry point, and return the arguments of `check_plugins`; `registered` is the one that has its name."""
     problem = f"left out, because {_distribution(registered)} has that name" if registered != point else ""
     try:
         point.load()

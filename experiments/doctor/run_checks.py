@@ -1,4 +1,4 @@
-"""The run of all checks: collects the facts of each, and survives whatever fails."""
+"""The run of all checks: collects the facts of each, and survives the failure of any."""
 
 import glob
 import json

@@ -13,7 +13,7 @@ from incentivize.experiments.training.groups import CellGroup, lanes_of
 
 
 class Plan(NamedTuple):
-    """Plan of a run. It is made once and does not depend on what is finished already.
+    """Plan of a run. It is made once and does not depend on finished cells.
 
     Attributes:
         cells: all cells in the order of the grid; a cell with several roles appears once per role.

@@ -112,7 +112,7 @@ def launch(
     """Submit a study, unless it is finished or queued.
 
     Args:
-        settings: what to compute; they have passed `validation.validate`.
+        settings: settings of the run; they have passed `validation.validate`.
         out: the run directory; it is created here. Scripts and logs of its jobs go to `OUT.jobs` beside it.
         launcher: a key of CLUSTERS.
         flags: further flags of the command.

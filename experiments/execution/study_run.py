@@ -47,7 +47,7 @@ def run_study(settings: Settings, out: Path, console: Console, options: Executio
     """Run the missing cells of a study, and report on it.
 
     Args:
-        settings: what to compute; they have passed `validation.validate`.
+        settings: settings of the run; they have passed `validation.validate`.
         out: the run directory.
         console: console that gets progress and tables.
         options: options of the run; the checkpoint folder is set here.

@@ -210,7 +210,7 @@ def _print_best(
     """Print the best settings of each arm, in a table with those as shipped and as TOML to paste.
 
     Returns:
-        By arm: `trials`, their number; `best` and `as_shipped`, one row each.
+        By arm: `trials`, the number of trials; `best` and `as_shipped`, one row each.
 
     Raises:
         RunError: if every trial of an arm was given up.
@@ -261,7 +261,7 @@ def tune(
         options: options of the training of cells; the checkpoint folder is set here.
 
     Returns:
-        For programs: `family`, `out`, and by arm the number of trials, the best one and the one as shipped.
+        The document of `--json`: `family`, `out`, and by arm the number of trials, the best one and the one as shipped.
 
     Raises:
         InputError: if settings or directory do not fit.

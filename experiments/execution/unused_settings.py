@@ -69,7 +69,7 @@ TAKES_EFFECT_WHEN: dict[str, tuple[Callable[[Cell], bool], str]] = {
         "the setting parameters decides the width. Drop one of the two",
     ),
 }
-"""By training setting: whether it has an effect in a cell, and what to say where it has none in any cell."""
+"""By training setting: whether it has an effect in a cell, and the reason and remedy where it has none in any."""
 
 
 def _shipped_training(settings: Settings) -> dict[str, Training]:

@@ -64,7 +64,7 @@ def _check_unique(values: Sequence[Any]) -> None:
 
 
 class Settings(Strict):
-    """Everything that decides what a run computes. Loads from and dumps to TOML unchanged."""
+    """All settings that decide the results of a run. Loads from and dumps to TOML unchanged."""
 
     study: str
     preset: str = "quick"

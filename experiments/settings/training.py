@@ -28,7 +28,7 @@ class Training(Strict):
     network: str = Field("mlp", description="The network: see `incentivize list networks`.")
     memory: str = Field("none", description="Memory within an episode: none, gru or attention.")
     width: Count = Field(64, ge=1, le=4096, description="Units per layer.")
-    depth: Count = Field(1, ge=0, le=16, description="Layers after the encoder's own.")
+    depth: Count = Field(1, ge=0, le=16, description="Layers after those of the encoder.")
     parameters: Count = Field(
         0, ge=0, le=10**9, description="If not 0, choose the width that fits this many parameters."
     )

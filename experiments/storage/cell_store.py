@@ -143,7 +143,7 @@ class CellStore:
         return stored
 
     def load(self, cell: Cell) -> StoredCell | None:
-        """Load a cell of this run, whatever its version of the code.
+        """Load a cell of this run, of any version of the code.
 
         Returns:
             The cell; None where there is none, or a damaged one, which is named on standard error.

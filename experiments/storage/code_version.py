@@ -14,7 +14,7 @@ from incentivize.experiments.runtime.jax_settings import unusual_settings
 
 PACKAGE = "incentivize"
 DECIDING_ROOMS = ("envs", "rewards", "agents", "experiments.training")
-"""Packages whose modules decide what a cell computes, if the cell needs them. `NOT_DECIDING` names the exceptions."""
+"""Packages whose modules decide the result of a cell that needs them. `NOT_DECIDING` names the exceptions."""
 NOT_DECIDING = ("envs.render", *(f"experiments.training.{name}" for name in ("checkpoints", "groups", "flops")))
 """Modules of these packages that change no result. One that is missing here only makes versions change too often."""
 TRAINING_LOOP = f"{PACKAGE}.experiments.training.loop"  # every cell needs it
@@ -22,7 +22,7 @@ CHECKIFY_SUFFIX = " checked"
 
 
 class CodeVersion(NamedTuple):
-    """Version of the code that defines a cell. Its text, `str(version)`, is what files of cells hold.
+    """Version of the code that defines a cell. Files of cells hold its text, `str(version)`.
 
     Attributes:
         digest: hash of the code, 16 hexadecimal digits.

@@ -15,7 +15,7 @@ STYLES = {"ok": "green", "warning": "yellow", "wrong": "bold red"}
 
 @dataclass(frozen=True)
 class Doctor(Command):
-    """Check this installation, and say how to repair what is wrong."""
+    """Check this installation, and say how to repair its faults."""
 
     common: Annotated[JsonOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=JsonOptions)
 
