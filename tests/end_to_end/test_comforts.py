@@ -142,7 +142,7 @@ def test_a_tracker_that_fails_anywhere_ends_nothing(where, error, tiny_run, tmp_
         follower.on_cells_finished()
         follower.on_study_finished()
     warned = capsys.readouterr().err
-    assert warned == "warning: --tracker = 'tensorboard': no account; the study goes on without it\n"
+    assert warned == "warning: --tracker = 'tensorboard': no account. The study goes on without it.\n"
 
 
 def test_a_tracker_whose_library_cannot_be_loaded_is_refused_in_a_sentence(monkeypatch, tiny_config, tmp_path, capsys):

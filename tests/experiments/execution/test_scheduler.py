@@ -200,7 +200,7 @@ def test_a_run_that_was_begun_with_other_code_is_not_gone_on_with(study, monkeyp
     monkeypatch.setattr(cell_store, "code_version", lambda *_: CodeVersion("changed"))
     assert run(study, monkeypatch) == 0  # there is nothing to do
     (store.path / "cells" / f"{cells[3].id}.npz").unlink()
-    with pytest.raises(InputError, match=r"was started with other training code \(commit abc\): [0-9]+ of its"):
+    with pytest.raises(InputError, match=r"was started with other training code \(commit abc\), and [0-9]+ of its"):
         run(study, monkeypatch)
 
 

@@ -140,9 +140,9 @@ def test_knobs_and_controls_are_played(monkeypatch, capsys):
         ),
         (["mazes", "--knob", "control=blind"], "--knob = 'control': there is no such name. Give one of rows, columns"),
         (["codebooks", "--knob", "variant=tell"], "codebooks: variant = 'tell': expected 'probe' or 'try'"),
-        (["mazes", "--gif", "a.png"], "--gif a.png: must end in .gif"),
-        (["mazes", "--picture", "a.jpg"], "--picture a.jpg: must end in .png"),
-        (["mazes", "--gif", "nowhere/a.gif"], "--gif nowhere/a.gif: cannot be written"),
+        (["mazes", "--gif", "a.png"], "--gif = a.png: must end in .gif"),
+        (["mazes", "--picture", "a.jpg"], "--picture = a.jpg: must end in .png"),
+        (["mazes", "--gif", "nowhere/a.gif"], "--gif = nowhere/a.gif: cannot be written"),
     ],
 )
 def test_bad_input_is_refused_in_a_sentence(arguments, named, capsys, tmp_path, monkeypatch):

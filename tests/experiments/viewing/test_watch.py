@@ -94,8 +94,8 @@ def test_it_is_shown_in_text_as_gif_and_as_a_page(tiny_run, tmp_path, capsys):
     [
         (["--family", "errnds"], "errands"),
         (["--tasks", "0"], "--tasks = 0: must be at least 1"),
-        (["--gif", "a.png"], "--gif a.png: must end in .gif"),
-        (["--page", "a.txt"], "--page a.txt: must end in .html"),
+        (["--gif", "a.png"], "--gif = a.png: must end in .gif"),
+        (["--page", "a.txt"], "--page = a.txt: must end in .html"),
     ],
 )
 def test_bad_input_is_named(arguments, said, tiny_run, capsys):
