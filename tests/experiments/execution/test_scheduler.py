@@ -246,7 +246,7 @@ def test_a_run_is_audited_and_a_leak_stops_it(study, monkeypatch, tmp_path):
     settings = study[0].model_copy(update={"control": "leak"})
     leaky = settings, task_count.cells(settings), RunDirectory(tmp_path / "leaky")
     leaky[2].path.mkdir()
-    told = "errands: 8 held-out tasks are drawn for training, of which 8 are evaluated: nothing could be concluded"
+    told = r"errands: training draws 8 held-out tasks, 8 of them evaluated\. Correct the family"
     with pytest.raises(RunError, match=told):
         run(leaky, monkeypatch)
 
