@@ -131,8 +131,8 @@ def unusual_settings(variables: Mapping[str, str] = os.environ) -> dict[str, Any
 def unusual_flags(variables: Mapping[str, str]) -> dict[str, str]:
     """Return the flags of XLA that may change numbers, by name."""
     given = {name: value for variable in FLAGS for name, value in _flags(variables.get(variable, "")).items()}
-    passes = (name for name, value in given.items() if PASSES.fullmatch(name) or USUAL.get(name) == _switch(value))
-    return {name: given[name] for name in given.keys() - set(passes)}
+    usual = {name for name, value in given.items() if name in USUAL and USUAL[name] == _switch(value)}
+    return {name: value for name, value in given.items() if name not in usual and not PASSES.fullmatch(name)}
 
 
 def relaxing_flags(variables: Mapping[str, str]) -> list[str]:

@@ -59,6 +59,7 @@ def plain(monkeypatch):
         ("--xla_dump_to=/tmp/x --xla_dump_hlo_as_text --xla_gpu_executable_terminate_timeout_seconds=9", {}, 0),
         ("--xla_cpu_enable_fast_math=false --xla_allow_excess_precision=1", {}, 0),
         ("--xla_allow_excess_precision=false", {"xla_allow_excess_precision": "false"}, 0),
+        ("--xla_backend_optimization_level=0", {"xla_backend_optimization_level": "0"}, 0),
         ("--xla_gpu_deterministic_ops=true", {"xla_gpu_deterministic_ops": "true"}, 0),
         (RELAXED, {"xla_cpu_enable_fast_math": "true"}, 1),
         ("  --xla_cpu_enable_fast_math", {"xla_cpu_enable_fast_math": "true"}, 1),
