@@ -167,14 +167,17 @@ class Network:
 
     def num_params(self) -> int:
         """Count the parameters, without allocating them."""
-        return _num_params(self)
+        return sum(leaf.size for leaf in jax.tree.leaves(self.shapes()))
+
+    def shapes(self) -> Params:
+        """Return the shapes and dtypes of the parameters, without allocating them."""
+        return _shapes(self)
 
 
 @lru_cache
-def _num_params(network: Network) -> int:
-    """Return the number of a network's parameters; cached, as a trace takes up to a second."""
-    shapes = jax.eval_shape(network.init, jax.random.key(0))
-    return sum(leaf.size for leaf in jax.tree.leaves(shapes))
+def _shapes(network: Network) -> Params:
+    """Return `Network.shapes`; cached, as a trace takes up to a second."""
+    return jax.eval_shape(network.init, jax.random.key(0))
 
 
 def make(

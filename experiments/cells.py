@@ -90,12 +90,12 @@ class Cell:
         """Names of the families that the agent plays."""
         return tuple(self.family.split("+"))
 
-    def variant_of(self, member: str, split: str = "") -> str:
-        """Describe the variant of one of the cell's families, as it is in an evaluated block, `split`."""
+    def variant_of(self, member: str, block: str = "") -> str:
+        """Describe the variant of one of the cell's families, as it is in an evaluated block."""
         knobs = {
             name.rpartition(".")[2]: value for name, value in self.knobs if name.rpartition(".")[0] in ("", member)
         }
-        return describe_variant(knobs | dict(dict(self.shifts).get(split, ())), self.life)
+        return describe_variant(knobs | dict(dict(self.shifts).get(block, ())), self.life)
 
     @property
     def label(self) -> str:

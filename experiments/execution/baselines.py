@@ -70,7 +70,7 @@ def scripted_rows(family: str, settings: Settings) -> list[dict[str, Any]]:
     # Every score rests on these levels, and they are cheap to estimate well: hence 16 times as many instances.
     config = EvaluationConfig(settings.eval_tasks, 16 * settings.eval_instances, settings.specialists)
     rows = []
-    for script, successes in _scripted_success(family_from_settings(settings, family), config):
+    for script, successes in scripted_success(family_from_settings(settings, family), config):
         learner = "scripted" if script else "uniform"
         row = {"cell": f"{learner}-{script}-{family}", "study": settings.study, "family": family, "learner": learner}
         row["variant"] = describe_variant(settings.knobs.get(family, {}), settings.life)
@@ -79,12 +79,6 @@ def scripted_rows(family: str, settings: Settings) -> list[dict[str, Any]]:
         row |= {"success": success, "success_greedy": None, "n_episodes": config.tasks * config.instances}
         rows.append(row)
     return rows
-
-
-@lru_cache
-def _scripted_success(family: Family, sizes: EvaluationConfig) -> tuple[tuple[int, np.ndarray], ...]:
-    """Return `scripted_success`, measured once per process."""
-    return tuple(scripted_success(family, sizes))
 
 
 def teacher_entry(family: str, settings: Settings) -> dict[str, Any]:

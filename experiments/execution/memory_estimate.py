@@ -102,7 +102,7 @@ def _sizes(family: Family, network: Network) -> tuple[int, int, int, int, int]:
     task = jax.ShapeDtypeStruct((len(family.tasks.radices),), family.tasks.dtype)
     state = jax.eval_shape(family.init, key, task)
     observation = jax.eval_shape(family.observe, state)
-    memory, params = jax.eval_shape(network.initial_memory), jax.eval_shape(network.init, key)
+    memory, params = jax.eval_shape(network.initial_memory), network.shapes()
     return _bytes(state), _bytes(observation), observation.entities.shape[0], _bytes(memory), _bytes(params)
 
 

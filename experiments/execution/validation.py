@@ -177,7 +177,7 @@ def _network_errors(training: Training, name: str, family: Family, load_start: b
     except UnicodeEncodeError:
         return [f"{key} = {training.start_from}: cannot be written as text in config.toml. Rename the file."]
     try:
-        load(training.start_from, jax.eval_shape(network.init, jax.random.key(0)))
+        load(training.start_from, network.shapes())
     except InputError as error:  # which begins with the path
         return [f"{key} = {error}"]
     except ValueError as error:

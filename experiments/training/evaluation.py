@@ -1,7 +1,7 @@
 """Evaluation of cells: blocks of tasks, instances, search, and counts of successes."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -113,7 +113,8 @@ def block_ordinals(cell: Cell, blocks: Sequence[str]) -> np.ndarray:
     return np.stack([ordinals.get(block, slots) for block in blocks])
 
 
-def scripted_success(family: Family, sizes: EvaluationConfig) -> list[tuple[int, np.ndarray]]:
+@lru_cache  # runs of one process may share settings
+def scripted_success(family: Family, sizes: EvaluationConfig) -> tuple[tuple[int, np.ndarray], ...]:
     """Evaluate the family's scripted policies on held-out tasks.
 
     Returns:
@@ -123,7 +124,7 @@ def scripted_success(family: Family, sizes: EvaluationConfig) -> list[tuple[int,
     state = jax.eval_shape(family.init, jax.random.key(0), family.tasks.heldout(0))
     count = jax.eval_shape(lambda state: family.scripted(family.observe(state)), state).shape[0]
     counts = [_play_scripted(family, sizes, script, heldout, evaluation_key()) for script in range(count)]
-    return [(script, np.array(played.successes)) for script, played in enumerate(counts)]
+    return tuple((script, np.array(played.successes)) for script, played in enumerate(counts))
 
 
 @partial(jax.jit, static_argnums=(0, 1))

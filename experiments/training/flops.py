@@ -22,6 +22,6 @@ def forward_flops(network: Network) -> int:
         entity_mask=jnp.ones(spec.num_entities, bool),
         action_mask=jnp.ones(network.num_actions, bool),
     )
-    params = jax.eval_shape(network.init, jax.random.key(0))
+    params = network.shapes()
     cost = jax.jit(network.apply).lower(params, observation, network.initial_memory()).cost_analysis()
     return round((cost or {}).get("flops", 0))

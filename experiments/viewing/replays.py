@@ -4,7 +4,7 @@ They play the first held-out tasks, without any selection. Actions are drawn fro
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -130,16 +130,10 @@ def _load_player(store: RunDirectory, family: Family, player: Player, tasks: int
     if not player.cells:
         return lambda _, start, key: _by_expert(family, start, key)
     network = network_of(player.cells[0].training, family)
-    like = _shapes(network)
+    like = network.shapes()
     paths = [store.path / "checkpoints" / f"{cell.id}.msgpack" for cell in player.cells[:tasks]]
     params = [load(str(path), like) for path in paths]
     return lambda task, start, key: _by_network(family, network, params[task % len(params)], start, key)
-
-
-@lru_cache
-def _shapes(network: Network) -> Params:
-    """Return the shapes and dtypes of a network's parameters."""
-    return jax.eval_shape(network.init, jax.random.key(0))
 
 
 @partial(jax.jit, static_argnums=0)

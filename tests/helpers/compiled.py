@@ -15,6 +15,7 @@ from incentivize.agents import learner as lr
 from incentivize.agents.networks import Network
 from incentivize.envs.family import Family
 from incentivize.envs.tasks import make_pool
+from incentivize.experiments.training import evaluation
 
 HYPER = jax.device_get(lr.Hyper(*map(jnp.float32, lr.Hyper())))
 POOL = jax.device_get(make_pool(None))
@@ -44,6 +45,12 @@ def evaluate_network(family, network, params, tasks, key, instances) -> ev.Succe
     """Count the successes of a network on tasks, as `evaluate` does."""
     policy = ev.policy_of(family, network, params)
     return ev.evaluate(family, policy, network.initial_memory(), tasks, key, instances)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def tasks_of_blocks(family, sizes, pools) -> jax.Array:
+    """Return the digits of the tasks of all evaluated blocks."""
+    return evaluation._tasks(family, pools, sizes)
 
 
 @partial(jax.jit, static_argnums=0)

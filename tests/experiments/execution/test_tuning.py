@@ -2,9 +2,7 @@
 
 import json
 import tomllib
-from functools import partial
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -18,6 +16,7 @@ from incentivize.experiments.settings.loading import load_file, resolve
 from incentivize.experiments.settings.training import ARMS, Training
 from incentivize.experiments.training import build, evaluation, loop
 from incentivize.experiments.training.build import pool_of
+from tests.helpers.compiled import tasks_of_blocks
 
 SHIPPED = Training(num_envs=16, budget=1024, rollout_steps=8, minibatches=2, entropy_steps=300)
 
@@ -78,12 +77,6 @@ def test_trials_are_drawn_alike_for_both_arms_and_the_first_is_as_shipped():
     assert len({tuning.draw(SHIPPED, ("taught", number))["learning_rate"] for number in range(50)}) == 50
 
 
-@partial(jax.jit, static_argnums=(0, 1))
-def tasks_of(family, sizes, pools):
-    """Return the digits of the tasks of all blocks."""
-    return evaluation._tasks(family, pools, sizes)
-
-
 def test_both_arms_have_as_many_trials_and_meet_no_heldout_task(tiny_config):
     settings = settings_of(tiny_config)
     grid = tuning.cells(settings, [(arm, number) for arm in ARMS for number in range(3)])
@@ -95,7 +88,7 @@ def test_both_arms_have_as_many_trials_and_meet_no_heldout_task(tiny_config):
         assert len(mine) == 3 * settings.seeds
     for cell in cells:
         family, sizes = envs.make(cell.family, **dict(cell.knobs)), build.evaluation_config(cell)
-        tasks = np.array(tasks_of(family, sizes, evaluation._blocks(pool_of(cell), sizes, 0)))
+        tasks = np.array(tasks_of_blocks(family, sizes, evaluation._blocks(pool_of(cell), sizes, 0)))
         assert len(tasks) == 2 * cell.eval_tasks
         assert [family.tasks.locate(task)[0] for task in tasks] == ["training"] * 8 + ["validation"] * 8
 

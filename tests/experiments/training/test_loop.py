@@ -2,10 +2,8 @@
 
 import threading
 from dataclasses import replace
-from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -24,6 +22,7 @@ from incentivize.experiments.training import evaluation, loop
 from incentivize.experiments.training.build import pool_of
 from incentivize.experiments.training.evaluation import EvaluationConfig
 from incentivize.experiments.training.groups import CellGroup
+from tests.helpers.compiled import tasks_of_blocks
 from tests.helpers.probes import Corridor
 
 
@@ -33,17 +32,11 @@ def cells(tiny_config):
     return task_count.cells(resolve(base, presets.training_defaults("quick"), load_file(tiny_config)))
 
 
-@partial(jax.jit, static_argnums=(0, 1))
-def tasks_of(family, sizes, pools):
-    """Return the digits of the tasks of all blocks."""
-    return evaluation._tasks(family, pools, sizes)
-
-
 def test_every_split_is_evaluated_on_its_own_tasks(cells):
     for cell in cells:
         family = envs.make(cell.family, **dict(cell.knobs))
         sizes = EvaluationConfig(cell.eval_tasks, cell.eval_instances, cell.eval_specialists)
-        tasks = np.array(tasks_of(family, sizes, evaluation._blocks(pool_of(cell), sizes, 0)))
+        tasks = np.array(tasks_of_blocks(family, sizes, evaluation._blocks(pool_of(cell), sizes, 0)))
         tasks = tasks.reshape(len(EVALUATED_BLOCKS), cell.eval_tasks, -1)
         splits = dict(zip(EVALUATED_BLOCKS, (cell.pool_split, "validation", "heldout", "heldout"), strict=True))
         for block, (name, split) in enumerate(splits.items()):
