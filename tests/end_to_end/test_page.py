@@ -137,11 +137,11 @@ def test_tiles_of_the_heat_map_say_what_they_are_and_a_table_does_without_a_mous
     assert heat.locator("fieldset").count() == 0  # there is no line to be switched off
     plot = heat.locator(".nsewdrag.drag").first
     box = plot.bounding_box()
-    assert heat.locator(".ytick text").all_text_contents() == ["0.00051 M", "0.001 M"]
-    for across, pool in ((0.05, "pool 1"), (0.95, "every episode new")):  # below: the smaller budget
-        plot.hover(position={"x": across * box["width"], "y": 0.75 * box["height"]})
+    assert heat.locator(".ytick text").all_text_contents() == ["0.00026 M", "0.00051 M", "0.001 M"]
+    for across, pool in ((0.05, "pool 1"), (0.95, "every episode new")):  # below: the smallest budget
+        plot.hover(position={"x": across * box["width"], "y": 0.85 * box["height"]})
         told = heat.locator(".hoverlayer .hovertext").text_content()
-        assert told.startswith(f"{pool}512 steps")
+        assert told.startswith(f"{pool}256 steps")
         assert told.endswith("n = 2 seeds")
     summary = page.get_by_text("Numbers of the heat map")
     summary.focus()
@@ -150,7 +150,7 @@ def test_tiles_of_the_heat_map_say_what_they_are_and_a_table_does_without_a_mous
     assert cells.first.locator("th").all_inner_texts() == [
         "family", "pool", "budget", "success", "n", "N*", "low", "high", "method"
     ]  # fmt: skip
-    assert cells.count() == 1 + 3 * 2  # three pools, two budgets
+    assert cells.count() == 1 + 3 * 3  # three pools, three budgets
     assert cells.nth(1).is_visible()
     assert "not identified: fewer than 4 pools" in cells.nth(1).inner_text()
 
