@@ -72,11 +72,11 @@ def trained(tiny_run, monkeypatch):
     from incentivize.experiments.execution import scheduler
     from incentivize.experiments.storage.cell_store import CellResult, CellStore
 
-    archive = CellStore(tiny_run, None, {})
+    cell_store = CellStore(tiny_run, None, {})
 
     def run_groups(programs, options, deliver):
         for cell in (cell for groups in programs for group in groups for cell in group.cells):
-            found = archive.load(cell)
+            found = cell_store.load(cell)
             params = serialization.msgpack_restore((tiny_run / "checkpoints" / f"{cell.id}.msgpack").read_bytes())
             about = found.about
             deliver([CellResult(cell, found.counts, about["episodes"], about["seconds"], params, about["digest"])])

@@ -29,8 +29,8 @@ from incentivize.experiments.training.evaluation import EvaluationConfig, evalua
 def measure_baselines(
     cells: Sequence[Cell],
     settings: Settings,
-    store: RunDirectory,
-    archive: CellStore,
+    directory: RunDirectory,
+    cell_store: CellStore,
     own_cells: Mapping[str, StoredCell],
 ) -> None:
     """Write the baselines of every family that are missing, or were measured under other settings of jax and XLA.
@@ -38,30 +38,30 @@ def measure_baselines(
     Args:
         cells: all cells of the run.
         settings: settings of the run.
-        store: the run directory.
-        archive: finished cells of the run directory, and the settings of this process.
+        directory: the run directory.
+        cell_store: finished cells of the run directory, and the settings of this process.
         own_cells: finished cells of this run directory, by id.
 
     Raises:
         RunError: if training would draw tasks from outside an agent's pool.
     """
-    if _measured_otherwise(store, archive, own_cells):
-        store.reset_baselines(archive.made_with.get("ambient") or {})
+    if _measured_otherwise(directory, cell_store, own_cells):
+        directory.reset_baselines(cell_store.made_with.get("ambient") or {})
     for family in settings.families:
-        meta = store.meta()
+        meta = directory.meta()
         if "pools" not in meta.get("audit", {}).get(family, {}):
-            store.update_meta(audit={family: audit_pools(family, cells, settings.eval_tasks)})
+            directory.update_meta(audit={family: audit_pools(family, cells, settings.eval_tasks)})
         if family not in meta.get("scripted", {}):
-            store.update_meta(scripted={family: scripted_rows(family, settings)})
+            directory.update_meta(scripted={family: scripted_rows(family, settings)})
         if family not in meta.get("teacher", {}):
-            store.update_meta(teacher={family: teacher_entry(family, settings)})
+            directory.update_meta(teacher={family: teacher_entry(family, settings)})
 
 
-def _measured_otherwise(store: RunDirectory, archive: CellStore, own_cells: Mapping[str, StoredCell]) -> bool:
+def _measured_otherwise(directory: RunDirectory, cell_store: CellStore, own_cells: Mapping[str, StoredCell]) -> bool:
     """Return whether the baselines were measured under other settings than the cells are trained under."""
-    recorded, present = (about.get("ambient") or {} for about in (store.meta(), archive.made_with))
+    recorded, present = (about.get("ambient") or {} for about in (directory.meta(), cell_store.made_with))
     return recorded != present and all(
-        stored.code_version == archive.code_version(stored.cell) for stored in own_cells.values()
+        stored.code_version == cell_store.code_version(stored.cell) for stored in own_cells.values()
     )
 
 

@@ -35,57 +35,59 @@ class FinishedCells(NamedTuple):
         return self.own_cells | self.imported
 
 
-def load_own_cells(cells: Sequence[Cell], archive: CellStore) -> dict[str, StoredCell]:
+def load_own_cells(cells: Sequence[Cell], cell_store: CellStore) -> dict[str, StoredCell]:
     """Load the finished cells of a run directory, by id; missing and damaged ones are left out."""
     by_id = {cell.id: cell for cell in cells}
-    return {key: stored for key, cell in by_id.items() if (stored := archive.load(cell)) is not None}
+    return {key: stored for key, cell in by_id.items() if (stored := cell_store.load(cell)) is not None}
 
 
-def import_missing_cells(own_cells: dict[str, StoredCell], cells: Sequence[Cell], archive: CellStore) -> FinishedCells:
+def import_missing_cells(
+    own_cells: dict[str, StoredCell], cells: Sequence[Cell], cell_store: CellStore
+) -> FinishedCells:
     """Import missing cells from sibling run directories.
 
     Args:
         own_cells: finished cells of this run directory, by id.
         cells: all cells of the run.
-        archive: store of the finished cells.
+        cell_store: store of the finished cells.
 
     Raises:
         InputError: if cells are missing and the finished ones were trained by other code or other jax settings.
     """
     missing = [cell for key, cell in {cell.id: cell for cell in cells}.items() if key not in own_cells]
     if missing:
-        _check_same_code(own_cells, archive)
-    imported = {cell.id: stored for cell in missing if (stored := archive.import_from_siblings(cell)) is not None}
+        _check_same_code(own_cells, cell_store)
+    imported = {cell.id: stored for cell in missing if (stored := cell_store.import_from_siblings(cell)) is not None}
     return FinishedCells(own_cells, imported)
 
 
-def _check_same_code(own_cells: Mapping[str, StoredCell], archive: CellStore) -> None:
+def _check_same_code(own_cells: Mapping[str, StoredCell], cell_store: CellStore) -> None:
     """Refuse to finish a run that was started with other code or other jax settings.
 
     Raises:
         InputError: if a finished cell has another code version; the message says whether code or settings differ.
     """
-    versions = {key: archive.code_version(stored.cell) for key, stored in own_cells.items()}
+    versions = {key: cell_store.code_version(stored.cell) for key, stored in own_cells.items()}
     changed = [stored for key, stored in own_cells.items() if stored.code_version != versions[key]]
     if not changed:
         return
-    if {stored.code_version.checkify for stored in changed} != {archive.checkify}:
-        started, advice = ("without", "Remove") if archive.checkify else ("with", "Add")
+    if {stored.code_version.checkify for stored in changed} != {cell_store.checkify}:
+        started, advice = ("without", "Remove") if cell_store.checkify else ("with", "Add")
         raise InputError(
-            f"--out = {archive.run}: was started {started} --debug, which trains with other programs. "
+            f"--out = {cell_store.run}: was started {started} --debug, which trains with other programs. "
             f"{advice} --debug, or use another --out."
         )
     pairs = [(stored.code_version, versions[stored.cell.id]) for stored in changed]
     if all(recorded.digest == present.digest for recorded, present in pairs):
         recorded, present = pairs[0]
         raise InputError(
-            f"--out = {archive.run}: was started with {_describe(recorded.ambient)}, and this process has "
+            f"--out = {cell_store.run}: was started with {_describe(recorded.ambient)}, and this process has "
             f"{_describe(present.ambient)}, so that numbers would differ. "
             "Use the settings it was started with, or another --out."
         )
     commit = changed[0].about["made_with"].get("commit") or "unknown"
     raise InputError(
-        f"--out = {archive.run}: was started with other training code (commit {commit}), and {len(changed)} of its "
+        f"--out = {cell_store.run}: was started with other training code (commit {commit}), and {len(changed)} of its "
         f"{len(own_cells)} finished cells would not be reproduced by this version. Check out {commit} to finish it, or "
         "use a new --out in the same folder; cells whose code is unchanged are reused."
     )
@@ -96,41 +98,41 @@ def _describe(unusual: str) -> str:
     return f"the jax or XLA settings {unusual}" if unusual else "no unusual settings of jax or XLA"
 
 
-def all_trained(store: RunDirectory, own_cells: Mapping[str, StoredCell], cells: Sequence[Cell]) -> bool:
+def all_trained(directory: RunDirectory, own_cells: Mapping[str, StoredCell], cells: Sequence[Cell]) -> bool:
     """Return whether all cells are finished and published. The report may be missing.
 
     Args:
-        store: a run directory whose files are as written.
+        directory: a run directory whose files are as written.
         own_cells: finished cells of the run directory, by id.
         cells: all cells of the run.
     """
     return (
-        set(store.meta().get("files", ())) == set(REPORTED_FILES)
-        and store.status().get("state") in ("done", "failed")
+        set(directory.meta().get("files", ())) == set(REPORTED_FILES)
+        and directory.status().get("state") in ("done", "failed")
         and own_cells.keys() == {cell.id for cell in cells}
     )
 
 
-def describe_change(store: RunDirectory) -> str:
+def describe_change(directory: RunDirectory) -> str:
     """Return the first file that has changed since the run wrote it, and the change, or "" without one."""
     try:
-        store.check_digests()
+        directory.check_digests()
     except InputError as error:
         return str(error).removesuffix(f" {WRITE_AGAIN}")
     return ""
 
 
-def discard_damaged_meta(store: RunDirectory) -> None:
+def discard_damaged_meta(directory: RunDirectory) -> None:
     """Delete `meta.json` where it cannot be read; it is written again from the cells."""
     try:
-        store.meta()
+        directory.meta()
     except InputError:
-        (store.path / "meta.json").unlink()
+        (directory.path / "meta.json").unlink()
 
 
-def raise_if_given_up(store: RunDirectory) -> None:
+def raise_if_given_up(directory: RunDirectory) -> None:
     """Raise RunError where cells were given up."""
-    if given_up := store.meta().get("given_up"):
+    if given_up := directory.meta().get("given_up"):
         cells = "1 cell was given up and is" if len(given_up) == 1 else f"{len(given_up)} cells were given up and are"
         advice = "Change their settings, or delete cells/<id>.npz to train them again:"
         raise RunError("\n".join([f"{cells} missing in the verdicts. {advice}", *map(str, given_up.values())]))
@@ -145,13 +147,13 @@ def prepare_run_directory(settings: Settings, out: Path) -> bool:
     """
     settings = pin_start_from(settings)
     cells = plan(settings).cells
-    with open_run_directory(out, settings) as store:
-        if change := describe_change(store):
+    with open_run_directory(out, settings) as directory:
+        if change := describe_change(directory):
             print(f"{change} It is written again.", file=sys.stderr)
-            discard_damaged_meta(store)
+            discard_damaged_meta(directory)
         own_cells = load_own_cells(cells, CellStore(out, None, provenance()))
-        if not change and all_trained(store, own_cells, cells):
-            raise_if_given_up(store)
+        if not change and all_trained(directory, own_cells, cells):
+            raise_if_given_up(directory)
             return False
         check_start_files(cell for cell in cells if cell.id not in own_cells)
         return True

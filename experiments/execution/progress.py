@@ -136,9 +136,12 @@ def _kind(identity: Mapping[str, Any]) -> tuple[Any, ...]:
     return (identity["family"], identity["learner"], max(identity["simulations"]), *values)
 
 
-def paces_of(store: CellStore) -> list[Pace]:
+def paces_of(cell_store: CellStore) -> list[Pace]:
     """Return the paces of the cells that a run and its siblings finished last; unreadable files are left out."""
-    files = [*(store.run / "cells").glob("*.npz"), *(path for paths in store.sibling_files.values() for path in paths)]
+    files = [
+        *(cell_store.run / "cells").glob("*.npz"),
+        *(path for paths in cell_store.sibling_files.values() for path in paths),
+    ]
     paces = []
     for path in sorted(files, key=_written_at)[-RECENT_CELLS:]:
         with suppress(Exception), open_npz(path, MAX_CELL_BYTES) as archive:

@@ -18,8 +18,8 @@ from incentivize.experiments.training.flops import forward_flops
 class ResultsPublisher:
     """Results of finished cells, in the order of the grid, whichever cell was finished first."""
 
-    def __init__(self, cells: Sequence[Cell], store: RunDirectory) -> None:
-        self.cells, self.store = cells, store
+    def __init__(self, cells: Sequence[Cell], directory: RunDirectory) -> None:
+        self.cells, self.directory = cells, directory
         self.rows: dict[str, list[Row]] = {}
         self.task_counts: dict[str, np.ndarray] = {}
         self.ledger: dict[str, dict[str, Any]] = {}
@@ -47,12 +47,12 @@ class ResultsPublisher:
     def publish(self, with_task_counts: bool) -> None:
         """Write rows, ledger and failures; and the counts per task, which are many, where asked for."""
         order = list(dict.fromkeys(cell.id for cell in self.cells))
-        baselines = [row for rows in self.store.meta().get("scripted", {}).values() for row in rows]
+        baselines = [row for rows in self.directory.meta().get("scripted", {}).values() for row in rows]
         rows = [*baselines, *(row for key in order for row in self.rows.get(key, ()))]
         levels, final = rw.blind_levels(rows, self.cells)
         rows = rw.with_scores(rows, {family: levels[family] for family in final})
         counts = [self.task_counts[key] for key in order if key in self.task_counts] or [np.empty(0, TASK_FIELDS)]
-        self.store.publish(
+        self.directory.publish(
             rows,
             np.concatenate(counts) if with_task_counts else None,
             blind={family: level if family in final else None for family, level in levels.items()},

@@ -19,8 +19,8 @@ from incentivize.experiments.training.groups import CellGroup
 def run_missing_cells(
     plan: Plan,
     settings: Settings,
-    store: RunDirectory,
-    archive: CellStore,
+    directory: RunDirectory,
+    cell_store: CellStore,
     progress: Progress,
     options: ExecutionOptions,
     finished: FinishedCells,
@@ -31,8 +31,8 @@ def run_missing_cells(
     Args:
         plan: cells and groups of the run.
         settings: settings of the run.
-        store: the run directory.
-        archive: store of finished cells.
+        directory: the run directory.
+        cell_store: store of finished cells.
         progress: display of finished cells.
         options: options of the training of cells.
         finished: cells that need no training.
@@ -42,20 +42,20 @@ def run_missing_cells(
         RunError: if training would draw tasks from outside an agent's pool, or a worker fails.
         Stopped: on request.
     """
-    measure_baselines(plan.cells, settings, store, archive, finished.own_cells)
-    publisher = ResultsPublisher(plan.cells, store)
+    measure_baselines(plan.cells, settings, directory, cell_store, finished.own_cells)
+    publisher = ResultsPublisher(plan.cells, directory)
     cells_by_id = finished.by_id
     for stored in cells_by_id.values():
         publisher.add(stored)
     missing = [cell for key, cell in {cell.id: cell for cell in plan.cells}.items() if key not in cells_by_id]
-    paces = paces_of(archive) if missing else ()
+    paces = paces_of(cell_store) if missing else ()
     progress.begin(missing, len(finished.own_cells), len(finished.imported), paces, options.workers)
 
     def deliver(results: list[CellResult]) -> None:
         for result in results:
             if result.cell.id in cells_by_id:
                 continue  # it was finished before, and trained again with others of its group
-            cells_by_id[result.cell.id] = archive.save(result)
+            cells_by_id[result.cell.id] = cell_store.save(result)
             publisher.add(cells_by_id[result.cell.id])
             if result.failure:
                 progress.failed(result.cell, result.failure)

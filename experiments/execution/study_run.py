@@ -70,50 +70,50 @@ def run_study(settings: Settings, out: Path, console: Console, options: Executio
     with (
         tolerate_broken_streams(),
         signals.stop_on_signal(),
-        open_run_directory(out, settings) as store,
-        open_tracker(options.tracker, store) as tracker,
+        open_run_directory(out, settings) as directory,
+        open_tracker(options.tracker, directory) as tracker,
     ):
-        if change := describe_change(store):
+        if change := describe_change(directory):
             print(f"{change} It is written again.", file=sys.stderr)
-            discard_damaged_meta(store)
-        archive = CellStore(out, out.absolute().parent if options.reuse else None, provenance(), options.checkify)
-        own_cells = load_own_cells(plan.cells, archive)
-        if not change and all_trained(store, own_cells, plan.cells):
+            discard_damaged_meta(directory)
+        cell_store = CellStore(out, out.absolute().parent if options.reuse else None, provenance(), options.checkify)
+        own_cells = load_own_cells(plan.cells, cell_store)
+        if not change and all_trained(directory, own_cells, plan.cells):
             # No cell is left to train, but other processes of the run wait for this call.
             train_missing_cells(plan.groups, own_cells, options, lambda _: None)
-            _finish_report(store, plan.cells, console)
+            _finish_report(directory, plan.cells, console)
             console.print(f"{out}: finished, 0 cells to train; `incentivize report {out}` shows it", soft_wrap=True)
         else:
-            finished = import_missing_cells(own_cells, plan.cells, archive)  # refuses what it must before any change
+            finished = import_missing_cells(own_cells, plan.cells, cell_store)  # refuses what it must before any change
             check_start_files(cell for cell in plan.cells if cell.id not in finished.by_id)
-            set_status(store, "running")
+            set_status(directory, "running")
             for outdated in ("claims.json", "tables.json", "report.html"):
                 (out / outdated).unlink(missing_ok=True)
-            with _timed(store, settings, archive.made_with), Progress(console) as progress:
+            with _timed(directory, settings, cell_store.made_with), Progress(console) as progress:
                 on_update = tracker.on_cells_finished
-                run_missing_cells(plan, settings, store, archive, progress, options, finished, on_update)
+                run_missing_cells(plan, settings, directory, cell_store, progress, options, finished, on_update)
             shutil.rmtree(out / "checkpoints" / "groups", ignore_errors=True)
-            _warn_if_fails(lambda: _report(store, plan.cells, console), store)
-            console.print(f"{len(plan.cells)} cells in {math.ceil(store.meta()['seconds'])} s altogether")
+            _warn_if_fails(lambda: _report(directory, plan.cells, console), directory)
+            console.print(f"{len(plan.cells)} cells in {math.ceil(directory.meta()['seconds'])} s altogether")
         tracker.on_study_finished()
-        raise_if_given_up(store)
+        raise_if_given_up(directory)
 
 
-def _finish_report(store: RunDirectory, cells: Sequence[Cell], console: Console) -> None:
+def _finish_report(directory: RunDirectory, cells: Sequence[Cell], console: Console) -> None:
     """Write the report of a run whose cells are all finished, if it is missing, and set the status."""
-    if not (store.path / "report.html").exists():
-        _warn_if_fails(lambda: _report(store, cells, console), store)
-    if store.status().get("state") != "done" and not store.meta().get("given_up"):
-        set_status(store, "done")  # only its report had failed
+    if not (directory.path / "report.html").exists():
+        _warn_if_fails(lambda: _report(directory, cells, console), directory)
+    if directory.status().get("state") != "done" and not directory.meta().get("given_up"):
+        set_status(directory, "done")  # only its report had failed
 
 
-def _report(store: RunDirectory, cells: Sequence[Cell], console: Console) -> None:
+def _report(directory: RunDirectory, cells: Sequence[Cell], console: Console) -> None:
     """Report on a run, unless all of its cells were given up."""
-    if len(store.meta().get("given_up") or {}) < len({cell.id for cell in cells}):
-        report(store, console)
+    if len(directory.meta().get("given_up") or {}) < len({cell.id for cell in cells}):
+        report(directory, console)
 
 
-def _warn_if_fails(act: Callable[[], None], store: RunDirectory) -> None:
+def _warn_if_fails(act: Callable[[], None], directory: RunDirectory) -> None:
     """Call `act`, and turn any error into a warning, as training is finished."""
     try:
         act()
@@ -121,8 +121,8 @@ def _warn_if_fails(act: Callable[[], None], store: RunDirectory) -> None:
         raise
     except (Exception, SystemExit) as error:  # drawing may be the code of another package
         why = (explain(error).strip() or type(error).__name__).splitlines()[0]
-        warning = f"warning: {store.path}: all training is done, but the report is not ({why})"
-        print(escape_control_characters(f"{warning}; `incentivize report {store.path}` makes it"), file=sys.stderr)
+        warning = f"warning: {directory.path}: all training is done, but the report is not ({why})"
+        print(escape_control_characters(f"{warning}; `incentivize report {directory.path}` makes it"), file=sys.stderr)
 
 
 def _is_missing(group: CellGroup, out: Path) -> bool:
@@ -131,18 +131,18 @@ def _is_missing(group: CellGroup, out: Path) -> bool:
 
 
 @contextmanager
-def _timed(store: RunDirectory, settings: Settings, made_with: dict[str, Any]) -> Iterator[None]:
+def _timed(directory: RunDirectory, settings: Settings, made_with: dict[str, Any]) -> Iterator[None]:
     """Record the provenance of a run, and its time altogether, however it ends.
 
     A resumed run keeps its entry `ambient`: `baselines.measure_baselines` compares it with the settings of now.
     """
-    if "tasks" not in store.meta():
+    if "tasks" not in directory.meta():
         tasks = {name: family_from_settings(settings, name).tasks.size for name in settings.families}
-        store.update_meta(**made_with, tasks=tasks)
-    elif any((store.meta().get(key) or None) != (value or None) for key, value in made_with.items()):
-        store.update_meta(continued_with={made_with["commit"] or "unknown": made_with})
+        directory.update_meta(**made_with, tasks=tasks)
+    elif any((directory.meta().get(key) or None) != (value or None) for key, value in made_with.items()):
+        directory.update_meta(continued_with={made_with["commit"] or "unknown": made_with})
     began = time.perf_counter()
     try:
         yield
     finally:
-        store.update_meta(seconds=round(store.meta().get("seconds", 0.0) + time.perf_counter() - began, 1))
+        directory.update_meta(seconds=round(directory.meta().get("seconds", 0.0) + time.perf_counter() - began, 1))

@@ -162,7 +162,7 @@ def _search(
     plan: Plan,
     shipped: Training,
     log: TrialLog,
-    archive: CellStore,
+    cell_store: CellStore,
     finished: dict[str, StoredCell],
     options: ExecutionOptions,
     console: Console,
@@ -176,7 +176,7 @@ def _search(
         plan: cells and groups of all trials.
         shipped: training settings as shipped.
         log: log of finished trials.
-        archive: store of finished cells.
+        cell_store: store of finished cells.
         finished: finished cells by id; new ones are added.
         options: options of the training of cells.
         console: console that gets a line per trial.
@@ -196,7 +196,7 @@ def _search(
     def deliver(results: list[CellResult]) -> None:
         for result in results:
             if result.cell.id not in finished:  # it may have been trained again with others of its group
-                finished[result.cell.id] = archive.save(result)
+                finished[result.cell.id] = cell_store.save(result)
         log_finished_trials()
 
     log_finished_trials()
@@ -277,8 +277,8 @@ def tune(
     all_cells = [cell for trial_cells in grid.values() for cell in trial_cells]
     plan = Plan(all_cells, plan_groups(all_cells))
     check_memory(plan.groups, options.workers)
-    with tolerate_broken_streams(), signals.stop_on_signal(), open_run_directory(out, settings) as store:
-        archive = CellStore(out, out.absolute().parent if options.reuse else None, provenance(), options.checkify)
+    with tolerate_broken_streams(), signals.stop_on_signal(), open_run_directory(out, settings) as directory:
+        cell_store = CellStore(out, out.absolute().parent if options.reuse else None, provenance(), options.checkify)
         log = TrialLog(out / "trials.jsonl")
         logged = log.rows()
         for trial in grid.keys() & logged.keys():
@@ -286,17 +286,17 @@ def tune(
                 raise InputError(
                     f"--out = {out}: {_name(trial)} was made with another search space. Use another --out."
                 )
-        if "versions" not in store.meta():
-            store.update_meta(**archive.made_with)
+        if "versions" not in directory.meta():
+            directory.update_meta(**cell_store.made_with)
         steps = plan.cells[0].evaluation_points[-1][0]
         size = f"{trials} trials x {settings.seeds} seeds x {steps:,} steps for {' and '.join(arms)}"
         total = len(grid) * settings.seeds * steps / 1e6
         done = f"{len(grid.keys() & logged.keys())} of {len(grid)} trials finished before"
         console.print(f"{size}: {total:,.1f} million environment steps ({done})", highlight=False, soft_wrap=True)
-        finished = import_missing_cells(load_own_cells(plan.cells, archive), plan.cells, archive).by_id
+        finished = import_missing_cells(load_own_cells(plan.cells, cell_store), plan.cells, cell_store).by_id
         check_start_files(cell for cell in plan.cells if cell.id not in finished)
-        set_status(store, "running")
-        _search(grid, plan, shipped, log, archive, finished, options, console)
+        set_status(directory, "running")
+        _search(grid, plan, shipped, log, cell_store, finished, options, console)
         shutil.rmtree(out / "checkpoints" / "groups", ignore_errors=True)
         summary = _print_best(log.rows(), family, grid, console)
     return {"family": family, "out": str(out), "arms": summary}

@@ -56,11 +56,11 @@ class RunResults(NamedTuple):
     given_up: dict[str, str]
 
 
-def report(store: RunDirectory, console: Console, out: Path | None = None) -> list[dict[str, Any]]:
+def report(directory: RunDirectory, console: Console, out: Path | None = None) -> list[dict[str, Any]]:
     """Judge the claims and print them with the tables; then draw the figures and write `report.html`.
 
     Args:
-        store: a run directory.
+        directory: a run directory.
         console: where the tables are printed.
         out: the directory for all files; the run directory itself if None.
 
@@ -70,14 +70,14 @@ def report(store: RunDirectory, console: Console, out: Path | None = None) -> li
     Raises:
         InputError: where the run directory holds no results, or not what the run wrote.
     """
-    results = load_results(store)
+    results = load_results(directory)
     settings, table = results.settings, results.table
     study = studies.load(settings.study)
     if results.missing:
         console.print(f"{results.missing} cells are missing; the report covers the rest")
     claims = [_judge(claim, results) for claim in guard_claims(study.verdicts(table, settings), table, settings)]
     tables = study.tables(table, settings)
-    target = RunDirectory(out or store.path)
+    target = RunDirectory(out or directory.path)
     target.path.mkdir(parents=True, exist_ok=True)
     write_atomic(target.path / "claims.json", json.dumps(claims, indent=1) + "\n")
     write_atomic(target.path / "tables.json", json.dumps(tables, indent=1) + "\n")
@@ -86,7 +86,7 @@ def report(store: RunDirectory, console: Console, out: Path | None = None) -> li
         figure, drawn = study.figure(table, settings)
         image = _save_figure(target, figure, drawn, settings.study, settings)
         panels, heat = plotly_panels(figure), _heat_map(target, table, settings)
-    replayed, left_out = replay_families(store, settings, results.cells)
+    replayed, left_out = replay_families(directory, settings, results.cells)
     text = _page(
         results,
         question=study.QUESTION,
@@ -115,49 +115,49 @@ def _print_report(
         console.print(_claim_line(claim), highlight=False, markup=False, soft_wrap=True)
 
 
-def load_results(store: RunDirectory) -> RunResults:
+def load_results(directory: RunDirectory) -> RunResults:
     """Read a run directory, once for the whole report.
 
     Raises:
         InputError: where no cell has results, or files are damaged or incomplete.
     """
-    settings = store.settings()
+    settings = directory.settings()
     check_name("study", settings.study, studies.names())
-    store.check_digests()
-    cells = cells_of_run(store, settings)
-    rows = store.rows()
+    directory.check_digests()
+    cells = cells_of_run(directory, settings)
+    rows = directory.rows()
     ids, finished = {cell.id for cell in cells}, {row["cell"] for row in rows}
-    table = ResultsTable(rows, _task_counts(store, finished, cells), store.meta())
+    table = ResultsTable(rows, _task_counts(directory, finished, cells), directory.meta())
     missing = ids - finished
     if missing == ids:
-        raise InputError(f"{store.path}: has no results yet. Run the study first.")
+        raise InputError(f"{directory.path}: has no results yet. Run the study first.")
     for key in ("blind", "uniform", "tasks"):
         if not isinstance(table.meta.get(key), dict):
-            raise InputError(f"{store.path / 'meta.json'}: lacks the table {key!r}. Run the study again.")
+            raise InputError(f"{directory.path / 'meta.json'}: lacks the table {key!r}. Run the study again.")
     given_up = {str(key): str(why) for key, why in dict(table.meta.get("given_up") or {}).items()}
     return RunResults(settings, cells, table, len(missing), given_up)
 
 
-def _task_counts(store: RunDirectory, finished: set[str], cells: Sequence[Cell]) -> np.ndarray:
+def _task_counts(directory: RunDirectory, finished: set[str], cells: Sequence[Cell]) -> np.ndarray:
     """Read the counts per task (TASK_FIELDS) of finished cells, also of those that `tasks.npz` does not hold yet."""
     by_id = {cell.id: cell for cell in cells}
-    counts = store.tasks(sum(map(max_count_rows, by_id.values())))
+    counts = directory.tasks(sum(map(max_count_rows, by_id.values())))
     late = finished.difference(np.unique(counts["cell"]).tolist())
-    archive = CellStore(store.path, None, {})
-    stored = (archive.load(cell) for key, cell in by_id.items() if key in late)
+    cell_store = CellStore(directory.path, None, {})
+    stored = (cell_store.load(cell) for key, cell in by_id.items() if key in late)
     return np.concatenate([counts, *(cell.counts[list(counts.dtype.names or ())] for cell in stored if cell)])
 
 
 def replay_families(
-    store: RunDirectory, settings: Settings, cells: Sequence[Cell]
+    directory: RunDirectory, settings: Settings, cells: Sequence[Cell]
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Replay every family that has agents to watch, as JSON, and say for every other family why it has no replays."""
     replayed, left_out = [], []
     for family in settings.families:
         try:
-            family_scenes = [to_json(scene) for scene in play_scenes(store, cells, family, REPLAYED_TASKS)]
+            family_scenes = [to_json(scene) for scene in play_scenes(directory, cells, family, REPLAYED_TASKS)]
         except InputError as error:  # parameters are damaged, or missing because the cell is not finished
-            left_out.append(f"{family} has no replays: {str(error).replace(f'{store.path}/', '')}")
+            left_out.append(f"{family} has no replays: {str(error).replace(f'{directory.path}/', '')}")
             continue
         replayed += family_scenes
         if not family_scenes:

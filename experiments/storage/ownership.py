@@ -41,27 +41,27 @@ def open_run_directory(path: Path, settings: Settings) -> Iterator[RunDirectory]
         InputError: if the path holds another run or something else, or another process writes to it.
     """
     _create(path, settings)
-    store = RunDirectory(path)
-    store.check_no_outside_links()
-    with exclusive_lock(store):
+    directory = RunDirectory(path)
+    directory.check_no_outside_links()
+    with exclusive_lock(directory):
         if not (path / "config.toml").exists():
             write_atomic(path / "config.toml", dump(settings))
-        check_same(store, settings)
+        check_same(directory, settings)
         try:
-            yield store
-            if _is_running(store):
-                set_status(store, "done")
+            yield directory
+            if _is_running(directory):
+                set_status(directory, "done")
         except (Stopped, KeyboardInterrupt):
-            set_status(store, "stopped", "on request")
+            set_status(directory, "stopped", "on request")
             raise
         except BaseException as error:
-            if _is_running(store):
-                set_status(store, "failed", explain(error))
+            if _is_running(directory):
+                set_status(directory, "failed", explain(error))
             raise
 
 
 @contextmanager
-def exclusive_lock(store: RunDirectory) -> Iterator[None]:
+def exclusive_lock(directory: RunDirectory) -> Iterator[None]:
     """Keep other processes from writing to a directory until the block ends.
 
     Raises:
@@ -69,30 +69,30 @@ def exclusive_lock(store: RunDirectory) -> Iterator[None]:
     """
     with ExitStack() as stack:
         try:
-            stack.enter_context(file_lock(store.path / "lock"))
+            stack.enter_context(file_lock(directory.path / "lock"))
         except LockHeld:
-            status = store.status()
+            status = directory.status()
             process, host, since = (excerpt(status.get(key)) for key in ("process", "host", "since"))
             running = status.get("state") == "running"  # otherwise it has not begun to write, or is a report
             writer = f" (process {process} on {host}, since {since})" if running else ", or by a report"
-            problem = f"{store.path}: is being written by another run{writer}"
+            problem = f"{directory.path}: is being written by another run{writer}"
             raise InputError(f"{problem}. Wait for it, or use another --out.") from None
         yield
 
 
-def _is_running(store: RunDirectory) -> bool:
+def _is_running(directory: RunDirectory) -> bool:
     """Return whether the status is "running", set by this process."""
-    status = store.status()
+    status = directory.status()
     return status.get("token") == TOKEN and status.get("state") == "running"
 
 
-def set_status(store: RunDirectory, state: str, reason: str = "") -> None:
+def set_status(directory: RunDirectory, state: str, reason: str = "") -> None:
     """Write the status of the run. A disk without room for a final status is tolerated."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     status: dict[str, Any] = {"state": state, "reason": reason, "since": now}
     status |= {"host": socket.gethostname(), "process": os.getpid(), "token": TOKEN}
     try:
-        write_atomic(store.path / "status.json", json.dumps(status, indent=1) + "\n")
+        write_atomic(directory.path / "status.json", json.dumps(status, indent=1) + "\n")
     except OSError:
         if state in ("running", "done"):
             raise
@@ -151,16 +151,16 @@ def _move(part: Path, path: Path) -> None:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def check_same(store: RunDirectory, settings: Settings) -> None:
+def check_same(directory: RunDirectory, settings: Settings) -> None:
     """Refuse a directory that was made with other settings. Start files are compared by content, not by path.
 
     Raises:
         InputError: if settings differ; the message names them.
     """
-    recorded = store.settings()
+    recorded = directory.settings()
     old = recorded.model_dump(mode="json")
     new = with_recorded_paths(recorded, settings).model_dump(mode="json")
     if old != new:
         changes = "; ".join(f"{key}: {a!r} there, {b!r} now" for key, a, b in tree_differences(old, new))
-        problem = f"--out = {store.path}: holds a run of other settings ({changes})"
+        problem = f"--out = {directory.path}: holds a run of other settings ({changes})"
         raise InputError(f"{problem}. Use the settings that it has, or another --out.")

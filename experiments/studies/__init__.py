@@ -64,7 +64,7 @@ def load(name: str) -> ModuleType:
     return STUDIES.load(name)
 
 
-def cells_of_run(store: RunDirectory, settings: Settings) -> list[Cell]:
+def cells_of_run(directory: RunDirectory, settings: Settings) -> list[Cell]:
     """Return the cells of a run directory.
 
     Raises:
@@ -81,5 +81,5 @@ def cells_of_run(store: RunDirectory, settings: Settings) -> list[Cell]:
     except (InputError, ValueError, TypeError, KeyError) as error:
         why = str(error).removesuffix(".")
         raise InputError(
-            f"{store.path / 'config.toml'}: does not hold valid settings of a run ({why}). Restore it."
+            f"{directory.path / 'config.toml'}: does not hold valid settings of a run ({why}). Restore it."
         ) from None

@@ -49,19 +49,19 @@ class TrackerRun:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def runs_of_cells(store: RunDirectory, include_unscored: bool) -> list[TrackerRun]:
+def runs_of_cells(directory: RunDirectory, include_unscored: bool) -> list[TrackerRun]:
     """Make a record of every cell that has rows, for every role that it has in the study.
 
     Args:
-        store: the run directory.
+        directory: the run directory.
         include_unscored: whether to include cells without scores, as the blind level of their family is not measured.
     """
-    levels = store.meta().get("blind", {})
+    levels = directory.meta().get("blind", {})
     rows_by_role: dict[tuple[str, str], list[Row]] = {}
-    for row in store.rows():
+    for row in directory.rows():
         if row["role"] not in ("uniform", "scripted"):
             rows_by_role.setdefault((row["cell"], row["role"]), []).append(row)
-    group = escape_control_characters(store.path.resolve().name)
+    group = escape_control_characters(directory.path.resolve().name)
     return [
         _run_of_role(rows, group)
         for rows in rows_by_role.values()
@@ -97,14 +97,14 @@ def _scalars(row: Row, name_family: bool) -> dict[str, float]:
     return scalars
 
 
-def run_of_study(store: RunDirectory) -> list[TrackerRun]:
+def run_of_study(directory: RunDirectory) -> list[TrackerRun]:
     """Make the record of the figure and the verdicts; an empty list without a report."""
-    settings, claims = store.settings(), store.path / "claims.json"
-    figure = store.path / "figures" / f"{settings.study}.png"
-    if not (claims.is_file() and figure.is_file() and (store.path / "report.html").is_file()):
+    settings, claims = directory.settings(), directory.path / "claims.json"
+    figure = directory.path / "figures" / f"{settings.study}.png"
+    if not (claims.is_file() and figure.is_file() and (directory.path / "report.html").is_file()):
         return []
     verdicts = [{key: claim[key] for key in VERDICT_KEYS} for claim in json.loads(read_bounded(claims, MAX_ROWS_BYTES))]
     config = settings.model_dump(mode="json")
     images = {"figure": read_bounded(figure, MAX_ROWS_BYTES)}
-    group = escape_control_characters(store.path.resolve().name)
+    group = escape_control_characters(directory.path.resolve().name)
     return [TrackerRun("study", group, config, tables={"verdicts": verdicts}, images=images)]

@@ -22,21 +22,21 @@ from incentivize.experiments.trackers.registry import Tracker, load_tracker
 class TrackerSync:
     """A tracker, kept up to date with a run directory."""
 
-    def __init__(self, name: str | None, store: RunDirectory) -> None:
+    def __init__(self, name: str | None, directory: RunDirectory) -> None:
         """Load no tracker yet, and never one where the name is None."""
-        self.name, self.store = name, store
-        self.folder = store.path / "trackers" / (name or "")
+        self.name, self.directory = name, directory
+        self.folder = directory.path / "trackers" / (name or "")
         self.tracker: Tracker | None = None
         self.off = name is None
 
     def on_cells_finished(self) -> None:
         """Write the cells whose rows are final."""
-        self._attempt(self._write, lambda: runs_of_cells(self.store, include_unscored=False))
+        self._attempt(self._write, lambda: runs_of_cells(self.directory, include_unscored=False))
 
     def on_study_finished(self) -> None:
         """Write all cells, the figure and the verdicts."""
         self._attempt(
-            self._write, lambda: [*runs_of_cells(self.store, include_unscored=True), *run_of_study(self.store)]
+            self._write, lambda: [*runs_of_cells(self.directory, include_unscored=True), *run_of_study(self.directory)]
         )
 
     def close(self) -> None:
@@ -86,9 +86,9 @@ def _read_digests(path: Path) -> dict[str, str]:
 
 
 @contextmanager
-def open_tracker(name: str | None, store: RunDirectory) -> Iterator[TrackerSync]:
+def open_tracker(name: str | None, directory: RunDirectory) -> Iterator[TrackerSync]:
     """Open a tracker for a run directory, and close it however the block ends."""
-    sync = TrackerSync(name, store)
+    sync = TrackerSync(name, directory)
     try:
         yield sync
     finally:

@@ -97,7 +97,7 @@ def choose_players(cells: Sequence[Cell], family: str) -> list[Player]:
     return [*chosen, Player("expert", ())] if chosen else []
 
 
-def play_scenes(store: RunDirectory, cells: Sequence[Cell], family: str, count: int) -> Iterator[Scene]:
+def play_scenes(directory: RunDirectory, cells: Sequence[Cell], family: str, count: int) -> Iterator[Scene]:
     """Play the first `count` held-out tasks; if there are specialists, only those tasks that have one.
 
     Raises:
@@ -109,7 +109,7 @@ def play_scenes(store: RunDirectory, cells: Sequence[Cell], family: str, count: 
     dynamics = family_of(chosen[0].cells[0])
     assert isinstance(dynamics, Family)
     tasks = min([count, *(len(player.cells) for player in chosen if len(player.cells) > 1)])
-    plays = [_load_player(store, dynamics, player, tasks) for player in chosen]
+    plays = [_load_player(directory, dynamics, player, tasks) for player in chosen]
     for task in range(tasks):
         digits = dynamics.tasks.heldout(task)
         key_start, key = jax.random.split(jax.random.fold_in(jax.random.key(KEY), task))
@@ -125,13 +125,13 @@ Play = Callable[[int, State, jax.Array], Trajectory]
 """From the number of a task, a start and a key to a trajectory."""
 
 
-def _load_player(store: RunDirectory, family: Family, player: Player, tasks: int) -> Play:
+def _load_player(directory: RunDirectory, family: Family, player: Player, tasks: int) -> Play:
     """Load the parameters of a player for the first `tasks` tasks, and return how it plays."""
     if not player.cells:
         return lambda _, start, key: _by_expert(family, start, key)
     network = network_of(player.cells[0].training, family)
     like = network.shapes()
-    paths = [store.path / "checkpoints" / f"{cell.id}.msgpack" for cell in player.cells[:tasks]]
+    paths = [directory.path / "checkpoints" / f"{cell.id}.msgpack" for cell in player.cells[:tasks]]
     params = [load(str(path), like) for path in paths]
     return lambda task, start, key: _by_network(family, network, params[task % len(params)], start, key)
 

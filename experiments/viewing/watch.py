@@ -20,7 +20,7 @@ GIF_COLUMNS = 2  # players side by side in an animation
 
 
 def watch(
-    store: RunDirectory,
+    directory: RunDirectory,
     console: Console,
     family: str | None,
     tasks: int,
@@ -31,7 +31,7 @@ def watch(
     """Show replays of a run, and write the files asked for.
 
     Args:
-        store: the run directory.
+        directory: the run directory.
         console: where replays are shown.
         family: the family to watch; the first of the run if None.
         tasks: how many held-out tasks are played.
@@ -45,18 +45,20 @@ def watch(
     Raises:
         InputError: where the run has no such family, or no agents of it to watch.
     """
-    settings = store.settings()
+    settings = directory.settings()
     name = family or settings.families[0]
     check_name("--family", name, settings.families)
     screen, played = Screen(console), list[Scene]()
-    for scene in play_scenes(store, cells_of_run(store, settings), name, tasks):
+    for scene in play_scenes(directory, cells_of_run(directory, settings), name, tasks):
         played.append(scene)
         if not show:
             continue
         print(f"\n{scene.family}, held-out task {scene.task}: {scene.description}\n")
         _show(scene, screen, PAUSE_SECONDS if screen.terminal and not (gif or html) else 0.0)
     if not played:
-        raise InputError(f"{store.path}: {settings.study} has no generalist of {name} to watch. Give another --family.")
+        raise InputError(
+            f"{directory.path}: {settings.study} has no generalist of {name} to watch. Give another --family."
+        )
     if gif:
         write_gif(gif, [picture for scene in played for picture in draw_frames(scene, GIF_COLUMNS)])
     if html:

@@ -142,9 +142,9 @@ def damaged_runs(seeds, tiny_run, tiny_config, folder, capsys, monkeypatch):
         assert status != 1 or "Is a directory" in said, (seed, done, said)  # nothing else ends a run that was damaged
         assert status == 0 or str(run) in said, (seed, done, said)
         if status == 0:
-            store = RunDirectory(run)
-            store.check_digests()
-            found = store.rows(), store.tasks(10**6), store.meta()["blind"], store.meta()["ledger"]
+            directory = RunDirectory(run)
+            directory.check_digests()
+            found = directory.rows(), directory.tasks(10**6), directory.meta()["blind"], directory.meta()["ledger"]
             assert found[0] == wanted[0], (seed, done)
             assert (found[1] == wanted[1]).all(), (seed, done)
             assert found[2:] == wanted[2:], (seed, done)

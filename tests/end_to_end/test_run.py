@@ -231,10 +231,10 @@ def test_verdicts_of_before_do_not_stand_for_those_of_now(
 def test_a_report_knows_cells_that_were_finished_after_the_counts_were_written(tiny_run, tmp_path, monkeypatch):
     leave_out_pictures(monkeypatch)
     run = copy(tiny_run, tmp_path / "run")
-    store = RunDirectory(run)
-    counts = store.tasks(10**6)
+    directory = RunDirectory(run)
+    counts = directory.tasks(10**6)
     for left in (counts[:0], counts[counts["cell"] != counts["cell"][-1]]):
-        store.publish(store.rows(), left)
+        directory.publish(directory.rows(), left)
         assert main(["report", str(run)]) == 0
         assert (run / "claims.json").read_bytes() == (tiny_run / "claims.json").read_bytes()
 

@@ -12,8 +12,7 @@ import pytest
 
 from incentivize.experiments.cli.main import main
 from incentivize.experiments.errors import InputError
-from incentivize.experiments.storage import parameters
-from incentivize.experiments.storage import run_directory as store_module
+from incentivize.experiments.storage import parameters, run_directory
 from incentivize.experiments.storage.cell_store import CellStore
 from incentivize.experiments.storage.io import MAX_SETTINGS_BYTES
 from incentivize.experiments.storage.run_directory import RunDirectory
@@ -83,9 +82,9 @@ def test_nothing_is_unpickled(content, undrawn, run, tiny_config, trained, tmp_p
 
 
 def test_counts_that_have_to_be_unpickled_are_refused_though_they_are_what_was_written(run, tmp_path, capsys):
-    store = RunDirectory(run)
+    directory = RunDirectory(run)
     (run / "tasks.npz").write_bytes(objects(Evil(tmp_path / "hurt")))
-    store.publish(store.rows())  # with the digest of these
+    directory.publish(directory.rows())  # with the digest of these
     assert main(["report", str(run)]) == 2
     assert "tasks.npz: cannot be read as part of a run" in capsys.readouterr().err
     assert not (tmp_path / "hurt").exists()
@@ -147,19 +146,19 @@ def test_a_pipe_in_a_files_place_is_not_waited_for(run, tiny_config, capsys):
 
 
 def test_texts_have_a_bound(run, monkeypatch, capsys):
-    monkeypatch.setattr(store_module, "MAX_ROWS_BYTES", 100)
+    monkeypatch.setattr(run_directory, "MAX_ROWS_BYTES", 100)
     assert main(["report", str(run)]) == 2
     assert "it is larger than it can be" in capsys.readouterr().err
-    monkeypatch.setattr(store_module, "MAX_SETTINGS_BYTES", 100)
+    monkeypatch.setattr(run_directory, "MAX_SETTINGS_BYTES", 100)
     assert main(["report", str(run)]) == 2
     assert "not a run directory" in capsys.readouterr().err
 
 
 def test_counts_have_a_bound(run, capsys):
-    store = RunDirectory(run)
+    directory = RunDirectory(run)
     with zipfile.ZipFile(run / "tasks.npz", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("tasks.npy", bytes(64 * MAX_SETTINGS_BYTES))
-    store.publish(store.rows())
+    directory.publish(directory.rows())
     assert main(["report", str(run)]) == 2
     assert "tasks.npz: cannot be read as part of a run (ValueError: it is larger" in capsys.readouterr().err
 
@@ -255,27 +254,27 @@ def test_what_cannot_be_gone_on_with_is_left_as_it_is(run, tiny_config, capsys):
 
 
 def test_links_to_themselves_or_to_nothing_and_tables_that_are_none(run, tiny_config, capsys):
-    store = RunDirectory(run)
+    directory = RunDirectory(run)
     for target in ("odd", "nothing"):
         (run / "odd").symlink_to(run / target)
         assert main(["report", str(run)]) == 2
         assert "odd: leads out of the run directory, or nowhere" in capsys.readouterr().err
         (run / "odd").unlink()
     for odd in ({"audit": [1]}, {"seconds": "long"}, {"scripted": 3}):
-        store.publish(store.rows(), **odd)
+        directory.publish(directory.rows(), **odd)
         assert main(["report", str(run)]) == 2
         assert "meta.json: cannot be read" in capsys.readouterr().err
         (run / "meta.json").unlink()
 
 
 def test_strings_from_files_are_escaped(run, tiny_run, capsys):
-    store = RunDirectory(run)
-    meta, rows = store.meta(), store.rows()
+    directory = RunDirectory(run)
+    meta, rows = directory.meta(), directory.rows()
     for row in rows:
         row["variant"] = row["network"] = SCRIPT
     ledger = {key: entry | {"label": SCRIPT, SCRIPT: SCRIPT} for key, entry in meta["ledger"].items()}
     audit = {SCRIPT: meta["audit"]["errands"] | {"nearest": {SCRIPT: SCRIPT}}}
-    store.publish(
+    directory.publish(
         rows[:-40],
         ledger=ledger,
         audit=audit,
@@ -306,11 +305,11 @@ def test_strings_from_files_are_escaped(run, tiny_run, capsys):
     ],
 )
 def test_settings_name_what_there_is_and_nothing_else(old, new, named, run, tmp_path, capsys):
-    store = RunDirectory(run)
+    directory = RunDirectory(run)
     text = (run / "config.toml").read_text()
     assert old in text
     (run / "config.toml").write_text(text.replace(old, new))
-    store.publish(store.rows())
+    directory.publish(directory.rows())
     status = main(["report", str(run), "--out", str(tmp_path / "report")])
     said = capsys.readouterr().err
     if "reward" in old:  # a report asks no reward

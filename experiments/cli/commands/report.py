@@ -38,16 +38,16 @@ class Report(Command):
         claims: list[dict[str, Any]] = []
         pages: list[Path] = []
         for path in self.runs:
-            store = RunDirectory(path)
-            store.check_no_outside_links()
-            store.settings()  # raises where the directory is no run
+            directory = RunDirectory(path)
+            directory.check_no_outside_links()
+            directory.settings()  # raises where the directory is no run
             out = self.out or path
             target = RunDirectory(out / path.resolve().name if self.out and len(self.runs) > 1 else out)
             is_run_directory = (target.path / "config.toml").exists()
             if is_run_directory and self.out:
                 target.check_no_outside_links()
             with exclusive_lock(target) if is_run_directory else nullcontext():
-                claims += [claim | {"run": path.resolve().name} for claim in report(store, console, target.path)]
+                claims += [claim | {"run": path.resolve().name} for claim in report(directory, console, target.path)]
             pages.append(target.path / "report.html")
         if len(self.runs) > 1:
             scoreboard(claims, console, self.out)

@@ -232,11 +232,11 @@ def _json_document(out: Path) -> dict[str, Any]:
     """Return the document of `--json` for a finished run."""
     from incentivize.experiments.storage.run_directory import RunDirectory
 
-    store = RunDirectory(out)
-    meta, claims = store.meta(), out / "claims.json"
+    directory = RunDirectory(out)
+    meta, claims = directory.meta(), out / "claims.json"
     return {
         "out": str(out),
-        "state": store.status().get("state"),
+        "state": directory.status().get("state"),
         "cells": len(meta.get("ledger", {})),
         "seconds": meta.get("seconds"),
         "claims": json.loads(claims.read_text(encoding="utf-8")) if claims.exists() else [],

@@ -48,6 +48,8 @@ class Watch(Command):
         check_at_least_one(tasks=self.tasks)
         check_can_write("--gif", self.gif, ".gif")
         check_can_write("--page", self.page, ".html")
-        store = RunDirectory(self.run)
-        store.check_no_outside_links()
-        return CommandResult(watch(store, console, self.family, self.tasks, self.gif, self.page, not self.common.json))
+        directory = RunDirectory(self.run)
+        directory.check_no_outside_links()
+        return CommandResult(
+            watch(directory, console, self.family, self.tasks, self.gif, self.page, not self.common.json)
+        )

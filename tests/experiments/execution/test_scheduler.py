@@ -23,7 +23,7 @@ from incentivize.experiments.execution.planning import Plan, plan_groups
 from incentivize.experiments.execution.progress import Progress
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import load_file, resolve
-from incentivize.experiments.storage import cell_store
+from incentivize.experiments.storage import cell_store as cell_store_module
 from incentivize.experiments.storage.cell_store import CellResult, CellStore
 from incentivize.experiments.storage.code_version import CodeVersion
 from incentivize.experiments.storage.run_directory import RunDirectory
@@ -57,7 +57,7 @@ def study(tiny_config, tmp_path):
 
 def run(study, monkeypatch, order=1, results=results, beside=None):
     """Runs a study with made-up results; returns how many cells were missing."""
-    settings, cells, store = study
+    settings, cells, directory = study
     progress = Progress(Console(quiet=True))
 
     def all_at_once(programs, options, deliver):
@@ -65,49 +65,49 @@ def run(study, monkeypatch, order=1, results=results, beside=None):
             deliver([results(cell) for cell in group.cells])
 
     monkeypatch.setattr(scheduler, "run_groups", all_at_once)
-    archive = CellStore(store.path, beside, {"commit": "abc"})
+    cell_store = CellStore(directory.path, beside, {"commit": "abc"})
     plan, finished = (
         Plan(cells, plan_groups(cells)),
-        import_missing_cells(load_own_cells(cells, archive), cells, archive),
+        import_missing_cells(load_own_cells(cells, cell_store), cells, cell_store),
     )
-    scheduler.run_missing_cells(plan, settings, store, archive, progress, ExecutionOptions(1), finished)
+    scheduler.run_missing_cells(plan, settings, directory, cell_store, progress, ExecutionOptions(1), finished)
     return progress.total
 
 
 def test_a_run_measures_its_teacher_once(study, monkeypatch):
-    settings, _, store = study
+    settings, _, directory = study
     run(study, monkeypatch)
     sizes = {"n_tasks": settings.eval_tasks, "n_episodes": settings.eval_tasks * settings.eval_instances}
     family = settings.families[0]
-    assert store.meta()["teacher"][family] == {"kind": "informed", "success": 1.0} | sizes
-    assert {row["role"] for row in store.rows()}.isdisjoint({"expert", "teacher"})  # no agent of the study
+    assert directory.meta()["teacher"][family] == {"kind": "informed", "success": 1.0} | sizes
+    assert {row["role"] for row in directory.rows()}.isdisjoint({"expert", "teacher"})  # no agent of the study
     monkeypatch.setattr(baselines, "teacher_entry", None)
     run(study, monkeypatch)
 
 
 def test_what_was_measured_under_other_settings_before_the_first_cell_is_measured_again(study, monkeypatch):
-    settings, _, store = study
+    settings, _, directory = study
     family = settings.families[0]
     old = {"audit": {family: {"pools": 0}}, "scripted": {family: []}, "teacher": {family: {"success": -1.0}}}
-    store.update_meta(**old, ambient={"--xla_gpu_deterministic_ops": "true"})
+    directory.update_meta(**old, ambient={"--xla_gpu_deterministic_ops": "true"})
     run(study, monkeypatch)
-    meta = store.meta()
+    meta = directory.meta()
     assert meta["ambient"] == {}
     assert all(meta[name][family] != entry[family] for name, entry in old.items())
-    store.update_meta(
+    directory.update_meta(
         ambient={"--xla_gpu_deterministic_ops": "true"}
     )  # with cells of another version: they go together
     monkeypatch.setattr(CellStore, "code_version", lambda *_: CodeVersion("another"))
     monkeypatch.setattr(baselines, "audit_pools", None)
     run(study, monkeypatch)
-    assert store.meta()["ambient"]
+    assert directory.meta()["ambient"]
 
 
 @pytest.mark.parametrize("order", [1, -1], ids=["blind first", "blind last"])
 def test_scores_wait_for_the_blind_level(order, study, monkeypatch):
-    _, cells, store = study
+    _, cells, directory = study
     assert run(study, monkeypatch, order) == len(cells)
-    rows = [row for row in store.rows() if row["role"] not in ("uniform", "scripted")]
+    rows = [row for row in directory.rows() if row["role"] not in ("uniform", "scripted")]
     assert {row["cell"] for row in rows} == {cell.id for cell in cells}
     for row in rows:
         expected = None if row["role"] == "blind" else (row["success"] - 0.5) / 0.5
@@ -118,12 +118,12 @@ def test_an_agent_of_several_families_has_rows_and_scores_in_each(tiny_config, t
     base = {"study": "mixture", "preset": "quick"} | mixture.PRESETS["quick"]
     own = {"families": ("errands", "mazes"), "pools": ("new",), "control_pools": (), "taught_pools": ()}
     settings = resolve(base, presets.training_defaults("quick"), load_file(tiny_config), own)
-    cells, store = mixture.cells(settings), RunDirectory(tmp_path / "run")
-    store.path.mkdir()
-    study = settings, cells, store
+    cells, directory = mixture.cells(settings), RunDirectory(tmp_path / "run")
+    directory.path.mkdir()
+    study = settings, cells, directory
     assert run(study, monkeypatch) == len(cells)
     mixed = [cell.id for cell in cells if cell.role == "mixture"]
-    rows = [row for row in store.rows() if row["cell"] in mixed and row["evaluated_on"] == "unseen"]
+    rows = [row for row in directory.rows() if row["cell"] in mixed and row["evaluated_on"] == "unseen"]
     assert {row["family"] for row in rows} == {"errands", "mazes"}
     for row in rows:
         assert row["success"] == (int(row["cell"], 16) + len(row["family"])) % 11 / 10
@@ -151,65 +151,67 @@ def damage(path):
 @pytest.mark.parametrize("how", [Path.unlink, damage, lambda path: path.write_bytes(b"")], ids=["gone", "cut", "empty"])
 @pytest.mark.parametrize("which", ["cells/{}.npz", "checkpoints/{}.msgpack"])
 def test_a_cell_that_is_not_whole_is_made_again_and_all_else_from_the_cells(how, which, study, monkeypatch, capsys):
-    _, cells, store = study
+    _, cells, directory = study
     run(study, monkeypatch)
-    whole, counts, meta = store.rows(), store.tasks(10**6), store.meta()
+    whole, counts, meta = directory.rows(), directory.tasks(10**6), directory.meta()
     assert run(study, monkeypatch) == 0
-    how(store.path / which.format(cells[3].id))
+    how(directory.path / which.format(cells[3].id))
     for name in ("results.jsonl", "tasks.npz", "meta.json"):
-        (store.path / name).unlink()
+        (directory.path / name).unlink()
     assert run(study, monkeypatch) == 1
-    assert store.rows() == whole
-    assert (store.tasks(10**6) == counts).all()
-    assert store.meta() == meta
+    assert directory.rows() == whole
+    assert (directory.tasks(10**6) == counts).all()
+    assert directory.meta() == meta
     lost = how is Path.unlink and which.startswith("cells")
     assert ("damaged, so this cell" in capsys.readouterr().err) != lost
 
 
 def test_a_cell_under_another_name_is_not_taken_for_it(study, monkeypatch, capsys):
-    _, cells, store = study
+    _, cells, directory = study
     run(study, monkeypatch)
-    whole = store.rows()
+    whole = directory.rows()
     for name in ("cells/{}.npz", "checkpoints/{}.msgpack"):
-        (store.path / name.format(cells[1].id)).replace(store.path / name.format(cells[3].id))
+        (directory.path / name.format(cells[1].id)).replace(directory.path / name.format(cells[3].id))
     assert run(study, monkeypatch) == 2
     assert "it is of another cell" in capsys.readouterr().err
-    assert store.rows() == whole
+    assert directory.rows() == whole
 
 
 def test_cells_of_other_runs_are_taken_over_where_they_mean_the_same(study, monkeypatch, tmp_path):
-    settings, cells, store = study
+    settings, cells, directory = study
     assert run(study, monkeypatch) == len(cells)
     more = settings.model_copy(update={"pools": (1, 2, 4, None)})
     bigger = more, task_count.cells(more), RunDirectory(tmp_path / "bigger")
     bigger[2].path.mkdir()
     assert run(bigger, monkeypatch, beside=tmp_path) == 2  # the pools of two tasks
-    assert {row["cell"] for row in store.rows()} < {row["cell"] for row in bigger[2].rows()}
-    shutil.rmtree(store.path)  # what was taken over is there to stay
+    assert {row["cell"] for row in directory.rows()} < {row["cell"] for row in bigger[2].rows()}
+    shutil.rmtree(directory.path)  # what was taken over is there to stay
     assert run(bigger, monkeypatch) == 0
     other = more, bigger[1], RunDirectory(tmp_path / "other")
     other[2].path.mkdir()
     with monkeypatch.context() as patch:
-        patch.setattr(cell_store, "code_version", lambda *_: CodeVersion("changed"))
+        patch.setattr(cell_store_module, "code_version", lambda *_: CodeVersion("changed"))
         assert run(other, patch, beside=tmp_path) == len(bigger[1])
 
 
 def test_a_run_that_was_begun_with_other_code_is_not_gone_on_with(study, monkeypatch):
-    _, cells, store = study
+    _, cells, directory = study
     run(study, monkeypatch)
-    monkeypatch.setattr(cell_store, "code_version", lambda *_: CodeVersion("changed"))
+    monkeypatch.setattr(cell_store_module, "code_version", lambda *_: CodeVersion("changed"))
     assert run(study, monkeypatch) == 0  # there is nothing to do
-    (store.path / "cells" / f"{cells[3].id}.npz").unlink()
+    (directory.path / "cells" / f"{cells[3].id}.npz").unlink()
     with pytest.raises(InputError, match=r"was started with other training code \(commit abc\), and [0-9]+ of its"):
         run(study, monkeypatch)
 
 
 def test_a_run_that_was_begun_with_other_settings_of_jax_is_not_gone_on_with(study, monkeypatch):
-    _, cells, store = study
+    _, cells, directory = study
     run(study, monkeypatch)
-    real = cell_store.code_version
-    monkeypatch.setattr(cell_store, "code_version", lambda *what: real(*what)._replace(ambient="jax_enable_x64=True"))
-    (store.path / "cells" / f"{cells[3].id}.npz").unlink()
+    real = cell_store_module.code_version
+    monkeypatch.setattr(
+        cell_store_module, "code_version", lambda *what: real(*what)._replace(ambient="jax_enable_x64=True")
+    )
+    (directory.path / "cells" / f"{cells[3].id}.npz").unlink()
     with pytest.raises(
         InputError, match=r"started with .*, and this process has .*jax_enable_x64=True, so that numbers"
     ):
@@ -217,21 +219,21 @@ def test_a_run_that_was_begun_with_other_settings_of_jax_is_not_gone_on_with(stu
 
 
 def test_a_cell_that_is_given_up_leaves_a_gap_and_is_not_tried_again(study, monkeypatch):
-    settings, cells, store = study
+    settings, cells, directory = study
     lost = next(cell for cell in cells if cell.role == "blind")
 
     def broken(cell):
         return results(cell)._replace(failure="loss is nan" if cell.id == lost.id else "")
 
     assert run(study, monkeypatch, results=broken) == len(cells)
-    assert lost.id not in {row["cell"] for row in store.rows()}
-    assert store.meta()["given_up"] == {lost.id: f"{lost.label}: loss is nan"}
-    assert {row["score"] for row in store.rows()} == {None}  # the level lacks what was given up
+    assert lost.id not in {row["cell"] for row in directory.rows()}
+    assert directory.meta()["given_up"] == {lost.id: f"{lost.label}: loss is nan"}
+    assert {row["score"] for row in directory.rows()} == {None}  # the level lacks what was given up
     assert run(study, monkeypatch) == 0
-    table = ResultsTable(store.rows(), store.tasks(10**6), store.meta())
-    (store.path / "cells" / f"{lost.id}.npz").unlink()  # to try again, which goes well
+    table = ResultsTable(directory.rows(), directory.tasks(10**6), directory.meta())
+    (directory.path / "cells" / f"{lost.id}.npz").unlink()  # to try again, which goes well
     assert run(study, monkeypatch) == 1
-    assert store.meta()["given_up"] == {}
+    assert directory.meta()["given_up"] == {}
     assert {claim.effect for claim in task_count.verdicts(table, settings) if "appears" in claim.claim} == {None}
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from incentivize.experiments.settings import presets
 from incentivize.experiments.settings.loading import load_file, resolve
-from incentivize.experiments.storage import cell_store
+from incentivize.experiments.storage import cell_store as cell_store_module
 from incentivize.experiments.storage.cell_store import CellResult, CellStore
 from incentivize.experiments.storage.code_version import CodeVersion
 from incentivize.experiments.storage.schema import count_fields
@@ -15,9 +15,9 @@ from incentivize.experiments.studies import task_count
 
 
 @pytest.fixture
-def stores(tiny_config, tmp_path, monkeypatch):
+def cell_stores(tiny_config, tmp_path, monkeypatch):
     """A cell, an empty run, and a sibling that has finished the cell."""
-    monkeypatch.setattr(cell_store, "code_version", lambda *_: CodeVersion("0123456789abcdef"))
+    monkeypatch.setattr(cell_store_module, "code_version", lambda *_: CodeVersion("0123456789abcdef"))
     base = {"study": "task-count", "preset": "quick"} | task_count.PRESETS["quick"]
     cell = task_count.cells(resolve(base, presets.training_defaults("quick"), load_file(tiny_config)))[0]
     counts = np.zeros(1, count_fields(cell.life))
@@ -30,51 +30,51 @@ def stores(tiny_config, tmp_path, monkeypatch):
     return cell, empty, sibling
 
 
-def test_a_cell_of_a_sibling_is_copied_with_its_parameters(stores, capsys):
-    cell, store, sibling = stores
-    assert store.load(cell) is None
-    imported = store.import_from_siblings(cell)
+def test_a_cell_of_a_sibling_is_copied_with_its_parameters(cell_stores, capsys):
+    cell, cell_store, sibling = cell_stores
+    assert cell_store.load(cell) is None
+    imported = cell_store.import_from_siblings(cell)
     assert imported is not None
     assert imported.about["episodes"] == 5
     parameters = f"checkpoints/{cell.id}.msgpack"
-    assert (store.run / parameters).read_bytes() == (sibling.run / parameters).read_bytes()
-    loaded = store.load(cell)
+    assert (cell_store.run / parameters).read_bytes() == (sibling.run / parameters).read_bytes()
+    loaded = cell_store.load(cell)
     assert loaded is not None
     assert loaded.about == imported.about
     assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("name", ["cells/{}.npz", "checkpoints/{}.msgpack"])
-def test_a_damaged_cell_of_a_sibling_is_named_in_one_line(name, stores, capsys):
-    cell, store, sibling = stores
+def test_a_damaged_cell_of_a_sibling_is_named_in_one_line(name, cell_stores, capsys):
+    cell, cell_store, sibling = cell_stores
     path = sibling.run / name.format(cell.id)
     path.write_bytes(path.read_bytes()[:-9])
-    assert store.import_from_siblings(cell) is None
+    assert cell_store.import_from_siblings(cell) is None
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"{sibling.run}/cells/{cell.id}.npz: cannot be used")
-    assert not (store.run / "cells").exists()
+    assert not (cell_store.run / "cells").exists()
 
 
 @pytest.mark.parametrize(
     "error", [MemoryError(), OSError(errno.EMFILE, "Too many open files"), AttributeError("a bug")]
 )
-def test_neither_want_of_resources_nor_a_bug_is_taken_for_damage(error, stores, monkeypatch):
-    cell, store, _ = stores
+def test_neither_want_of_resources_nor_a_bug_is_taken_for_damage(error, cell_stores, monkeypatch):
+    cell, cell_store, _ = cell_stores
 
     def fail(*_):
         raise error
 
-    monkeypatch.setattr(cell_store, "_read", fail)
+    monkeypatch.setattr(cell_store_module, "_read", fail)
     with pytest.raises(type(error)):
-        store.import_from_siblings(cell)
+        cell_store.import_from_siblings(cell)
 
 
-def test_a_full_disk_is_not_taken_for_a_damaged_file(stores, monkeypatch):
-    cell, store, _ = stores
+def test_a_full_disk_is_not_taken_for_a_damaged_file(cell_stores, monkeypatch):
+    cell, cell_store, _ = cell_stores
 
     def fail(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(cell_store, "write_atomic", fail)
+    monkeypatch.setattr(cell_store_module, "write_atomic", fail)
     with pytest.raises(OSError, match="No space left"):
-        store.import_from_siblings(cell)
+        cell_store.import_from_siblings(cell)

@@ -27,12 +27,12 @@ def status(path):
 
 
 def test_a_directory_is_made_with_its_configuration_in_one_step(tmp_path, monkeypatch):
-    with open_run_directory(tmp_path / "deep" / "run", SETTINGS) as store:
-        assert store.settings() == SETTINGS
+    with open_run_directory(tmp_path / "deep" / "run", SETTINGS) as directory:
+        assert directory.settings() == SETTINGS
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["run"]
     (tmp_path / "empty").mkdir()
-    with open_run_directory(tmp_path / "empty", SETTINGS) as store:
-        assert store.settings() == SETTINGS
+    with open_run_directory(tmp_path / "empty", SETTINGS) as directory:
+        assert directory.settings() == SETTINGS
     monkeypatch.setattr(
         ownership, "write_atomic", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device"))
     )
@@ -57,8 +57,8 @@ def test_where_no_directory_can_be_renamed_it_is_filled_where_it_lies(number, tm
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(ownership.os, "rename", rename)
-    with open_run_directory(tmp_path / "run", SETTINGS) as store:
-        assert store.settings() == SETTINGS
+    with open_run_directory(tmp_path / "run", SETTINGS) as directory:
+        assert directory.settings() == SETTINGS
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
@@ -67,8 +67,8 @@ def test_what_processes_of_the_same_number_have_left_is_in_nobodys_way_and_stays
     left = tmp_path / f".run.{os.getpid()}.part"
     left.mkdir()
     (left / "config.toml").touch()
-    with open_run_directory(tmp_path / "run", SETTINGS) as store:
-        assert store.settings() == SETTINGS
+    with open_run_directory(tmp_path / "run", SETTINGS) as directory:
+        assert directory.settings() == SETTINGS
     assert (left / "config.toml").exists()
 
 
@@ -87,8 +87,8 @@ def test_what_a_process_of_the_same_number_has_said_stays(error, tmp_path):
 
 
 def test_a_long_name_is_a_name(tmp_path):
-    with open_run_directory(tmp_path / ("ö" * 127), SETTINGS) as store:
-        assert store.settings() == SETTINGS
+    with open_run_directory(tmp_path / ("ö" * 127), SETTINGS) as directory:
+        assert directory.settings() == SETTINGS
 
 
 def test_what_cannot_be_a_directory_is_refused_with_the_reason(tmp_path):
@@ -108,14 +108,14 @@ def test_who_is_second_to_make_it_takes_what_the_first_has_made(tmp_path, monkey
         rename(source, target)
 
     monkeypatch.setattr(ownership.os, "rename", lose)
-    with open_run_directory(tmp_path / "run", SETTINGS) as store:
-        assert store.settings() == SETTINGS
+    with open_run_directory(tmp_path / "run", SETTINGS) as directory:
+        assert directory.settings() == SETTINGS
     assert not list(tmp_path.glob(".*"))
 
 
 def test_a_second_writer_is_refused_and_told_who_the_first_is(tmp_path):
-    with open_run_directory(tmp_path / "run", SETTINGS) as store:
-        set_status(store, "running")
+    with open_run_directory(tmp_path / "run", SETTINGS) as directory:
+        set_status(directory, "running")
         with (
             pytest.raises(InputError, match="is being written by another run") as caught,
             open_run_directory(tmp_path / "run", SETTINGS),
@@ -132,8 +132,9 @@ def test_what_a_killed_process_held_is_free(tmp_path):
         "import sys, time\nfrom pathlib import Path\n"
         "from incentivize.experiments.storage.ownership import open_run_directory, set_status\n"
         "from incentivize.experiments.settings.schema import Settings\n"
-        "with open_run_directory(Path(sys.argv[1]), Settings(study='task-count', families=('errands',))) as store:\n"
-        "    set_status(store, 'running')\n    print('held', flush=True)\n    time.sleep(60)\n"
+        "settings = Settings(study='task-count', families=('errands',))\n"
+        "with open_run_directory(Path(sys.argv[1]), settings) as directory:\n"
+        "    set_status(directory, 'running')\n    print('held', flush=True)\n    time.sleep(60)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "run")], stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "held\n"
@@ -164,8 +165,8 @@ def test_what_a_killed_process_held_is_free(tmp_path):
 )
 def test_the_status_says_how_it_ended(error, state, reason, tmp_path):
     try:
-        with open_run_directory(tmp_path / "run", SETTINGS) as store:
-            set_status(store, "running")
+        with open_run_directory(tmp_path / "run", SETTINGS) as directory:
+            set_status(directory, "running")
             if error:
                 raise error
     except type(error or Stopped()):
@@ -175,8 +176,8 @@ def test_the_status_says_how_it_ended(error, state, reason, tmp_path):
 
 
 def test_who_only_looks_changes_nothing(tmp_path):
-    with open_run_directory(tmp_path / "run", SETTINGS) as store:
-        set_status(store, "running")
+    with open_run_directory(tmp_path / "run", SETTINGS) as directory:
+        set_status(directory, "running")
     before = (tmp_path / "run" / "status.json").read_bytes()
     with open_run_directory(tmp_path / "run", SETTINGS):
         pass
@@ -218,10 +219,10 @@ def test_a_directory_that_leads_out_of_itself_is_refused(name, tmp_path):
 
 @pytest.mark.parametrize("name", ["config.toml", "results.jsonl", "meta.json"])
 def test_files_that_changed_since_are_noticed(name, tmp_path):
-    with open_run_directory(tmp_path / "run", SETTINGS) as store:
-        store.check_digests()  # nothing is known of them yet
-        store.publish([{"cell": "a"}], None, blind={"errands": 0.25})
-    store.check_digests()
+    with open_run_directory(tmp_path / "run", SETTINGS) as directory:
+        directory.check_digests()  # nothing is known of them yet
+        directory.publish([{"cell": "a"}], None, blind={"errands": 0.25})
+    directory.check_digests()
     path = tmp_path / "run" / name
     path.write_text(path.read_text().replace("a", "b", 1))
     problem = "cannot be read as part of a run .*not what was written" if name == "meta.json" else "has changed since"

@@ -24,7 +24,7 @@ DOC = (DOCS / "trackers.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture
-def store(tiny_run, tmp_path):
+def directory(tiny_run, tmp_path):
     """A finished run of one's own."""
     return RunDirectory(Path(shutil.copytree(tiny_run, tmp_path / "run")))
 
@@ -56,8 +56,8 @@ def kept(monkeypatch):
     return kept
 
 
-def follow(store, name="tensorboard"):
-    with open_tracker(name, store) as follower:
+def follow(directory, name="tensorboard"):
+    with open_tracker(name, directory) as follower:
         follower.on_study_finished()
 
 
@@ -65,10 +65,10 @@ def files(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_event_files_say_what_the_rows_say_and_a_second_run_adds_nothing(store):
-    folder = store.path / "trackers" / "tensorboard"
-    follow(store)
-    rows = [row for row in store.rows() if row["role"] not in ("uniform", "scripted")]
+def test_event_files_say_what_the_rows_say_and_a_second_run_adds_nothing(directory):
+    folder = directory.path / "trackers" / "tensorboard"
+    follow(directory)
+    rows = [row for row in directory.rows() if row["role"] not in ("uniform", "scripted")]
     found, wanted = {}, {}
     for path in folder.rglob("events*"):
         events = EventAccumulator(str(path)).Reload()
@@ -85,35 +85,35 @@ def test_event_files_say_what_the_rows_say_and_a_second_run_adds_nothing(store):
     assert {tag for *_, tag, _ in found} >= {"success/unseen", "score/unseen", "success_greedy/seen"}
     study = EventAccumulator(str(folder / "study")).Reload()
     text = study.Tensors("verdicts/text_summary")[0].tensor_proto.string_val[0].decode()
-    for claim in json.loads((store.path / "claims.json").read_text()):
+    for claim in json.loads((directory.path / "claims.json").read_text()):
         assert claim["claim"] in text
     assert study.Images("figure")[0].width > 100
     before = files(folder)
-    follow(store)
+    follow(directory)
     assert files(folder) == before
-    store.check_no_outside_links()
+    directory.check_no_outside_links()
 
 
-def test_only_what_has_changed_is_written_again_and_all_where_the_folder_is_gone(store, kept):
-    follow(store)
+def test_only_what_has_changed_is_written_again_and_all_where_the_folder_is_gone(directory, kept):
+    follow(directory)
     everything = list(kept.names)
     assert len(set(everything)) == len(everything) > 10
-    rows = store.rows()
+    rows = directory.rows()
     changed = next(row for row in rows if row["role"] == "specialist")
-    store.publish([row | {"success": 0.987} if row == changed else row for row in rows])
+    directory.publish([row | {"success": 0.987} if row == changed else row for row in rows])
     kept.names.clear()
-    follow(store)
+    follow(directory)
     assert [name.rpartition("/")[2] for name in kept.names] == [changed["cell"]]
     assert 0.987 in {value for at in kept.records[kept.names[0]].points.values() for value in at.values()}
     kept.names.clear()
-    (store.path / "trackers" / "tensorboard" / "written.json").write_text("{")
-    follow(store)
+    (directory.path / "trackers" / "tensorboard" / "written.json").write_text("{")
+    follow(directory)
     assert kept.names == everything
 
 
-def test_rows_whose_scores_may_still_come_wait(store, kept):
-    store.update_meta(blind={"errands": None})
-    with open_tracker("tensorboard", store) as follower:
+def test_rows_whose_scores_may_still_come_wait(directory, kept):
+    directory.update_meta(blind={"errands": None})
+    with open_tracker("tensorboard", directory) as follower:
         follower.on_cells_finished()
         assert not kept.opened
         follower.on_study_finished()
@@ -121,23 +121,23 @@ def test_rows_whose_scores_may_still_come_wait(store, kept):
     assert kept.closed == 1
 
 
-def test_runs_are_named_by_what_they_are(store):
-    records = runs_of_cells(store, include_unscored=True)
+def test_runs_are_named_by_what_they_are(directory):
+    records = runs_of_cells(directory, include_unscored=True)
     names = {record.name for record in records}
     assert len(names) == len(records)
-    row = next(row for row in store.rows() if row["role"] == "generalist" and row["pool_size"] is None)
+    row = next(row for row in directory.rows() if row["role"] == "generalist" and row["pool_size"] is None)
     assert f"errands/generalist/pool-new/seed-{row['seed']}/{row['cell']}" in names
     assert {record.group for record in records} == {"run"}
-    assert [record.name for record in run_of_study(store)] == ["study"]
-    (store.path / "claims.json").unlink()
-    assert not run_of_study(store)
+    assert [record.name for record in run_of_study(directory)] == ["study"]
+    (directory.path / "claims.json").unlink()
+    assert not run_of_study(directory)
 
 
-def test_a_mixture_and_a_search_have_tags_of_their_own(store):
-    row = next(row for row in store.rows() if row["role"] == "generalist")
+def test_a_mixture_and_a_search_have_tags_of_their_own(directory):
+    row = next(row for row in directory.rows() if row["role"] == "generalist")
     row |= {"role": "mixture", "success_by_attempt": [0.25, 0.5]}
-    store.publish([row, row | {"family": "mazes", "simulations": 16, "success": 0.75}])
-    (record,) = runs_of_cells(store, include_unscored=True)
+    directory.publish([row, row | {"family": "mazes", "simulations": 16, "success": 0.75}])
+    (record,) = runs_of_cells(directory, include_unscored=True)
     split = row["evaluated_on"]
     assert record.config["family"] == "errands+mazes"
     ((_, scalars),) = record.points.items()
@@ -146,26 +146,26 @@ def test_a_mixture_and_a_search_have_tags_of_their_own(store):
     assert scalars[f"success_by_attempt/errands/{split}/2"] == 0.5
 
 
-def test_wandb_works_without_an_account_and_without_a_network(store, monkeypatch, capsys, tmp_path):
+def test_wandb_works_without_an_account_and_without_a_network(directory, monkeypatch, capsys, tmp_path):
     for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_IDENTITY_TOKEN_FILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("WANDB_DISABLE_WEAVE", "true")
     monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path / "config"))
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    rows = store.rows()
+    rows = directory.rows()
     one = next(row for row in rows if row["role"] == "generalist")
-    store.publish([row for row in rows if (row["cell"], row["role"]) == (one["cell"], one["role"])])
-    follow(store, "wandb")
-    folder = store.path / "trackers" / "wandb"
+    directory.publish([row for row in rows if (row["cell"], row["role"]) == (one["cell"], one["role"])])
+    follow(directory, "wandb")
+    folder = directory.path / "trackers" / "wandb"
     runs = list(folder.glob("offline-run-*"))
     assert len(runs) == 2
     assert all(list(run.glob("*.wandb")) for run in runs)
     assert any(one["cell"].encode() in data for path, data in files(folder).items() if path.suffix == ".wandb")
     assert list(folder.rglob("*.png"))
     assert capsys.readouterr().err.count("there is no API key") == 1
-    store.check_no_outside_links()  # no link leads out of the run
+    directory.check_no_outside_links()  # no link leads out of the run
     before = files(folder)
-    follow(store, "wandb")
+    follow(directory, "wandb")
     assert files(folder) == before
 
 
@@ -213,7 +213,7 @@ def test_names_are_as_long_as_the_server_of_wandb_takes_them(tmp_path, monkeypat
 
 
 @pytest.mark.parametrize("where", ["write", "close", "open"])
-def test_a_tracker_that_raises_is_one_warning(where, store, kept, monkeypatch, capsys):
+def test_a_tracker_that_raises_is_one_warning(where, directory, kept, monkeypatch, capsys):
     def fail(*_):
         raise OSError(28, "No space left on device")
 
@@ -221,27 +221,27 @@ def test_a_tracker_that_raises_is_one_warning(where, store, kept, monkeypatch, c
         monkeypatch.setattr(sync, "load_tracker", fail)
     else:
         monkeypatch.setattr(kept, where, fail)
-    with open_tracker("tensorboard", store) as follower:
+    with open_tracker("tensorboard", directory) as follower:
         follower.on_cells_finished()
         follower.on_cells_finished()
         follower.on_study_finished()
     said = capsys.readouterr().err
     assert said.count("warning: --tracker = 'tensorboard': the disk is full") == 1
     assert len(said.splitlines()) == 1
-    assert (store.path / "trackers" / "tensorboard" / "written.json").exists() == (where == "close")
+    assert (directory.path / "trackers" / "tensorboard" / "written.json").exists() == (where == "close")
 
 
-def test_a_tracker_leaves_the_run_and_its_exit_status_as_they_are(store, kept, monkeypatch, tiny_config, capsys):
+def test_a_tracker_leaves_the_run_and_its_exit_status_as_they_are(directory, kept, monkeypatch, tiny_config, capsys):
     def fail(_):
         raise RuntimeError("the server is gone\nfor good")
 
     monkeypatch.setattr(kept, "write", fail)
-    before = files(store.path)
-    arguments = ["run", "task-count", "--config", str(tiny_config), "--out", str(store.path), "--tracker", "wandb"]
+    before = files(directory.path)
+    arguments = ["run", "task-count", "--config", str(tiny_config), "--out", str(directory.path), "--tracker", "wandb"]
     assert main(arguments) == 0
     assert "warning: --tracker = 'wandb': the server is gone. The study goes on without it." in capsys.readouterr().err
     assert kept.closed == 1
-    changed = {path.name for path, data in files(store.path).items() if before.get(path) != data}
+    changed = {path.name for path, data in files(directory.path).items() if before.get(path) != data}
     assert changed <= {"lock"}
 
 

@@ -20,8 +20,8 @@ NAMES = ("generalist, 4 training tasks", "generalist, every episode a new task",
 
 @pytest.fixture(scope="module")
 def kept(tiny_run):
-    store = RunDirectory(tiny_run)
-    return list(play_scenes(store, cells_of_run(store, store.settings()), "errands", 9))
+    directory = RunDirectory(tiny_run)
+    return list(play_scenes(directory, cells_of_run(directory, directory.settings()), "errands", 9))
 
 
 def test_all_players_begin_alike_at_tasks_that_have_specialists(kept):
@@ -37,8 +37,8 @@ def test_all_players_begin_alike_at_tasks_that_have_specialists(kept):
 
 
 def test_a_pool_of_one_and_controls_are_left_out(tiny_run):
-    store = RunDirectory(tiny_run)
-    cells = cells_of_run(store, store.settings())
+    directory = RunDirectory(tiny_run)
+    cells = cells_of_run(directory, directory.settings())
     assert tuple(player.name for player in choose_players(cells, "errands")) == NAMES
     shown = [cell for player in choose_players(cells, "errands") for cell in player.cells]
     assert {cell.control for cell in shown} == {None}
@@ -49,8 +49,8 @@ def test_a_pool_of_one_and_controls_are_left_out(tiny_run):
 
 def test_agents_act_by_their_own_parameters(kept, tiny_run, tmp_path):
     """With others of the first agent, that one plays otherwise, and nobody else."""
-    store = RunDirectory(tiny_run)
-    cells = cells_of_run(store, store.settings())
+    directory = RunDirectory(tiny_run)
+    cells = cells_of_run(directory, directory.settings())
     other = RunDirectory(copytree(tiny_run, tmp_path / "run"))
     path = other.path / "checkpoints" / f"{choose_players(cells, 'errands')[0].cells[0].id}.msgpack"
     path.write_bytes(to_bytes(jax.tree.map(lambda leaf: -50 * leaf, msgpack_restore(path.read_bytes()))))
