@@ -35,9 +35,9 @@ from incentivize.experiments.storage.run_directory import RunDirectory
 CLUSTERS = {"slurm": "slurm", "trial": "local"}
 """Clusters of submitit by --launcher: Slurm, and for trial a job on this machine."""
 COMMAND = (
-    "import signal; from incentivize.experiments.cli.main import entry; "
+    "import runpy, signal; "
     "[signal.signal(number, signal.SIG_IGN) for number in (signal.SIGUSR1, signal.SIGUSR2)]; "  # for submitit alone
-    "entry()"
+    "runpy.run_module('incentivize', run_name='__main__')"
 )
 NOTICE = 120  # seconds before the time limit at which a job is signalled
 PATIENCE = 90  # seconds that saving may take; after them the command is killed
