@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 import types
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -20,7 +21,7 @@ from incentivize.experiments.settings.schema import Settings
 from tests.helpers import apart
 from tests.helpers.apart import COMMAND
 from tests.helpers.paths import ROOT
-from tests.test_code_blocks import FILES, commands
+from tests.test_code_blocks import FILES, blocks, commands
 
 SUMS = ROOT / "examples" / "sums"
 TINY = """
@@ -175,8 +176,32 @@ def test_the_door_for_studies_lists_all_that_it_has():
     "path", [ROOT / "docs" / "extending.md", *sorted(SUMS.rglob("*.py"))], ids=lambda path: path.name
 )
 def test_the_example_and_its_page_use_the_door_alone(path):
-    named = set(re.findall(r"incentivize\.experiments[.\w]*", path.read_text()))
+    """Compare the modules that a file names with those that packages may use; a command has a door of its own."""
+    studies, _, commands = path.read_text().partition("## A command\n")
+    named, of_commands = (set(re.findall(r"incentivize\.experiments[.\w]*", text)) for text in (studies, commands))
     assert named <= {"incentivize.experiments.study_api"}
+    assert of_commands <= {"incentivize.experiments.cli.options", "incentivize.experiments.cli.result"}
+
+
+def test_the_command_of_the_page_is_one(tmp_path):
+    """Run the command of the page as a package that is not installed here would bring it."""
+    module, entry_points = (
+        block.text for block in blocks("docs/extending.md") if re.search("Command|commands", block.text)
+    )
+    group = tomllib.loads(entry_points)["project"]["entry-points"]["incentivize.commands"]
+    ((name, where),) = group.items()
+    file = tmp_path.joinpath(*where.partition(":")[0].split(".")).with_suffix(".py")
+    file.parent.mkdir()
+    file.write_text(module)
+    about = tmp_path / "theirs-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(f"[incentivize.commands]\n{name} = {where}\n")
+    (tmp_path / "results.jsonl").write_text("{}\n{}\n")
+    path = f"{tmp_path}{os.pathsep}{ROOT}"
+    assert "Count the rows of a run." in apart.python(tmp_path, *COMMAND, name, "--help", PYTHONPATH=path)
+    assert "2 rows" in apart.python(tmp_path, *COMMAND, name, ".", PYTHONPATH=path)
+    assert json.loads(apart.python(tmp_path, *COMMAND, name, ".", "--json", PYTHONPATH=path)) == {"rows": 2}
 
 
 def test_the_page_lists_every_name_of_the_door():
