@@ -1,4 +1,4 @@
-"""Experiments: studies, and all code between a command and a report.
+"""Experiments: the studies, the code that runs them and reports on them, and the command `incentivize`.
 
 The rooms, from the top down. Imports run down alone:
 

@@ -1,4 +1,4 @@
 """Benchmarks of `incentivize bench`.
 
-May import training, presentation, runtime; never studies or execution.
+May import presentation, training, cells, settings, runtime, agents and envs; never studies or execution.
 """

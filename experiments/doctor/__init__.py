@@ -1,7 +1,8 @@
 """Checks of `incentivize doctor` of an installation. Imports neither jax nor anything else that may be broken.
 
 A check is a pure function from facts to a `Finding`; `run_checks` collects the facts. Whatever may crash or hang runs
-in a process of its own (`isolated`). May import names of studies and trackers, runtime and errors.
+in a process of its own (`isolated`). May import runtime and errors; inside functions also envs, and the registries of
+studies, trackers, agents and rewards.
 """
 
 from typing import Literal, NamedTuple

@@ -5,5 +5,6 @@
     parameters, start_from           parameters of trained agents; agents that start from such a file
     schema, io                       columns of rows; atomic writes and reads of files that may be damaged
 
-May import cells, settings, runtime, errors; never training.
+May import cells, settings, runtime and errors; of agents, rewards and envs only the type of parameters and the
+registries; never training.
 """

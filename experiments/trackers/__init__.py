@@ -1,4 +1,6 @@
 """Trackers: adapters to other displays, such as TensorBoard or W&B.
 
-A new tracker is one file here and one line in `TRACKERS` (`registry`). May import storage, runtime and errors.
+A new tracker is one file here and one line in `TRACKERS` (`registry`).
+
+May import storage, runtime, errors and `envs.registry`.
 """
