@@ -244,6 +244,19 @@ def test_of_two_packages_with_one_name_the_first_has_it(monkeypatch):
             assert registry.Registry("rewards", {})["more"] == first
 
 
+def test_a_command_that_cannot_be_loaded_is_left_out_and_named_where_it_is_asked_for(monkeypatch, capsys):
+    from incentivize.experiments.cli import main
+
+    entries = {name: main.COMMANDS[name].value for name in ("doctor", "list")} | {"more": "nowhere.at_all:More"}
+    monkeypatch.setattr(main, "COMMANDS", brought(monkeypatch, **entries))
+    problem = "'more' of rewards, from the package theirs: cannot be loaded from "
+    with pytest.warns(UserWarning, match=problem):
+        assert main.main(["list", "rewards"]) == 0
+    capsys.readouterr()
+    assert main.main(["more"]) == 2
+    assert problem in capsys.readouterr().err
+
+
 def test_a_run_is_refused_where_its_reward_cannot_be_loaded(monkeypatch):
     from incentivize.experiments.errors import InputError
     from incentivize.experiments.execution.validation import validate

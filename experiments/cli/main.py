@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from incentivize.envs.registry import LoadError
 from incentivize.experiments.cli.arguments import check_arguments, expand_home
 from incentivize.experiments.cli.commands import COMMANDS
 from incentivize.experiments.cli.console import console_for, reader_has_gone
@@ -57,17 +58,34 @@ def _parse(args: list[str]) -> Any:
         raise InputError(f"incentivize: COMMAND is missing. Give one of {', '.join(COMMANDS)}.")
     if args[0] not in (*COMMANDS, "-h", "--help"):
         raise InputError(f"incentivize {args[0]}: there is no such command. {did_you_mean(args[0], COMMANDS)}")
-    if args[0] in COMMANDS:
-        check_arguments(args[0], COMMANDS.load(args[0]), args[1:])
+    kinds = _command_types(args[0])
+    if args[0] in kinds:
+        check_arguments(args[0], kinds[args[0]], args[1:])
         args = [args[0], *expand_home(args[1:])]
     # tyro ignores NO_COLOR, and looks at standard output to find out whether standard error is a terminal.
     tyro._experimental_options["ansi_codes"] = supports_colour(sys.stderr)
-    kinds = {name: COMMANDS.load(name) for name in COMMANDS}
     subcommands = (
         Annotated[kind, tyro.conf.subcommand(name, description=docstring(kind))] for name, kind in kinds.items()
     )
     any_command: Any = reduce(or_, subcommands)
     return tyro.cli(any_command, prog="incentivize", description=DESCRIPTION, args=args)
+
+
+def _command_types(asked: str) -> dict[str, Any]:
+    """Return the class of every command by name, with a warning in place of those that cannot be imported.
+
+    Raises:
+        InputError: if the command `asked` cannot be imported.
+    """
+    kinds = {}
+    for name in COMMANDS:
+        try:
+            kinds[name] = COMMANDS.load(name)
+        except LoadError as error:
+            if name == asked:
+                raise InputError(str(error)) from error
+            warnings.warn(str(error), stacklevel=2)
+    return kinds
 
 
 def dispatch(command: Any) -> int:

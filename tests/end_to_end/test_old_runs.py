@@ -1,6 +1,6 @@
 """Nothing that is computed has changed: every study at its preset "tiny", held against rows of an older version.
 
-`before_the_move.json` was made by the commit that it names: all studies in one folder, one after the other, as later
+`old_runs.json` was made by the commit that it names: all studies in one folder, one after the other, as later
 ones take over cells of earlier ones. Columns that were renamed since then have their new names in it.
 """
 
@@ -18,7 +18,7 @@ from incentivize.experiments import studies
 from incentivize.experiments.storage.cell_store import read_about
 from incentivize.experiments.storage.io import open_npz
 
-BEFORE = json.loads((Path(__file__).parent / "before_the_move.json").read_text())
+BEFORE = json.loads((Path(__file__).parent / "old_runs.json").read_text())
 CPUINFO = Path("/proc/cpuinfo")
 SAME_MACHINE = CPUINFO.exists() and BEFORE["processor"] in CPUINFO.read_text() and version("jaxlib") == BEFORE["jaxlib"]
 

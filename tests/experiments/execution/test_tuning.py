@@ -123,7 +123,7 @@ def test_a_search_goes_on_and_ends_with_the_settings_to_paste(arguments, made_up
         assert f"# {arm}, trial {best['trial']}\n" in text
         for key, value in best["settings"].items():
             assert pasted.pop(("taught_" if arm == "taught" else "") + key) == value
-        assert list(best["validation"]) == ["512", "1024"]
+        assert list(best["validation"]) == ["256", "512", "1024"]
         assert best["score"] == pytest.approx(np.mean(best["validation"]["1024"]))
     assert not pasted
     assert main([*arguments, "--trials", "4"]) == 0
