@@ -6,58 +6,22 @@ the commands really run, on budgets small enough for a test.
 
 import io
 import re
-import shlex
 import subprocess
 import tomllib
-from functools import cache
-from itertools import pairwise, takewhile
+from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
-from markdown_it import MarkdownIt
 from packaging.requirements import Requirement
 
 from incentivize.experiments.cli.main import main
 from incentivize.experiments.settings.loading import dump
 from incentivize.experiments.settings.schema import Settings
+from tests.helpers.code_blocks import FILES, blocks, commands
 from tests.helpers.paths import ROOT
 
 TINY = tomllib.loads((ROOT / "tests" / "tiny.toml").read_text(encoding="utf-8"))
 SHOWN = ("text", "bibtex", "{toctree}")  # languages of blocks in which there is nothing to be run
-FILES = [file.relative_to(ROOT).as_posix() for file in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))]
-
-
-class Block(NamedTuple):
-    """A code block, and the file that it is said to be, if any."""
-
-    language: str
-    text: str
-    file: str
-
-
-@cache
-def blocks(name: str) -> tuple[Block, ...]:
-    """The code blocks of a file."""
-    found, before = [], ""
-    for token in MarkdownIt("commonmark").parse((ROOT / name).read_text(encoding="utf-8")):
-        if token.type == "fence":
-            said = re.search(r"`([\w.-]+\.\w+)`[^`]*:$", before)
-            found.append(Block(token.info.strip(), token.content, said[1] if said else ""))
-        elif token.type == "inline":
-            before = token.content
-    return tuple(found)
-
-
-THEIRS = "pip install ./examples/"  # blocks with it want another package: `test_examples` runs them
-
-
-def commands(name: str, theirs: bool = False) -> list[list[str]]:
-    """The commands of a file in order, each as its words, up to what reads their output."""
-    mine = [block for block in blocks(name) if block.language == "bash" and (THEIRS in block.text) == theirs]
-    texts = [block.text.replace("\\\n", " ") for block in mine]
-    lines = [shlex.split(line, comments=True) for text in texts for line in text.splitlines()]
-    return [list(takewhile(lambda word: word not in ("|", ">"), words)) for words in lines if words]
 
 
 def write_settings(name: str, folder: Path) -> None:

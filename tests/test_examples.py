@@ -20,8 +20,8 @@ from incentivize.experiments import study_api
 from incentivize.experiments.settings.schema import Settings
 from tests.helpers import apart
 from tests.helpers.apart import COMMAND
+from tests.helpers.code_blocks import FILES, blocks, commands
 from tests.helpers.paths import ROOT
-from tests.test_code_blocks import FILES, blocks, commands
 
 SUMS = ROOT / "examples" / "sums"
 TINY = """

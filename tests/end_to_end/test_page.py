@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from incentivize.experiments.reporting.scoreboard import scoreboard
-from tests.experiments.reporting.test_scoreboard import CLAIMS
+from tests.helpers.claims import CLAIMS
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here; Debian's package has it")

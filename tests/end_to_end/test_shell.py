@@ -2,7 +2,6 @@
 
 import json
 import os
-import pty
 import re
 import subprocess
 import sys
@@ -17,19 +16,8 @@ from incentivize.experiments.cli.commands import run as run_command
 from incentivize.experiments.cli.commands.run import Run
 from incentivize.experiments.cli.main import UNREAD, main
 from incentivize.experiments.execution import validation
-
-CODE = "import sys; from incentivize.experiments.cli.main import entry; sys.argv[0] = 'incentivize'; entry()"
-AFTER = "\x1e"  # is printed after each of several commands
-SEVERAL = (
-    "import json, sys; from incentivize.experiments.cli.main import entry\n"
-    "for arguments in json.loads(sys.argv[1]):\n"
-    "    sys.argv = ['incentivize', *arguments]\n"
-    "    try: entry()\n"
-    "    except SystemExit as end:\n"
-    "        if end.code: raise\n"
-    f"    print({AFTER!r}, end='', flush=True)\n"
-)
-PLAIN = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "NO_COLOR", "FORCE_COLOR", "TERM")}
+from tests.helpers.apart import CODE
+from tests.helpers.terminal import PLAIN, in_a_terminal, run_several
 
 
 @pytest.mark.parametrize(
@@ -176,14 +164,6 @@ def test_words_go_to_standard_error_where_json_is_asked_for(capsys, monkeypatch)
     assert "from a library\na table" in captured.err
 
 
-def run_several(commands, *flags):
-    """Run commands one after the other in a process of their own; return what each prints, by its arguments."""
-    command = [sys.executable, *flags, "-c", SEVERAL, json.dumps(commands)]
-    shown = subprocess.run(command, env=PLAIN, capture_output=True, text=True)
-    assert (shown.returncode, shown.stderr) == (0, "")
-    return dict(zip(commands, shown.stdout.split(AFTER)[:-1], strict=True))
-
-
 def test_tables_in_a_file_are_as_wide_as_they_have_to_be():
     from incentivize.experiments import studies
 
@@ -214,24 +194,7 @@ def test_a_reader_that_ends_early_ends_the_command_quietly(arguments):
     assert shown.returncode == UNREAD
 
 
-def in_a_terminal(commands, **variables):
-    """Return what each of several commands prints where it sees a terminal, by its arguments."""
-    parent, child = pty.openpty()
-    environment = PLAIN | {"TERM": "xterm-256color", "COLUMNS": "100"} | variables
-    command = [sys.executable, "-c", SEVERAL, json.dumps(commands)]
-    with subprocess.Popen(command, env=environment, stdout=child, stderr=child):
-        os.close(child)
-        said = b""
-        try:
-            while some := os.read(parent, 65536):
-                said += some
-        except OSError:  # the other end is closed
-            pass
-    os.close(parent)
-    return dict(zip(commands, said.split(AFTER.encode())[:-1], strict=True))
-
-
-def test_there_are_coloursin_a_terminal_alone_and_none_where_nobody_wants_them():
+def test_there_are_colours_in_a_terminal_alone_and_none_where_nobody_wants_them():
     colour = re.compile(rb"\x1b\[[\d;]*[349][0-8][\d;]*m")
     commands = [("list", "studies"), ("list", "--help")]
     coloured, plain, piped = in_a_terminal(commands), in_a_terminal(commands, NO_COLOR="1"), run_several(commands)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+CODE = "import sys; from incentivize.experiments.cli.main import entry; sys.argv[0] = 'incentivize'; entry()"
 COMMAND = ("-m", "incentivize")  # the command of the code that is on the path
 
 

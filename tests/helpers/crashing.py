@@ -23,11 +23,11 @@ import numpy as np
 import psutil
 
 import tests.conftest  # noqa: F401, its environment: compiled programs are kept for the next attempt
+from tests.helpers.apart import CODE
 from tests.helpers.paths import ROOT
 
 CONFIG = ROOT / "tests" / "crash.toml"
 MARK = "INCENTIVIZE_CRASHING"  # in the environment of all processes of a harness
-CODE = "import sys; from incentivize.experiments.cli.main import entry; sys.argv[0] = 'incentivize'; entry()"
 
 
 def arguments(out: Path, workers: int, config: Path = CONFIG, study: str = "task-count") -> list[str]:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from incentivize.experiments.presentation.charts import escape_mathtext, new_figure, style
 from incentivize.experiments.presentation.plotly_panels import plotly_panels
 from incentivize.experiments.reporting.scoreboard import draw_scoreboard
-from tests.experiments.reporting.test_scoreboard import claim
+from tests.helpers.claims import claim
 
 CODE = """
 import hashlib, os, pathlib, sys

@@ -17,34 +17,8 @@ from incentivize.experiments.reporting.scoreboard import (
     interactive_panels,
     scoreboard,
 )
+from tests.helpers.claims import CLAIMS, claim
 from tests.helpers.damage import copy
-
-
-def claim(study="task-count", family="errands", verdict="supported", effect=0.5, low=0.4, high=0.6, **own):
-    row = {"study": study, "claim": "skill appears", "verdict": verdict, "effect": effect, "low": low, "high": high}
-    return (
-        row
-        | {
-            "n": 5,
-            "rule": "above 0",
-            "family": family,
-            "reason": "it lies above",
-            "env_steps": 3_000_000,
-            "setting": "quick",
-            "controls": [],
-            "run": "a run",
-        }
-        | own
-    )
-
-
-CLAIMS = [
-    claim(),
-    claim(family="mazes", verdict="refuted", effect=-4.5, low=-9.0, high=-2.0),
-    claim(
-        "specialty", verdict="inconclusive", effect=None, low=None, high=None, n=0, reason="<b>cells</b> are missing"
-    ),
-]
 
 
 def test_every_claim_has_its_row(tmp_path, capsys):

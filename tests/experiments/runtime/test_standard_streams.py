@@ -22,7 +22,9 @@ from incentivize.experiments.runtime.standard_streams import (
     tolerate_broken_streams,
 )
 from incentivize.experiments.viewing import terminal
-from tests.end_to_end.test_shell import CODE, PLAIN, in_a_terminal
+from tests.helpers.apart import CODE
+from tests.helpers.claims import CLAIMS
+from tests.helpers.terminal import PLAIN, in_a_terminal
 
 CURSOR = (b"\x1b[A", b"\x1b[1A", b"\x1b[2K", b"\x1b[K", b"\x1b[J", b"\x1b[?25l")
 
@@ -185,7 +187,6 @@ def test_a_dumb_terminal_is_written_on_line_by_line():
 
 def test_paths_that_are_no_text_are_said_and_reported_on(tiny_run, tmp_path, capsys):
     from incentivize.experiments.reporting.scoreboard import scoreboard
-    from tests.experiments.reporting.test_scoreboard import CLAIMS
 
     scoreboard([claim | {"run": "bad\udcff & co"} for claim in CLAIMS], console_for(), tmp_path / "bad\udcfe")
     page = (tmp_path / "bad\udcfe" / "scoreboard.html").read_text(encoding="utf-8")
