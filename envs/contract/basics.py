@@ -9,18 +9,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from incentivize.envs.contract.twins import (
+from incentivize.envs.contract.players import (
     EPISODES,
     alone,
     as_numpy,
-    base_of,
     distances,
     heldout_tasks,
     init,
     play,
-    random_of,
     solve,
 )
+from incentivize.envs.contract.twins import base_of, random_of
 from incentivize.envs.family import Family, State
 from incentivize.envs.tasks import Pool, Split, make_pool
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from incentivize.envs.contract.twins import (
+from incentivize.envs.contract.players import (
     BATCHES,
     EPISODES,
     Episode,

@@ -10,14 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from incentivize.envs.contract.players import BATCHES, Episode, equal, solve
 from incentivize.envs.contract.twins import (
-    BATCHES,
-    Episode,
     alike_so_far,
     base_of,
-    equal,
     same_task,
-    solve,
     with_another,
     with_other_tasks,
     with_unseen,

@@ -12,7 +12,7 @@ from incentivize import envs
 from incentivize.envs import contract
 from incentivize.envs.contract import counts
 from incentivize.envs.contract import interventions as checks
-from incentivize.envs.contract.twins import alone
+from incentivize.envs.contract.players import alone
 from incentivize.envs.tasks import TaskSpace
 from incentivize.envs.wrappers.base import Wrapper
 

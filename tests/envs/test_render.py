@@ -4,7 +4,6 @@ import functools
 import re
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
@@ -14,8 +13,9 @@ from incentivize.envs.render import CELL, MARGIN, PAPER, Picture, lattice, rgb, 
 from incentivize.envs.wrappers.base import Wrapper
 from incentivize.envs.wrappers.controls import CONTROLS, controls_of
 from incentivize.envs.wrappers.lives import Lives
-from tests.envs.families.test_families import every_control
 from tests.helpers.compiled import family_method
+from tests.helpers.families import every_control
+from tests.helpers.playing import look
 
 MEMORY = ("at", "possible", "openings")  # fields of what an agent could remember: the time, and what it was told
 
@@ -31,16 +31,6 @@ def beginnings(family):
 
 def seen(picture):
     return picture.characters.tobytes(), picture.inks.tobytes(), picture.papers.tobytes()
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def look(family, state, turn):
-    """Return the observation, and what the last legal action but `turn` leads to: a state, and whether that ends it."""
-    observation = family.observe(state)
-    legal = observation.action_mask.sum()
-    actions = jnp.flatnonzero(observation.action_mask, size=family.num_actions)
-    after, outcome = family.step(state, actions[legal - 1 - turn % legal].astype(jnp.int32), jax.random.key(turn))
-    return observation, after, outcome.ends_episode
 
 
 @functools.cache

@@ -1,4 +1,3 @@
-from functools import lru_cache, partial
 from itertools import permutations
 
 import jax
@@ -8,44 +7,9 @@ import pytest
 
 from incentivize import envs
 from incentivize.envs.contract import starts
-from incentivize.envs.contract.twins import alone
+from incentivize.envs.contract.players import alone
 from incentivize.envs.families.codebooks import Codebooks
-
-KINDS = ("informed", "fair")
-
-
-@lru_cache
-def success_and_cost_of_both(family, count):
-    """Return the rates of success and the mean costs of both experts on held-out codes, float [2] each."""
-
-    @jax.jit
-    def play(states):
-        def step(carry, key):
-            states, running, won, cost = carry
-            choose, move = jax.random.split(key)
-            policies = jnp.stack(
-                [jax.vmap(partial(family.expert, kind=kind))(one_of(states, place)) for place, kind in enumerate(KINDS)]
-            )
-            actions = jax.vmap(lambda policy: jax.random.categorical(choose, jnp.log(policy)))(policies)
-            states, outcome = jax.vmap(jax.vmap(family.step, (0, 0, None)), (0, 0, None))(states, actions, move)
-            won = won | (running & outcome.succeeded)
-            return (states, running & ~outcome.succeeded & ~outcome.failed, won, cost + running * outcome.cost), None
-
-        both = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), states)
-        start = (both, jnp.ones((2, count), bool), jnp.zeros((2, count), bool), jnp.zeros((2, count)))
-        _, _, won, cost = jax.lax.scan(step, start, jax.random.split(jax.random.key(1), family.horizon))[0]
-        return won.mean(1), cost.mean(1)
-
-    return jax.tree.map(np.asarray, play(starts(family, count)))
-
-
-def one_of(tree, place):
-    return jax.tree.map(lambda leaf: leaf[place], tree)
-
-
-def success_and_cost(family, kind, count=10_000):
-    """Of an expert on held-out codes: its rate of success and its mean cost."""
-    return tuple(float(both[KINDS.index(kind)]) for both in success_and_cost_of_both(family, count))
+from tests.helpers.playing import success_and_cost
 
 
 @pytest.mark.parametrize("variant", ["probe", "try"])

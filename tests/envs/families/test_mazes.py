@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from incentivize.envs.contract import batched
-from incentivize.envs.contract.twins import alone
+from incentivize.envs.contract.players import alone
 from incentivize.envs.families.mazes import Mazes, MazesState
 
 FAMILY = Mazes(rows=4, columns=5, goal_in_task=False)

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from incentivize.envs.contract.twins import alone
+from incentivize.envs.contract.players import alone
 from incentivize.envs.families.programs import Programs, results
 
 RULES = [

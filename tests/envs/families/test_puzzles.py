@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from incentivize.envs.contract.twins import alone
+from incentivize.envs.contract.players import alone
 from incentivize.envs.families.puzzles import FAR, ORDERS, Puzzles, PuzzlesState, _moved, _packed, _unpacked, moves_of
 
 SOLVED = tuple(range(6))

@@ -7,12 +7,11 @@ import pytest
 
 from incentivize import envs
 from incentivize.envs.contract import batched, starts
-from incentivize.envs.contract.twins import alone
+from incentivize.envs.contract.players import alone
 from incentivize.envs.families.sequences import EXAM, Sequences
 from incentivize.envs.tasks import make_pool
 from incentivize.envs.wrappers.controls import CONTROLS
-from tests.envs.families.test_codebooks import success_and_cost
-from tests.envs.test_render import look
+from tests.helpers.playing import look, success_and_cost
 
 OTHERS = ({"order": 1, "tokens": 7, "room": 9}, {"order": 3, "asked": 4})
 variants = pytest.mark.parametrize("knobs", [{}, *OTHERS], ids=str)
