@@ -15,7 +15,7 @@ from incentivize.envs.contract.players import (
     EPISODES,
     Episode,
     Start,
-    alone,
+    draw_starts,
     equal,
     heldout_tasks,
     init,
@@ -121,11 +121,10 @@ def instances_are_counted(family: Family) -> None:
     draws = min(max(PER_INSTANCE * stated, FEWEST_DRAWS if exact else 1), MOST_DRAWS)
     count = max(MOST_DRAWS // max(draws, FEWEST_DRAWS), FEWEST_TASKS)
     tasks = members_of(family.tasks)(make_pool(count, split="heldout"), jnp.arange(count, dtype=jnp.uint32))
-    draw, fewer = jax.jit(jax.vmap(alone(family, "init"), (0, None))), 0
-    keys = jax.random.split(jax.random.key(0), draws)
+    fewer = 0
     agree = draws * (draws - 1) / 2 / stated  # pairs of draws that are expected to agree
     for task in tasks:
-        times = _times_drawn(draw(keys, task))
+        times = _times_drawn(draw_starts(family, jax.random.key(0), task, draws))
         assert not exact or len(times) <= stated, f"instances = {stated:,}: a task has {len(times):,} starting states"
         pairs, noise = (times * (times - 1) / 2).sum(), 5 * agree**0.5 + 5
         too_few = pairs > 1.5 * agree + noise or len(times) < 0.9 * stated * -math.expm1(-draws / stated)

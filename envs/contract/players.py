@@ -5,14 +5,15 @@ Every check of a family plays by these few programs.
 
 from collections.abc import Callable
 from functools import lru_cache, partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeGuard
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from incentivize.envs.family import Family, Observation, Outcome, State
-from incentivize.envs.tasks import TaskSpace, make_pool
+from incentivize.envs.tasks import Pool, TaskSpace, make_pool
+from incentivize.envs.wrappers.base import Wrapper
 
 EPISODES = 256  # episodes played at once: one shape, and so one compilation, for all checks of a family
 RANDOM, INFORMED, FAIR = 0, 1, 2  # the actors of episodes
@@ -57,8 +58,18 @@ class Start(NamedTuple):
 
 @lru_cache
 def alone(family: Family, method: str) -> Callable[..., Any]:
-    """Return a method of a family under `jit`; cached, so that all programs that call it trace it once."""
+    """Return a method of a family under `jit`; cached, so that all programs that call it trace it once.
+
+    A wrapper that passes the method on shares it with its family.
+    """
+    if _passes_on(family, method):
+        return alone(family.family, method)
     return jax.jit(getattr(family, method), static_argnames="kind" if method == "expert" else ())
+
+
+def _passes_on(family: Family, method: str) -> TypeGuard[Wrapper]:
+    """Return whether a family is a wrapper that does not override a method."""
+    return isinstance(family, Wrapper) and getattr(type(family), method) is getattr(Wrapper, method)
 
 
 def _stacked(*trees: Any) -> Any:
@@ -146,18 +157,18 @@ class Solved(NamedTuple):
 
 
 @lru_cache
-def _solver(family: Family, kind: Literal["informed", "fair"]) -> Callable[[State, jax.Array, np.int32], Solved]:
-    """Compile EPISODES episodes of an expert: from starts, a key and the steps after which episodes are left.
+def _solver(family: Family) -> Callable[[State, jax.Array, np.int32, np.bool_], Solved]:
+    """Compile EPISODES episodes of an expert.
 
-    No more than the ends of episodes are kept: this takes a fraction of the time of `play`. One program for both
-    experts would have to ask both at every step.
+    They are a function of starts, a key, the steps after which episodes are left, and whether the expert is the fair
+    one. No more than the ends of episodes are kept: this takes a fraction of the time of `play`.
     """
-    expert = jax.vmap(partial(alone(family, "expert"), kind=kind))
+    informed, fair = (jax.vmap(partial(alone(family, "expert"), kind=kind)) for kind in ("informed", "fair"))
 
-    def step(keys: jax.Array, carry: Any) -> Any:
+    def step(keys: jax.Array, is_fair: jax.Array, carry: Any) -> Any:
         number, states, running, solved = carry
         key_act, key_step = jax.random.split(keys[number])
-        action = jax.random.categorical(key_act, jnp.log(expert(states)))
+        action = jax.random.categorical(key_act, jnp.log(jax.lax.cond(is_fair, fair, informed, states)))
         last = jax.vmap(family.attempt)(states) == family.attempts - 1
         states, outcome = _mapped(family, "step")(states, action, jax.random.split(key_step, EPISODES))
         solved = solved._replace(
@@ -172,12 +183,12 @@ def _solver(family: Family, kind: Literal["informed", "fair"]) -> Callable[[Stat
         number, _, running, solved = carry
         return (number < most) & (running | ~solved.solved).any()
 
-    def solve(states: State, key: jax.Array, most: jax.Array) -> Solved:
+    def solve(states: State, key: jax.Array, most: jax.Array, is_fair: jax.Array) -> Solved:
         all_false, keys = jnp.zeros(EPISODES, bool), jax.random.split(key, family.horizon)
         distance = _mapped(family, "distance")(states)
         solved = Solved(distance, jnp.zeros(EPISODES, jnp.int32), all_false, all_false, all_false)
         begin = jnp.int32(0), states, ~all_false, solved
-        return jax.lax.while_loop(partial(goes_on, most), partial(step, keys), begin)[3]
+        return jax.lax.while_loop(partial(goes_on, most), partial(step, keys, is_fair), begin)[3]
 
     return jax.jit(solve)
 
@@ -189,26 +200,50 @@ def solve(family: Family, batches: int, kind: Literal["informed", "fair"]) -> So
         key_init, key = jax.random.split(jax.random.key(batch))
         tasks = heldout_tasks(family, batch, count)
         states = _starter(family)(jax.random.split(key_init, EPISODES), jnp.asarray(tasks))
-        ends.append(_solver(family, kind)(states, key, np.int32(family.horizon)))
+        ends.append(_solver(family)(states, key, np.int32(family.horizon), np.bool_(kind == "fair")))
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *ends)
 
 
 def distances(family: Family, states: State) -> np.ndarray:
     """Return `distance` of EPISODES states, int32 [EPISODES], by the program of `solve`."""
-    return np.asarray(_solver(family, "informed")(states, jax.random.key(0), np.int32(0)).distance)
+    return np.asarray(_solver(family)(states, jax.random.key(0), np.int32(0), np.bool_(False)).distance)
 
 
 @lru_cache
 def _starter(family: Family) -> Callable[[jax.Array, jax.Array], State]:
-    """Compile a batched `init`."""
+    """Compile a batched `init`; a wrapper that passes it on shares it with its family."""
+    if _passes_on(family, "init"):
+        return _starter(family.family)
     return jax.jit(_mapped(family, "init"))
+
+
+def draw_starts(family: Family, key: jax.Array, task: jax.Array, count: int) -> State:
+    """Draw so many starting states of one task (digits [D])."""
+    return _drawer(alone(family, "init"), count)(key, task)
+
+
+@lru_cache
+def _drawer(init: Callable[..., State], count: int) -> Callable[[jax.Array, jax.Array], State]:
+    """Compile so many calls of `init` with a task, each with a key of its own."""
+    return jax.jit(lambda key, task: jax.vmap(init, (0, None))(jax.random.split(key, count), task))
 
 
 def heldout_tasks(family: Family, batch: int = 0, most: int = BATCHES * EPISODES) -> np.ndarray:
     """Return EPISODES held-out tasks of the first `most`, another block for every batch, digits [EPISODES, D]."""
-    count = min(most, family.tasks.split_size("heldout"))
-    slots = (jnp.arange(EPISODES, dtype=jnp.uint32) + batch * EPISODES) % count
-    return np.array(members_of(family.tasks)(make_pool(count, split="heldout"), slots))
+    return _heldout_tasks(family.tasks, batch, min(most, family.tasks.split_size("heldout"))).copy()
+
+
+@lru_cache
+def _heldout_tasks(tasks: TaskSpace, batch: int, count: int) -> np.ndarray:
+    """Return EPISODES of the first `count` held-out tasks, digits [EPISODES, D]."""
+    slots = (np.arange(EPISODES, dtype=np.uint32) + np.uint32(batch * EPISODES)) % np.uint32(count)
+    return np.asarray(members_of(tasks)(_heldout_pool(count), slots))
+
+
+@lru_cache
+def _heldout_pool(count: int) -> Pool:
+    """Return the pool of the first `count` held-out tasks, of NumPy."""
+    return jax.device_get(make_pool(count, split="heldout"))
 
 
 @lru_cache
