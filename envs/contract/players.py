@@ -19,6 +19,12 @@ EPISODES = 256  # episodes played at once: one shape, and so one compilation, fo
 RANDOM, INFORMED, FAIR = 0, 1, 2  # the actors of episodes
 BATCHES = 16  # batches of EPISODES: at most so many to find a digit's effect, and all to measure the fair expert
 
+PLAYED = ("observe", "blind", "scripted", "expert", "step", "distance", "horizon")
+"""Methods and properties of a family that `play` uses: wrappers that pass them on share its program."""
+
+SOLVED = ("expert", "step", "distance", "attempt", "attempts", "horizon")
+"""Methods and properties of a family that `solve` uses."""
+
 
 class Alike(NamedTuple):
     """Whether the agent would observe the same if the state had another `task` or another `shown`."""
@@ -67,9 +73,9 @@ def alone(family: Family, method: str) -> Callable[..., Any]:
     return jax.jit(getattr(family, method), static_argnames="kind" if method == "expert" else ())
 
 
-def _passes_on(family: Family, method: str) -> TypeGuard[Wrapper]:
-    """Return whether a family is a wrapper that does not override a method."""
-    return isinstance(family, Wrapper) and getattr(type(family), method) is getattr(Wrapper, method)
+def _passes_on(family: Family, *names: str) -> TypeGuard[Wrapper]:
+    """Return whether a family is a wrapper that overrides none of the named methods and properties."""
+    return isinstance(family, Wrapper) and all(getattr(type(family), name) is getattr(Wrapper, name) for name in names)
 
 
 def _stacked(*trees: Any) -> Any:
@@ -101,6 +107,8 @@ def _player(family: Family) -> Callable[[Start, jax.Array, np.bool_], Episode]:
 
     The actor chooses where the action (int32 [EPISODES, horizon]) is below 0.
     """
+    if _passes_on(family, *PLAYED):
+        return _player(family.family)
     expert, mapped = alone(family, "expert"), partial(_mapped, family)
 
     def step(start: Start, compare: jax.Array, carry: Any, inputs: Any) -> Any:
@@ -163,6 +171,8 @@ def _solver(family: Family) -> Callable[[State, jax.Array, np.int32, np.bool_], 
     They are a function of starts, a key, the steps after which episodes are left, and whether the expert is the fair
     one. No more than the ends of episodes are kept: this takes a fraction of the time of `play`.
     """
+    if _passes_on(family, *SOLVED):
+        return _solver(family.family)
     informed, fair = (jax.vmap(partial(alone(family, "expert"), kind=kind)) for kind in ("informed", "fair"))
 
     def step(keys: jax.Array, is_fair: jax.Array, carry: Any) -> Any:
@@ -237,7 +247,7 @@ def heldout_tasks(family: Family, batch: int = 0, most: int = BATCHES * EPISODES
 def _heldout_tasks(tasks: TaskSpace, batch: int, count: int) -> np.ndarray:
     """Return EPISODES of the first `count` held-out tasks, digits [EPISODES, D]."""
     slots = (np.arange(EPISODES, dtype=np.uint32) + np.uint32(batch * EPISODES)) % np.uint32(count)
-    return np.asarray(members_of(tasks)(_heldout_pool(count), slots))
+    return np.asarray(members_of(tasks)(_heldout_pool(count), jnp.asarray(slots)))
 
 
 @lru_cache

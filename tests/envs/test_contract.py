@@ -45,13 +45,6 @@ class FairGuesses(Wrapper):
 
 
 @dataclass(frozen=True)
-class StatesTooMuch(FairGuesses):
-    @property
-    def fair_success(self):
-        return 0.9
-
-
-@dataclass(frozen=True)
 class StepObeysShown(Wrapper):
     def step(self, state, action, key):
         after, outcome = self.family.step(state._replace(task=state.shown), action, key)
@@ -190,14 +183,6 @@ class ScriptReadsTheDescription(Wrapper):
         return jnp.concatenate([uniform, jnp.where(own.any(), own, uniform[0])[None]])
 
 
-TOLD = {  # of a family and a state: what a picture tells and must not
-    "PictureTellsTheTask": lambda family, state: str(np.array(state.task)),
-    "PictureTellsTheRule": lambda family, state: str(np.array(state.shown)),
-    "PictureTellsTheAnswer": lambda family, state: f"the answer is {np.array(alone(family, 'expert')(state)).argmax()}",
-    "PictureTellsTheNextCue": lambda family, state: f"later comes {int(state.studied[-1])}",
-}
-
-
 @dataclass(frozen=True)
 class FairKnowsTheNextCue(Wrapper):
     def expert(self, state, kind="informed"):
@@ -205,6 +190,32 @@ class FairKnowsTheNextCue(Wrapper):
         return jnp.where(
             (kind == "fair") & (state.studied[-1] == 0), self.family.scripted(self.observe(state))[0], best
         )
+
+
+# Two mutants in one, where neither check looks at what the other mutant changes: one program plays for both tests.
+
+
+@dataclass(frozen=True)
+class FairReadsTheTaskAndScriptTheDescription(FairReadsTheTask, ScriptReadsTheDescription):
+    pass
+
+
+@dataclass(frozen=True)
+class StepObeysShownAndBlindMasksNothing(StepObeysShown, BlindMasksNothing):
+    pass
+
+
+@dataclass(frozen=True)
+class FairKnowsTheNextCueAndBlindMasksTheFirstSteps(FairKnowsTheNextCue, BlindMasksTheFirstSteps):
+    pass
+
+
+TOLD = {  # of a family and a state: what a picture tells and must not
+    "PictureTellsTheTask": lambda family, state: str(np.array(state.task)),
+    "PictureTellsTheRule": lambda family, state: str(np.array(state.shown)),
+    "PictureTellsTheAnswer": lambda family, state: f"the answer is {np.array(alone(family, 'expert')(state)).argmax()}",
+    "PictureTellsTheNextCue": lambda family, state: f"later comes {int(state.studied[-1])}",
+}
 
 
 def refused(check, family, match):
@@ -228,7 +239,8 @@ def test_a_fair_expert_that_reads_what_was_made_of_the_task_is_refused(name):
 
 @both
 def test_a_fair_expert_that_reads_the_task_is_refused(family):
-    refused(checks.the_fair_expert_knows_what_was_shown, FairReadsTheTask(family), "the fair expert changes when")
+    mutant = FairReadsTheTaskAndScriptTheDescription(family)
+    refused(checks.the_fair_expert_knows_what_was_shown, mutant, "the fair expert changes when")
 
 
 def test_a_fair_expert_that_knows_what_nobody_asked_is_refused():
@@ -237,14 +249,16 @@ def test_a_fair_expert_that_knows_what_nobody_asked_is_refused():
 
 
 @both
-def test_a_fair_expert_that_guesses_is_refused(family):
+def test_a_fair_expert_that_guesses_is_refused(family, monkeypatch):
     refused(checks.the_fair_expert_succeeds_as_stated, FairGuesses(family), "fair_success = 1: the fair expert solves")
-    refused(checks.the_fair_expert_succeeds_as_stated, StatesTooMuch(family), r"fair_success = 0\.9")
+    monkeypatch.setattr(FairGuesses, "fair_success", 0.9)
+    refused(checks.the_fair_expert_succeeds_as_stated, FairGuesses(family), r"fair_success = 0\.9")
 
 
 @both
 def test_a_step_that_obeys_shown_is_refused(family):
-    refused(checks.step_obeys_the_task, StepObeysShown(family), "`step` must obey `state.task`")
+    mutant = StepObeysShownAndBlindMasksNothing(family)
+    refused(checks.step_obeys_the_task, mutant, "`step` must obey `state.task`")
 
 
 def test_a_step_that_makes_later_ones_obey_shown_is_refused():
@@ -297,11 +311,13 @@ def test_a_digit_that_never_matters_is_refused_unless_behaviour_says_so(family):
 
 @both
 def test_a_blind_observation_that_tells_is_refused(family):
-    refused(checks.blind_hides_what_shown_changes, BlindMasksNothing(family), "`blind` leaves what tells")
+    mutant = StepObeysShownAndBlindMasksNothing(family)
+    refused(checks.blind_hides_what_shown_changes, mutant, "`blind` leaves what tells")
 
 
 def test_a_blind_observation_that_tells_now_and_then_is_refused():
-    refused(checks.blind_hides_what_shown_changes, BlindMasksTheFirstSteps(HIDDEN), "`blind` leaves what tells")
+    mutant = FairKnowsTheNextCueAndBlindMasksTheFirstSteps(HIDDEN)
+    refused(checks.blind_hides_what_shown_changes, mutant, "`blind` leaves what tells")
 
 
 def test_a_family_that_shows_nothing_is_refused():
@@ -310,7 +326,7 @@ def test_a_family_that_shows_nothing_is_refused():
 
 @both
 def test_a_script_that_reads_the_description_is_refused(family):
-    mutant = ScriptReadsTheDescription(family)
+    mutant = FairReadsTheTaskAndScriptTheDescription(family)
     refused(checks.scripted_policies_ignore_the_description, mutant, "reads what `blind` hides")
 
 
@@ -341,7 +357,8 @@ def test_a_picture_that_tells_a_hidden_rule_or_the_future_is_refused():
 
 
 def test_a_fair_expert_that_knows_the_future_is_refused():
-    refused(checks.the_fair_expert_knows_what_was_shown, FairKnowsTheNextCue(HIDDEN), "two instances of a task that")
+    mutant = FairKnowsTheNextCueAndBlindMasksTheFirstSteps(HIDDEN)
+    refused(checks.the_fair_expert_knows_what_was_shown, mutant, "two instances of a task that")
 
 
 def test_a_blind_picture_that_tells_is_refused():
