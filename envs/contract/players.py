@@ -53,12 +53,12 @@ class Episode(NamedTuple):
 
 
 class Start(NamedTuple):
-    """The beginning of an episode, its actor and the key of its actions."""
+    """The beginning of an episode, its actors and the key of its actions."""
 
     state: State
     other_task: jax.Array  # digits [D]: `state.task` of another task, different in every digit
     other_shown: jax.Array  # digits [D]: `state.shown` of the other task
-    actor: jax.Array  # int32 []: RANDOM, INFORMED or FAIR
+    actor: jax.Array  # int32 [horizon]: RANDOM, INFORMED or FAIR at every step
     key: jax.Array
 
 
@@ -112,7 +112,7 @@ def _player(family: Family) -> Callable[[Start, jax.Array, np.bool_], Episode]:
     expert, mapped = alone(family, "expert"), partial(_mapped, family)
 
     def step(start: Start, compare: jax.Array, carry: Any, inputs: Any) -> Any:
-        (state, running), (given, key) = carry, inputs
+        (state, running), (given, actor, key) = carry, inputs
         key_act, key_step = jax.random.split(key)
         shown_another = state._replace(shown=start.other_shown)
         seen = alone(family, "observe")(state)
@@ -121,7 +121,7 @@ def _player(family: Family) -> Callable[[Start, jax.Array, np.bool_], Episode]:
         alike = jax.lax.cond(compare, partial(_alike, family), lambda *_: Alike(*[jnp.bool_(False)] * 3), seen, others)
         scripted = mapped("scripted")(_stacked(seen, blinded))
         informed, fair = expert(state, kind="informed"), expert(state, kind="fair")
-        policy = jnp.stack([seen.action_mask.astype(jnp.float32), informed, fair])[start.actor]
+        policy = jnp.stack([seen.action_mask.astype(jnp.float32), informed, fair])[actor]
         action = jnp.where(given < 0, jax.random.categorical(key_act, jnp.log(policy)), given).astype(jnp.int32)
         stepped = mapped("step", (0, None, None))(_stacked(state, shown_another), action, key_step)
         (after, outcome), (_, other_outcome) = (_row(stepped, row) for row in range(2))
@@ -143,7 +143,7 @@ def _player(family: Family) -> Callable[[Start, jax.Array, np.bool_], Episode]:
         return (after, running & ~outcome.ends_episode), recorded
 
     def play(start: Start, actions: jax.Array, compare: jax.Array) -> Episode:
-        inputs = actions, jax.random.split(start.key, family.horizon)
+        inputs = actions, start.actor, jax.random.split(start.key, family.horizon)
         return jax.lax.scan(partial(step, start, compare), (start.state, jnp.bool_(True)), inputs)[1]
 
     return jax.jit(jax.vmap(play, (0, 0, None)))
@@ -265,7 +265,8 @@ def members_of(tasks: TaskSpace) -> Callable[[Any, jax.Array], jax.Array]:
 def init(family: Family, tasks: np.ndarray, batch: int = 0, actor: int | None = None) -> Start:
     """Start EPISODES episodes of given tasks (digits [EPISODES, D]), with all actors in turn if none is named."""
     key_init, key = jax.random.split(jax.random.key(batch))
-    actors = jnp.array(np.arange(EPISODES) % 3 if actor is None else np.full(EPISODES, actor), jnp.int32)
+    actors = np.arange(EPISODES) % 3 if actor is None else np.full(EPISODES, actor)
+    actors = jnp.array(np.repeat(actors[:, None], family.horizon, axis=1), jnp.int32)
     others = other_digits(family, tasks, np.ones(tasks.shape, bool), batch)
     keys = jax.random.split(key_init, EPISODES)
     states, twins = (_starter(family)(keys, jnp.asarray(digits)) for digits in (tasks, others))

@@ -1,14 +1,11 @@
 """Experts against plain search, on tasks held out and at every knob that the families document."""
 
-from functools import partial
-
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from incentivize import envs
-from incentivize.envs.contract import starts
+from incentivize.envs.contract.players import EPISODES, FAIR, INFORMED, RANDOM, heldout_tasks, init, play
 from tests.helpers.solvers import Episode, solve
 
 FEW, MANY = 100, 2000  # instances
@@ -80,26 +77,13 @@ def label(knobs):
     return "-".join((knobs[0], *(f"{name}={value}" for name, value in knobs[1].items())))
 
 
-@partial(jax.jit, static_argnames="family")
-def walks(family, states, keys, wander):
-    """Episodes in which so many steps go anywhere and the others where an expert goes; the leading axis is time."""
-
-    def step(carry, key):
-        states, running = carry
-        key_wander, key_any, key_best, key_which, key_step = jax.random.split(key, 5)
-        seen = jax.vmap(family.observe)(states)
-        experts = [jax.vmap(partial(family.expert, kind=kind))(states) for kind in ("informed", "fair")]
-        knows = jax.random.bernoulli(key_which, shape=running.shape)
-        best = jax.random.categorical(key_best, jnp.log(jnp.where(knows[:, None], *experts)))
-        anything = jax.random.categorical(key_any, jnp.where(seen.action_mask, 0.0, -jnp.inf))
-        action = jnp.where(jax.random.bernoulli(key_wander, wander), anything, best)
-        task = states.now.task if family.attempts > 1 else states.task
-        row = (seen.context, seen.entities, seen.entity_mask, action, task), experts
-        row += (jax.vmap(family.distance)(states), running)
-        after, outcome = jax.vmap(family.step)(states, action, jax.random.split(key_step, running.shape[0]))
-        return (after, running & ~outcome.ends_episode), row
-
-    return jax.lax.scan(step, (states, jnp.ones(wander.shape, bool)), keys)[1]
+def walks(family, batch):
+    """Play episodes of held-out tasks: a share of steps is random, and one of the experts chooses the others."""
+    rng, shape = np.random.default_rng(batch), (EPISODES, family.horizon)
+    wander = np.array([1.0, 0.5, 0.2, 0.0])[np.arange(EPISODES) % 4, None]
+    actors = np.where(rng.random(shape) < wander, RANDOM, rng.choice([INFORMED, FAIR], shape))
+    start = init(family, heldout_tasks(family, batch), batch)
+    return play(family, start._replace(actor=jnp.array(actors, jnp.int32)))
 
 
 def policy(best, count):
@@ -112,23 +96,24 @@ def policy(best, count):
 
 def disagreements(name, knobs, count):
     """The states along walks from so many instances in which expert or distance is not what plain search finds."""
-    family = envs.make(name, **knobs)
-    wander = jnp.array([1.0, 0.5, 0.2, 0.0])[jnp.arange(count) % 4]
-    keys = jax.random.split(jax.random.key(1), family.horizon)
-    rows, experts, distances, running = jax.tree.map(np.asarray, walks(family, starts(family, count), keys, wander))
-    wrong = []
-    for lane in range(count):
-        until = int(running[:, lane].sum())
-        *best, expected = solve(family, Episode(*(leaf[:until, lane] for leaf in rows)))
-        assert len(expected) == until > 0
-        expected, found = np.array(expected), distances[:until, lane]
-        same = found == expected
-        for expert, actions in zip(experts, best, strict=True):
-            same &= np.abs(expert[:until, lane] - policy(actions, family.num_actions)).max(1) < 1e-6
-        if name == "puzzles":  # of what is lost it is only said that it is
-            left = family.horizon - np.arange(until)
-            same = np.where(expected > left, found > left, same)
-        wrong += [(lane, int(step)) for step in np.flatnonzero(~same)]
+    family, wrong = envs.make(name, **knobs), []
+    for batch in range(-(-count // EPISODES)):
+        walk = walks(family, batch)
+        state, seen = walk.state, walk.seen
+        task = state.now.task if family.attempts > 1 else state.task
+        rows = (seen.context, seen.entities, seen.entity_mask, walk.action, task)
+        for lane in range(min(EPISODES, count - batch * EPISODES)):
+            until = int(walk.running[lane].sum())
+            *best, expected = solve(family, Episode(*(leaf[lane, :until] for leaf in rows)))
+            assert len(expected) == until > 0
+            expected, found = np.array(expected), walk.distance[lane, :until]
+            same = found == expected
+            for expert, actions in zip((walk.informed, walk.fair), best, strict=True):
+                same &= np.abs(expert[lane, :until] - policy(actions, family.num_actions)).max(1) < 1e-6
+            if name == "puzzles":  # of what is lost it is only said that it is
+                left = family.horizon - np.arange(until)
+                same = np.where(expected > left, found > left, same)
+            wrong += [(batch, lane, int(step)) for step in np.flatnonzero(~same)]
     return wrong
 
 
