@@ -98,7 +98,7 @@ def test_gae_equals_a_loop():
 
 
 def test_advantages_of_a_rollout_equal_a_loop():
-    _, rollout = collected(small_setup(num_envs=64))
+    _, rollout = collected(small_setup())
     assert rollout.truncated_after.any()
     assert rollout.terminated_after.any()
     targets = jax.device_get(jax.jit(ppo.compute_advantages)(rollout, compiled.hyper(gamma=0.9, lam=0.8)))
@@ -112,7 +112,7 @@ def test_advantages_of_a_rollout_equal_a_loop():
 
 
 def test_next_values_follow_termination_truncation_and_time():
-    setup = small_setup(num_envs=64)
+    setup = small_setup()
     state, rollout = collected(setup)
     assert rollout.truncated_after.any()
     assert rollout.terminated_after.any()
