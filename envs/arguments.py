@@ -29,8 +29,8 @@ def check_integer(name: str, value: Any, least: int | None = None, most: int | N
         ValueError: if the value is no integer (True and 2.0 are none) or out of bounds.
     """
     with suppress(TypeError):  # from what is no integer
-        number = operator.index(value)
-        if not isinstance(value, bool) and (least is None or least <= number) and (most is None or number <= most):
+        number = None if isinstance(value, (bool, np.bool_)) else operator.index(value)
+        if number is not None and (least is None or least <= number) and (most is None or number <= most):
             return number
     bounds = "" if least is None else f" of at least {least:,}" if most is None else f" from {least:,} to {most:,}"
     raise ValueError(f"{name} = {value!r}: expected an integer{bounds}.")

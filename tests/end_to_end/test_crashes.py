@@ -57,10 +57,10 @@ def alone(short, tmp_path_factory):
 
 
 def wait_for_checkpoint(process, out, alone):
-    """Wait until a run has saved its only group, of which no cell is finished."""
-    (saved, *_) = wait_for(process, out, lambda: list(out.glob("checkpoints/groups/*/[0-9]*")))
+    """Wait until a run has sealed a checkpoint of its only group, of which no cell is finished."""
+    (seal, *_) = wait_for(process, out, lambda: list(out.glob("checkpoints/groups/*/[0-9]*/sealed.json")))
     cells = inference_search.cells(RunDirectory(alone).settings())
-    assert saved.parent.name == CellGroup(tuple(cells), 2).id
+    assert seal.parent.parent.name == CellGroup(tuple(cells), 2).id
     assert {path.stem for path in (alone / "cells").iterdir()} == {cell.id for cell in cells}
 
 
