@@ -16,6 +16,7 @@ if version("jaxlib").startswith("0.10."):  # a flag that XLA does not know ends 
     FLAGS += " --xla_cpu_parallel_codegen_split_count=1"  # a sixth less: parts of a program have no core of their own
 os.environ.setdefault("XLA_FLAGS", FLAGS)
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).resolve().parent.parent / ".jax_cache"))
+os.environ.setdefault("JAX_COMPILATION_CACHE_MAX_SIZE", "-1")  # with a limit, to keep one is to look at all others
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")  # every process needs the same small ones
 
 MAPS = Path("/proc/self/maps")  # what a process has mapped into memory, where the system tells

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -55,8 +56,21 @@ def _usable(folder: Path) -> bool:
         with TemporaryFile(dir=folder) as file:
             file.write(b"a program")
         with FileLock(folder / ".lockfile", timeout=0):
+            _add_missing_times(folder)
             return True
     except Timeout:  # another run holds it at the moment
         return True
     except (OSError, ValueError, NotImplementedError):
         return False
+
+
+def _add_missing_times(folder: Path) -> None:
+    """Write the time of use of every program that lacks it: beside such a program jax cannot keep further ones.
+
+    A process that is killed while it keeps a program leaves it so, and one that keeps programs without a limit does.
+    """
+    for program in folder.glob("*-cache"):
+        time_of_use = program.with_name(program.name.removesuffix("-cache") + "-atime")
+        with suppress(FileNotFoundError):  # another process has dropped the program
+            if not time_of_use.exists():
+                time_of_use.write_bytes(program.stat().st_mtime_ns.to_bytes(8, "little"))

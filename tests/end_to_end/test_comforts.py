@@ -6,6 +6,7 @@ import os
 import sys
 
 import pytest
+from jax._src.lru_cache import LRUCache
 
 from incentivize.experiments.cli.main import main
 from incentivize.experiments.errors import Stopped
@@ -175,6 +176,16 @@ def test_compiled_programs_are_kept_where_that_is_possible(before_jax, tmp_path)
     assert kept_in() == "gs://bucket"
     before_jax.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "own"))
     assert kept_in() == str(tmp_path / "own")
+
+
+def test_programs_are_kept_beside_one_that_a_killed_process_left_without_its_time(before_jax, tmp_path):
+    before_jax.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path))
+    (tmp_path / "left-cache").write_bytes(b"a program")
+    with pytest.raises(FileNotFoundError):
+        LRUCache(str(tmp_path), max_size=100).put("more", b"another")
+    assert kept_in() == str(tmp_path)
+    LRUCache(str(tmp_path), max_size=100).put("more", b"another")
+    assert LRUCache(str(tmp_path), max_size=100).get("more") == b"another"
 
 
 @pytest.mark.parametrize("way", ["a file", "read-only"])
