@@ -22,6 +22,7 @@ from incentivize.experiments.cli.docstrings import docstring
 from incentivize.experiments.cli.result import CommandResult
 from incentivize.experiments.errors import STOPPED_STATUS as STOPPED
 from incentivize.experiments.errors import InputError, Stopped, did_you_mean, escape_control_characters, explain
+from incentivize.experiments.runtime.signals import SIGNALS, interrupt_once
 from incentivize.experiments.runtime.standard_streams import (
     discard_output,
     set_up_streams,
@@ -122,17 +123,10 @@ def _report_error(text: str, status: int) -> dict[str, Any]:
     return {"error": text, "status": status}
 
 
-def _interrupt_once(*_: object) -> None:
-    """Raise KeyboardInterrupt, and ignore further signals: they must not disturb the clean-up."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt
-
-
 def entry() -> None:
     """Run the console script `incentivize`."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt_once)
+    for number in SIGNALS:
+        signal.signal(number, interrupt_once)
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"  # without the line of code
     set_up_streams()
     os.environ["MPLBACKEND"] = "agg"  # a notebook passes on its own backend, which need not be installed here

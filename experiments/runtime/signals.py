@@ -11,12 +11,23 @@ from contextlib import contextmanager
 
 from incentivize.experiments.errors import STOPPED_STATUS
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 stop_requested = threading.Event()
+interrupted = threading.Event()
+"""Set by `interrupt_once`. The exception that it raises can be lost: callbacks of the garbage collector swallow it."""
+
+
+def interrupt_once(*_: object) -> None:
+    """Handle a signal: raise KeyboardInterrupt, and ignore further signals, as they must not disturb the clean-up."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    interrupted.set()
+    raise KeyboardInterrupt
 
 
 @contextmanager
 def stop_on_signal() -> Iterator[None]:
-    """Turn SIGINT and SIGTERM into requests to stop until the block ends.
+    """Turn SIGINT and SIGTERM into requests to stop until the block ends; one that came before the block counts.
 
     Does nothing in threads other than the main one, which signals do not reach.
     """
@@ -30,7 +41,9 @@ def stop_on_signal() -> Iterator[None]:
             os._exit(STOPPED_STATUS)
         stop_requested.set()  # nothing else: a handler may interrupt any statement
 
-    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.signal(number, handle) for number in SIGNALS}
+    if interrupted.is_set():
+        stop_requested.set()
     try:
         yield
     finally:

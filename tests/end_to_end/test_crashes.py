@@ -1,9 +1,11 @@
 """Runs that are killed or asked to stop, and go on as if nothing had happened."""
 
+import gc
 import os
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -130,6 +132,33 @@ def test_a_first_signal_asks_and_a_second_ends_at_once(number):
     process.send_signal(number)
     assert process.wait(10) == 75
     process.stdout.close()
+
+
+def test_a_signal_before_the_run_is_heeded_where_the_garbage_collector_swallows_the_exception(monkeypatch):
+    """The collector runs whenever it likes, and jax has a callback there."""
+    from incentivize.experiments.runtime import signals
+
+    swallowed = []
+    monkeypatch.setattr(signals, "interrupted", threading.Event())
+    monkeypatch.setattr(sys, "unraisablehook", swallowed.append)
+    before = {number: signal.signal(number, signals.interrupt_once) for number in signals.SIGNALS}
+    asked = []
+
+    def callback(phase, _):
+        if not asked:
+            asked.append(phase)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    gc.callbacks.append(callback)
+    try:
+        gc.collect()
+        gc.callbacks.remove(callback)
+        assert [problem.exc_type for problem in swallowed] == [KeyboardInterrupt]
+        with signals.stop_on_signal():
+            assert signals.stop_requested.is_set()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def test_signals_are_as_before_once_they_are_no_longer_heeded():
