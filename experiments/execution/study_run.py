@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from incentivize.experiments.cells import Cell
-from incentivize.experiments.errors import Stopped, escape_control_characters, explain
+from incentivize.experiments.errors import InputError, Stopped, escape_control_characters, explain
 from incentivize.experiments.execution import planning
 from incentivize.experiments.execution.completeness import (
     all_trained,
@@ -100,11 +100,21 @@ def run_study(settings: Settings, out: Path, console: Console, options: Executio
 
 
 def _finish_report(directory: RunDirectory, cells: Sequence[Cell], console: Console) -> None:
-    """Write the report of a run whose cells are all finished, if it is missing, and set the status."""
-    if not (directory.path / "report.html").exists():
+    """Write the report of a run whose cells are all finished, if it is missing or damaged, and set the status."""
+    if not _has_report(directory):
         _warn_if_fails(lambda: _report(directory, cells, console), directory)
     if directory.status().get("state") != "done" and not directory.meta().get("given_up"):
         set_status(directory, "done")  # only its report had failed
+
+
+def _has_report(directory: RunDirectory) -> bool:
+    """Return whether a run has a report and readable claims. Damaged claims are named on standard error."""
+    try:
+        directory.claims()
+    except InputError:
+        print(f"{directory.path / 'claims.json'}: is damaged. It is written again.", file=sys.stderr)
+        return False
+    return (directory.path / "report.html").exists()
 
 
 def _report(directory: RunDirectory, cells: Sequence[Cell], console: Console) -> None:

@@ -178,6 +178,16 @@ class RunDirectory:
                 raise ValueError(f"another version of incentivize wrote it, without {', '.join(sorted(missing))}")
             return counts.astype(TASK_FIELDS)
 
+    def claims(self) -> list[dict[str, Any]]:
+        """Load `claims.json`; empty where there is none.
+
+        Raises:
+            InputError: if the file is damaged.
+        """
+        path = self.path / "claims.json"
+        with reading(path):
+            return list(json.loads(read_bounded(path, MAX_ROWS_BYTES))) if path.exists() else []
+
     def meta(self) -> dict[str, Any]:
         """Load `meta.json`; empty where there is none.
 

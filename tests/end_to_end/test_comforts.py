@@ -90,6 +90,17 @@ def test_a_run_that_once_failed_for_want_of_a_report_is_done(tiny_run, tiny_conf
     assert state(run) == "done"
 
 
+def test_damaged_claims_of_a_finished_run_are_written_again(tiny_run, tiny_config, tmp_path, monkeypatch, capsys):
+    leave_out_pictures(monkeypatch)
+    run = copy(tiny_run, tmp_path / "run")
+    (run / "claims.json").write_bytes((run / "claims.json").read_bytes() + b"\xe0")
+    assert main([*arguments(tiny_config, run), "--json"]) == 0
+    captured = capsys.readouterr()
+    assert f"{run}/claims.json: is damaged. It is written again." in captured.err
+    assert (run / "claims.json").read_bytes() == (tiny_run / "claims.json").read_bytes()
+    assert json.loads(captured.out)["claims"] == RunDirectory(tiny_run).claims()
+
+
 def test_the_exit_status_is_said_where_nothing_else_can_be(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "stderr", Gone(OSError(errno.EIO, "Input/output error")))
     assert main(["report", str(tmp_path / "nowhere")]) == 2

@@ -1,6 +1,5 @@
 """`incentivize run`."""
 
-import json
 import math
 from dataclasses import dataclass, field, make_dataclass
 from importlib.util import find_spec
@@ -229,15 +228,19 @@ def _launch(command: Run, settings: Settings, out: Path, console: Console) -> di
 
 
 def _json_document(out: Path) -> dict[str, Any]:
-    """Return the document of `--json` for a finished run."""
+    """Return the document of `--json` for a finished run.
+
+    Raises:
+        InputError: if `claims.json` is damaged; the message names it.
+    """
     from incentivize.experiments.storage.run_directory import RunDirectory
 
     directory = RunDirectory(out)
-    meta, claims = directory.meta(), out / "claims.json"
+    meta = directory.meta()
     return {
         "out": str(out),
         "state": directory.status().get("state"),
         "cells": len(meta.get("ledger", {})),
         "seconds": meta.get("seconds"),
-        "claims": json.loads(claims.read_text(encoding="utf-8")) if claims.exists() else [],
+        "claims": directory.claims(),
     }
