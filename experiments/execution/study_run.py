@@ -101,20 +101,16 @@ def run_study(settings: Settings, out: Path, console: Console, options: Executio
 
 def _finish_report(directory: RunDirectory, cells: Sequence[Cell], console: Console) -> None:
     """Write the report of a run whose cells are all finished, if it is missing or damaged, and set the status."""
-    if not _has_report(directory):
-        _warn_if_fails(lambda: _report(directory, cells, console), directory)
-    if directory.status().get("state") != "done" and not directory.meta().get("given_up"):
-        set_status(directory, "done")  # only its report had failed
-
-
-def _has_report(directory: RunDirectory) -> bool:
-    """Return whether a run has a report and readable claims. Damaged claims are named on standard error."""
+    complete = (directory.path / "report.html").exists()
     try:
         directory.claims()
     except InputError:
         print(f"{directory.path / 'claims.json'}: is damaged. It is written again.", file=sys.stderr)
-        return False
-    return (directory.path / "report.html").exists()
+        complete = False
+    if not complete:
+        _warn_if_fails(lambda: _report(directory, cells, console), directory)
+    if directory.status().get("state") != "done" and not directory.meta().get("given_up"):
+        set_status(directory, "done")  # only its report had failed
 
 
 def _report(directory: RunDirectory, cells: Sequence[Cell], console: Console) -> None:

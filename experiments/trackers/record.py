@@ -103,7 +103,7 @@ def run_of_study(directory: RunDirectory) -> list[TrackerRun]:
     figure = directory.path / "figures" / f"{settings.study}.png"
     if not (claims.is_file() and figure.is_file() and (directory.path / "report.html").is_file()):
         return []
-    verdicts = [{key: claim[key] for key in VERDICT_KEYS} for claim in json.loads(read_bounded(claims, MAX_ROWS_BYTES))]
+    verdicts = [{key: claim[key] for key in VERDICT_KEYS} for claim in directory.claims()]
     config = settings.model_dump(mode="json")
     images = {"figure": read_bounded(figure, MAX_ROWS_BYTES)}
     group = escape_control_characters(directory.path.resolve().name)
